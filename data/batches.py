@@ -1,0 +1,92 @@
+"""Training batches on a device: an endless sequence that is a pure function of seed and iteration."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from data.augment import INDEX, crop_and_flip, draw_epoch
+
+
+class Batches:
+    """Random training batches of a set that lies whole on the device.
+
+    The sequence is cut into segments (the iterations between two evaluations). `load` draws a
+    segment on the CPU and moves its plan to the device in one copy; `next` then reads the plan at
+    a position kept on the device, so that it can be captured in a CUDA graph.
+
+    Args:
+        images: uint8 (N, H, W, 3).
+        labels: int64 (N,).
+        mean, scale: see `data.augment.crop_and_flip`.
+        wrap: whether batches run on across the end of an epoch (as in Caffe) or the last batch of
+            an epoch is short (as in Torch).
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        mean: Tensor,
+        scale: Tensor,
+        batch: int,
+        wrap: bool,
+        pad: int,
+        flip: bool,
+        seed: int,
+    ):
+        self.images, self.labels = images, labels
+        self.mean, self.scale = mean, scale
+        self.batch, self.wrap, self.pad = batch, wrap, pad
+        self.epoch = lru_cache(maxsize=2)(
+            lambda epoch: draw_epoch(len(images), seed=seed, epoch=epoch, pad=pad, flip=flip)
+        )
+        # Room for an epoch and the batch that crosses its end.
+        self.plan = torch.zeros(len(images) + batch, 4, dtype=torch.int64, device=images.device)
+        self.position = torch.zeros((), dtype=torch.int64, device=images.device)
+        self.lanes = torch.arange(batch, device=images.device)
+
+    def span(self, iteration: int) -> tuple[int, int]:
+        """First and last + 1 sample of an iteration, counted from the start of training."""
+        if self.wrap:
+            return iteration * self.batch, (iteration + 1) * self.batch
+        epoch, step = divmod(iteration, iterations_per_epoch(len(self.images), self.batch))
+        first = epoch * len(self.images) + step * self.batch
+        return first, min(first + self.batch, (epoch + 1) * len(self.images))
+
+    def size(self, iteration: int) -> int:
+        """Samples in the batch of an iteration."""
+        first, last = self.span(iteration)
+        return last - first
+
+    def load(self, first: int, last: int) -> None:
+        """Draw iterations `first` to `last` - 1, an epoch at most, and start at `first`."""
+        start, stop = self.span(first)[0], self.span(last - 1)[1]
+        rows = self.samples(start, stop)
+        self.plan[: len(rows)].copy_(rows)
+        self.position.zero_()
+
+    def samples(self, start: int, stop: int) -> Tensor:
+        """Plan rows of samples `start` to `stop` - 1, counted from the start of training."""
+        pieces = []
+        while start < stop:
+            epoch, offset = divmod(start, len(self.images))
+            piece = self.epoch(epoch)[offset : offset + stop - start]
+            pieces.append(piece)
+            start += len(piece)
+        return torch.cat(pieces)
+
+    def next(self, size: int) -> tuple[Tensor, Tensor]:
+        """The next batch of the segment: images float32 (size, 3, H, W), labels int64 (size,)."""
+        plan = self.plan[self.position + self.lanes[:size]]
+        self.position += size
+        images = crop_and_flip(
+            self.images, plan, pad=self.pad, mean=self.mean, scale=self.scale
+        )
+        return images, self.labels[plan[:, INDEX]]
+
+
+def iterations_per_epoch(images: int, batch: int) -> int:
+    """Batches in an epoch, the short one included."""
+    return -(-images // batch)

@@ -1,0 +1,85 @@
+"""Image sets by name: load what is there, build what is not.
+
+    python -m data.sets cifar10          (or cifar100, svhn; `make data DATASET=...`)
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from data import cifar, digits, svhn
+from data.arrays import DataError, ImageSet, canonical, check, read, write
+
+NAMES = ("cifar10", "cifar100", "svhn", "digits")
+
+
+def load(name: str, folder: Path) -> ImageSet:
+    """A verified set in canonical order; its array file is built first where it is missing.
+
+    Args:
+        name: one of `NAMES`.
+        folder: where `<name>.npz` lies, or goes.
+
+    Raises:
+        DataError: the set is missing and cannot be fetched, damaged, or not what it claims.
+    """
+    if name not in NAMES:
+        raise DataError(f"Unknown data set {name!r}; choose one of {', '.join(NAMES)}.")
+    if name == "digits":
+        return digits.build()
+    path = folder / f"{name}.npz"
+    if not path.exists():
+        print(f"{name}: {path} is missing; fetching the official files", flush=True)
+        images = _build(name, folder)
+        verify(images)
+        write(images, path)
+    images = read(path, name)
+    verify(images)
+    return canonical(images)
+
+
+def verify(images: ImageSet) -> None:
+    """Compare a set with the published facts about it.
+
+    Raises:
+        DataError: something differs.
+    """
+    if images.name in cifar.FACTS:
+        check(images, cifar.FACTS[images.name])
+    elif images.name == "svhn":
+        found = (images.train_images.shape, images.test_images.shape)
+        expected = ((svhn.TRAIN + svhn.EXTRA, 32, 32, 3), (svhn.TEST, 32, 32, 3))
+        if found != expected or not np.array_equal(np.unique(images.test_labels), np.arange(10)):
+            raise DataError(f"svhn: found arrays {found}, expected {expected}.")
+
+
+def _build(name: str, folder: Path) -> ImageSet:
+    """Fetch a set, with every failure as a DataError that says what to do."""
+    try:
+        return svhn.build(name, folder) if name == "svhn" else cifar.build(name, folder)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{name}: not in {folder}, and it could not be fetched ({reason}).\n"
+            f"Run `make data DATASET={name}` where there is a network, "
+            f"or set DATA_DIR to the folder that holds {name}.npz."
+        ) from None
+
+
+def main(names: list[str]) -> int:
+    folder = Path(os.environ.get("DATA_DIR", "datasets"))
+    try:
+        for name in names:
+            images = load(name, folder)
+            sizes = f"{len(images.train_images)} training and {len(images.test_images)} test images"
+            print(f"{name}: {sizes}, fingerprint {images.fingerprint}")
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
