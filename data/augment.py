@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.arrays import channel_statistics
+
 # Columns of an epoch's plan, one row a training sample.
 INDEX, TOP, LEFT, FLIP = range(4)
 
@@ -70,9 +72,8 @@ def statistics(images: np.ndarray, mean: str, std: str) -> tuple[Tensor, Tensor]
         mean: `pixel` (one value a pixel and channel) or `channel`.
         std: `none` (scale 1) or `channel` (scale 1 / deviation).
     """
-    axes = 0 if mean == "pixel" else (0, 1, 2)
-    average = torch.from_numpy(images.mean(axis=axes, dtype=np.float64)).float()
-    if std == "none":
-        return average, torch.ones(())
-    deviation = images.std(axis=(0, 1, 2), dtype=np.float64)
-    return average, torch.from_numpy(1 / deviation).float()
+    means, deviations = (torch.tensor(x, dtype=torch.float64) for x in channel_statistics(images))
+    if mean == "pixel":
+        means = torch.from_numpy(images.mean(axis=0, dtype=np.float64))
+    scale = 1 / deviations if std == "channel" else torch.ones((), dtype=torch.float64)
+    return means.float(), scale.float()

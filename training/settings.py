@@ -194,7 +194,8 @@ def _convert_dataclass(kind: Any, value: Any, path: str) -> Any:
     prefix = f"{path}." if path else ""
     for key in value:
         if key not in known:
-            raise ConfigError(f"Unknown setting {prefix}{key}.{nearest(str(key), known)}")
+            names = [prefix + name for name in known]
+            raise ConfigError(f"Unknown setting {prefix}{key}.{nearest(f'{prefix}{key}', names)}")
     for name, field in known.items():
         if name not in value and field.default is MISSING:
             raise ConfigError(f"The setting {prefix}{name} is missing.")
@@ -242,9 +243,9 @@ def _check_model(settings: Settings) -> None:
     arguments = {key: value for key, value in settings.model.items() if key != "_target_"}
     hints = typing.get_type_hints(kind.__init__)  # type: ignore[misc]
     for key, value in arguments.items():
-        known = [name for name in inspect.signature(kind).parameters]
-        if key not in known:
-            raise ConfigError(f"Unknown setting model.{key}.{nearest(key, known)}")
+        if key not in hints:
+            known = [f"model.{name}" for name in inspect.signature(kind).parameters]
+            raise ConfigError(f"Unknown setting model.{key}.{nearest(f'model.{key}', known)}")
         _convert(hints[key], value, f"model.{key}")
     try:
         with torch.device("meta"):

@@ -1,0 +1,144 @@
+"""The edge of the program: composed configuration in, short errors and exit codes out."""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from data.arrays import DataError
+from training.checkpoint import CheckpointError
+from training.export import WeightsError
+from training.settings import ConfigError, nearest
+from training.signals import Stopped
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+FAILED, BAD_CONFIG, BAD_DATA, DIVERGED, INTERRUPTED = 1, 2, 3, 4, 130
+
+
+class Failed(Exception):
+    """A job failed, its reason is printed, and `code` is its exit code."""
+
+    def __init__(self, code: int):
+        super().__init__(f"exit code {code}")
+        self.code = code
+
+
+def start(task: Callable[[], Any]) -> None:
+    """Run a Hydra application and exit with a code; errors of the command line become short."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here, not to Hydra's own printer
+    try:
+        task()
+    except Failed as failed:
+        sys.exit(failed.code)
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(_print(explain(error, sys.argv[1:]), BAD_CONFIG))
+    except KeyboardInterrupt:
+        sys.exit(_print("Interrupted.", INTERRUPTED))
+
+
+def guard(job: Callable[[], None]) -> None:
+    """Do one job of an application, with every error a user can cause as a short message.
+
+    Raises:
+        SystemExit: with the job's exit code.
+        Failed: instead, in a multirun, which goes on with its other jobs.
+    """
+    try:
+        job()
+    except Stopped as stopped:
+        sys.exit(_print(str(stopped), stopped.code))
+    except (ConfigError, WeightsError, CheckpointError) as error:
+        code = _print(str(error), BAD_CONFIG)
+    except DataError as error:
+        code = _print(str(error), BAD_DATA)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        code = _print(f"{what}.\nThe last checkpoint is intact; the same command goes on.", FAILED)
+    except Failed as failed:
+        code = failed.code
+    else:
+        return
+    if in_multirun():
+        raise Failed(FAILED)
+    sys.exit(code)
+
+
+def in_multirun() -> bool:
+    """Whether the running job is one of several."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def chosen_experiment() -> str:
+    """The row chosen on the command line.
+
+    Raises:
+        ConfigError: none was.
+    """
+    experiment = HydraConfig.get().runtime.choices.get("experiment")
+    if not experiment:
+        raise ConfigError(
+            "No row was chosen: add experiment=<paper>/<table>/<row>, for example "
+            "experiment=he2015_residual/table6/resnet20."
+        )
+    return experiment
+
+
+def overrides() -> list[str]:
+    """What the command line changes, as `key=value`."""
+    return list(HydraConfig.get().overrides.task)
+
+
+def explain(error: Exception, arguments: list[str]) -> str:
+    """A message of one to three lines for an error in the command line or the configuration."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _unknown_choice(str(error.missing_cfg_file))
+    text = str(error)
+    if match := re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text):
+        return f"Unknown setting {match[1]}.{nearest(match[1], known_keys())}"
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        text = str(error.__cause__)
+    return " ".join(text.split("\n")[0].split()) or type(error).__name__
+
+
+def known_keys() -> list[str]:
+    """Every name that can stand left of `=`: groups, settings, and settings in groups."""
+    from omegaconf import OmegaConf
+
+    names = [path.name for path in CONF.iterdir() if path.is_dir()]
+    for path in CONF.rglob("*.yaml"):
+        group = path.relative_to(CONF).parts[0]
+        if group in ("experiment", "table", "eval.yaml"):
+            continue
+        prefix = "" if path.parent == CONF else f"{group}."
+        content = OmegaConf.load(path)
+        assert isinstance(content, DictConfig)
+        names += [f"{prefix}{key}" for key in content if key not in ("defaults", "hydra")]
+    return sorted(set(names))
+
+
+def _unknown_choice(name: str) -> str:
+    """`experiment/he2015_residual/table6/resnet21` is no file: say what is near."""
+    group, _, choice = name.removesuffix(".yaml").partition("/")
+    folder = CONF / group
+    choices = sorted(
+        path.relative_to(folder).with_suffix("").as_posix()
+        for path in folder.rglob("*.yaml")
+        if not path.name.startswith("_")
+    )
+    if not choices:
+        return f"Unknown configuration {name}.{nearest(name, known_keys())}"
+    hint = nearest(choice, choices) or f" Choose one of: {', '.join(choices[:8])}."
+    return f"Unknown {group} {choice}.{hint}"
+
+
+def _print(message: str, code: int) -> int:
+    print(message, file=sys.stderr, flush=True)
+    return code

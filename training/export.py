@@ -1,0 +1,91 @@
+"""Weights as files: exported small, read back from safetensors or torch state dicts."""
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+class WeightsError(Exception):
+    """A weights file is missing, no weights file, or of another network."""
+
+
+def export(model: nn.Module, path: Path) -> None:
+    """Write the weights as safetensors: float16, statistics of normalisation in float32."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp")
+    save_file(exported(model), temporary)
+    os.replace(temporary, path)
+
+
+def exported(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors of an exported file; the counter of normalised batches is left out."""
+    return {
+        name: (tensor if "running_" in name else tensor.half()).detach().cpu().contiguous()
+        for name, tensor in model.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill a network from a safetensors file, a torch state dict or a checkpoint of this suite.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or its tensors are not this network's.
+    """
+    tensors = read_tensors(path)
+    own = model.state_dict()
+    own = {k: v for k, v in own.items() if not k.endswith("num_batches_tracked")}
+    tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
+    missing, unknown = own.keys() - tensors.keys(), tensors.keys() - own.keys()
+    if missing or unknown:
+        raise WeightsError(
+            f"{path} holds weights of another network: it lacks {_some(missing)} "
+            f"and has {_some(unknown)}.\nName its row with experiment=..."
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != own[name].shape:
+            shapes = f"{tuple(tensor.shape)}, not {tuple(own[name].shape)}"
+            raise WeightsError(
+                f"{path} holds weights of another network: {name} has shape {shapes}.\n"
+                "Name its row with experiment=..."
+            )
+    model.load_state_dict(tensors, strict=False)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a weights file, as float32 where they are floating.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or not a weights file.
+    """
+    if not path.is_file():
+        raise WeightsError(f"No weights file {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError, OSError,
+            pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
+        content = None
+    for wrapper in ("state", "model", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise WeightsError(
+            f"{path} is no weights file (safetensors, or a torch state dict of tensors only)."
+        )
+    return {k.removeprefix("module."): v.float() for k, v in content.items()}
+
+
+def _some(names: set[str]) -> str:
+    if not names:
+        return "nothing"
+    rest = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return min(names) + rest

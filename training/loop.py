@@ -1,0 +1,89 @@
+"""The training loop: iterate, evaluate every epoch and at the end, record, save, stop when asked."""
+
+import math
+import time
+from collections.abc import Callable
+
+from training.progress import ProgressLine
+from training.record import Record, Row
+from training.signals import Signals, Stopped
+from training.trainer import Trainer
+
+Save = Callable[[float], None]
+
+
+def train(
+    trainer: Trainer,
+    record: Record,
+    *,
+    seconds: float,
+    save: Save,
+    save_every: float,
+    progress: ProgressLine,
+    signals: Signals,
+    log: Callable[[Row], None],
+) -> tuple[str, float]:
+    """Train to the end of the recipe, or until the loss stops being finite.
+
+    Args:
+        seconds: training time of earlier processes, evaluation apart.
+        save: writes a checkpoint, given the training seconds so far.
+        save_every: seconds between checkpoints.
+
+    Returns:
+        `finished` or `diverged`, and the seconds of training in all.
+
+    Raises:
+        Stopped: a signal came; the state was saved.
+        OSError: a checkpoint or the record could not be written.
+    """
+    due = time.monotonic() + save_every
+    while trainer.iteration < trainer.last:
+        end, since = trainer.next_evaluation(), time.monotonic()
+        trainer.start_segment()
+        while trainer.iteration < end:
+            # At the border of a segment nothing is pending: its evaluation is recorded.
+            if signals.code is not None or time.monotonic() >= due:
+                _save(trainer, save, seconds + time.monotonic() - since, signals)
+                due = time.monotonic() + save_every
+            trainer.train_iteration()
+            progress.advance(trainer.iteration)
+        row = _training_metrics(trainer)
+        seconds += time.monotonic() - since
+        row |= _evaluation(trainer) | {"seconds": seconds}
+        record.append(row)
+        log(row)
+        progress.evaluated(row)
+        if not math.isfinite(row["train_loss"]):
+            return "diverged", seconds
+    save(seconds)
+    return "finished", seconds
+
+
+def _save(trainer: Trainer, save: Save, seconds: float, signals: Signals) -> None:
+    """Save, but never over the last state that had a finite loss; then stop if asked to."""
+    if math.isfinite(float(trainer.sums.sum())):
+        save(seconds)
+    if signals.code is not None:
+        message = f"stopped at iteration {trainer.iteration}; the same command goes on from there."
+        raise Stopped(message, signals.code)
+
+
+def _training_metrics(trainer: Trainer) -> Row:
+    """What training itself measured over the epoch that has just ended."""
+    loss, error = trainer.take_training_metrics()
+    done = trainer.iteration
+    return {
+        "iteration": done,
+        "epoch": trainer.batches.span(done - 1)[1] / trainer.images,
+        "lr": trainer.learning_rate(done - 1),
+        "train_loss": loss,
+        "train_error": error,
+    }
+
+
+def _evaluation(trainer: Trainer) -> Row:
+    row: Row = {}
+    for split in trainer.splits:
+        row[f"{split}_loss"], row[f"{split}_error"] = trainer.evaluate(split)
+    return row

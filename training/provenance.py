@@ -1,0 +1,107 @@
+"""Where a number comes from: code, machine, network size."""
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from training.settings import Settings, model_class
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = ("conf", "data", "models", "training", "train.py")
+
+
+def code_hash() -> str:
+    """Hash over every file that decides a run: 16 hex digits."""
+    digest = hashlib.sha256()
+    for name in CODE:
+        top = ROOT / name
+        files = [top] if top.is_file() else sorted(top.rglob("*"))
+        for path in files:
+            if path.suffix in (".py", ".yaml"):
+                digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode())
+                digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def recipe_hash(settings: Settings) -> str:
+    """Hash over the settings that decide the numbers, the seed apart: 16 hex digits."""
+    science = {key: value for key, value in settings.science().items() if key != "seed"}
+    return hashlib.sha256(json.dumps(science, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def source() -> dict[str, Any]:
+    """Git commit and whether its tree was clean; SOURCE_COMMIT stands in where there is no git."""
+    if not (ROOT / ".git").exists():
+        return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
+    try:
+        commit, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
+    return {"commit": commit, "clean": not status}
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Device, driver and software versions."""
+    if device.type == "cuda":
+        name, driver = torch.cuda.get_device_name(device), _driver()
+    else:
+        name, driver = _processor(), None
+    return {
+        "device": name,
+        "driver": driver,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
+def network_size(settings: Settings) -> dict[str, int]:
+    """Parameters, and multiply-adds of one image in convolutions and linear layers."""
+    arguments = {key: value for key, value in settings.model.items() if key != "_target_"}
+    with torch.device("meta"):
+        model = model_class(settings.model)(**arguments).eval()
+        image = torch.empty(1, 3, settings.data.size, settings.data.size)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(image)
+    params = sum(p.numel() for p in model.parameters())
+    return {"params": params, "macs": counter.get_total_flops() // 2}
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most memory in use so far, in bytes: of the GPU, or of the process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _git(*arguments: str) -> str:
+    result = subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+    )
+    return result.stdout.strip()
+
+
+def _driver() -> str | None:
+    try:
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        result = subprocess.run(query, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip().splitlines()[0] if result.stdout.strip() else None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "CPU"
+    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "CPU")

@@ -1,0 +1,110 @@
+"""The run record: config.yaml, metrics.csv and, last of all, summary.json. The only writer of them."""
+
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from training.checkpoint import sync_folder
+
+VERSION = 1
+FILES = ("config.yaml", "metrics.csv", "summary.json")
+# Losses to six decimals, errors to the exact fraction of a set up to a million images.
+COLUMNS = {
+    "iteration": "d",
+    "epoch": ".4f",
+    "lr": "g",
+    "train_loss": ".6f",
+    "train_error": ".4f",
+    "val_loss": ".6f",
+    "val_error": ".4f",
+    "test_loss": ".6f",
+    "test_error": ".4f",
+    "seconds": ".1f",
+}
+Row = dict[str, float]
+
+
+class Record:
+    """The record of one run, growing in its folder.
+
+    Every method leaves the files readable whenever the process dies.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.metrics = folder / "metrics.csv"
+
+    def start(self, config: dict[str, Any]) -> None:
+        """Write the resolved configuration and the head of the metrics."""
+        write_atomically(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+        write_atomically(self.metrics, ",".join(COLUMNS) + "\n")
+
+    def rewind(self, size: int) -> None:
+        """Cut the metrics to the size they had when a checkpoint was written."""
+        os.truncate(self.metrics, size)
+
+    def size(self) -> int:
+        """Bytes of metrics so far."""
+        return self.metrics.stat().st_size
+
+    def append(self, row: Row) -> None:
+        """Add the metrics of one evaluation; columns that do not apply stay empty."""
+        cells = (format(row[k], form) if k in row else "" for k, form in COLUMNS.items())
+        with self.metrics.open("a") as file:
+            file.write(",".join(cells) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rows(self) -> list[Row]:
+        """The metrics so far, as numbers; empty cells are left out."""
+        lines = self.metrics.read_text().splitlines()
+        names = lines[0].split(",")
+        return [
+            {name: float(cell) for name, cell in zip(names, line.split(","), strict=True) if cell}
+            for line in lines[1:]
+        ]
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Write the summary: from here on the run has ended."""
+        text = json.dumps(finite({"version": VERSION, **summary}), indent=2, allow_nan=False)
+        write_atomically(self.folder / "summary.json", text + "\n")
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder holds the record of a run that ended."""
+    return (folder / "summary.json").exists()
+
+
+def publish(folder: Path, destination: Path) -> None:
+    """Copy a finished record to its place among the results; its summary arrives last."""
+    destination.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        temporary = destination / f"{name}.tmp"
+        shutil.copyfile(folder / name, temporary)
+        os.replace(temporary, destination / name)
+    sync_folder(destination)
+
+
+def finite(value: Any) -> Any:
+    """The same value with null for what JSON has no number for (a diverged loss)."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    sync_folder(path.parent)

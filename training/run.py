@@ -1,0 +1,171 @@
+"""One run from settings to record: skipped if finished, resumed if begun."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from data.arrays import ImageSet
+from data.sets import load as load_images
+from training import checkpoint, loop
+from training.export import export
+from training.naming import result_folder, weights_file, working_folder
+from training.progress import ProgressLine
+from training.provenance import code_hash
+from training.record import Record, is_finished, publish
+from training.settings import ConfigError, Settings
+from training.signals import Signals
+from training.summary import summarise
+from training.tracking import Tracker
+from training.trainer import Trainer, find_device
+
+# Weights of seed 0 are shipped with the record up to this size.
+SHIPPED_BYTES = 4 * 2**20
+# Settings of the machine at hand, which say nothing about a run.
+MACHINE = ("output_dir", "results_dir", "checkpoint_seconds", "logger", "threads", "device")
+
+
+def run(settings: Settings, experiment: str, name: str) -> str:
+    """Train a run to its end and leave its record; one that has ended is left as it is.
+
+    Returns:
+        `finished` or `diverged`.
+
+    Raises:
+        ConfigError: an impossible setting, or a folder that cannot be written.
+        DataError: the data set is missing or damaged.
+        CheckpointError: the run's checkpoint is damaged or of another configuration.
+        Stopped: a signal came; the state was saved.
+        OSError: the disk is full or broke; the last checkpoint is intact.
+    """
+    working, results = working_folder(settings, name), result_folder(settings, name)
+    for folder in (results, working):
+        if folder is not None and is_finished(folder):
+            print(f"{name}: already finished, see {folder}")
+            return json.loads((folder / "summary.json").read_text())["status"]
+    device = find_device(settings.device)
+    images = load_images(settings.data.source, Path(settings.data.folder))
+    job = Run(settings, experiment, name, Trainer(settings, images, device), images)
+    status = job.train()
+    print(f"{name}: {status}, record in {job.publish() if results else working}")
+    return status
+
+
+class Run:
+    """A run under way: its trainer, its record and its checkpoint."""
+
+    def __init__(
+        self, settings: Settings, experiment: str, name: str, trainer: Trainer, images: ImageSet
+    ):
+        self.settings, self.experiment, self.name = settings, experiment, name
+        self.trainer, self.fingerprint = trainer, images.fingerprint
+        self.folder = working_folder(settings, name)
+        self.seconds, self.code = 0.0, [code_hash()]
+        self.config = recorded(settings, experiment)
+        state = checkpoint.load(self.folder, settings.science())
+        make_folder(self.folder)
+        self.record = Record(self.folder)
+        if state is None:
+            self.record.start(self.config)
+        else:
+            self.resume(state)
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint; metrics recorded after it are measured again."""
+        self.trainer.load(state["trainer"])
+        self.record.rewind(state["metrics_bytes"])
+        self.seconds = state["seconds"]
+        self.code = list(dict.fromkeys(state["code"] + self.code))
+
+    def save(self, seconds: float) -> None:
+        """Write a checkpoint, given the training seconds so far."""
+        state = {
+            "trainer": self.trainer.state(),
+            "metrics_bytes": self.record.size(),
+            "seconds": seconds,
+            "code": self.code,
+        }
+        checkpoint.save(self.folder, state, self.settings.science())
+
+    def train(self) -> str:
+        """Train to the end, export the weights and write the summary; returns the status."""
+        tracker = Tracker(
+            self.settings.logger, self.experiment, self.name, self.folder, self.config
+        )
+        trainer = self.trainer
+        progress = ProgressLine(self.name, trainer.iteration, trainer.last, trainer.recipe.batch)
+        try:
+            with Signals() as signals, progress:
+                status, self.seconds = loop.train(
+                    trainer,
+                    self.record,
+                    seconds=self.seconds,
+                    save=self.save,
+                    save_every=self.settings.checkpoint_seconds,
+                    progress=progress,
+                    signals=signals,
+                    log=tracker.log,
+                )
+        except BaseException:
+            tracker.finish({}, code=1)
+            raise
+        if status == "finished":
+            export(trainer.model, self.folder / "weights.safetensors")
+        names = {"run": self.name, "experiment": self.experiment, "status": status}
+        summary = names | self.summary()
+        self.record.finish(summary)
+        tracker.finish(summary, code=0 if status == "finished" else 4)
+        if status == "finished":
+            (self.folder / checkpoint.NAME).unlink(missing_ok=True)
+        return status
+
+    def summary(self) -> dict[str, Any]:
+        """What the record says of the whole run."""
+        return summarise(
+            self.settings,
+            self.trainer,
+            rows=self.record.rows(),
+            seconds=self.seconds,
+            code=self.code,
+            fingerprint=self.fingerprint,
+        )
+
+    def publish(self) -> Path:
+        """Copy the finished record of a full recipe, and small weights, to the results."""
+        results = result_folder(self.settings, self.name)
+        assert results is not None
+        weights = self.folder / "weights.safetensors"
+        small = weights.exists() and weights.stat().st_size <= SHIPPED_BYTES
+        if small and self.settings.seed == 0:
+            target = weights_file(self.settings, self.name)
+            make_folder(target.parent)
+            shutil.copyfile(weights, target)
+        make_folder(results)
+        publish(self.folder, results)
+        return results
+
+
+def recorded(settings: Settings, experiment: str) -> dict[str, Any]:
+    """The resolved configuration as the record keeps it, without what belongs to the machine."""
+    config = {key: value for key, value in asdict(settings).items() if key not in MACHINE}
+    config["data"] = {key: value for key, value in config["data"].items() if key != "folder"}
+    return {"experiment": experiment, **config}
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that can be written to.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    probe = folder / ".probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror}); "
+            "set output_dir and results_dir (or OUTPUT_DIR and RESULTS_DIR) to folders that can."
+        ) from None

@@ -1,0 +1,39 @@
+"""Signals that ask a run to stop: it saves first."""
+
+import os
+import signal
+from types import FrameType, TracebackType
+
+# Exit codes: 75 asks a scheduler to start the run again, 130 is the shell's for Ctrl-C.
+CODES = {signal.SIGTERM: 75, signal.SIGUSR1: 75, signal.SIGINT: 130}
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has saved its state."""
+
+    def __init__(self, message: str, code: int):
+        super().__init__(message)
+        self.code = code
+
+
+class Signals:
+    """While entered, remembers a signal in `code` instead of dying; the second one kills at once."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+
+    def __enter__(self) -> "Signals":
+        self.previous = {number: signal.signal(number, self._caught) for number in CODES}
+        return self
+
+    def __exit__(
+        self, kind: type | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        code = CODES[signal.Signals(number)]
+        if self.code is not None:
+            os._exit(code)
+        self.code = code

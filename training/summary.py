@@ -1,0 +1,90 @@
+"""The summary of a run: its numbers, and all that is needed to trust them."""
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+
+from training.export import exported
+from training.provenance import machine, network_size, peak_memory, recipe_hash, source
+from training.record import Row
+from training.settings import Settings
+from training.trainer import Trainer, evaluate
+
+
+def summarise(
+    settings: Settings,
+    trainer: Trainer,
+    *,
+    rows: list[Row],
+    seconds: float,
+    code: list[str],
+    fingerprint: str,
+) -> dict[str, Any]:
+    """Everything of summary.json but the experiment and the status.
+
+    Args:
+        rows: the metrics of every evaluation.
+        seconds: of training, evaluation apart.
+        code: hash of the code of every process that worked on the run.
+        fingerprint: of the data.
+    """
+    device = trainer.sums.device
+    images = trainer.batches.span(trainer.iteration - 1)[1]
+    last = rows[-1]
+    return {
+        "dataset": settings.data.name,
+        "seed": settings.seed,
+        "preset": settings.preset.name,
+        "iterations": trainer.iteration,
+        **network_size(settings),
+        "test_error": {**test_errors(rows), "exported": exported_error(trainer)},
+        "test_loss": last["test_loss"],
+        "train_loss": last["train_loss"],
+        "train_error": last["train_error"],
+        "seconds": round(seconds, 1),
+        "images_per_second": round(images / seconds, 1) if seconds else None,
+        "peak_memory_bytes": peak_memory(device),
+        **machine(device),
+        "precision": effective_precision(settings, device),
+        "bn_batch": settings.recipe.batch,
+        "deterministic": settings.deterministic,
+        "code": code,
+        **source(),
+        "data": fingerprint,
+        "recipe": recipe_hash(settings),
+    }
+
+
+def test_errors(rows: list[Row]) -> dict[str, float | None]:
+    """Test error in percent at the last iteration, at its best, and where validation was best."""
+    validated = [row for row in rows if "val_error" in row]
+    chosen = min(validated, key=lambda row: row["val_error"])["test_error"] if validated else None
+    return {
+        "last": rows[-1]["test_error"],
+        "best": min(row["test_error"] for row in rows),
+        "at_best_val": chosen,
+    }
+
+
+def exported_error(trainer: Trainer) -> float:
+    """Test error in percent of the weights as they are exported, evaluated in float32."""
+    model = deepcopy(trainer.model)
+    model.load_state_dict(exported(trainer.model), strict=False)
+    images, labels = trainer.splits["test"]
+    tf32 = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        scale, mean = trainer.scale, trainer.mean
+        error = evaluate(model, images, labels, mean=mean, scale=scale, bf16=False)[1]
+        return round(error, 4)
+    finally:
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def effective_precision(settings: Settings, device: torch.device) -> str:
+    """TF32 is a mode of GPUs with tensor cores; elsewhere the same setting computes in float32."""
+    if settings.precision != "tf32":
+        return settings.precision
+    has_tf32 = device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8
+    return "tf32" if has_tf32 else "fp32"

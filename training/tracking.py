@@ -1,0 +1,87 @@
+"""Weights & Biases as a mirror of the record: never its source, never a reason for a run to fail."""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from training.record import Row
+from training.settings import Logger
+
+INIT_SECONDS = 20
+
+
+class Tracker:
+    """Mirrors a run to Weights & Biases, or does nothing (logger `none`).
+
+    Online where logged in, offline otherwise, or as WANDB_MODE says. Whatever goes wrong is
+    warned of once; from then on nothing is mirrored.
+
+    Args:
+        experiment: `<paper>/<table>/<row>`; becomes the group, its paper and table the tags.
+        name: of the run.
+        folder: of the run; its tracking files go there.
+        config: the resolved configuration.
+    """
+
+    def __init__(
+        self, logger: Logger, experiment: str, name: str, folder: Path, config: dict[str, Any]
+    ):
+        self.run: Any = None
+        if logger.name == "wandb":
+            self.guarded(lambda: self.start(logger, experiment, name, folder, config))
+
+    def start(
+        self, logger: Logger, experiment: str, name: str, folder: Path, config: dict[str, Any]
+    ) -> None:
+        import wandb
+
+        identity = folder / "wandb.id"  # the same run again when it is resumed
+        if not identity.exists():
+            identity.write_text(secrets.token_hex(6))
+        os.environ["WANDB_DIR"] = str(folder)  # some versions ignore dir=
+        self.run = wandb.init(
+            project=logger.project,
+            entity=logger.entity,
+            id=identity.read_text(),
+            name=name,
+            group=experiment,
+            tags=experiment.split("/")[:2],
+            config=config,
+            dir=str(folder),
+            resume="allow",
+            mode=_mode(wandb),
+            settings=wandb.Settings(init_timeout=INIT_SECONDS, silent=True),
+        )
+
+    def log(self, row: Row) -> None:
+        """Mirror a row of metrics, `train_loss` as `train/loss`."""
+        if self.run is not None:
+            metrics = {key.replace("_", "/", 1): value for key, value in row.items()}
+            self.guarded(lambda: self.run.log(metrics, step=int(row["iteration"])))
+
+    def finish(self, summary: dict[str, Any], code: int = 0) -> None:
+        """Mirror the summary and close the run with an exit code."""
+        if self.run is not None:
+            self.guarded(lambda: self.run.summary.update(summary))
+        if self.run is not None:
+            self.guarded(lambda: self.run.finish(exit_code=code))
+        self.run = None
+
+    def guarded(self, action: Callable[[], Any]) -> None:
+        """Do something with the tracking run, and give tracking up if that fails."""
+        try:
+            action()
+        except Exception as error:  # whatever it is, it must not reach the run
+            self.run = None
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            print(f"W&B: {reason}. The run goes on without it.", file=sys.stderr)
+
+
+def _mode(wandb: Any) -> str:
+    """`online` where a key is at hand; never a prompt."""
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    return "online" if wandb.api.api_key else "offline"
