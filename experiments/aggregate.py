@@ -1,0 +1,70 @@
+"""From the runs of a row to one number: one function for each statistic a paper reports."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median, stdev
+
+from experiments.records import RunRecord
+
+# He et al. 2016, Table 1: an error above this is printed as a failure.
+FAIL_ABOVE = 20.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row as we measured it.
+
+    Attributes:
+        value: in percent, by the paper's statistic; None where every run failed.
+        std: sample standard deviation over the runs, None for a single one.
+        runs: number of runs in `value`.
+        failed: runs that diverged or ended above 20 %; never part of `value`.
+    """
+
+    value: float | None
+    std: float | None
+    runs: int
+    failed: int = 0
+
+
+def last(errors: Sequence[float]) -> float:
+    """Mean over the runs of the error at the last iteration."""
+    return fmean(errors)
+
+
+def best(errors: Sequence[float]) -> float:
+    """The best run's error at the last iteration (He et al. 2015, Table 6: "best (mean ± std)")."""
+    return min(errors)
+
+
+def median5(errors: Sequence[float]) -> float:
+    """Median over the runs (He et al. 2016, Table 1: median of five)."""
+    return median(errors)
+
+
+STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
+    "last": last,
+    "reading": last,
+    "fail": last,
+    "best": best,
+    "median5": median5,
+    "mean_std": last,
+}
+
+
+def aggregate(records: Sequence[RunRecord], statistic: str) -> Measured | None:
+    """The runs of one row by a paper's statistic, or None where there are no runs."""
+    if not records:
+        return None
+    errors = [error for record in records if (error := working_error(record)) is not None]
+    failed = len(records) - len(errors)
+    if not errors:
+        return Measured(None, None, 0, failed)
+    std = stdev(errors) if len(errors) > 1 else None
+    return Measured(STATISTICS[statistic](errors), std, len(errors), failed)
+
+
+def working_error(record: RunRecord) -> float | None:
+    """Test error at the last iteration, or None for a run that failed."""
+    error = record.error("last")
+    return None if record.diverged or error is None or error > FAIL_ABOVE else error
