@@ -14,8 +14,9 @@ from training import entry
 
 def job(config: DictConfig) -> None:
     """Find settings and weights, evaluate, print."""
+    from training.config import read_settings
     from training.evaluation import evaluate_weights, record_settings, record_weights
-    from training.settings import ConfigError, read_settings
+    from training.settings import ConfigError
 
     if config.run is not None:
         folder = Path(str(config.run))

@@ -12,9 +12,9 @@ from training import entry
 
 def job(config: DictConfig) -> None:
     """Read the settings, name the run, train it."""
+    from training.config import read_settings
     from training.naming import run_name
     from training.run import run
-    from training.settings import read_settings
 
     experiment = entry.chosen_experiment()
     settings = read_settings(config)

@@ -70,7 +70,7 @@ def image_hashes(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def canonical(images: ImageSet) -> ImageSet:
-    """The same set sorted by image hash, so that a seed means the same run wherever it came from."""
+    """The same set sorted by image hash, so that a seed means the same run everywhere."""
 
     def order(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         hashes = image_hashes(x, y)
@@ -123,7 +123,7 @@ def write(images: ImageSet, path: Path) -> None:
                 test_labels=images.test_labels.astype(np.uint8),
                 classes=np.array(images.classes),
             )
-        os.chmod(temporary, 0o644)
+        Path(temporary).chmod(0o644)  # mkstemp makes it private
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -166,7 +166,8 @@ def _expect(name: str, what: str, found: object, expected: object) -> None:
     if found != expected:
         raise DataError(
             f"{name}: {what}: found {_short(found)}, expected {_short(expected)}.\n"
-            f"The file is damaged or holds another set; delete it and run `make data DATASET={name}`."
+            "The file is damaged or holds another set; "
+            f"delete it and run `make data DATASET={name}`."
         )
 
 

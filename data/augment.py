@@ -1,4 +1,4 @@
-"""Random crops and flips: drawn once an epoch on the CPU, applied to whole batches on the device."""
+"""Random crops and flips: drawn once an epoch on the CPU, applied in batches on the device."""
 
 import numpy as np
 import torch

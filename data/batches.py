@@ -1,4 +1,4 @@
-"""Training batches on a device: an endless sequence that is a pure function of seed and iteration."""
+"""Training batches on a device: an endless sequence, a pure function of seed and iteration."""
 
 from functools import lru_cache
 
@@ -81,9 +81,7 @@ class Batches:
         """The next batch of the segment: images float32 (size, 3, H, W), labels int64 (size,)."""
         plan = self.plan[self.position + self.lanes[:size]]
         self.position += size
-        images = crop_and_flip(
-            self.images, plan, pad=self.pad, mean=self.mean, scale=self.scale
-        )
+        images = crop_and_flip(self.images, plan, pad=self.pad, mean=self.mean, scale=self.scale)
         return images, self.labels[plan[:, INDEX]]
 
 

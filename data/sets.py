@@ -1,6 +1,6 @@
 """Image sets by name: load what is there, build what is not.
 
-    python -m data.sets cifar10          (or cifar100, svhn; `make data DATASET=...`)
+python -m data.sets cifar10          (or cifar100, svhn; `make data DATASET=...`)
 """
 
 import os

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.arrays import Facts, ImageSet
+from data.arrays import ImageSet
 
 # The papers train on the official training and extra sets together: 73,257 + 531,131 images.
 # Channel statistics of that union are not published in an exact form, so none are checked.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -17,7 +18,7 @@ from experiments.records import RunRecord
 # Okabe and Ito's colours, which the colour-blind can tell apart, from shallow to deep.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7")
 PAPER_LIMIT = 20.0  # percent, the papers' axis
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "svg.hashsalt": "residual-to-dense",  # the same figure gives the same bytes
@@ -37,7 +38,9 @@ class Panel:
     curves: tuple[tuple[str, str], ...]
 
 
-def _curves(table: str, name: str, label: str, depths: Sequence[int]) -> tuple[tuple[str, str], ...]:
+def _curves(
+    table: str, name: str, label: str, depths: Sequence[int]
+) -> tuple[tuple[str, str], ...]:
     return tuple((f"{table}/{name}{depth}", f"{label}-{depth}") for depth in depths)
 
 
@@ -107,9 +110,7 @@ def _draw_panel(axis: Axes, panel: Panel, chosen: dict[str, RunRecord], top: flo
         axis.plot(
             metrics["iteration"], metrics["train_error"], color=colour, lw=0.9, ls=(0, (4, 2))
         )
-        axis.plot(
-            metrics["iteration"], metrics["test_error"], color=colour, lw=2.2, label=label
-        )
+        axis.plot(metrics["iteration"], metrics["test_error"], color=colour, lw=2.2, label=label)
     if drawn:
         axis.set_xlim(left=0)
         axis.legend(loc="upper right", frameon=False, fontsize=8)

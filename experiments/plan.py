@@ -90,7 +90,9 @@ def table_config(table: str) -> dict[str, Any]:
     folder = published.ROOT / "conf" / "table"
     path = folder / f"{table}.yaml"
     if not path.exists():
-        names = sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml"))
+        names = sorted(
+            p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml")
+        )
         raise PlanError(f"Unknown table {table}; choose one of {', '.join(names)}.")
     content: Any = OmegaConf.to_container(OmegaConf.load(path))
     return dict(content)
@@ -177,4 +179,3 @@ def _estimate(experiment: str, preset: str, macs: int, gpu: bool) -> float:
 
 def _time(job: Job) -> str:
     return f"about {minutes(job.seconds)}" if job.open else ""
-

@@ -1,6 +1,7 @@
 """Reproduce a table: print it as measured so far, plan, run what is missing, compile, print.
 
-make reproduce-table [TABLE=...] [PRESET=auto|paper|smoke] [SEEDS=paper|5] [ROWS=...] [PLAN=1] [YES=1]
+make reproduce-table [TABLE=...] [PRESET=auto|paper|smoke] [SEEDS=paper|5] [ROWS=...]
+                     [PLAN=1] [YES=1]
 """
 
 import argparse
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from experiments import compile, published, readme, tables
 from experiments.plan import Job, PlanError, describe, make_plan, minutes, table_config
@@ -33,9 +35,7 @@ def reproduce(options: argparse.Namespace) -> int:
     """Do what the options ask for; see the module."""
     gpu = has_gpu()
     preset = options.preset if options.preset != "auto" else ("paper" if gpu else "smoke")
-    jobs = make_plan(
-        options.table, preset=preset, seeds=options.seeds, rows=options.rows, gpu=gpu
-    )
+    jobs = make_plan(options.table, preset=preset, seeds=options.seeds, rows=options.rows, gpu=gpu)
     if options.table in published.titles() and options.table not in compile.curves.FIGURES:
         frame = tables.compile_table(options.table, compile.records_of("paper"))
         print(f"{published.titles()[options.table]}, as measured so far\n")
@@ -101,7 +101,7 @@ def has_gpu() -> bool:
     command = shutil.which("nvidia-smi")
     if command is None:
         return False
-    result = subprocess.run([command, "-L"], capture_output=True, text=True)
+    result = subprocess.run([command, "-L"], check=False, capture_output=True, text=True)
     return result.returncode == 0 and "GPU" in result.stdout
 
 
@@ -116,13 +116,14 @@ def _run(job: Job) -> int:
     if job.preset != "smoke":
         command.append(f"data={job.dataset}")
     process = subprocess.Popen(command, cwd=published.ROOT)
-    # Ctrl-C reaches the run by itself; the others are passed on. It saves, and ends with a code.
-    handlers = {
-        signal.SIGINT: signal.SIG_IGN,
-        signal.SIGTERM: lambda number, frame: process.send_signal(number),
-        signal.SIGUSR1: lambda number, frame: process.send_signal(number),
-    }
-    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        # Ctrl-C reaches the run by itself. It saves, and ends with a code.
+        if number != signal.SIGINT:
+            process.send_signal(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    previous = {number: signal.signal(number, pass_on) for number in numbers}
     try:
         return process.wait()
     finally:

@@ -1,6 +1,6 @@
 """A paper's table, compiled from records and published numbers: Markdown, CSV and LaTeX.
 
-    python -m experiments.tables he2015_residual/table6
+python -m experiments.tables he2015_residual/table6
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,9 @@ def compile_table(table: str, records: Sequence[RunRecord]) -> pd.DataFrame:
         records: any records; only unchanged runs of the full recipe on the right data count.
     """
     counting = [record for record in records if record.counts]
-    lines = [_line(row, [r for r in counting if r.experiment == row]) for row in published.rows(table)]
+    lines = [
+        _line(row, [r for r in counting if r.experiment == row]) for row in published.rows(table)
+    ]
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
@@ -163,6 +165,12 @@ def _latex(frame: pd.DataFrame, title: str) -> str:
 
 
 def _escape(text: str) -> str:
-    for plain, latex in (("%", r"\%"), ("±", r"$\pm$"), ("~", r"$\sim$"), (">", r"$>$"), ("_", r"\_")):
+    for plain, latex in (
+        ("%", r"\%"),
+        ("±", r"$\pm$"),
+        ("~", r"$\sim$"),
+        (">", r"$>$"),
+        ("_", r"\_"),
+    ):
         text = text.replace(plain, latex)
     return text

@@ -56,9 +56,7 @@ class CifarResNet(nn.Module):
             for unit in range((depth - 2) // 6):
                 stride = 2 if stage > 0 and unit == 0 else 1
                 units.append(
-                    ResidualUnit(
-                        w_in, width, stride, order=order, shortcut=shortcut, match=match
-                    )
+                    ResidualUnit(w_in, width, stride, order=order, shortcut=shortcut, match=match)
                 )
                 w_in = width
             self.stages.append(units)

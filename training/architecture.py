@@ -1,6 +1,6 @@
 """Parameters and multiply-adds of every row's network, counted from the built networks.
 
-    python -m training.architecture        writes results/architecture.csv
+python -m training.architecture        writes results/architecture.csv
 """
 
 import csv
@@ -9,10 +9,11 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
+from training.config import read_settings
 from training.entry import CONF
-from training.provenance import ROOT, network_size
+from training.network import network_size
+from training.provenance import ROOT
 from training.record import write_atomically
-from training.settings import read_settings
 
 COLUMNS = ("experiment", "dataset", "params", "macs")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -16,8 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from data.arrays import DataError
 from training.checkpoint import CheckpointError
 from training.export import WeightsError
-from training.settings import ConfigError, nearest
+from training.settings import ConfigError
 from training.signals import Stopped
+from training.typed import nearest
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FAILED, BAD_CONFIG, BAD_DATA, DIVERGED, INTERRUPTED = 1, 2, 3, 4, 130
@@ -39,7 +40,7 @@ def start(task: Callable[[], Any]) -> None:
     except Failed as failed:
         sys.exit(failed.code)
     except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(_print(explain(error, sys.argv[1:]), BAD_CONFIG))
+        sys.exit(_print(explain(error), BAD_CONFIG))
     except KeyboardInterrupt:
         sys.exit(_print("Interrupted.", INTERRUPTED))
 
@@ -96,11 +97,15 @@ def overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task)
 
 
-def explain(error: Exception, arguments: list[str]) -> str:
+def explain(error: Exception) -> str:
     """A message of one to three lines for an error in the command line or the configuration."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_choice(str(error.missing_cfg_file))
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read; quote a value that holds = , [ or {{: key='...'."
     text = str(error)
+    if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
+        return f"{match[1]}: several values make several runs; add -m to start them all."
     if match := re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text):
         return f"Unknown setting {match[1]}.{nearest(match[1], known_keys())}"
     if isinstance(error.__cause__, OmegaConfBaseException):
@@ -115,12 +120,13 @@ def known_keys() -> list[str]:
     names = [path.name for path in CONF.iterdir() if path.is_dir()]
     for path in CONF.rglob("*.yaml"):
         group = path.relative_to(CONF).parts[0]
-        if group in ("experiment", "table", "eval.yaml"):
+        if group in ("experiment", "table"):
             continue
         prefix = "" if path.parent == CONF else f"{group}."
         content = OmegaConf.load(path)
         assert isinstance(content, DictConfig)
-        names += [f"{prefix}{key}" for key in content if key not in ("defaults", "hydra")]
+        keys = [str(key) for key in content if key not in ("defaults", "hydra")]
+        names += [prefix + key for key in keys]
     return sorted(set(names))
 
 

@@ -8,9 +8,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from data.augment import statistics
 from data.sets import load as load_images
+from training.config import read_settings
 from training.export import WeightsError, load_weights
-from training.settings import ConfigError, Settings, read_settings
-from training.trainer import build_model, evaluate, find_device
+from training.network import build_model
+from training.settings import ConfigError, Settings
+from training.trainer import evaluate, find_device
 
 # What a record says of its run; the rest is up to the machine at hand.
 RECORDED = ("data", "model", "recipe", "seed", "precision")
@@ -23,7 +25,7 @@ def record_settings(config: DictConfig, folder: Path) -> Settings:
         ConfigError: the folder holds no readable record.
     """
     try:
-        recorded = OmegaConf.load(folder / "config.yaml")
+        recorded: Any = OmegaConf.load(folder / "config.yaml")
         changes = {key: recorded[key] for key in RECORDED}
     except (OSError, KeyError, ValueError, AttributeError):
         raise ConfigError(f"run={folder}: no record there (no readable config.yaml).") from None
@@ -67,11 +69,9 @@ def evaluate_weights(settings: Settings, weights: Path) -> tuple[float, float, i
     load_weights(model, weights)
     images = load_images(settings.data.source, Path(settings.data.folder))
     kept = len(images.train_images) - settings.recipe.holdout
-    mean, scale = statistics(
-        images.train_images[:kept], settings.recipe.mean, settings.recipe.std
-    )
+    mean, scale = statistics(images.train_images[:kept], settings.recipe.mean, settings.recipe.std)
     loss, error = evaluate(
-        model.to(device, memory_format=torch.channels_last),
+        model.to(device).to(memory_format=torch.channels_last),
         torch.from_numpy(images.test_images).to(device),
         torch.from_numpy(images.test_labels).to(device),
         mean=mean.to(device),

@@ -4,6 +4,7 @@ import os
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -66,6 +67,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise WeightsError(f"No weights file {path}.")
+    content: Any
     try:
         if path.suffix == ".safetensors":
             content = load_file(path)
@@ -74,7 +76,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError, OSError,
             pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
         content = None
-    for wrapper in ("state", "model", "state_dict"):
+    for wrapper in ("state", "trainer", "model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):

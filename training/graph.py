@@ -1,5 +1,6 @@
 """A training step captured in CUDA graphs: launched whole, with nothing left to do on the host."""
 
+import sys
 from copy import deepcopy
 
 import torch
@@ -13,20 +14,35 @@ class CapturedStep:
     """Replays a `Step` from a CUDA graph, one graph for each batch size that occurs.
 
     Capturing runs the step a few times first, as CUDA graphs ask for, and then restores every
-    tensor it changed, so the results are those of the eager step.
+    tensor it changed, so the results are those of the eager step. Where the step cannot be
+    captured it runs eagerly from then on, with a warning.
     """
 
     def __init__(self, step: Step):
         self.step = step
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self.eager = False
 
     def __call__(self, size: int) -> None:
-        if size not in self.graphs:
+        if size not in self.graphs and not self.eager:
+            self.try_capture(size)
+        if self.eager:
+            self.step(size)
+        else:
+            self.graphs[size].replay()
+
+    def try_capture(self, size: int) -> None:
+        saved = self.snapshot()
+        try:
             self.graphs[size] = self.capture(size)
-        self.graphs[size].replay()
+        except RuntimeError as error:
+            self.eager = True
+            reason = str(error).splitlines()[0]
+            print(f"The step runs eagerly: it cannot be captured ({reason}).", file=sys.stderr)
+        self.restore(saved)
 
     def capture(self, size: int) -> torch.cuda.CUDAGraph:
-        saved = self.snapshot()
+        """Record one step of a batch size; leaves behind what the warm-up steps changed."""
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -37,7 +53,6 @@ class CapturedStep:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self.step(size)
-        self.restore(saved)
         return graph
 
     def state(self) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The training loop: iterate, evaluate every epoch and at the end, record, save, stop when asked."""
+"""The training loop: iterate, evaluate every epoch and at the end, record, save, stop if asked."""
 
 import math
 import time

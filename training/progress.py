@@ -66,9 +66,7 @@ class ProgressLine:
             return
         speed = self.speed(iteration)
         left = (self.last - iteration) * self.batch / speed if speed else 0.0
-        self.line(
-            f"{iteration}/{self.last}{metrics}  {speed:,.0f} img/s, {left / 60:.1f} min left"
-        )
+        self.line(f"{iteration}/{self.last}{metrics}  {speed:,.0f} img/s, {left / 60:.1f} min left")
 
     def line(self, text: str) -> None:
         """Print a plain line about this run."""

@@ -1,4 +1,4 @@
-"""Where a number comes from: code, machine, network size."""
+"""Where a number comes from: code and machine."""
 
 import hashlib
 import json
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from training.settings import Settings, model_class
+from training.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("conf", "data", "models", "training", "train.py")
@@ -60,18 +59,6 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def network_size(settings: Settings) -> dict[str, int]:
-    """Parameters, and multiply-adds of one image in convolutions and linear layers."""
-    arguments = {key: value for key, value in settings.model.items() if key != "_target_"}
-    with torch.device("meta"):
-        model = model_class(settings.model)(**arguments).eval()
-        image = torch.empty(1, 3, settings.data.size, settings.data.size)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(image)
-    params = sum(p.numel() for p in model.parameters())
-    return {"params": params, "macs": counter.get_total_flops() // 2}
-
-
 def peak_memory(device: torch.device) -> int:
     """Most memory in use so far, in bytes: of the GPU, or of the process on a CPU."""
     if device.type == "cuda":
@@ -93,7 +80,7 @@ def _git(*arguments: str) -> str:
 def _driver() -> str | None:
     try:
         query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        result = subprocess.run(query, capture_output=True, text=True, timeout=30)
+        result = subprocess.run(query, check=False, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout.strip().splitlines()[0] if result.stdout.strip() else None

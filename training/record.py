@@ -1,4 +1,4 @@
-"""The run record: config.yaml, metrics.csv and, last of all, summary.json. The only writer of them."""
+"""The only writer of the run record: config.yaml, metrics.csv and, last of all, summary.json."""
 
 import json
 import math
@@ -80,8 +80,8 @@ def is_finished(folder: Path) -> bool:
     return (folder / "summary.json").exists()
 
 
-def publish(folder: Path, destination: Path) -> None:
-    """Copy a finished record to its place among the results; its summary arrives last."""
+def copy_record(folder: Path, destination: Path) -> None:
+    """Copy a finished record; its summary arrives last."""
     destination.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         temporary = destination / f"{name}.tmp"

@@ -13,7 +13,7 @@ from training.export import export
 from training.naming import result_folder, weights_file, working_folder
 from training.progress import ProgressLine
 from training.provenance import code_hash
-from training.record import Record, is_finished, publish
+from training.record import Record, copy_record, is_finished
 from training.settings import ConfigError, Settings
 from training.signals import Signals
 from training.summary import summarise
@@ -40,16 +40,39 @@ def run(settings: Settings, experiment: str, name: str) -> str:
         OSError: the disk is full or broke; the last checkpoint is intact.
     """
     working, results = working_folder(settings, name), result_folder(settings, name)
-    for folder in (results, working):
-        if folder is not None and is_finished(folder):
-            print(f"{name}: already finished, see {folder}")
-            return json.loads((folder / "summary.json").read_text())["status"]
-    device = find_device(settings.device)
-    images = load_images(settings.data.source, Path(settings.data.folder))
-    job = Run(settings, experiment, name, Trainer(settings, images, device), images)
-    status = job.train()
-    print(f"{name}: {status}, record in {job.publish() if results else working}")
+    if results is not None and is_finished(results):
+        print(f"{name}: already finished, see {results}")
+        return status_of(results)
+    if not is_finished(working):
+        device = find_device(settings.device)
+        images = load_images(settings.data.source, Path(settings.data.folder))
+        Run(settings, experiment, name, Trainer(settings, images, device), images).train()
+    # A process that died right here before has left this to its successor.
+    status = status_of(working)
+    if status == "finished":
+        (working / checkpoint.NAME).unlink(missing_ok=True)
+    if results is not None:
+        publish(settings, name, results)
+    print(f"{name}: {status}, record in {results or working}")
     return status
+
+
+def status_of(folder: Path) -> str:
+    """How the run ended whose record lies in a folder."""
+    return str(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["status"])
+
+
+def publish(settings: Settings, name: str, results: Path) -> None:
+    """Copy the finished record of a full recipe, and small weights, to the results."""
+    working = working_folder(settings, name)
+    weights = working / "weights.safetensors"
+    small = weights.exists() and weights.stat().st_size <= SHIPPED_BYTES
+    if small and settings.seed == 0:
+        target = weights_file(settings, name)
+        make_folder(target.parent)
+        shutil.copyfile(weights, target)
+    make_folder(results)
+    copy_record(working, results)
 
 
 class Run:
@@ -88,8 +111,8 @@ class Run:
         }
         checkpoint.save(self.folder, state, self.settings.science())
 
-    def train(self) -> str:
-        """Train to the end, export the weights and write the summary; returns the status."""
+    def train(self) -> None:
+        """Train to the end, export the weights and write the summary."""
         tracker = Tracker(
             self.settings.logger, self.experiment, self.name, self.folder, self.config
         )
@@ -116,9 +139,6 @@ class Run:
         summary = names | self.summary()
         self.record.finish(summary)
         tracker.finish(summary, code=0 if status == "finished" else 4)
-        if status == "finished":
-            (self.folder / checkpoint.NAME).unlink(missing_ok=True)
-        return status
 
     def summary(self) -> dict[str, Any]:
         """What the record says of the whole run."""
@@ -130,20 +150,6 @@ class Run:
             code=self.code,
             fingerprint=self.fingerprint,
         )
-
-    def publish(self) -> Path:
-        """Copy the finished record of a full recipe, and small weights, to the results."""
-        results = result_folder(self.settings, self.name)
-        assert results is not None
-        weights = self.folder / "weights.safetensors"
-        small = weights.exists() and weights.stat().st_size <= SHIPPED_BYTES
-        if small and self.settings.seed == 0:
-            target = weights_file(self.settings, self.name)
-            make_folder(target.parent)
-            shutil.copyfile(weights, target)
-        make_folder(results)
-        publish(self.folder, results)
-        return results
 
 
 def recorded(settings: Settings, experiment: str) -> dict[str, Any]:

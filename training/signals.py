@@ -17,7 +17,7 @@ class Stopped(Exception):
 
 
 class Signals:
-    """While entered, remembers a signal in `code` instead of dying; the second one kills at once."""
+    """While entered, keeps a signal in `code` instead of dying; the second one kills at once."""
 
     def __init__(self) -> None:
         self.code: int | None = None

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from training.export import exported
-from training.provenance import machine, network_size, peak_memory, recipe_hash, source
+from training.network import network_size
+from training.provenance import machine, peak_memory, recipe_hash, source
 from training.record import Row
 from training.settings import Settings
 from training.trainer import Trainer, evaluate

@@ -1,4 +1,4 @@
-"""Weights & Biases as a mirror of the record: never its source, never a reason for a run to fail."""
+"""Weights & Biases as a mirror of the record: never its source, never why a run fails."""
 
 import os
 import secrets
@@ -80,7 +80,7 @@ class Tracker:
             print(f"W&B: {reason}. The run goes on without it.", file=sys.stderr)
 
 
-def _mode(wandb: Any) -> str:
+def _mode(wandb: Any) -> Any:
     """`online` where a key is at hand; never a prompt."""
     if mode := os.environ.get("WANDB_MODE"):
         return mode

@@ -11,9 +11,10 @@ from data.arrays import ImageSet
 from data.augment import normalise, statistics
 from data.batches import Batches
 from training.graph import CapturedStep
+from training.network import build_model
 from training.optimizer import make_optimizer, set_learning_rate
 from training.schedules import learning_rate, next_evaluation, total_iterations
-from training.settings import ConfigError, Settings, model_class
+from training.settings import ConfigError, Settings
 from training.step import LOSS, SEEN, WRONG, Step, add_metrics, forward
 
 EVALUATION_BATCH = 500
@@ -50,7 +51,7 @@ class Trainer:
         self.splits = {"test": _on(device, images.test_images, images.test_labels)}
         if recipe.holdout:
             self.splits["val"] = (x[self.images :], y[self.images :])
-        self.model = build_model(settings).to(device, memory_format=torch.channels_last)
+        self.model = build_model(settings).to(device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.model, recipe)
         self.batches = Batches(
             x[: self.images],
@@ -114,14 +115,6 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.sums.copy_(state["sums"])
-
-
-def build_model(settings: Settings) -> nn.Module:
-    """The network of a run, its weights started from the run's seed (on the CPU, so that the
-    same seed means the same start on any device)."""
-    torch.manual_seed(settings.seed)
-    arguments = {key: value for key, value in settings.model.items() if key != "_target_"}
-    return model_class(settings.model)(**arguments)
 
 
 def prepare_backend(settings: Settings) -> None:

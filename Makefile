@@ -1,0 +1,59 @@
+# Every target sets up what it needs, so on a fresh machine the first one typed works.
+PYTHON ?= python3
+TABLE ?= he2015_residual/table6
+PRESET ?= auto
+SEEDS ?= paper
+DATASET ?= cifar10
+
+VENV := .venv
+READY := $(VENV)/ready
+RUN := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce-table table figure data bench test test-all test-gpu lint architecture
+
+help: ## list the targets
+	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(READY) ## make .venv with everything in it (about three minutes; other targets do it too)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"Python {v.major}.{v.minor} is too old: give 3.11 or later, as in make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (Debian: python3-venv)." >&2; exit 1; }
+	@echo "Setting up $(VENV); this takes a few minutes once."
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|smoke] [SEEDS=paper|5] [ROWS=a,b] [PLAN=1] [YES=1]
+	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --preset '$(PRESET)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(if $(PLAN),--plan) $(if $(YES),--yes)
+
+table: $(READY) ## compile tables from the records: [TABLE=he2015_residual/table6], all by default
+	@$(RUN) -m experiments.compile table $(if $(filter file,$(origin TABLE)),,'$(TABLE)')
+
+figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6], all by default
+	@$(RUN) -m experiments.compile figure $(if $(FIGURE),'$(FIGURE)')
+
+data: $(READY) ## fetch and verify a data set: [DATASET=cifar10|cifar100|svhn]
+	@$(RUN) -m data.sets $(DATASET)
+
+bench: $(READY) ## our training step against a conventional loop, in one run, on this CPU
+	@$(RUN) -m training.bench
+
+architecture: $(READY) ## count parameters and multiply-adds of every row again
+	@$(RUN) -m training.architecture
+
+test: $(READY) ## the tests (minutes; those on real CIFAR-10 use DATA_DIR, or ./datasets)
+	@$(RUN) -m pytest -n auto -m 'not slow'
+
+test-all: $(READY) ## the tests, with the slow ones
+	@$(RUN) -m pytest -n auto
+
+test-gpu: $(READY) ## the tests that need a CUDA GPU
+	@$(RUN) -m pytest -m gpu
+
+lint: $(READY) ## ruff and mypy
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
