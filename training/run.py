@@ -43,7 +43,8 @@ def run(settings: Settings, experiment: str, name: str) -> str:
     if results is not None and is_finished(results):
         print(f"{name}: already finished, see {results}")
         return status_of(results)
-    if not is_finished(working):
+    before = is_finished(working)
+    if not before:
         device = find_device(settings.device)
         images = load_images(settings.data.source, Path(settings.data.folder))
         Run(settings, experiment, name, Trainer(settings, images, device), images).train()
@@ -53,7 +54,7 @@ def run(settings: Settings, experiment: str, name: str) -> str:
         (working / checkpoint.NAME).unlink(missing_ok=True)
     if results is not None:
         publish(settings, name, results)
-    print(f"{name}: {status}, record in {results or working}")
+    print(f"{name}: {'already ' if before else ''}{status}, see {results or working}")
     return status
 
 
