@@ -1,0 +1,259 @@
+"""Runs killed anywhere, or asked to stop, end with the same bits as undisturbed ones."""
+
+import csv
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training.settings import Settings
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["training.run", "sklearn.datasets"])
+EXPERIMENT = "he2015_residual/table6/resnet20"
+RUN = f"{EXPERIMENT}/digits/seed0"
+# What may differ between two identical runs.
+MEASURED = {"seconds", "images_per_second", "peak_memory_bytes", "commit", "clean"}
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_at(place: str, count: int) -> None:
+    """Have this process killed at the `count`-th passing of a place."""
+    import torch
+
+    from training import export, record, run
+    from training.trainer import Trainer
+
+    owner, name = {
+        "step": (Trainer, "train_iteration"),
+        "evaluation": (Trainer, "evaluate"),
+        "fsync": (os, "fsync"),
+        "rename": (os, "replace"),
+        "checkpoint": (torch, "save"),
+        "metrics": (record.Record, "append"),
+        "weights": (export, "save_file"),
+        "summary": (record.Record, "finish"),
+        "publish": (run, "copy_record"),
+    }[place.removeprefix("after ").removeprefix("inside ")]
+    original = getattr(owner, name)
+    passed = 0
+
+    def replacement(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal passed
+        passed += 1
+        if passed < count or place.startswith("after"):
+            result = original(*arguments, **keywords)
+            if passed >= count:
+                die()
+            return result
+        if place == "inside checkpoint":
+            half_written(original, *arguments)
+        if place == "inside metrics":
+            with arguments[0].metrics.open("a") as file:
+                file.write("7,0.1,0.0")
+        return die()
+
+    setattr(owner, name, replacement)
+
+
+def half_written(save: Callable[..., None], content: Any, file: Any) -> None:
+    """Leave the first half of what would be saved."""
+    import io
+
+    whole = io.BytesIO()
+    save(content, whole)
+    file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+    file.flush()
+
+
+def work(settings: Settings, place: str | None, count: int) -> None:
+    """The body of a child process."""
+    from training.run import run
+
+    if place is not None:
+        kill_at(place, count)
+    run(settings, EXPERIMENT, RUN)
+
+
+def child(settings: Settings, place: str | None = None, count: int = 0) -> int | None:
+    process = CONTEXT.Process(target=work, args=(settings, place, count))
+    process.start()
+    process.join(120)
+    return process.exitcode
+
+
+def outcome(settings: Settings) -> dict[str, Any]:
+    """All that a finished run leaves, without what is measured by the clock."""
+    results = Path(settings.results_dir)
+    record = results / "runs" / RUN
+    with (record / "metrics.csv").open(newline="") as file:
+        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    summary = json.loads((record / "summary.json").read_text())
+    return {
+        "weights": (results / "weights" / f"{RUN}.safetensors").read_bytes(),
+        "metrics": rows,
+        "summary": {k: v for k, v in summary.items() if k not in MEASURED},
+        "config": (record / "config.yaml").read_text(),
+    }
+
+
+@pytest.fixture(scope="module")
+def settings_at(settings_of: Callable[..., Settings]) -> Callable[[Path], Settings]:
+    """A run of 60 iterations that saves before each of them and counts as a full recipe."""
+
+    def read(folder: Path) -> Settings:
+        return settings_of(
+            f"experiment={EXPERIMENT}",
+            "preset=paper",
+            "data=digits",
+            "data.pad=2",
+            "data.flip=true",
+            "threads=1",
+            "model.depth=8",
+            "recipe.batch=64",
+            "recipe.length=60",
+            "recipe.milestones=[30,45]",
+            "checkpoint_seconds=0",
+            f"output_dir={folder}/outputs",
+            f"results_dir={folder}/results",
+        )
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    settings_at: Callable[[Path], Settings], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    settings = settings_at(tmp_path_factory.mktemp("undisturbed"))
+    assert child(settings) == 0
+    return outcome(settings)
+
+
+# 60 iterations make three evaluations (24, 47, 60); every iteration but the first of a process
+# saves: one torch.save, two fsyncs (file, folder), one rename. The start writes two files.
+KILLS = [
+    [("step", 1)],
+    [("after step", 17)],
+    [("step", 25)],
+    [("after step", 60)],
+    [("evaluation", 1)],
+    [("after evaluation", 2)],
+    [("inside checkpoint", 1)],
+    [("inside checkpoint", 30)],
+    [("inside checkpoint", 61)],
+    [("fsync", 1)],
+    [("fsync", 41)],
+    [("fsync", 42)],
+    [("rename", 2)],
+    [("rename", 20)],
+    [("after rename", 20)],
+    [("inside metrics", 2)],
+    [("after metrics", 3)],
+    [("weights", 1)],
+    [("after weights", 1)],
+    [("summary", 1)],
+    [("after summary", 1)],
+    [("publish", 1)],
+    [("after publish", 1)],
+    [("step", 10), ("inside checkpoint", 8), ("evaluation", 2), ("summary", 1)],
+]
+
+
+@pytest.mark.parametrize("kills", KILLS, ids=lambda k: ", ".join(f"{p} {c}" for p, c in k))
+def test_a_killed_run_ends_with_the_same_bits(
+    kills: list[tuple[str, int]],
+    undisturbed: dict[str, Any],
+    settings_at: Callable[[Path], Settings],
+    tmp_path: Path,
+) -> None:
+    settings = settings_at(tmp_path)
+    for place, count in kills:
+        assert child(settings, place, count) == -signal.SIGKILL
+    assert child(settings) == 0
+    assert outcome(settings) == undisturbed
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"config.yaml", "metrics.csv", "summary.json", "weights.safetensors",
+                    "seed0.safetensors"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+)
+def test_a_signal_saves_and_the_run_goes_on_from_there(
+    number: signal.Signals,
+    code: int,
+    undisturbed: dict[str, Any],
+    settings_at: Callable[[Path], Settings],
+    tmp_path: Path,
+) -> None:
+    settings = settings_at(tmp_path)
+    process = CONTEXT.Process(target=signalled, args=(settings, number))
+    process.start()
+    process.join(60)
+    assert process.exitcode == code
+    checkpoints = list(tmp_path.rglob("checkpoint.pt"))
+    assert len(checkpoints) == 1 and not list(tmp_path.rglob("summary.json"))
+    assert child(settings) == 0
+    assert outcome(settings) == undisturbed
+
+
+def signalled(settings: Settings, number: signal.Signals) -> None:
+    """Send this process a signal in its 20th step, and end as train.py does."""
+    from training.entry import guard
+    from training.run import run
+    from training.trainer import Trainer
+
+    original, steps = Trainer.train_iteration, 0
+
+    def step(trainer: Trainer) -> None:
+        nonlocal steps
+        steps += 1
+        original(trainer)
+        if steps == 20:
+            os.kill(os.getpid(), number)
+        assert steps <= 20, "it went on after the signal"
+
+    Trainer.train_iteration = step  # type: ignore[method-assign]
+    guard(lambda: run(settings, EXPERIMENT, RUN) and None)
+
+
+def test_a_second_signal_ends_at_once(
+    settings_at: Callable[[Path], Settings], tmp_path: Path
+) -> None:
+    process = CONTEXT.Process(target=signalled_twice, args=(settings_at(tmp_path),))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 130
+
+
+def signalled_twice(settings: Settings) -> None:
+    from training.run import run
+    from training.trainer import Trainer
+
+    def step(trainer: Trainer) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+
+    Trainer.train_iteration = step  # type: ignore[method-assign]
+    run(settings, EXPERIMENT, RUN)
+
+
+def test_a_finished_run_is_left_alone(
+    settings_at: Callable[[Path], Settings], tmp_path: Path
+) -> None:
+    settings = settings_at(tmp_path)
+    assert child(settings) == 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert child(settings, "step", 1) == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
