@@ -1,7 +1,11 @@
 """What the tests share: settings from overrides, real data where it is at hand."""
 
+import multiprocessing
 import os
+import runpy
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -53,6 +57,72 @@ def tiny(settings_of: Callable[..., Settings], tmp_path: Path) -> Callable[..., 
 @pytest.fixture(scope="session")
 def digits() -> ImageSet:
     return load("digits", Path())
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., Ended]:
+    """Run train.py or eval.py in a process forked from one that has imported torch already.
+
+    It starts in an empty folder, writes to `tmp_path`/{outputs,results} unless the environment
+    given says otherwise, and cannot reach a network. `before` is called in the process first.
+    """
+    (tmp_path / "cwd").mkdir()
+    defaults = {
+        "OUTPUT_DIR": str(tmp_path / "outputs"),
+        "RESULTS_DIR": str(tmp_path / "results"),
+        "DATA_DIR": str(tmp_path / "data"),
+    }
+
+    def run(
+        script: str,
+        *arguments: str,
+        before: Callable[[], object] | None = None,
+        **environment: str,
+    ) -> Ended:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["training.run", "training.entry", "sklearn.datasets"])
+        body = (script, arguments, defaults | environment, tmp_path / "cwd", before)
+        process = context.Process(target=_command, args=body)
+        process.start()
+        process.join(300)
+        out, err = ((tmp_path / "cwd" / name).read_text() for name in ("out", "err"))
+        return Ended(process.exitcode, out, err)
+
+    return run
+
+
+def _command(
+    script: str,
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+    folder: Path,
+    before: Callable[[], object] | None,
+) -> None:
+    """The body of a command's process."""
+    os.environ.update(environment, http_proxy="127.0.0.1:9", https_proxy="127.0.0.1:9")
+    os.chdir(folder)
+    for number, name in ((1, "out"), (2, "err")):
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(handle, number)
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    sys.argv = [script, *arguments]
+    try:
+        if before is not None:
+            before()
+        runpy.run_path(str(CONF.parent / script), run_name="__main__")
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 def real(name: str) -> Path:

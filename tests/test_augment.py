@@ -41,9 +41,7 @@ def test_every_offset_and_flip_equals_the_reference(size: tuple[int, int], mean_
     )
     assert batch.shape == (162, 3, *size)
     for ours, (index, top, left, flip) in zip(batch.numpy(), plan, strict=True):
-        np.testing.assert_array_equal(
-            ours, one_by_one(images[index], top, left, flip, mean, scale)
-        )
+        np.testing.assert_array_equal(ours, one_by_one(images[index], top, left, flip, mean, scale))
 
 
 def test_a_batch_is_laid_out_channels_last() -> None:

@@ -77,11 +77,20 @@ def test_every_table_composes_as_a_multirun(table: str) -> None:
 def test_he2015_is_the_recipe_of_section_4_2(settings_of: Callable[..., Settings]) -> None:
     settings = settings_of("experiment=he2015_residual/table6/resnet110")
     recipe, data = settings.recipe, settings.data
-    assert (recipe.unit, recipe.length, recipe.milestones) == ("iteration", 64_000, [32_000, 48_000])
+    assert (recipe.unit, recipe.length, recipe.milestones) == (
+        "iteration",
+        64_000,
+        [32_000, 48_000],
+    )
     assert (recipe.lr, recipe.lr_factor, recipe.batch) == (0.1, 0.1, 128)
     assert (recipe.warmup_lr, recipe.warmup_iterations) == (0.01, 400)
     assert (recipe.momentum, recipe.nesterov, recipe.weight_decay) == (0.9, False, 1e-4)
-    assert (recipe.decay, recipe.mean, recipe.std, recipe.holdout) == ("weights", "pixel", "none", 0)
+    assert (recipe.decay, recipe.mean, recipe.std, recipe.holdout) == (
+        "weights",
+        "pixel",
+        "none",
+        0,
+    )
     assert (data.source, data.pad, data.flip) == ("cifar10", 4, True)
 
 

@@ -176,7 +176,7 @@ def test_a_truncated_file_is_named(tmp_path: Path, kept: int) -> None:
 
 def test_a_set_of_another_size_is_refused(tmp_path: Path) -> None:
     write(random_set(), tmp_path / "cifar10.npz")
-    with pytest.raises(DataError, match="train images: found .*40, 32, 32, 3.*expected .*50000"):
+    with pytest.raises(DataError, match=r"train images: found .*40, 32, 32, 3.*expected .*50000"):
         sets.load("cifar10", tmp_path)
 
 
@@ -201,5 +201,5 @@ def test_cifar100_given_as_cifar10_is_refused(cifar100_file: Path, tmp_path: Pat
 def test_one_flipped_bit_of_real_cifar10_is_found(cifar10: ImageSet) -> None:
     x = cifar10.train_images.copy()
     x[123, 4, 5, 1] ^= 1
-    with pytest.raises(DataError, match="cifar10: (channel statistics|fingerprint)"):
+    with pytest.raises(DataError, match=r"cifar10: (channel statistics|fingerprint)"):
         sets.verify(replace(cifar10, train_images=x))

@@ -41,6 +41,10 @@ def start(task: Callable[[], Any]) -> None:
         sys.exit(failed.code)
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_print(explain(error), BAD_CONFIG))
+    except ValueError as error:  # how Hydra refuses some command lines
+        if HydraConfig.initialized():
+            raise
+        sys.exit(_print(f"{error} ({' '.join(sys.argv[1:])})", BAD_CONFIG))
     except KeyboardInterrupt:
         sys.exit(_print("Interrupted.", INTERRUPTED))
 

@@ -87,8 +87,8 @@ class Run:
         self.folder = working_folder(settings, name)
         self.seconds, self.code = 0.0, [code_hash()]
         self.config = recorded(settings, experiment)
-        state = checkpoint.load(self.folder, settings.science())
         make_folder(self.folder)
+        state = checkpoint.load(self.folder, settings.science())
         self.record = Record(self.folder)
         if state is None:
             self.record.start(self.config)

@@ -38,7 +38,10 @@ def convert(kind: Any, value: Any, path: str) -> Any:
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
     """ "Did you mean ...?" for a name that is not among `names`; empty where none is close."""
-    close = difflib.get_close_matches(name, list(names), n=count, cutoff=0.5)
+    names = list(names)
+    # Somebody who leaves out the group means the key in it.
+    in_groups = [full for full in names if full.rpartition(".")[2] == name]
+    close = in_groups or difflib.get_close_matches(name, names, n=count, cutoff=0.5)
     return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
