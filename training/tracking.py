@@ -81,7 +81,7 @@ class Tracker:
 
 
 def _mode(wandb: Any) -> Any:
-    """`online` where a key is at hand; never a prompt."""
+    """`online` where credentials are at hand; never a prompt."""
     if mode := os.environ.get("WANDB_MODE"):
         return mode
-    return "online" if wandb.api.api_key else "offline"
+    return "online" if wandb.login(prompt=False, verify=False) else "offline"
