@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MultipleLocator
 
 from experiments.records import RunRecord
 
@@ -70,9 +71,8 @@ def draw(panels: Sequence[Panel], records: Sequence[RunRecord], note: str = "") 
         figure, axes = plt.subplots(
             1, len(panels), figsize=(3.9 * len(panels), 3.5), layout="constrained", squeeze=False
         )
-        top = 100.0 if note else PAPER_LIMIT
         for axis, panel in zip(axes[0], panels, strict=True):
-            _draw_panel(axis, panel, chosen, top)
+            _draw_panel(axis, panel, chosen, shortened=bool(note))
         axes[0][0].set_ylabel("error (%)")
         dashed = Line2D([], [], color="0.3", lw=0.9, ls=(0, (4, 2)), label="training error")
         bold = Line2D([], [], color="0.3", lw=2.2, label="test error")
@@ -93,29 +93,29 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def _draw_panel(axis: Axes, panel: Panel, chosen: dict[str, RunRecord], top: float) -> None:
+def _draw_panel(axis: Axes, panel: Panel, chosen: dict[str, RunRecord], *, shortened: bool) -> None:
     axis.set_title(panel.title)
-    axis.set_ylim(0, top)
+    axis.set_ylim(0, 100 if shortened else PAPER_LIMIT)
+    axis.yaxis.set_major_locator(MultipleLocator(20 if shortened else 5))
     axis.set_xlabel("iterations")
     axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
-    missing, drawn = [], False
-    for position, (experiment, label) in enumerate(panel.curves):
-        record = chosen.get(experiment)
-        if record is None:
+    missing = []
+    for colour, (experiment, label) in zip(COLOURS, panel.curves, strict=False):
+        if experiment in chosen:
+            _draw_run(axis, chosen[experiment], label, colour)
+        else:
             missing.append(label)
-            continue
-        drawn = True
-        colour = COLOURS[position % len(COLOURS)]
-        metrics = record.metrics()
-        axis.plot(
-            metrics["iteration"], metrics["train_error"], color=colour, lw=0.9, ls=(0, (4, 2))
-        )
-        axis.plot(metrics["iteration"], metrics["test_error"], color=colour, lw=2.2, label=label)
-    if drawn:
-        axis.set_xlim(left=0)
-        axis.legend(loc="upper right", frameon=False, fontsize=8)
-    else:
-        axis.set_xlim(0, 64_000)
-    if missing:
-        text = "not run yet: " + ", ".join(missing)
-        axis.text(0.02, 0.02, text, transform=axis.transAxes, fontsize=7, color="0.4", wrap=True)
+    if missing and not shortened:
+        axis.plot([], [], " ", label="not run yet: " + ",\n".join(missing))
+    if axis.lines:
+        legend = axis.legend(loc="upper right", frameon=False, fontsize=8)
+        for text in legend.get_texts():
+            text.set_color("0.5" if text.get_text().startswith("not run") else "0")
+    axis.set_xlim(0, None if set(dict(panel.curves)) & chosen.keys() else 64_000)
+
+
+def _draw_run(axis: Axes, record: RunRecord, label: str, colour: str) -> None:
+    metrics = record.metrics()
+    x = metrics["iteration"]
+    axis.plot(x, metrics["train_error"], color=colour, lw=0.9, ls=(0, (4, 2)))
+    axis.plot(x, metrics["test_error"], color=colour, lw=2.2, label=label)

@@ -1,0 +1,77 @@
+"""The curves of a figure: what is drawn where, from records that may be few."""
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from experiments.curves import FIGURES, draw, save
+from experiments.records import RunRecord, load_all
+
+GOLDEN = Path(__file__).parent / "golden" / "runs"
+FIG6 = FIGURES["he2015_residual/fig6"]
+
+
+@pytest.fixture(scope="module")
+def records() -> list[RunRecord]:
+    return [record for record in load_all(GOLDEN) if record.counts]
+
+
+def curves(figure: Figure) -> list[list[str]]:
+    """Labels of the test curves of each panel, in drawing order."""
+    return [
+        [
+            str(line.get_label())
+            for line in axis.lines
+            if not str(line.get_label()).startswith(("_", "not run"))
+        ]
+        for axis in figure.axes
+    ]
+
+
+def test_three_panels_as_in_the_paper(records: list[RunRecord]) -> None:
+    figure = draw(FIG6, records)
+    assert curves(figure) == [
+        ["plain-20", "plain-56"],
+        ["ResNet-20", "ResNet-32", "ResNet-44", "ResNet-56", "ResNet-110"],
+        ["ResNet-110", "ResNet-1202"],
+    ]
+    for axis in figure.axes:
+        assert axis.get_ylim() == (0, 20) and axis.get_xlabel() == "iterations"
+
+
+def test_training_error_is_thin_and_dashed_test_error_bold(records: list[RunRecord]) -> None:
+    for axis in draw(FIG6, records).axes:
+        drawn = [line for line in axis.lines if len(line.get_xdata())]
+        training, test = drawn[::2], drawn[1::2]
+        for one, other in zip(training, test, strict=True):
+            assert one.get_linewidth() < other.get_linewidth() / 2
+            assert one.is_dashed() and not other.is_dashed()
+            assert one.get_color() == other.get_color()
+        assert len({line.get_color() for line in test}) == len(test)
+
+
+def test_the_curves_are_the_metrics(records: list[RunRecord]) -> None:
+    (record,) = [r for r in records if r.experiment.endswith("resnet32")]
+    test = next(x for x in draw(FIG6, records).axes[1].lines if x.get_label() == "ResNet-32")
+    metrics = record.metrics()
+    assert list(test.get_xdata()) == list(metrics["iteration"])
+    assert list(test.get_ydata()) == list(metrics["test_error"])
+
+
+def test_missing_runs_are_named(records: list[RunRecord]) -> None:
+    legends = [axis.get_legend() for axis in draw(FIG6, records).axes]
+    texts = [" ".join(text.get_text() for text in legend.get_texts()) for legend in legends]
+    assert "not run yet: plain-32,\nplain-44" in texts[0]
+    assert "not run yet" not in texts[1] + texts[2]
+
+
+def test_a_figure_without_any_run_can_be_drawn(tmp_path: Path) -> None:
+    paths = save(draw(FIG6, []), tmp_path / "empty")
+    assert [path.suffix for path in paths] == [".png", ".svg"]
+    assert all(path.stat().st_size > 5_000 for path in paths)
+
+
+def test_shortened_runs_are_marked(records: list[RunRecord]) -> None:
+    figure = draw(FIG6, records, "Shortened runs: not comparable with the paper.")
+    assert "not comparable" in figure.get_supxlabel()

@@ -1,0 +1,54 @@
+"""The captured step against the eager one; needs a CUDA GPU."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from data.arrays import ImageSet
+from training.graph import CapturedStep
+from training.settings import Settings
+from training.trainer import Trainer
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU"),
+]
+
+
+def trained(settings: Settings, images: ImageSet, *, eager: bool) -> tuple[list[float], Trainer]:
+    """The loss of every step, and the trainer after the last."""
+    trainer = Trainer(settings, images, torch.device("cuda"))
+    assert isinstance(trainer.step, CapturedStep)
+    trainer.step.eager = eager
+    losses = []
+    while trainer.iteration < trainer.last:
+        end = trainer.next_evaluation()
+        trainer.start_segment()
+        while trainer.iteration < end:
+            trainer.train_iteration()
+            losses.append(trainer.take_training_metrics()[0])
+    return losses, trainer
+
+
+@pytest.mark.parametrize("recipe", ["he2015", "fair"])
+def test_captured_and_eager_steps_are_bit_equal_in_fp32(
+    recipe: str, tiny: Callable[..., Settings], digits: ImageSet
+) -> None:
+    settings = tiny(
+        f"recipe={recipe}", "precision=fp32", "data.pad=2", "data.flip=true",
+        "recipe.length=60", "recipe.milestones=[20,40]", "recipe.wrap=false",
+    )  # fmt: skip
+    eager, one = trained(settings, digits, eager=True)
+    captured, other = trained(settings, digits, eager=False)
+    assert captured == eager
+    for a, b in zip(one.model.state_dict().values(), other.model.state_dict().values(),
+                    strict=True):  # fmt: skip
+        assert torch.equal(a, b)
+
+
+def test_bf16_stays_near_fp32(tiny: Callable[..., Settings], digits: ImageSet) -> None:
+    full = trained(tiny("precision=fp32"), digits, eager=False)[0]
+    half = trained(tiny("precision=bf16"), digits, eager=False)[0]
+    assert half[0] == pytest.approx(full[0], rel=0.02)
+    assert sum(half[-10:]) == pytest.approx(sum(full[-10:]), rel=0.5, abs=0.5)

@@ -1,0 +1,228 @@
+"""Tables from made records, against a table worked out by hand and committed beside them."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from experiments import compile, published, readme, tables
+from experiments.aggregate import Measured, aggregate
+from experiments.compile import write_figure, write_table
+from experiments.records import RecordError, RunRecord, load, load_all
+from experiments.tables import compile_table
+from experiments.verdict import spread, verdict
+
+GOLDEN = Path(__file__).parent / "golden"
+TABLE6 = "he2015_residual/table6"
+
+
+@pytest.fixture(scope="module")
+def records() -> list[RunRecord]:
+    return load_all(GOLDEN / "runs")
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results folder that holds the made records."""
+    monkeypatch.setenv("RESULTS_DIR", str(tmp_path / "results"))
+    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "outputs"))
+    shutil.copytree(GOLDEN / "runs", tmp_path / "results" / "runs")
+    return tmp_path / "results"
+
+
+def test_the_golden_table(records: list[RunRecord]) -> None:
+    expected = (GOLDEN / "table6.md").read_text(encoding="utf-8")
+    assert tables.to_markdown(compile_table(TABLE6, records)) + "\n" == expected
+
+
+@pytest.mark.parametrize(
+    ("layers", "ours", "verdict"),
+    [
+        # 8.75 against 8.40: reproductions spread by 0.148, twice that is less than 0.35.
+        ("20", "8.40", "better"),
+        # 0.09 lies within twice the 0.121 of seven reproductions.
+        ("32", "7.60", "reproduced"),
+        ("44", "fail", "fails"),
+        ("56", "6.90, fail (1 of 2)", "fails in part"),
+        # 6.4 6.5 6.6 6.7 6.8: best 6.40, mean 6.60, deviation 0.158; the paper's is 0.16.
+        ("110", "6.40 (6.60 ± 0.16)", "reproduced"),
+        # One run each, and fewer than three reproductions: nobody knows the spread.
+        ("1202", "7.00", "undecided"),
+    ],
+)
+def test_cells_worked_out_by_hand(
+    layers: str, ours: str, verdict: str, records: list[RunRecord]
+) -> None:
+    frame = compile_table(TABLE6, records)
+    row = frame[(frame["Method"] == "ResNet") & (frame["Layers"] == layers)].iloc[0]
+    assert (row["Ours (%)"], row["Verdict"]) == (ours, verdict)
+
+
+def test_shortened_changed_and_foreign_runs_stay_out(records: list[RunRecord]) -> None:
+    out = [record.run for record in records if not record.counts]
+    assert len(out) == 3  # preset short, an override, data of another fingerprint
+    row = compile_table(TABLE6, records).query("Method == 'ResNet' and Layers == '20'").iloc[0]
+    assert row["n"] == "1"
+
+
+def test_without_records_every_cell_of_ours_is_missing() -> None:
+    frame = compile_table(TABLE6, [])
+    assert set(frame["Ours (%)"]) == {"-"}
+    assert set(frame["Verdict"]) == {"not run", "quoted"}
+
+
+def test_the_papers_column_is_the_published_table(records: list[RunRecord]) -> None:
+    """He et al. 2015, Table 6, as printed."""
+    frame = compile_table(TABLE6, records)
+    printed = [
+        ("Maxout", "-", "9.38"), ("NIN", "-", "8.81"), ("DSN", "-", "8.22"),
+        ("FitNet", "19", "8.39"), ("Highway", "19", "7.54 (7.72 ± 0.16)"),
+        ("Highway", "32", "8.80"), ("ResNet", "20", "8.75"), ("ResNet", "32", "7.51"),
+        ("ResNet", "44", "7.17"), ("ResNet", "56", "6.97"),
+        ("ResNet", "110", "6.43 (6.61 ± 0.16)"), ("ResNet", "1202", "7.93"),
+    ]  # fmt: skip
+    assert list(zip(frame["Method"], frame["Layers"], frame["Paper (%)"], strict=True)) == printed
+
+
+def test_compiling_again_changes_no_byte(results: Path) -> None:
+    def compiled() -> dict[Path, bytes]:
+        files = write_table(TABLE6, "paper")[1] + write_figure("he2015_residual/fig6", "paper")
+        return {path: path.read_bytes() for path in files}
+
+    first = compiled()
+    assert {path.suffix for path in first} == {".md", ".csv", ".tex", ".png", ".svg"}
+    assert compiled() == first
+
+
+def test_csv_and_latex_hold_the_same_cells(results: Path) -> None:
+    frame, paths = write_table(TABLE6, "paper")
+    files = {path.suffix: path.read_text(encoding="utf-8") for path in paths}
+    rows = list(csv.reader(files[".csv"].splitlines()))
+    assert rows[0] == list(frame.columns) and len(rows) == 13
+    assert rows[-2][3:5] == ["6.43 (6.61 ± 0.16)", "6.40 (6.60 ± 0.16)"]
+    assert r"6.40 (6.60 $\pm$ 0.16)" in files[".tex"] and r"\toprule" in files[".tex"]
+    for special in ("±", "%)", "~"):
+        body = files[".tex"].partition("\n")[2].replace(r"\%)", "")
+        assert special not in body
+
+
+def test_a_shortened_preset_is_labelled_and_apart(tmp_path: Path, results: Path) -> None:
+    run = next((GOLDEN / "runs").rglob("resnet32"))
+    target = tmp_path / "outputs" / "runs" / "short" / TABLE6 / "resnet32"
+    shutil.copytree(run, target)
+    frame, paths = write_table(TABLE6, "short")
+    assert all(path.is_relative_to(tmp_path / "outputs" / "short") for path in paths)
+    assert "not comparable with the paper" in paths[0].read_text(encoding="utf-8")
+    assert "Verdict" not in frame.columns and "7.51" not in frame.to_string()
+
+
+def test_the_readme_is_filled_between_its_markers(tmp_path: Path, results: Path) -> None:
+    write_table(TABLE6, "paper")
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n<!-- table: {TABLE6} -->\nold\n<!-- end -->\nafter\n")
+    assert readme.update(path, results / "tables")
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("before\n") and text.endswith("<!-- end -->\nafter\n")
+    assert "6.40 (6.60 ± 0.16)" in text and "old" not in text
+    assert not readme.update(path, results / "tables")
+
+
+def test_the_committed_readme_holds_the_committed_table() -> None:
+    assert not readme.update(), "README.md was out of date; it is rewritten now"
+
+
+@pytest.mark.parametrize(
+    ("value", "paper", "std", "fails", "expected"),
+    [
+        (8.0, 8.2, 0.1, False, "reproduced"),
+        (7.9, 8.2, 0.1, False, "better"),
+        (8.5, 8.2, 0.1, False, "worse"),
+        (8.5, 8.2, None, False, "undecided"),
+        (None, 8.2, 0.1, False, "fails"),
+        (None, 60.0, None, True, "fails as in the paper"),
+        (9.0, 60.0, None, True, "does not fail"),
+    ],
+)
+def test_verdicts(
+    value: float | None, paper: float, std: float | None, fails: bool, expected: str
+) -> None:
+    assert verdict(Measured(value, None, 1), paper, std, fails=fails) == expected
+
+
+def test_no_runs_is_no_verdict() -> None:
+    assert verdict(None, 8.2, 0.1, fails=False) == "not run"
+
+
+def test_spread_pools_ours_and_the_papers() -> None:
+    assert spread(0.3, 0.4, 9.0) == pytest.approx(((0.09 + 0.16) / 2) ** 0.5)
+    assert spread(0.3, None, 9.0) == pytest.approx(0.3)
+    assert spread(None, None, 0.2) == 0.2
+    assert spread(None, None, None) is None
+
+
+def test_statistics_of_several_runs(records: list[RunRecord]) -> None:
+    runs = [record for record in records if record.experiment == f"{TABLE6}/resnet110"]
+    mean, median, best = (aggregate(runs, name) for name in ("mean_std", "median5", "best"))
+    assert mean and median and best
+    assert (mean.value, mean.runs, mean.failed) == (pytest.approx(6.6), 5, 0)
+    assert mean.std == pytest.approx(0.025**0.5)
+    assert (median.value, best.value) == (6.6, 6.4)
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Iterator[Path]:
+    run = next((GOLDEN / "runs").rglob("resnet32/cifar10_aug/seed0"))
+    shutil.copytree(run, tmp_path / "seed0")
+    yield tmp_path / "seed0"
+
+
+@pytest.mark.parametrize("change", ["truncated", "version", "key", "missing"])
+def test_a_damaged_record_is_named(change: str, damaged: Path) -> None:
+    path = damaged / "summary.json"
+    content = json.loads(path.read_text())
+    if change == "truncated":
+        path.write_text(path.read_text()[:50])
+    elif change == "missing":
+        path.unlink()
+    else:
+        content = content | {"version": 99} if change == "version" else {"version": 1}
+        path.write_text(json.dumps(content))
+    with pytest.raises(RecordError, match=r"(?s)summary\.json is missing, damaged.*Restore"):
+        load(damaged)
+
+
+def test_a_record_in_the_wrong_folder_is_named(tmp_path: Path) -> None:
+    run = next((GOLDEN / "runs").rglob("resnet32"))
+    shutil.copytree(run, tmp_path / TABLE6 / "resnet20")
+    with pytest.raises(RecordError, match=r"holds the record of .*resnet32"):
+        load_all(tmp_path)
+
+
+def test_data_fingerprints_are_those_the_loader_checks() -> None:
+    from data.cifar import FACTS
+
+    for dataset, fingerprint in published.fingerprints().items():
+        assert fingerprint == FACTS[dataset.removesuffix("_aug")].fingerprint
+
+
+def test_tables_need_no_torch() -> None:
+    code = (
+        "import sys, experiments.reproduce; print('torch' in sys.modules or 'data' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).parent.parent,
+    )  # fmt: skip
+    assert result.stdout.strip() == "False"
+
+
+def test_an_unknown_table_or_figure_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert compile.main(["table", "he2015_residual/table7"]) == 2
+    assert TABLE6 in capsys.readouterr().err
+    assert compile.main(["figure", "he2015_residual/fig7"]) == 2
+    assert "he2015_residual/fig6" in capsys.readouterr().err
