@@ -16,8 +16,9 @@ from matplotlib.ticker import MultipleLocator
 
 from experiments.records import RunRecord
 
-# Okabe and Ito's colours, which the colour-blind can tell apart, from shallow to deep.
-COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7")
+# Okabe and Ito's colours, which the colour-blind can tell apart.
+ORANGE, SKY, GREEN, RED, BLUE, PINK = "#E69F00 #56B4E9 #009E73 #D55E00 #0072B2 #CC79A7".split()
+BY_DEPTH = {20: ORANGE, 32: SKY, 44: GREEN, 56: RED, 110: BLUE, 1202: PINK}
 PAPER_LIMIT = 20.0  # percent, the papers' axis
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -33,16 +34,25 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Panel:
-    """One axis of a figure: its title, and its curves as (experiment, label), shallow to deep."""
+    """One axis of a figure: its title and its curves, shallow to deep."""
 
     title: str
-    curves: tuple[tuple[str, str], ...]
+    curves: tuple["Curve", ...]
 
 
-def _curves(
-    table: str, name: str, label: str, depths: Sequence[int]
-) -> tuple[tuple[str, str], ...]:
-    return tuple((f"{table}/{name}{depth}", f"{label}-{depth}") for depth in depths)
+@dataclass(frozen=True)
+class Curve:
+    """The two curves of one network."""
+
+    experiment: str
+    label: str
+    colour: str
+
+
+def _curves(table: str, name: str, label: str, depths: Sequence[int]) -> tuple[Curve, ...]:
+    return tuple(
+        Curve(f"{table}/{name}{depth}", f"{label}-{depth}", BY_DEPTH[depth]) for depth in depths
+    )
 
 
 RESNET = ("he2015_residual/table6", "resnet", "ResNet")
@@ -99,23 +109,21 @@ def _draw_panel(axis: Axes, panel: Panel, chosen: dict[str, RunRecord], *, short
     axis.yaxis.set_major_locator(MultipleLocator(20 if shortened else 5))
     axis.set_xlabel("iterations")
     axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
-    missing = []
-    for colour, (experiment, label) in zip(COLOURS, panel.curves, strict=False):
-        if experiment in chosen:
-            _draw_run(axis, chosen[experiment], label, colour)
-        else:
-            missing.append(label)
+    for curve in panel.curves:
+        if curve.experiment in chosen:
+            _draw_run(axis, chosen[curve.experiment], curve)
+    missing = [curve.label for curve in panel.curves if curve.experiment not in chosen]
     if missing and not shortened:
         axis.plot([], [], " ", label="not run yet: " + ",\n".join(missing))
     if axis.lines:
-        legend = axis.legend(loc="upper right", frameon=False, fontsize=8)
+        legend = axis.legend(loc="upper right", fontsize=8, framealpha=0.8, edgecolor="none")
         for text in legend.get_texts():
             text.set_color("0.5" if text.get_text().startswith("not run") else "0")
-    axis.set_xlim(0, None if set(dict(panel.curves)) & chosen.keys() else 64_000)
+    axis.set_xlim(0, 64_000 if len(missing) == len(panel.curves) else None)
 
 
-def _draw_run(axis: Axes, record: RunRecord, label: str, colour: str) -> None:
+def _draw_run(axis: Axes, record: RunRecord, curve: Curve) -> None:
     metrics = record.metrics()
-    x = metrics["iteration"]
+    x, colour = metrics["iteration"], curve.colour
     axis.plot(x, metrics["train_error"], color=colour, lw=0.9, ls=(0, (4, 2)))
-    axis.plot(x, metrics["test_error"], color=colour, lw=2.2, label=label)
+    axis.plot(x, metrics["test_error"], color=colour, lw=2.2, label=curve.label)
