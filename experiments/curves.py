@@ -17,7 +17,8 @@ from matplotlib.ticker import MultipleLocator
 from experiments.records import RunRecord
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
-ORANGE, SKY, GREEN, RED, BLUE, PINK = "#E69F00 #56B4E9 #009E73 #D55E00 #0072B2 #CC79A7".split()
+ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
+RED, BLUE, PINK = "#D55E00", "#0072B2", "#CC79A7"
 BY_DEPTH = {20: ORANGE, 32: SKY, 44: GREEN, 56: RED, 110: BLUE, 1202: PINK}
 PAPER_LIMIT = 20.0  # percent, the papers' axis
 STYLE: dict[Any, Any] = {

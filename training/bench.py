@@ -4,64 +4,66 @@ python -m training.bench        prints both and writes results/bench/cpu_step.cs
 
 The conventional loop is the usual one: a DataLoader over PIL images with torchvision transforms,
 and the loss and the accuracy fetched with `.item()` in every step. Both train ResNet-20 with the
-recipe of He et al. 2015 on random images of CIFAR-10's shape. They take turns, a step each, so
-whatever else the machine does falls on both; what is compared is images per CPU-second, the
-median over the rounds.
+recipe of He et al. 2015 on random images of CIFAR-10's shape, each in a process of its own with one
+thread. They take turns, a step each, so that whatever else the machine does falls on both. What is
+compared is images per CPU-second: the medians over the rounds, and the median of the ratios.
 """
 
 import csv
 import io
-import statistics
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from data.augment import statistics as image_statistics
-from data.batches import Batches
+from data.arrays import ImageSet
 from models.resnet import CifarResNet
 from training.provenance import ROOT, machine, source
 from training.record import write_atomically
-from training.step import Step
 
 BATCH = 128
-ROUNDS, WARM_UP = 20, 3
-IMAGES = 50_000
+ROUNDS, WARM_UP = 40, 3
+ROW = "he2015_residual/table6/resnet20"
 
 
-def ours(images: np.ndarray, labels: np.ndarray) -> Callable[[], None]:
-    """The suite's step: batches made from tensors, channels last, nothing fetched."""
-    model = CifarResNet(20).to(memory_format=torch.channels_last).train()
-    mean, scale = image_statistics(images, "pixel", "none")
-    batches = Batches(
-        torch.from_numpy(images),
-        torch.from_numpy(labels),
-        mean=mean,
-        scale=scale,
-        batch=BATCH,
-        wrap=True,
-        pad=4,
-        flip=True,
-        seed=0,
-    )
-    batches.load(0, WARM_UP + ROUNDS)
-    step = Step(model, optimizer(model), batches, torch.zeros(3, dtype=torch.float64))
-    return lambda: step(BATCH)
+def random_images() -> ImageSet:
+    """A set of CIFAR-10's shape; what the pixels show does not change the work."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (10_000, 32, 32, 3), dtype=np.uint8)
+    y = rng.integers(0, 10, len(x))
+    return ImageSet("random", x, y, x[:1000], y[:1000], tuple(map(str, range(10))))
+
+
+def ours() -> Callable[[], None]:
+    """The suite's trainer, as `train.py` makes it."""
+    from hydra import compose, initialize_config_dir
+
+    from training.config import read_settings
+    from training.entry import CONF
+    from training.trainer import Trainer
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        settings = read_settings(compose("config", overrides=[f"experiment={ROW}", "threads=1"]))
+    trainer = Trainer(settings, random_images(), torch.device("cpu"))
+    trainer.start_segment()
+    return trainer.train_iteration
 
 
 class PilImages(Dataset):
     """Images as torchvision's data sets hand them out: PIL, transformed one at a time."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray):
+    def __init__(self, images: ImageSet):
         from torchvision import transforms
 
-        self.images, self.labels = images, labels.tolist()
+        self.images, self.labels = images.train_images, images.train_labels.tolist()
         self.transform = transforms.Compose(
             [
                 transforms.RandomCrop(32, padding=4),
@@ -75,65 +77,76 @@ class PilImages(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        from PIL import Image
+
         return self.transform(Image.fromarray(self.images[index])), self.labels[index]
 
 
-def conventional(images: np.ndarray, labels: np.ndarray) -> Callable[[], None]:
+def conventional() -> Callable[[], None]:
     """The usual step: DataLoader, PIL, loss and accuracy fetched every time."""
+    torch.set_num_threads(1)
     model = CifarResNet(20).train()
-    update = optimizer(model)
-    loader: Iterator = iter(DataLoader(PilImages(images, labels), BATCH, shuffle=True))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    batches: Iterator = iter(DataLoader(PilImages(random_images()), BATCH, shuffle=True))
     losses, correct = [], []
 
     def step() -> None:
-        x, y = next(loader)
+        x, y = next(batches)
         logits = model(x)
         loss = F.cross_entropy(logits, y)
-        update.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        update.step()
+        optimizer.step()
         losses.append(loss.item())
         correct.append((logits.argmax(1) == y).sum().item())
 
     return step
 
 
-def optimizer(model: torch.nn.Module) -> torch.optim.SGD:
-    """The recipe's optimizer, the same for both."""
-    return torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+def serve(make: Callable[[], Callable[[], None]], pipe: Connection) -> None:
+    """Do a step whenever asked, and answer with its CPU-seconds."""
+    step = make()
+    while pipe.recv():
+        start = time.process_time()
+        step()
+        pipe.send(time.process_time() - start)
 
 
-def measure(steps: dict[str, Callable[[], None]]) -> dict[str, list[float]]:
+def measure(loops: dict[str, Callable[[], Callable[[], None]]]) -> dict[str, list[float]]:
     """CPU-seconds of every step of each loop, taken in turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for count in range(WARM_UP + ROUNDS):
-        for name, step in steps.items():
-            start = time.process_time()
-            step()
-            if count >= WARM_UP:
-                seconds[name].append(time.process_time() - start)
-    return seconds
+    context = multiprocessing.get_context("spawn")
+    pipes = {}
+    for name, make in loops.items():
+        pipes[name], theirs = context.Pipe()
+        context.Process(target=serve, args=(make, theirs), daemon=True).start()
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(WARM_UP + ROUNDS):
+        for name, pipe in pipes.items():
+            pipe.send(True)
+            seconds[name].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(False)
+    return {name: times[WARM_UP:] for name, times in seconds.items()}
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
-    labels = rng.integers(0, 10, IMAGES)
-    loops = {"conventional": conventional(images, labels), "ours": ours(images, labels)}
-    seconds = measure(loops)
-    base = statistics.median(seconds["conventional"])
+def compared(seconds: dict[str, list[float]]) -> list[dict[str, object]]:
+    """A row a loop: its speed, and its ratio to the first one."""
+    base = next(iter(seconds.values()))
     facts = machine(torch.device("cpu")) | source()
-    rows = [
+    return [
         {
             "loop": name,
-            "images_per_cpu_second": f"{BATCH / statistics.median(times):.1f}",
-            "ratio": f"{base / statistics.median(times):.2f}",
-            "rounds": ROUNDS,
-            **{key: facts[key] for key in ("device", "threads", "torch", "commit")},
+            "images_per_cpu_second": f"{BATCH / median(times):.1f}",
+            "ratio": f"{median(a / b for a, b in zip(base, times, strict=True)):.2f}",
+            "rounds": len(times),
+            **{key: facts[key] for key in ("device", "torch", "commit")},
         }
         for name, times in seconds.items()
     ]
+
+
+def main() -> None:
+    rows = compared(measure({"conventional": conventional, "ours": ours}))
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -16,8 +16,8 @@ LOSS, WRONG, SEEN = range(3)
 class Step:
     """The step of one run, as an object that holds what it works on.
 
-    Called with the size of the next batch. Everything it touches stays on the device and keeps
-    its address, so the same function runs eagerly or captured in a CUDA graph.
+    Called with the size of the next batch. Everything that outlives a step stays on the device and
+    keeps its address, so the same function runs eagerly or captured in a CUDA graph.
 
     Attributes:
         sums: float64 (3,): loss times samples, wrong predictions, samples, since last zeroed.
@@ -33,7 +33,7 @@ class Step:
 
     def __call__(self, size: int) -> None:
         images, labels = self.batches.next(size)
-        self.optimizer.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad()
         logits = forward(self.model, images, self.bf16)
         loss = F.cross_entropy(logits, labels)
         loss.backward()

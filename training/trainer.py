@@ -11,6 +11,7 @@ from data.arrays import ImageSet
 from data.augment import normalise, statistics
 from data.batches import Batches
 from training.graph import CapturedStep
+from training.memory import keep_freed_memory
 from training.network import build_model
 from training.optimizer import make_optimizer, set_learning_rate
 from training.schedules import learning_rate, next_evaluation, total_iterations
@@ -118,12 +119,15 @@ class Trainer:
 
 
 def prepare_backend(settings: Settings) -> None:
-    """Set what PyTorch keeps for the whole process: threads, determinism, TF32."""
+    """Set what holds for the whole process: memory, threads, determinism, TF32."""
+    keep_freed_memory()
     if settings.threads:
         torch.set_num_threads(settings.threads)
     if settings.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
+    # Nothing here reads memory that was not written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not settings.deterministic
     tf32 = settings.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
