@@ -4,7 +4,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from training.record import Row
 
@@ -24,8 +24,6 @@ class ProgressLine:
         self.live = self.console.is_terminal
         self.metrics = ""
         self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=16),
             TextColumn("{task.completed:.0f}/{task.total:.0f}{task.fields[metrics]}"),
             TextColumn("{task.fields[speed]:,.0f} img/s"),
             TimeRemainingColumn(),
@@ -37,6 +35,7 @@ class ProgressLine:
     def __enter__(self) -> "ProgressLine":
         self.begin = time.monotonic()
         if self.live:
+            self.console.print(self.name, soft_wrap=True)  # too long to stand in the live line
             self.bar.start()
             self.task = self.bar.add_task(
                 self.name, total=self.last, completed=self.start, metrics="", speed=0
@@ -58,12 +57,14 @@ class ProgressLine:
 
     def evaluated(self, row: Row) -> None:
         """Show the metrics of an evaluation."""
-        errors = f"error {row['train_error']:.2f} train, {row['test_error']:.2f} % test"
-        metrics = f"  loss {row['train_loss']:.3f} train, {row['test_loss']:.3f} test  {errors}"
         iteration = int(row["iteration"])
         if self.task is not None:
-            self.bar.update(self.task, metrics=metrics)
+            losses = f"loss {row['train_loss']:.3f} {row['test_loss']:.3f}"
+            errors = f"error {row['train_error']:.2f} {row['test_error']:.2f} %"
+            self.bar.update(self.task, metrics=f"  train, test: {losses}, {errors} ")
             return
+        errors = f"error {row['train_error']:.2f} train, {row['test_error']:.2f} % test"
+        metrics = f"  loss {row['train_loss']:.3f} train, {row['test_loss']:.3f} test  {errors}"
         speed = self.speed(iteration)
         left = (self.last - iteration) * self.batch / speed if speed else 0.0
         self.line(f"{iteration}/{self.last}{metrics}  {speed:,.0f} img/s, {left / 60:.1f} min left")
