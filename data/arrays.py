@@ -96,6 +96,7 @@ def read(path: Path, name: str) -> ImageSet:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in KEYS}
+        labels = {k: arrays[k].astype(np.int64) for k in ("train_labels", "test_labels")}
     except FileNotFoundError:
         raise DataError(f"{name}: no file {path}.\nRun `make data DATASET={name}`.") from None
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
@@ -104,7 +105,6 @@ def read(path: Path, name: str) -> ImageSet:
             f"{name}: {path} is damaged or not an array file of this suite ({reason}).\n"
             f"Delete it and run `make data DATASET={name}`."
         ) from None
-    labels = {k: arrays[k].astype(np.int64) for k in ("train_labels", "test_labels")}
     images = {k: arrays[k] for k in ("train_images", "test_images")}
     return ImageSet(name, **images, **labels, classes=tuple(map(str, arrays["classes"])))
 

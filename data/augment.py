@@ -18,8 +18,7 @@ def draw_epoch(images: int, *, seed: int, epoch: int, pad: int, flip: bool) -> T
         image (uniform over 0 .. 2 pad, independent), and 1 where the crop is mirrored (half of
         them where `flip` is set).
     """
-    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
-    generator = torch.Generator().manual_seed(int(state) & (2**63 - 1))
+    generator = torch.Generator().manual_seed(derived_seed(seed, epoch))
     plan = torch.zeros(images, 4, dtype=torch.int64)
     plan[:, INDEX] = torch.randperm(images, generator=generator)
     offsets = torch.randint(0, 2 * pad + 1, (images, 2), generator=generator)
@@ -27,6 +26,12 @@ def draw_epoch(images: int, *, seed: int, epoch: int, pad: int, flip: bool) -> T
     mirrored = torch.randint(0, 2, (images,), generator=generator)
     plan[:, FLIP] = mirrored if flip else 0
     return plan
+
+
+def derived_seed(*numbers: int) -> int:
+    """A seed for PyTorch from several numbers, unlike that of any others."""
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
+    return int(state) & (2**63 - 1)
 
 
 def crop_and_flip(images: Tensor, plan: Tensor, *, pad: int, mean: Tensor, scale: Tensor) -> Tensor:
@@ -69,11 +74,20 @@ def statistics(images: np.ndarray, mean: str, std: str) -> tuple[Tensor, Tensor]
 
     Args:
         images: uint8 (N, H, W, 3).
-        mean: `pixel` (one value a pixel and channel) or `channel`.
-        std: `none` (scale 1) or `channel` (scale 1 / deviation).
+        mean: `pixel` (one value a pixel and channel), `channel`, or `none` (0).
+        std: `channel` or `global` (one deviation over all pixels and channels), `255`, or `none`;
+            the scale is 1 over it.
     """
     means, deviations = (torch.tensor(x, dtype=torch.float64) for x in channel_statistics(images))
+    scales = {
+        "none": torch.ones((), dtype=torch.float64),
+        "channel": 1 / deviations,
+        # The variance over everything: within the channels, and between them.
+        "global": 1 / (deviations.square().mean() + means.var(correction=0)).sqrt(),
+        "255": torch.tensor(1 / 255, dtype=torch.float64),
+    }
     if mean == "pixel":
         means = torch.from_numpy(images.mean(axis=0, dtype=np.float64))
-    scale = 1 / deviations if std == "channel" else torch.ones((), dtype=torch.float64)
-    return means.float(), scale.float()
+    elif mean == "none":
+        means = torch.zeros(3, dtype=torch.float64)
+    return means.float(), scales[std].float()

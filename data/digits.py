@@ -4,7 +4,7 @@ import numpy as np
 
 from data.arrays import ImageSet, canonical
 
-TEST_IMAGES = 297
+TRAIN, TEST = 1_500, 297
 
 
 def build(name: str = "digits") -> ImageSet:
@@ -19,5 +19,5 @@ def build(name: str = "digits") -> ImageSet:
         ImageSet(name, images, labels, images[:0], labels[:0], tuple(map(str, range(10))))
     )
     x, y = whole.train_images, whole.train_labels
-    cut = len(x) - TEST_IMAGES
+    cut = len(x) - TEST
     return ImageSet(name, x[:cut], y[:cut], x[cut:], y[cut:], whole.classes)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data import cifar, digits, svhn
+from data import cifar, digits, imagenet, svhn
 from data.arrays import DataError, ImageSet, canonical, check, read, write
 
-NAMES = ("cifar10", "cifar100", "svhn", "digits")
+NAMES = ("cifar10", "cifar100", "svhn", "digits", "imagenet")
 
 
 def load(name: str, folder: Path) -> ImageSet:
@@ -29,6 +29,8 @@ def load(name: str, folder: Path) -> ImageSet:
         raise DataError(f"Unknown data set {name!r}; choose one of {', '.join(NAMES)}.")
     if name == "digits":
         return digits.build()
+    if name == "imagenet":
+        raise DataError(imagenet.ABSENT)
     path = folder / f"{name}.npz"
     if not path.exists():
         print(f"{name}: {path} is missing; fetching the official files", flush=True)
@@ -38,6 +40,15 @@ def load(name: str, folder: Path) -> ImageSet:
     images = read(path, name)
     verify(images)
     return canonical(images)
+
+
+def training_images(name: str) -> int:
+    """Size of a training set, held-out images included."""
+    if name in cifar.FACTS:
+        return cifar.FACTS[name].train
+    return {"svhn": svhn.TRAIN + svhn.EXTRA, "imagenet": imagenet.TRAIN, "digits": digits.TRAIN}[
+        name
+    ]
 
 
 def verify(images: ImageSet) -> None:

@@ -1,13 +1,15 @@
 """From the runs of a row to one number: one function for each statistic a paper reports."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
 from experiments.records import RunRecord
 
-# He et al. 2016, Table 1: an error above this is printed as a failure.
-FAIL_ABOVE = 20.0
+# He et al. 2016, Table 1: an error above 20 % is printed as a failure. That is said of CIFAR-10;
+# on sets with more classes networks that train well lie above it.
+FAIL_ABOVE = {"cifar10": 20.0, "cifar10_aug": 20.0, "svhn": 20.0}
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Measured:
         value: in percent, by the paper's statistic; None where every run failed.
         std: sample standard deviation over the runs, None for a single one.
         runs: number of runs in `value`.
-        failed: runs that diverged or ended above 20 %; never part of `value`.
+        failed: runs that diverged or ended above `FAIL_ABOVE`; never part of `value`.
     """
 
     value: float | None
@@ -49,6 +51,7 @@ STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "best": best,
     "median5": median5,
     "mean_std": last,
+    "best_val": last,
 }
 
 
@@ -56,7 +59,8 @@ def aggregate(records: Sequence[RunRecord], statistic: str) -> Measured | None:
     """The runs of one row by a paper's statistic, or None where there are no runs."""
     if not records:
         return None
-    errors = [error for record in records if (error := working_error(record)) is not None]
+    which = "at_best_val" if statistic == "best_val" else "last"
+    errors = [error for record in records if (error := working_error(record, which)) is not None]
     failed = len(records) - len(errors)
     if not errors:
         return Measured(None, None, 0, failed)
@@ -64,7 +68,7 @@ def aggregate(records: Sequence[RunRecord], statistic: str) -> Measured | None:
     return Measured(STATISTICS[statistic](errors), std, len(errors), failed)
 
 
-def working_error(record: RunRecord) -> float | None:
-    """Test error at the last iteration, or None for a run that failed."""
-    error = record.error("last")
-    return None if record.diverged or error is None or error > FAIL_ABOVE else error
+def working_error(record: RunRecord, which: str = "last") -> float | None:
+    """Test error at the last iteration, or `at_best_val`; None for a run that failed."""
+    error, limit = record.error(which), FAIL_ABOVE.get(record.dataset, math.inf)
+    return None if record.diverged or error is None or error > limit else error

@@ -5,40 +5,37 @@ python -m experiments.compile figure [he2015_residual/fig6] [--preset smoke]
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from experiments import curves, published, readme, tables
+from experiments import architecture, curves, published, readme, tables
+from experiments.folders import compiled_folder, runs_folder
+from experiments.plan import PlanError, run_name, table_config, table_rows
 from experiments.records import RecordError, RunRecord, load_all
 
 
-def output_folder() -> Path:
-    """Where shortened runs and what is compiled from them go."""
-    return Path(os.environ.get("OUTPUT_DIR", "outputs"))
-
-
-def result_folder() -> Path:
-    """Where records of full recipes and what is compiled from them go."""
-    return Path(os.environ.get("RESULTS_DIR", "results"))
-
-
-def records_of(preset: str) -> list[RunRecord]:
-    """The finished records of a preset.
+def records_of(preset: str, table: str | None = None) -> list[RunRecord]:
+    """The finished records of a preset; with a table, only those that the table is made of.
 
     Raises:
         RecordError: one is damaged.
+        PlanError: there is no such table.
     """
-    runs = result_folder() / "runs" if preset == "paper" else output_folder() / "runs" / preset
-    return load_all(runs) if runs.exists() else []
-
-
-def compiled_folder(preset: str) -> Path:
-    """Where tables/ and figures/ of a preset go."""
-    return result_folder() if preset == "paper" else output_folder() / preset
+    runs = runs_folder(preset)
+    records = load_all(runs) if runs.exists() else []
+    if preset == "paper" or table is None:
+        return records
+    overrides = table_config(table)["table"].get("smoke_overrides", ()) if preset == "smoke" else ()
+    rows = table_rows(table, preset)
+    return [
+        record
+        for record in records
+        if (record.experiment, record.dataset) in rows
+        and record.run == run_name(record.experiment, overrides, record.dataset, record.seed)
+    ]
 
 
 def write_table(table: str, preset: str) -> tuple[pd.DataFrame, list[Path]]:
@@ -48,15 +45,24 @@ def write_table(table: str, preset: str) -> tuple[pd.DataFrame, list[Path]]:
         PublishedError: there is no such table.
         RecordError: a record is damaged.
     """
-    title, records = published.titles().get(table, table), records_of(preset)
+    records = records_of(preset, table)
     if preset == "paper":
         frame, notes = tables.compile_table(table, records), tables.paper_notes(table)
+        title = published.titles()[table]
     else:
         frame = tables.shortened_table(records)
-        title = f"{title} - preset {preset}"
+        title = f"{table}: shortened runs, preset {preset}"
         notes = [shortened_note(preset, records)]
     stem = compiled_folder(preset) / "tables" / table
     return frame, tables.write_table(frame, stem, title, notes)
+
+
+def write_architecture(table: str) -> tuple[pd.DataFrame, list[Path]]:
+    """Compile an architecture table and write it; returns it and the files."""
+    frame = architecture.compile_table(table)
+    stem = compiled_folder("paper") / "tables" / table
+    title = f"{table}: architectures, as built"
+    return frame, tables.write_table(frame, stem, title, architecture.NOTES)
 
 
 def write_figure(figure: str, preset: str) -> list[Path]:
@@ -69,7 +75,7 @@ def write_figure(figure: str, preset: str) -> list[Path]:
     if figure not in curves.FIGURES:
         known = ", ".join(curves.FIGURES)
         raise published.PublishedError(f"Unknown figure {figure}; choose one of {known}.")
-    records = records_of(preset)
+    records = records_of(preset, figure)
     if preset == "paper":
         records = [record for record in records if record.counts]
     note = "" if preset == "paper" else shortened_note(preset, records)
@@ -94,13 +100,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for figure in options.names or curves.FIGURES:
                 print(*write_figure(figure, options.preset))
             return 0
-        everything = [t for t in published.titles() if t not in curves.FIGURES]
+        everything = [*published.titles(), *architecture.tables()]
         for table in options.names or everything:
-            frame, paths = write_table(table, options.preset)
+            if table in architecture.tables():
+                frame, paths = write_architecture(table)
+            else:
+                frame, paths = write_table(table, options.preset)
             print(tables.to_markdown(frame), *paths, sep="\n")
         if options.preset == "paper":
             readme.update()
-    except (RecordError, published.PublishedError) as error:
+    except (RecordError, PlanError, published.PublishedError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -1,5 +1,6 @@
 """Published numbers, read from results/paper: the papers', their data sets', reproductions'."""
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -7,10 +8,24 @@ import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
 PAPER = ROOT / "results" / "paper"
+ERROR, TOP5 = "test_error", "test_error_top5"
+METRICS = (ERROR, TOP5, "train_hours", "layers", "params_millions")
+STATISTICS = (
+    "last", "best", "median5", "mean_std", "best_val", "quoted", "reading", "fail",
+)  # fmt: skip
 
 
 class PublishedError(Exception):
-    """A table or a row is not among the published ones."""
+    """A table or a row is not among the published ones, or a file of them has a mistake."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a paper's table: a row on one data set."""
+
+    table: str
+    experiment: str
+    dataset: str
 
 
 @cache
@@ -18,22 +33,42 @@ def numbers(paper: str) -> pd.DataFrame:
     """All published numbers of a paper; `value`, `std` and `n_runs` are numbers or missing.
 
     Raises:
-        PublishedError: there is no such paper.
+        PublishedError: there is no such paper, or a cell of its file is impossible.
     """
     path = PAPER / f"{paper}.csv"
     if not path.exists():
-        known = sorted({table.split("/")[0] for table in titles()})
-        raise PublishedError(f"Unknown paper {paper}; choose one of {', '.join(known)}.")
+        raise PublishedError(
+            f"No published numbers for {paper}; choose from {', '.join(titles())}."
+        )
     frame = pd.read_csv(path)
+    pairs = zip(frame["metric"], frame["statistic"].fillna(""), strict=True)
+    for number, (metric, statistic) in enumerate(pairs, 2):
+        if metric not in METRICS or statistic not in ("", *STATISTICS):
+            raise PublishedError(
+                f"{path}, line {number}: metric {metric!r} or statistic {statistic!r} is "
+                f"unknown; metrics: {', '.join(METRICS)}; statistics: {', '.join(STATISTICS)}."
+            )
+    try:
+        frame = frame.astype({"value": float, "std": float, "n_runs": float})
+    except ValueError as error:
+        raise PublishedError(f"{path}: {error}.") from None
     frame["note"] = frame["note"].fillna("")
     return frame
 
 
 @cache
+def _titles() -> pd.DataFrame:
+    return pd.read_csv(PAPER / "tables.csv").set_index("table")
+
+
 def titles() -> dict[str, str]:
-    """Title of every table and figure, by its name `<paper>/<table>`."""
-    frame = pd.read_csv(PAPER / "tables.csv")
-    return dict(zip(frame["table"], frame["title"], strict=True))
+    """Title of every table and figure with published numbers, by its name `<paper>/<table>`."""
+    return dict(_titles()["title"])
+
+
+def metric(table: str) -> str:
+    """What a table reports: `test_error`, `test_error_top5` or `train_hours`."""
+    return str(_titles().loc[table, "metric"])
 
 
 @cache
@@ -43,65 +78,64 @@ def fingerprints() -> dict[str, str]:
     return dict(zip(frame["dataset"], frame["fingerprint"], strict=True))
 
 
-@cache
-def network_sizes() -> dict[str, tuple[int, int]]:
-    """Parameters and multiply-adds of every row's network, counted from our code."""
-    frame = pd.read_csv(ROOT / "results" / "architecture.csv")
-    pairs = zip(frame["params"], frame["macs"], strict=True)
-    return dict(zip(frame["experiment"], pairs, strict=True))
-
-
-def rows(table: str) -> list[str]:
-    """The rows of a table, in its order: `<paper>/<table>/<row>`.
+def lines(table: str) -> list[Line]:
+    """The lines of a table, in its order.
 
     Raises:
         PublishedError: there is no such table.
     """
-    frame = numbers(table.split("/")[0])
-    found = [x for x in frame["experiment"].unique() if x.rpartition("/")[0] == table]
-    if not found:
+    if table not in titles():
         raise PublishedError(f"Unknown table {table}; choose one of {', '.join(titles())}.")
-    return found
+    frame = numbers(table.split("/")[0])
+    pairs = frame.loc[frame["table"] == table, ["experiment", "dataset"]].drop_duplicates()
+    return [Line(table, *pair) for pair in pairs.itertuples(index=False, name=None)]
 
 
-def value(experiment: str, metric: str, statistic: str | None = None) -> float | None:
-    """A published number of a row, or None where the paper gives none."""
-    frame = _row(experiment)
+def value(line: Line, metric: str) -> float | None:
+    """A published number of a line, or None where the paper gives none."""
+    frame = _of(line)
     frame = frame[frame["metric"] == metric]
-    if statistic:
-        frame = frame[frame["statistic"] == statistic]
     return None if frame.empty else float(frame["value"].iloc[0])
 
 
-def errors(experiment: str) -> pd.DataFrame:
-    """The published test errors of a row, one line a statistic."""
-    frame = _row(experiment)
-    return frame[frame["metric"] == "test_error"].reset_index(drop=True)
+def reported(line: Line) -> pd.DataFrame:
+    """What the paper reports of a line, one row a statistic; empty where only top-5 is given."""
+    frame = _of(line)
+    return frame[frame["metric"] == metric(line.table)].reset_index(drop=True)
 
 
-def label(experiment: str) -> str:
-    """The name a table prints for a row."""
-    return str(_row(experiment)["label"].iloc[0])
+def notes(line: Line) -> list[str]:
+    """What is to be said of a line."""
+    return [str(note) for note in _of(line)["note"].unique() if note]
 
 
-def dataset(experiment: str) -> str:
-    """The data set of a row."""
-    return str(_row(experiment)["dataset"].iloc[0])
+def label(line: Line) -> str:
+    """The name a table prints for a line."""
+    return str(_of(line)["label"].iloc[0])
 
 
-def runs_of(experiment: str) -> int:
-    """How many runs the paper made of a row: 1 where it does not say."""
-    counts = errors(experiment)["n_runs"].dropna()
-    return int(counts.max()) if len(counts) else 1
+def runs_of(table: str, experiment: str, dataset: str) -> int:
+    """How many runs the paper made of a row: 1 where it does not say.
+
+    Where the table publishes no number of the row, the row's own table is asked.
+    """
+    for source in (table, experiment.rpartition("/")[0]):
+        line = Line(source, experiment, dataset)
+        if source in titles() and line in lines(source):
+            counts = reported(line)["n_runs"].dropna()
+            return int(counts.max()) if len(counts) else 1
+    return 1
 
 
-def reproduction_std(experiment: str) -> float | None:
+def reproduction_std(experiment: str, dataset: str) -> float | None:
     """Standard deviation over independent reproductions of a row, from three on."""
     frame = pd.read_csv(PAPER / "reproductions.csv")
-    values = frame.loc[frame["experiment"] == experiment, "value"]
+    chosen = (frame["experiment"] == experiment) & (frame["dataset"] == dataset)
+    values = frame.loc[chosen, "value"]
     return float(values.std(ddof=1)) if len(values) >= 3 else None
 
 
-def _row(experiment: str) -> pd.DataFrame:
-    frame = numbers(experiment.split("/")[0])
-    return frame[frame["experiment"] == experiment]
+def _of(line: Line) -> pd.DataFrame:
+    frame = numbers(line.table.split("/")[0])
+    same = (frame["experiment"] == line.experiment) & (frame["dataset"] == line.dataset)
+    return frame[same & (frame["table"] == line.table)]

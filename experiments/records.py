@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.published import fingerprints
+from experiments.rows import facts
 
 VERSION = 1
 
@@ -55,9 +56,16 @@ class RunRecord:
 
     @property
     def counts(self) -> bool:
-        """Whether its numbers may enter a paper's table: full recipe, unchanged, the right data."""
-        right_data = self.summary["data"] == fingerprints().get(self.dataset)
-        return self.summary["preset"] == "paper" and self.unchanged and right_data
+        """Whether its numbers may enter a paper's table.
+
+        The full recipe must have run, unchanged by overrides or edits, on the right data (where
+        the fingerprint is known: nobody has made SVHN's yet).
+        """
+        known = fingerprints().get(self.dataset, self.summary["data"])
+        row = facts(self.experiment, self.dataset)
+        right = row is not None and self.summary["recipe"] == row.hash
+        full = self.summary["preset"] == "paper" and self.unchanged
+        return full and right and bool(self.summary["data"] == known)
 
     def error(self, which: str) -> float | None:
         """Test error in percent: `last`, `best`, `at_best_val` or `exported`."""

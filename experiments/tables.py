@@ -1,33 +1,40 @@
-"""A paper's table, compiled from records and published numbers: Markdown, CSV and LaTeX.
-
-python -m experiments.tables he2015_residual/table6
-"""
+"""A paper's table, compiled from records and published numbers: Markdown, CSV and LaTeX."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 
 from experiments import published
 from experiments.aggregate import Measured, aggregate
+from experiments.published import Line
 from experiments.records import RunRecord
+from experiments.rows import RowFacts, facts
 from experiments.verdict import RULE, spread, verdict
 
-COLUMNS = ("Method", "Layers", "Params", "Paper (%)", "Ours (%)", "n", "Difference", "Verdict")
+# Columns that are left out where they say the same on every line.
+OPTIONAL = ("Data", "Paper, top 5 (%)")
 MISSING = "-"
 
 
 def compile_table(table: str, records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Every row of a table: what the paper says, what we measured, and how they compare.
+    """Every line of a table: what the paper says, what we measured, and how they compare.
 
     Args:
         records: any records; only unchanged runs of the full recipe on the right data count.
     """
     counting = [record for record in records if record.counts]
-    lines = [
-        _line(row, [r for r in counting if r.experiment == row]) for row in published.rows(table)
-    ]
-    return pd.DataFrame(lines, columns=list(COLUMNS))
+    lines = published.lines(table)
+    cells = [
+        _line(line, [r for r in counting if (r.experiment, r.dataset) == (line.experiment,
+                                                                          line.dataset)])
+        for line in lines
+    ]  # fmt: skip
+    frame = pd.DataFrame(cells)
+    frame = frame.drop(columns=[c for c in OPTIONAL if frame[c].nunique() == 1])
+    unit = "h" if published.metric(table) == "train_hours" else "%"
+    return frame.rename(columns=lambda name: name.replace("(%)", f"({unit})"))
 
 
 def shortened_table(records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -35,11 +42,12 @@ def shortened_table(records: Sequence[RunRecord]) -> pd.DataFrame:
     lines = [
         {
             "Run": record.run,
-            "Layers": _layers(record.experiment),
+            "Parameters": f"{record.summary['params']:,}",
             "Iterations": record.summary["iterations"],
             "Training error (%)": _number(record.summary["train_error"]),
             "Test error (%)": _number(record.error("last")),
             "Best test error (%)": _number(record.error("best")),
+            "Status": record.summary["status"],
         }
         for record in records
     ]
@@ -69,72 +77,99 @@ def to_markdown(frame: pd.DataFrame) -> str:
 
 def paper_notes(table: str) -> list[str]:
     """What has to be said below a paper's table."""
-    remarks = []
-    for row in published.rows(table):
-        errors = published.errors(row)
-        for _, line in errors[errors["note"] != ""].iterrows():
-            remarks.append((line["note"], f"{published.label(row)} {_layers(row)}".strip(" -")))
     grouped: dict[str, list[str]] = {}
-    for note, name in remarks:
-        grouped.setdefault(note, []).append(name)
+    for line in published.lines(table):
+        for note in published.notes(line):
+            names = grouped.setdefault(note, [])
+            name = f"{published.label(line)} {_layers(line)}".strip(" -")
+            if name not in names:
+                names.append(name)
     notes = [f"{', '.join(names)}: {note}." for note, names in grouped.items()]
     return [RULE, "`-`: not run yet, or not published.", *notes]
 
 
-def _line(row: str, records: Sequence[RunRecord]) -> dict[str, str]:
-    errors = published.errors(row)
-    main = _main(errors)
-    measured = aggregate(records, str(main["statistic"])) if main["statistic"] != "quoted" else None
-    paper_std = None if pd.isna(main["std"]) else float(main["std"])
-    ours_std = measured.std if measured else None
-    std = spread(ours_std, paper_std, published.reproduction_std(row))
-    trainable = row in published.network_sizes()
-    decision = verdict(measured, float(main["value"]), std, fails=main["statistic"] == "fail")
-    difference = MISSING
-    if measured and measured.value is not None and main["statistic"] != "fail":
-        difference = f"{measured.value - float(main['value']):+.2f}"
-    return {
-        "Method": published.label(row),
-        "Layers": _layers(row),
-        "Params": _params(row),
-        "Paper (%)": _paper_cell(errors),
-        "Ours (%)": _our_cell(measured, records, "best" in set(errors["statistic"])),
+def _line(line: Line, records: Sequence[RunRecord]) -> dict[str, str]:
+    numbers, row = published.reported(line), facts(line.experiment, line.dataset)
+    cells = {
+        "Method": published.label(line),
+        "Data": line.dataset,
+        "Layers": _layers(line),
+        "Params": _params(line, row),
+        "Paper (%)": _paper_cell(numbers),
+        "Paper, top 5 (%)": _top5(line),
+    }
+    measured, difference = None, MISSING
+    if numbers.empty:
+        decision = "not run" if row else "quoted"
+    elif published.metric(line.table) == "train_hours":
+        measured = _hours(records)
+        decision = MISSING if records else "not run"  # hours of two machines are no matter of error
+    else:
+        main = _main(numbers)
+        measured = aggregate(records, str(main["statistic"])) if row else None
+        decision = _decide(line, measured, main) if row else "quoted"
+        if measured and measured.value is not None and main["statistic"] != "fail":
+            difference = f"{measured.value - float(main['value']):+.2f}"
+    with_best = "best" in set(numbers["statistic"])
+    return cells | {
+        "Ours (%)": _our_cell(measured, records, with_best),
         "n": str(len(records)) if records else MISSING,
         "Difference": difference,
-        "Verdict": decision if trainable else "quoted",
+        "Verdict": decision,
     }
 
 
-def _main(errors: pd.DataFrame) -> pd.Series:
-    """The published error that ours is compared with: a mean where there is one."""
-    means = errors[errors["statistic"] == "mean_std"]
-    return (errors if means.empty else means).iloc[0]
+def _decide(line: Line, measured: Measured | None, main: pd.Series) -> str:
+    ours = (measured.std, measured.runs) if measured and measured.std is not None else None
+    paper = None if pd.isna(main["std"]) else (float(main["std"]), int(main["n_runs"]))
+    std = spread(ours, paper, published.reproduction_std(line.experiment, line.dataset))
+    return verdict(measured, float(main["value"]), std, fails=main["statistic"] == "fail")
 
 
-def _layers(row: str) -> str:
-    layers = published.value(row, "layers")
+def _hours(records: Sequence[RunRecord]) -> Measured | None:
+    hours = [record.summary["seconds"] / 3600 for record in records if not record.diverged]
+    return Measured(fmean(hours), None, len(hours)) if hours else None
+
+
+def _main(numbers: pd.DataFrame) -> pd.Series:
+    """The published number that ours is compared with: a mean where there is one."""
+    means = numbers[numbers["statistic"] == "mean_std"]
+    return (numbers if means.empty else means).iloc[0]
+
+
+def _layers(line: Line) -> str:
+    layers = published.value(line, "layers")
     return MISSING if layers is None else f"{layers:.0f}"
 
 
-def _params(row: str) -> str:
-    counted = published.network_sizes().get(row)
-    if counted:
-        return f"{counted[0] / 1e6:.2f}M"
-    quoted = published.value(row, "params_millions")
+def _params(line: Line, row: RowFacts | None) -> str:
+    if row:
+        return f"{row.params / 1e6:.2f}M"
+    quoted = published.value(line, "params_millions")
     return MISSING if quoted is None else f"{quoted:g}M"
 
 
-def _paper_cell(errors: pd.DataFrame) -> str:
-    by_statistic = {line["statistic"]: line for _, line in errors.iterrows()}
+def _top5(line: Line) -> str:
+    if published.metric(line.table) == published.TOP5:
+        return MISSING  # the table's own number
+    top5 = published.value(line, published.TOP5)
+    return MISSING if top5 is None else f"{top5:.2f}"
+
+
+def _paper_cell(numbers: pd.DataFrame) -> str:
+    by_statistic = {line["statistic"]: line for _, line in numbers.iterrows()}
+    if numbers.empty:
+        return MISSING
     if "fail" in by_statistic:
         return f"fail (> {by_statistic['fail']['value']:g})"
     if "reading" in by_statistic:
         return f"~{by_statistic['reading']['value']:g}"
-    if "mean_std" in by_statistic:
-        mean, best = by_statistic["mean_std"], by_statistic.get("best")
+    if "mean_std" in by_statistic and not pd.isna(by_statistic["mean_std"]["std"]):
+        mean = by_statistic["mean_std"]
         text = f"{mean['value']:.2f} ± {mean['std']:.2f}"
-        return text if best is None else f"{best['value']:.2f} ({text})"
-    return f"{errors['value'].iloc[0]:.2f}"
+        other = numbers[numbers["statistic"] != "mean_std"]
+        return text if other.empty else f"{other['value'].iloc[0]:.2f} ({text})"
+    return f"{numbers['value'].iloc[0]:.2f}"
 
 
 def _our_cell(measured: Measured | None, records: Sequence[RunRecord], with_best: bool) -> str:

@@ -11,12 +11,20 @@ RULE = (
 )
 
 
-def spread(ours: float | None, paper: float | None, others: float | None) -> float | None:
-    """Standard deviation to judge a difference by: ours and the paper's pooled, or others'."""
-    known = [std for std in (ours, paper) if std is not None]
+def spread(
+    ours: tuple[float, int] | None, paper: tuple[float, int] | None, others: float | None
+) -> float | None:
+    """Standard deviation to judge a difference by: ours and the paper's pooled, or others'.
+
+    Args:
+        ours, paper: sample standard deviation and number of runs, where there are several.
+        others: standard deviation of independent reproductions.
+    """
+    known = [pair for pair in (ours, paper) if pair is not None]
     if not known:
         return others
-    return math.sqrt(sum(std**2 for std in known) / len(known))
+    freedom = sum(runs - 1 for _, runs in known)
+    return math.sqrt(sum((runs - 1) * std**2 for std, runs in known) / freedom)
 
 
 def verdict(measured: Measured | None, paper: float, std: float | None, *, fails: bool) -> str:

@@ -2,16 +2,22 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
 INITS = ("fan_in", "fan_out")
+NORM_INITS = ("one", "uniform")
 
 
-def conv3x3(w_in: int, w_out: int, stride: int = 1) -> nn.Conv2d:
-    """3x3 convolution that keeps the size at stride 1; no bias, because normalisation follows."""
-    return nn.Conv2d(w_in, w_out, 3, stride, padding=1, bias=False)
+def conv3x3(w_in: int, w_out: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
+    """3x3 convolution that keeps the size at stride 1; a bias, where there is one, starts at 0."""
+    return _start_bias(nn.Conv2d(w_in, w_out, 3, stride, padding=1, bias=bias))
+
+
+def conv1x1(w_in: int, w_out: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
+    """1x1 convolution, which subsamples at stride 2; a bias, where there is one, starts at 0."""
+    return _start_bias(nn.Conv2d(w_in, w_out, 1, stride, bias=bias))
 
 
 def norm(width: int) -> nn.BatchNorm2d:
@@ -19,34 +25,45 @@ def norm(width: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(width, eps=1e-5, momentum=0.1)
 
 
-def spell(word: str, convs: list[Callable[[], nn.Conv2d]], width: int) -> nn.Sequential:
+def spell(word: str, width: int, convs: Sequence[Callable[[], nn.Conv2d]] = ()) -> nn.Sequential:
     """Turn a layer word into layers: `c` the next convolution, `n` normalisation, `a` ReLU.
 
     Layers are named by their kind and place: `conv1 norm1 act1 conv2 ...`.
-    `width` is the width at every `n`.
+
+    Args:
+        width: of what goes in; a convolution changes it.
     """
-    makers = {"n": lambda: norm(width), "a": lambda: nn.ReLU(inplace=True)}
     names = {"c": "conv", "n": "norm", "a": "act"}
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for position, letter in enumerate(word):
         count = word[: position + 1].count(letter)
-        layer = convs[count - 1]() if letter == "c" else makers[letter]()
+        layer: nn.Module
+        if letter == "c":
+            layer = convs[count - 1]()
+            width = layer.out_channels
+        elif letter == "n":
+            layer = norm(width)
+        else:
+            # What goes into the first layer belongs to somebody else as well.
+            layer = nn.ReLU(inplace=position > 0)
         layers[f"{names[letter]}{count}"] = layer
     return nn.Sequential(layers)
 
 
-def init_weights(network: nn.Module, init: str) -> None:
+def init_weights(network: nn.Module, init: str, norm_init: str = "one") -> None:
     """Start the weights of a whole network.
 
     Convolutions: normal with variance 2 / fan (He et al. 2015, "Delving deep into rectifiers",
     eq. 10 `fan_in`, eq. 14 `fan_out`). The papers do not give the start of the classifier: uniform
-    within 1 / sqrt(fan_in) with no bias, as in fb.resnet.torch.
+    within 1 / sqrt(fan_in) with no bias, as in fb.resnet.torch. Normalisation starts with scale 1,
+    or with scales drawn uniformly from 0 to 1 (`norm_init` `uniform`: Torch's default, which the
+    code of Huang et al. 2016 leaves as it is). Biases of convolutions stay as they were made.
 
     Raises:
-        ValueError: `init` is neither `fan_in` nor `fan_out`.
+        ValueError: a rule is unknown.
     """
-    if init not in INITS:
-        raise ValueError(f"init={init!r} is unknown; choose one of {', '.join(INITS)}")
+    choose("init", init, INITS)
+    choose("norm_init", norm_init, NORM_INITS)
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode=init, nonlinearity="relu")  # type: ignore[arg-type]
@@ -54,3 +71,22 @@ def init_weights(network: nn.Module, init: str) -> None:
             bound = 1 / math.sqrt(layer.in_features)
             nn.init.uniform_(layer.weight, -bound, bound)
             nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d) and norm_init == "uniform":
+            nn.init.uniform_(layer.weight)
+
+
+def choose(name: str, value: str, choices: Sequence[str]) -> str:
+    """The value, if it is one of the choices.
+
+    Raises:
+        ValueError: it is none; the message names the argument and them.
+    """
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(choices)}")
+    return value
+
+
+def _start_bias(conv: nn.Conv2d) -> nn.Conv2d:
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv

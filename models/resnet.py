@@ -1,69 +1,153 @@
-"""Residual and plain networks of He et al. 2015."""
-
-from collections import OrderedDict
+"""Plain, residual and pre-activation networks (He et al. 2015 and 2016): CIFAR and ImageNet."""
 
 from torch import Tensor, nn
 
-from models.layers import conv3x3, init_weights, norm
-from models.residual import ResidualUnit
+from models.layers import choose, conv3x3, init_weights, spell
+from models.residual import EXPANSION, UNITS, ResidualUnit, leading_layers
+from models.shortcuts import ShortcutRule
+from models.stochastic_depth import survival_probabilities
+
+WIDTHS = {"cifar": (16, 32, 64), "imagenet": (64, 128, 256, 512)}
+# Units a stage: He et al. 2015, Table 1; ResNet-200: He et al. 2016, Section 5.
+IMAGENET = {
+    ("basic", 18): (2, 2, 2, 2),
+    ("basic", 34): (3, 4, 6, 3),
+    ("bottleneck", 50): (3, 4, 6, 3),
+    ("bottleneck", 101): (3, 4, 23, 3),
+    ("bottleneck", 152): (3, 8, 36, 3),
+    ("bottleneck", 200): (3, 24, 36, 3),
+}
+SHARED = ("stages", "first")
 
 
-class CifarResNet(nn.Module):
-    """The CIFAR network of He et al. 2015, Section 4.2: 6n + 2 layers.
+class ResNet(nn.Module):
+    """A residual network, or the plain network beside it. Takes (N, 3, H, W) to (N, classes).
 
-    A 3x3 convolution, three stages of n two-layer units with 16, 32 and 64 channels (the second
-    and third begin with stride 2), global average pooling and a linear classifier. Takes images
-    (N, 3, H, W) to logits (N, classes).
+    For CIFAR (He et al. 2015, Section 4.2): a 3x3 convolution and three stages of n units with 16,
+    32 and 64 channels. For ImageNet (Table 1): a 7x7 convolution of stride 2, max pooling, and four
+    stages with 64 to 512 channels. Bottleneck units put out four times as many channels. Every
+    stage but the first begins with stride 2; global average pooling and a linear classifier end.
+
+    A pre-activation network (He et al. 2016, Section 4 and appendix) has its first activation right
+    after the first convolution, before the first unit splits, and one more after the last unit.
 
     Args:
-        depth: weighted layers, 6n + 2: 20, 32, 44, 56, 110 and 1202 in the paper.
-        classes: number of classes.
-        shortcut: `identity`, or `none` for the plain network.
-        match: shortcut where the size changes; `pad` is the paper's option A.
-        order: activation order of every unit.
+        depth: weighted layers. CIFAR: 6n + 2 (basic), 9n + 2 (bottleneck), 3n + 2 (single).
+            ImageNet: 18, 34 (basic), 50, 101, 152, 200 (bottleneck).
+        images: `cifar` or `imagenet`.
+        unit: `basic`, `bottleneck`, or `single` (one-layer skips; CIFAR only).
+        order: activation order of every unit: see `models.residual.ORDERS`.
+        shortcut, match, projection_norm, scale_shortcut, scale_branch, gate_bias, gate_norm,
+            shortcut_dropout: see `models.shortcuts.ShortcutRule`.
+        share_preact: which pre-activation units activate x before they split: the first of every
+            stage (`stages`), or only the very first, as the paper says (`first`).
+        survival: of the last unit (Huang et al. 2016); 1 is constant depth.
+        survival_rule: how the others survive, `linear` or `uniform`.
+        stride_on: of a bottleneck, `1x1` or `3x3`.
+        bias: whether all convolutions have biases, as in the code of Huang et al. 2016.
         init: variance rule of the convolutions, `fan_in` or `fan_out`.
+        norm_init: start of the normalisation scales, `one` or `uniform`.
 
     Raises:
         ValueError: an argument is impossible; the message names it.
     """
-
-    WIDTHS = (16, 32, 64)
 
     def __init__(
         self,
         depth: int,
         classes: int = 10,
         *,
+        images: str = "cifar",
+        unit: str = "basic",
+        order: str = "original",
         shortcut: str = "identity",
         match: str = "pad",
-        order: str = "original",
+        projection_norm: bool = True,
+        scale_shortcut: float = 1.0,
+        scale_branch: float = 1.0,
+        gate_bias: float = 0.0,
+        gate_norm: bool = False,
+        shortcut_dropout: float = 0.5,
+        share_preact: str = "stages",
+        survival: float = 1.0,
+        survival_rule: str = "linear",
+        stride_on: str = "1x1",
+        bias: bool = False,
         init: str = "fan_in",
+        norm_init: str = "one",
     ):
         super().__init__()
-        if depth < 8 or (depth - 2) % 6:
-            near = 6 * max(1, round((depth - 2) / 6)) + 2
-            raise ValueError(f"depth={depth} is not 6n + 2; the nearest that is: {near}")
         if classes < 2:
             raise ValueError(f"classes={classes} is below 2")
-        first = self.WIDTHS[0]
-        self.stem = nn.Sequential(
-            OrderedDict(conv=conv3x3(3, first), norm=norm(first), act=nn.ReLU(inplace=True))
-        )
+        choose("share_preact", share_preact, SHARED)
+        rule = ShortcutRule(
+            shortcut, match, projection_norm, scale_shortcut, scale_branch,
+            gate_bias, gate_norm, shortcut_dropout,
+        )  # fmt: skip
+        units = units_per_stage(depth, images, unit)
+        survivals = iter(survival_probabilities(sum(units), survival, survival_rule))
+        w_in = WIDTHS[images][0]
+        self.stem = make_stem(images, w_in, bias)
         self.stages = nn.Sequential()
-        w_in = first
-        for stage, width in enumerate(self.WIDTHS):
-            units = nn.Sequential()
-            for unit in range((depth - 2) // 6):
-                stride = 2 if stage > 0 and unit == 0 else 1
-                units.append(
-                    ResidualUnit(w_in, width, stride, order=order, shortcut=shortcut, match=match)
-                )
-                w_in = width
-            self.stages.append(units)
+        for stage, (count, width) in enumerate(zip(units, WIDTHS[images], strict=True)):
+            w_out = width * EXPANSION if unit == "bottleneck" else width
+            made = nn.Sequential()
+            for number in range(count):
+                stride = 2 if stage > 0 and number == 0 else 1
+                lead = lead_of(stage, number, share_preact)
+                made.append(
+                    ResidualUnit(
+                        w_in, w_out, stride, unit=unit, order=order, lead=lead, shortcut=rule,
+                        survival=next(survivals), stride_on=stride_on, bias=bias,
+                    )
+                )  # fmt: skip
+                w_in = w_out
+            self.stages.append(made)
+        self.activation = spell(leading_layers(order), w_in)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(w_in, classes)
-        init_weights(self, init)
+        init_weights(self, init, norm_init)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stages(self.stem(x))
+        x = self.activation(self.stages(self.stem(x)))
         return self.classifier(self.pool(x).flatten(1))
+
+
+def units_per_stage(depth: int, images: str, unit: str) -> tuple[int, ...]:
+    """How many units each stage has.
+
+    Raises:
+        ValueError: there is no such network; the message names the nearest that is.
+    """
+    choose("images", images, tuple(WIDTHS))
+    choose("unit", unit, tuple(UNITS))
+    if images == "imagenet":
+        if (unit, depth) not in IMAGENET:
+            known = ", ".join(f"{depth} ({unit})" for unit, depth in IMAGENET)
+            raise ValueError(f"depth={depth} with unit={unit} is none of {known}")
+        return IMAGENET[unit, depth]
+    period = 3 * UNITS[unit]
+    if depth < period + 2 or (depth - 2) % period:
+        near = period * max(1, round((depth - 2) / period)) + 2
+        raise ValueError(
+            f"depth={depth} is not {period}n + 2; the nearest that is: {near} (unit={unit})"
+        )
+    return ((depth - 2) // period,) * 3
+
+
+def lead_of(stage: int, number: int, share_preact: str) -> str:
+    """Where the leading activation of a unit stands: the stem has that of the very first one."""
+    if number > 0:
+        return "branch"
+    if stage == 0:
+        return "none"
+    return "shared" if share_preact == "stages" else "branch"
+
+
+def make_stem(images: str, width: int, bias: bool) -> nn.Sequential:
+    """The first convolution, activated; on ImageNet followed by max pooling."""
+    if images == "cifar":
+        return spell("cna", 3, [lambda: conv3x3(3, width, bias=bias)])
+    stem = spell("cna", 3, [lambda: nn.Conv2d(3, width, 7, 2, padding=3, bias=bias)])
+    stem.add_module("pool", nn.MaxPool2d(3, 2, padding=1))
+    return stem

@@ -1,55 +1,161 @@
-"""What a residual unit carries past its branch, and how it makes the sizes agree."""
+"""What a residual unit carries past its branch: the shortcuts of He et al. 2015 and 2016.
 
+A shortcut takes the unit's input x and its branch F(x), and joins the two. `match` brings x to the
+size of F(x) where they differ.
+"""
+
+from dataclasses import dataclass
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MATCHES = ("pad",)
-SHORTCUTS = ("identity", "none")
+from models.layers import choose, conv1x1, norm
+
+KINDS = ("identity", "none", "scale", "exclusive_gate", "shortcut_gate", "dropout")
+MATCHES = ("pad", "pool", "project", "project_all")
+
+
+@dataclass(frozen=True)
+class ShortcutRule:
+    """What the shortcuts of a network are, as data.
+
+    Attributes:
+        kind: `identity`; `none` for a plain network; `scale`, `exclusive_gate`, `shortcut_gate` and
+            `dropout` are those of He et al. 2016, Section 3.1.
+        match: how x is brought to the size of F(x) (He et al. 2015, Sections 3.3 and 4.1): `pad`
+            (option A), `pool` (its form in Huang et al. 2016), `project` (option B: a 1x1
+            convolution where sizes differ) or `project_all` (option C: one in every unit).
+        projection_norm: whether normalisation follows a projection.
+        scale_shortcut, scale_branch: factors of `scale`.
+        gate_bias: where the gates' biases start.
+        gate_norm: whether normalisation follows a gate's convolution; its shift is then the bias.
+        dropout: rate of `dropout`.
+    """
+
+    kind: str = "identity"
+    match: str = "pad"
+    projection_norm: bool = True
+    scale_shortcut: float = 1.0
+    scale_branch: float = 1.0
+    gate_bias: float = 0.0
+    gate_norm: bool = False
+    dropout: float = 0.5
+
+    def build(self, w_in: int, w_out: int, stride: int) -> nn.Module:
+        """The shortcut of one unit: a module that takes x and F(x).
+
+        Raises:
+            ValueError: the rule has an unknown or impossible value; the message names it.
+        """
+        choose("shortcut", self.kind, KINDS)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"shortcut_dropout={self.dropout} is not in [0, 1)")
+        match = self.build_match(w_in, w_out, stride)
+        if self.kind == "none":
+            return NoShortcut()
+        if self.kind == "scale":
+            return Scale(match, self.scale_shortcut, self.scale_branch)
+        if self.kind == "dropout":
+            return DropoutShortcut(match, self.dropout)
+        if self.kind == "identity":
+            return Identity(match)
+        gate = Gate(w_in, w_out, stride, bias=self.gate_bias, normed=self.gate_norm)
+        return Gated(match, gate, exclusive=self.kind == "exclusive_gate")
+
+    def build_match(self, w_in: int, w_out: int, stride: int) -> nn.Module:
+        """The map that brings x to the size of F(x)."""
+        choose("match", self.match, MATCHES)
+        if self.match != "project_all" and w_in == w_out and stride == 1:
+            return nn.Identity()
+        if self.match in ("pad", "pool"):
+            return Pad(w_in, w_out, stride, window=stride if self.match == "pool" else 1)
+        projection = conv1x1(w_in, w_out, stride)
+        return nn.Sequential(projection, norm(w_out)) if self.projection_norm else projection
+
+
+class Identity(nn.Module):
+    """x + F(x): He et al. 2015, eq. 1 (eq. 2 with a projection as the match)."""
+
+    def __init__(self, match: nn.Module):
+        super().__init__()
+        self.match = match
+
+    def forward(self, x: Tensor, fx: Tensor) -> Tensor:
+        return self.match(x) + fx
+
+
+class NoShortcut(nn.Module):
+    """F(x): a plain network (He et al. 2015, Section 3.3)."""
+
+    def forward(self, x: Tensor, fx: Tensor) -> Tensor:
+        return fx
+
+
+class Scale(nn.Module):
+    """a x + b F(x): He et al. 2016, Section 3.1, "constant scaling"."""
+
+    def __init__(self, match: nn.Module, shortcut: float, branch: float):
+        super().__init__()
+        self.match, self.shortcut, self.branch = match, shortcut, branch
+
+    def forward(self, x: Tensor, fx: Tensor) -> Tensor:
+        return self.shortcut * self.match(x) + self.branch * fx
+
+
+class DropoutShortcut(nn.Module):
+    """dropout(x) + F(x): He et al. 2016, Section 3.1 (kept values are scaled up, as in Caffe)."""
+
+    def __init__(self, match: nn.Module, rate: float):
+        super().__init__()
+        self.match, self.dropout = match, nn.Dropout(rate)
+
+    def forward(self, x: Tensor, fx: Tensor) -> Tensor:
+        return self.dropout(self.match(x)) + fx
+
+
+class Gated(nn.Module):
+    """(1 - g) x + g F(x) where `exclusive`, else (1 - g) x + F(x): He et al. 2016, Section 3.1."""
+
+    def __init__(self, match: nn.Module, gate: "Gate", *, exclusive: bool):
+        super().__init__()
+        self.match, self.gate, self.exclusive = match, gate, exclusive
+
+    def forward(self, x: Tensor, fx: Tensor) -> Tensor:
+        g = self.gate(x)
+        return (1 - g) * self.match(x) + (g * fx if self.exclusive else fx)
+
+
+class Gate(nn.Module):
+    """g(x) = sigmoid(W x + b), a 1x1 convolution with one gate a channel and pixel of F(x).
+
+    Takes (N, w_in, H, W) to (N, w_out, ceil(H / stride), ceil(W / stride)).
+    """
+
+    def __init__(self, w_in: int, w_out: int, stride: int, *, bias: float, normed: bool):
+        super().__init__()
+        self.conv = conv1x1(w_in, w_out, stride, bias=not normed)
+        self.norm = norm(w_out) if normed else nn.Identity()
+        nn.init.constant_((self.norm if normed else self.conv).bias, bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.norm(self.conv(x)))
 
 
 class Pad(nn.Module):
     """Option A (He et al. 2015, Section 4.1): subsample, then fill new channels with zeros.
 
     Takes (N, w_in, H, W) to (N, w_out, ceil(H / stride), ceil(W / stride)); has no parameters.
+    Each output pixel is the mean of a window: of one pixel, or of stride x stride in Huang et al.
+    2016.
     """
 
-    def __init__(self, w_in: int, w_out: int, stride: int):
+    def __init__(self, w_in: int, w_out: int, stride: int, window: int):
         super().__init__()
-        self.extra, self.stride = w_out - w_in, stride
+        self.extra, self.stride, self.window = w_out - w_in, stride, window
 
     def forward(self, x: Tensor) -> Tensor:
         # Pooling over one pixel is subsampling, with a cheaper backward pass than slicing.
         if self.stride > 1:
-            x = F.avg_pool2d(x, 1, self.stride)
+            x = F.avg_pool2d(x, self.window, self.stride, ceil_mode=True)
         return F.pad(x, (0, 0, 0, 0, 0, self.extra))
-
-
-class Identity(nn.Module):
-    """x + F(x): He et al. 2015, eq. 1."""
-
-    def forward(self, x: Tensor, fx: Tensor) -> Tensor:
-        return x + fx
-
-
-def make_match(match: str, w_in: int, w_out: int, stride: int) -> nn.Module:
-    """The map that brings x to the size of F(x): nothing where the sizes agree already.
-
-    Raises:
-        ValueError: `match` is unknown.
-    """
-    if match not in MATCHES:
-        raise ValueError(f"match={match!r} is unknown; choose one of {', '.join(MATCHES)}")
-    if w_in == w_out and stride == 1:
-        return nn.Identity()
-    return Pad(w_in, w_out, stride)
-
-
-def make_merge(shortcut: str) -> nn.Module | None:
-    """The rule that joins x and F(x), or None for a plain network, where x is dropped.
-
-    Raises:
-        ValueError: `shortcut` is unknown.
-    """
-    if shortcut not in SHORTCUTS:
-        raise ValueError(f"shortcut={shortcut!r} is unknown; choose one of {', '.join(SHORTCUTS)}")
-    return Identity() if shortcut == "identity" else None

@@ -25,6 +25,7 @@ ROW = "he2015_residual/table6/resnet20"
 TINY = [
     f"experiment={ROW}",
     "preset=smoke",
+    "device=cpu",
     "threads=1",
     "model.depth=8",
     "recipe.length=30",

@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.resnet import CifarResNet
+from models.resnet import ResNet
 
 ROW = "experiment=he2015_residual/table6/resnet20"
-SMOKE = [ROW, "preset=smoke", "threads=1", "model.depth=8", "recipe.length=30",
+SMOKE = [ROW, "preset=smoke", "device=cpu", "threads=1", "model.depth=8", "recipe.length=30",
          "recipe.milestones=[10]", "checkpoint_seconds=0"]  # fmt: skip
 BAD_CONFIG, BAD_DATA, FAILED = 2, 3, 1
 
@@ -26,7 +26,7 @@ CONFIGS = [
         "Did you mean he2015_residual/table6/resnet20",
     ),
     ([ROW, "preset=smoek"], "smoek.* Did you mean smoke"),
-    ([ROW, "recipe=he2016x"], "he2016x.* Did you mean he2015"),
+    ([ROW, "recipe=he2016x"], "he2016x.* Did you mean he2016"),
     ([ROW, "model.depth=21"], "depth=21 is not 6n [+] 2; the nearest that is: 20"),
     ([ROW, "model.depth=twenty"], "model.depth='twenty' should be of type int"),
     ([ROW, "model.dept=20"], "model.dept.* Did you mean model.depth"),
@@ -34,6 +34,12 @@ CONFIGS = [
     ([ROW, "model.order=preact"], "order='preact' is unknown; choose one of original"),
     ([ROW, "recipe.lr=-1"], "recipe.lr=-1.0 is impossible"),
     ([ROW, "recipe.lr=nan"], "recipe.lr=nan is impossible"),
+    ([ROW, "recipe.lr=inf"], "recipe.lr=inf is impossible"),
+    ([ROW, "seed=99999999999999999999"], "seed=99999999999999999999 is impossible"),
+    ([ROW, "data.name=../../x"], "data.name=.* is no plain name"),
+    ([ROW, "model.classes=5"], "model.classes=5, but data.classes=10"),
+    ([ROW, "preset=smoke", "data.classes=5"], "data.classes=5, but digits has 10"),
+    ([ROW, "preset=smoke", "data.size=33"], "data.size=33, but digits has 16"),
     ([ROW, "recipe.lr=fast"], "recipe.lr='fast' should be of type float"),
     ([ROW, "recipe.lrr=1"], "recipe.lrr.* Did you mean recipe.lr"),
     ([ROW, "lr=1"], "lr.* Did you mean recipe.lr"),
@@ -170,6 +176,36 @@ def test_a_damaged_checkpoint_is_named(command: Callable, tmp_path: Path) -> Non
     assert is_short(ended.err) and "is damaged" in ended.err and "Delete" in ended.err, ended.err
 
 
+def test_lost_metrics_are_named(command: Callable, tmp_path: Path) -> None:
+    checkpoint = stopped_run(command, tmp_path)
+    (checkpoint.parent / "metrics.csv").write_text("")
+    ended = command("train.py", *SMOKE)
+    assert ended.code == BAD_CONFIG
+    assert is_short(ended.err) and "cannot be resumed" in ended.err, ended.err
+
+
+def test_a_finished_run_of_another_config_is_not_taken_for_this_one(
+    command: Callable, tmp_path: Path
+) -> None:
+    assert command("train.py", *SMOKE, "recipe.momentum=0.8").code == 0
+    (summary,) = tmp_path.rglob("summary.json")
+    # An edited config file, made up as above.
+    row = summary.parents[2]
+    row.rename(row.with_name(row.name.replace("+recipe.momentum=0.8", "")))
+    ended = command("train.py", *SMOKE)
+    assert ended.code == BAD_CONFIG
+    assert is_short(ended.err) and "finished run of another configuration" in ended.err, ended.err
+
+
+def test_a_damaged_summary_is_named(command: Callable, tmp_path: Path) -> None:
+    assert command("train.py", *SMOKE).code == 0
+    (summary,) = tmp_path.rglob("summary.json")
+    summary.write_text("{")
+    ended = command("train.py", *SMOKE)
+    assert ended.code == BAD_CONFIG
+    assert is_short(ended.err) and "summary.json is damaged" in ended.err, ended.err
+
+
 def test_a_diverged_run_keeps_its_record_and_ends_with_4(command: Callable, tmp_path: Path) -> None:
     ended = command("train.py", *SMOKE, "recipe.lr=1e30")
     assert ended.code == 4, ended.err
@@ -195,13 +231,13 @@ class TestEval:
 
     def test_weights_of_another_network(self, command: Callable, tmp_path: Path) -> None:
         path = tmp_path / "deeper.safetensors"
-        save_file(CifarResNet(32).state_dict(), path)
+        save_file(ResNet(32).state_dict(), path)
         message = self.evaluate(command, path)
         assert "another network" in message and "stages.0.3" in message
 
     def test_weights_for_other_classes(self, command: Callable, tmp_path: Path) -> None:
         path = tmp_path / "hundred.pt"
-        torch.save(CifarResNet(20, 100).state_dict(), path)
+        torch.save(ResNet(20, 100).state_dict(), path)
         assert "classifier" in self.evaluate(command, path)
 
     def test_a_pickle_that_runs_code_does_not(self, command: Callable, tmp_path: Path) -> None:

@@ -8,8 +8,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from experiments import architecture, published
+from experiments.plan import table_rows
 from training.architecture import experiments
 from training.entry import CONF
+from training.identity import recipe_hash
 from training.network import network_size
 from training.settings import Settings
 
@@ -24,39 +27,75 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+COUNTED = read(RESULTS / "rows.csv")
+
+
 def swept(table: str) -> list[str]:
     config = OmegaConf.load(CONF / "table" / f"{table}.yaml")
     return [row.strip() for row in config.hydra.sweeper.params.experiment.split(",")]
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_every_row_composes_and_its_network_has_the_listed_size(
+def test_every_row_composes_and_is_counted_on_each_of_its_sets(
     row: str, settings_of: Callable[..., Settings]
 ) -> None:
-    settings = settings_of(f"experiment={row}")
-    assert settings.preset.name == "paper" and settings.preset.stop is None
-    listed = {line["experiment"]: line for line in read(RESULTS / "architecture.csv")}[row]
-    size = network_size(settings)
-    assert (size["params"], size["macs"]) == (int(listed["params"]), int(listed["macs"]))
-    assert settings.data.name == listed["dataset"]
+    listed = [line for line in COUNTED if line["experiment"] == row]
+    assert listed, f"{row} is in no table"
+    for line in listed:
+        settings = settings_of(f"experiment={row}", f"data={line['dataset']}")
+        assert settings.preset.name == "paper" and settings.preset.stop is None
+        assert recipe_hash(settings) == line["hash"], "run make architecture"
+        assert settings.recipe.name == line["recipe"]
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_every_row_is_published(row: str) -> None:
-    paper, *_ = row.split("/")
-    published = {line["experiment"] for line in read(RESULTS / "paper" / f"{paper}.csv")}
-    assert row in published
+@pytest.mark.parametrize(
+    "row", ["he2015_residual/table6/resnet20", "huang2017_dense/fig4/densenet_10"]
+)
+def test_the_counted_sizes_are_those_of_the_networks(
+    row: str, settings_of: Callable[..., Settings]
+) -> None:
+    (line,) = (line for line in COUNTED if line["experiment"] == row)
+    size = network_size(settings_of(f"experiment={row}"))
+    assert (str(size["params"]), str(size["macs"])) == (line["params"], line["macs"])
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_parameters_agree_with_the_paper_where_it_prints_them(row: str) -> None:
-    paper, *_ = row.split("/")
-    printed = [line["value"] for line in read(RESULTS / "paper" / f"{paper}.csv")
-               if line["experiment"] == row and line["metric"] == "params_millions"]  # fmt: skip
-    counts = {line["experiment"]: line["params"] for line in read(RESULTS / "architecture.csv")}
-    for text in printed:
-        decimals = len(text.partition(".")[2])
-        assert round(int(counts[row]) / 1e6, decimals) == float(text)
+@pytest.mark.parametrize("table", published.titles())
+def test_published_tables_and_trained_rows_agree(table: str) -> None:
+    """Every published line is trained, or quoted; what a table trains is what it publishes."""
+    counted = {(line["experiment"], line["dataset"]) for line in COUNTED}
+    lines = {(line.experiment, line.dataset) for line in published.lines(table)}
+    for line in published.lines(table):
+        if (line.experiment, line.dataset) not in counted:
+            assert set(published.reported(line)["statistic"]) <= {"quoted", "best", "mean_std"}, (
+                line
+            )
+            assert line.experiment.rpartition("/")[0] == table, line
+    if table in TABLES:
+        assert lines & counted <= set(table_rows(table))
+        if "/fig" not in table:  # a figure has curves of more than it gives numbers of
+            assert set(table_rows(table)) <= lines
+
+
+@pytest.mark.parametrize("table", published.titles())
+def test_parameters_agree_with_the_paper_where_it_prints_them(table: str) -> None:
+    counts = {(line["experiment"], line["dataset"]): line["params"] for line in COUNTED}
+    printed = [
+        line
+        for line in read(RESULTS / "paper" / f"{table.split('/')[0]}.csv")
+        if line["table"] == table
+        and line["metric"] == "params_millions"
+        and not line["note"]
+        and not line["dataset"].startswith("cifar100")  # printed for ten classes
+    ]
+    for line in printed:
+        if (params := counts.get((line["experiment"], line["dataset"]))) is not None:
+            decimals = len(line["value"].partition(".")[2])
+            assert round(int(params) / 1e6, decimals) == float(line["value"]), line
+
+
+@pytest.mark.parametrize("table", ["he2015_residual/table1", "huang2017_dense/table1"])
+def test_architecture_tables_are_the_papers(table: str) -> None:
+    assert architecture.differences(table) == []
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -64,6 +103,9 @@ def test_every_table_sweeps_rows_that_exist(table: str) -> None:
     assert set(swept(table)) <= set(ROWS)
     own = {row for row in ROWS if row.rpartition("/")[0] == table}
     assert own <= set(swept(table)), "a row file of this table is not in its sweep"
+    config = OmegaConf.load(CONF / "table" / f"{table}.yaml")
+    assert set(config.table.get("only", {})) <= set(swept(table))
+    assert set(config.table.smoke) <= set(ROWS)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -94,9 +136,51 @@ def test_he2015_is_the_recipe_of_section_4_2(settings_of: Callable[..., Settings
     assert (data.source, data.pad, data.flip) == ("cifar10", 4, True)
 
 
-def test_the_110_and_1202_layer_resnets_warm_up(settings_of: Callable[..., Settings]) -> None:
-    warm = [row for row in ROWS if settings_of(f"experiment={row}").recipe.warmup_iterations]
-    assert warm == [f"he2015_residual/table6/resnet{depth}" for depth in (110, 1202)]
+def test_what_warms_up(settings_of: Callable[..., Settings]) -> None:
+    """He et al. 2015: 110 and 1202 layers; He et al. 2016: every run on CIFAR."""
+    for row in ROWS:
+        settings = settings_of(f"experiment={row}")
+        he2015 = row in {f"he2015_residual/table6/resnet{depth}" for depth in (110, 1202)}
+        he2016 = settings.recipe.name == "he2016" and settings.data.name != "imagenet"
+        huang2016 = row.startswith("huang2016_stochastic/fig4/resnet1202")
+        expected = 400 if he2015 or he2016 else 10 * 352 if huang2016 else 0
+        assert settings.recipe.warmup_iterations == expected, row
+
+
+# Length, batch, held-out images and dropout; the last is the share of the run before each drop.
+PAPERS = [
+    (
+        "huang2016_stochastic/table1/resnet110_constant",
+        "cifar100_aug",
+        500,
+        128,
+        5000,
+        0,
+        (0.5, 0.75),
+    ),
+    ("huang2016_stochastic/table1/resnet152_stochastic", "svhn", 50, 128, 6000, 0, (0.6, 0.7)),
+    ("huang2017_dense/table2/densenet_40_12", "cifar10_aug", 300, 64, 0, 0, (149 / 300, 224 / 300)),
+    ("huang2017_dense/table2/densenet_40_12", "cifar100", 300, 64, 0, 0.2, (149 / 300, 224 / 300)),
+    ("huang2017_dense/table2/densenet_bc_100_12", "svhn", 40, 64, 6000, 0.2, (19 / 40, 29 / 40)),
+    ("huang2017_dense/table3/densenet121", "imagenet", 90, 256, 0, 0, (1 / 3, 2 / 3)),
+    ("he2016_identity/table5/full_preact_200", "imagenet", 90, 256, 0, 0, (1 / 3, 2 / 3)),
+    ("he2015_residual/table3/resnet50", "imagenet", 600_000, 256, 0, 0, (0.25, 0.5)),
+    ("he2016_identity/table4/full_preact_1001_bs64", "cifar10_aug", 200, 64, 0, 0, (0.4, 0.605)),
+]
+
+
+@pytest.mark.parametrize(("row", "data", "length", "batch", "holdout", "dropout", "drops"), PAPERS)
+def test_each_paper_trains_its_way(
+    row: str, data: str, length: int, batch: int, holdout: int, dropout: float, drops: tuple,
+    settings_of: Callable[..., Settings],
+) -> None:  # fmt: skip
+    settings = settings_of(f"experiment={row}", f"data={data}")
+    recipe = settings.recipe
+    assert (recipe.length, recipe.batch, recipe.holdout, recipe.dropout) == (
+        length, batch, holdout, dropout,
+    )  # fmt: skip
+    assert [m / length for m in recipe.milestones] == pytest.approx(list(drops))
+    assert settings.model.get("dropout", 0) == dropout
 
 
 def test_fair_is_the_recipe_of_fb_resnet_torch(settings_of: Callable[..., Settings]) -> None:
@@ -113,9 +197,10 @@ def test_short_keeps_all_but_the_end(settings_of: Callable[..., Settings]) -> No
     assert (short.recipe, short.model, short.data) == (paper.recipe, paper.model, paper.data)
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "recipe").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted((CONF / "recipe").rglob("*.yaml")), ids=lambda p: p.stem)
 def test_every_scalar_of_a_recipe_has_a_source(path: Path) -> None:
-    plain = {"name", "std", "warmup_lr"}  # a label, and what another line switches off
+    # A label, what another line switches off, and what a recipe is made of.
+    plain = {"name", "std", "warmup_lr", "defaults", "  - he2015", "  - _self_"}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#") and line.split(":")[0] not in plain:
             assert "#" in line, f"no source: {line}"

@@ -28,6 +28,7 @@ def trained(settings: Settings, images: ImageSet, *, eager: bool) -> tuple[list[
         while trainer.iteration < end:
             trainer.train_iteration()
             losses.append(trainer.take_training_metrics()[0])
+    assert trainer.step.eager == eager, "the step could not be captured"
     return losses, trainer
 
 
@@ -42,6 +43,7 @@ def test_captured_and_eager_steps_are_bit_equal_in_fp32(
     eager, one = trained(settings, digits, eager=True)
     captured, other = trained(settings, digits, eager=False)
     assert captured == eager
+    assert set(other.step.graphs) == {64, 1500 % 64}  # type: ignore[union-attr]
     for a, b in zip(one.model.state_dict().values(), other.model.state_dict().values(),
                     strict=True):  # fmt: skip
         assert torch.equal(a, b)

@@ -1,13 +1,16 @@
 """The plan of a table and what `reproduce-table` does with it."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from experiments import plan, published, reproduce
+from experiments import plan, reproduce
+from experiments.folders import runs_folder
 from experiments.plan import Job, PlanError, describe, make_plan
 
 GOLDEN = Path(__file__).parent / "golden" / "runs"
@@ -63,7 +66,10 @@ def test_estimates_grow_with_the_network() -> None:
     ("arguments", "message"),
     [
         ({"table": "he2015_residual/table7"}, "table6"),
-        ({"rows": "resnet21"}, "ROWS=resnet21: no such row; choose from resnet20"),
+        (
+            {"rows": "resnet21"},
+            "ROWS=resnet21: no such row with PRESET=paper; choose from resnet20",
+        ),
         ({"seeds": "0"}, "SEEDS=0"),
         ({"seeds": "many"}, "SEEDS=many"),
     ],
@@ -110,7 +116,7 @@ class FakeRun:
         code = FakeRun.codes.get(self.row.rpartition("/")[2], 0)
         if code == 0:
             run = f"{self.row}/cifar10_aug/seed{self.seed}"
-            target = published.Path(reproduce.compile.result_folder()) / "runs" / run
+            target = runs_folder("paper") / run
             shutil.copytree(GOLDEN / run, target)
         return code
 
@@ -137,6 +143,20 @@ def test_a_failing_run_does_not_stop_the_others(
     fake.codes, fake.started = {}, []
     assert reproduce.main(ARGUMENTS) == 0
     assert fake.started == ["resnet32"], "only what was missing runs again"
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_plan_whatever_the_run_ends_with(
+    sent: signal.Signals, code: int, fake: type[FakeRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed_while_it_starts(run: FakeRun) -> int:
+        os.kill(os.getpid(), sent)
+        return -sent
+
+    monkeypatch.setattr(fake, "wait", killed_while_it_starts)
+    monkeypatch.setattr(fake, "send_signal", lambda *_: None, raising=False)
+    assert reproduce.main(ARGUMENTS) == code
+    assert fake.started == ["resnet20"]
 
 
 def test_an_interrupted_run_ends_the_plan(fake: type[FakeRun]) -> None:

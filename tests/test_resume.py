@@ -117,6 +117,7 @@ def settings_at(settings_of: Callable[..., Settings]) -> Callable[[Path], Settin
             "data=digits",
             "data.pad=2",
             "data.flip=true",
+            "device=cpu",
             "threads=1",
             "model.depth=8",
             "recipe.batch=32",

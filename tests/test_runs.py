@@ -13,12 +13,12 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from data.arrays import ImageSet
-from models.resnet import CifarResNet
+from models.resnet import ResNet
 from training.naming import run_name
 from training.settings import Settings
 
 ROW = "he2015_residual/table6/resnet20"
-SMOKE = ["preset=smoke", "threads=1", "model.depth=8", "recipe.length=30",
+SMOKE = ["preset=smoke", "device=cpu", "threads=1", "model.depth=8", "recipe.length=30",
          "recipe.milestones=[10]"]  # fmt: skip
 SUFFIX = "+model.depth=8+recipe.length=30+recipe.milestones=-10"
 
@@ -51,7 +51,7 @@ def test_a_run_leaves_its_record(command: Callable, tmp_path: Path, digits: Imag
     assert (summary["iterations"], summary["preset"], summary["seed"]) == (30, "smoke", 0)
     assert summary["test_error"]["last"] == float(rows[1]["test_error"])
     assert summary["test_error"]["best"] == min(float(row["test_error"]) for row in rows)
-    assert summary["params"] == sum(p.numel() for p in CifarResNet(8).parameters())
+    assert summary["params"] == sum(p.numel() for p in ResNet(8).parameters())
     assert summary["data"] == digits.fingerprint
     assert re.fullmatch("[0-9a-f]{16}", summary["recipe"])
     assert len(summary["code"]) == 1
@@ -66,7 +66,7 @@ def test_the_exported_weights_give_the_recorded_error(
 ) -> None:
     assert command("train.py", f"experiment={ROW}", *SMOKE).code == 0
     folder = record(tmp_path)
-    model = CifarResNet(8)
+    model = ResNet(8)
     tensors = load_file(folder / "weights.safetensors")
     assert {t.dtype for k, t in tensors.items() if "running" in k} == {torch.float32}
     assert {t.dtype for k, t in tensors.items() if "running" not in k} == {torch.float16}

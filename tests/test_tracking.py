@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 EXPERIMENT = "he2015_residual/table6/resnet20"
-SMOKE = [f"experiment={EXPERIMENT}", "preset=smoke", "threads=1", "model.depth=8",
+SMOKE = [f"experiment={EXPERIMENT}", "preset=smoke", "device=cpu", "threads=1", "model.depth=8",
          "recipe.length=30", "recipe.milestones=[10]", "logger=wandb"]  # fmt: skip
 
 

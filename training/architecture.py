@@ -1,21 +1,31 @@
-"""Parameters and multiply-adds of every row's network, counted from the built networks.
+"""What every row trains, counted from the built networks: sizes, lengths, and ImageNet's layers.
 
-python -m training.architecture        writes results/architecture.csv
+python -m training.architecture        writes results/rows.csv and results/architecture.csv
 """
 
 import csv
 import io
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
+from data.sets import training_images
 from training.config import read_settings
 from training.entry import CONF
+from training.identity import recipe_hash
+from training.layers import describe
 from training.network import network_size
 from training.provenance import ROOT
 from training.record import write_atomically
+from training.schedules import total_iterations
+from training.settings import Settings
 
-COLUMNS = ("experiment", "dataset", "params", "macs")
+ROWS = ("experiment", "dataset", "recipe", "iterations", "batch", "depth", "params", "macs", "hash")
+LAYERS = ("experiment", "layer", "output", "structure", "params", "macs")
 
 
 def experiments() -> list[str]:
@@ -25,26 +35,60 @@ def experiments() -> list[str]:
     return sorted(path.relative_to(top).with_suffix("").as_posix() for path in paths)
 
 
-def rows() -> list[dict[str, object]]:
-    """One row an experiment, on its own data set."""
-    found: list[dict[str, object]] = []
+def trained() -> list[tuple[str, str]]:
+    """Every row with each data set that some table or figure trains it on, sorted."""
+    pairs = set()
+    for path in (CONF / "table").rglob("*.yaml"):
+        config: Any = OmegaConf.load(path)
+        params, only = config.hydra.sweeper.params, config.table.get("only", {})
+        for row in (name.strip() for name in params.experiment.split(",")):
+            pairs |= {(row, data) for data in only.get(row, params.data.split(","))}
+    return sorted(pairs)
+
+
+def settings_of_all() -> Iterator[tuple[str, Settings]]:
+    """The settings of every trained row on each of its data sets."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        for experiment in experiments():
-            config = compose("config", overrides=[f"experiment={experiment}"])
-            settings = read_settings(config)
-            size = network_size(settings)
-            found.append({"experiment": experiment, "dataset": settings.data.name, **size})
-    return found
+        for row, data in trained():
+            yield row, read_settings(compose("config", [f"experiment={row}", f"data={data}"]))
 
 
 def main() -> None:
+    rows: list[dict[str, object]] = []
+    layers: list[dict[str, object]] = []
+    sizes: dict[str, dict[str, int]] = {}  # several data sets share a network
+    for experiment, settings in settings_of_all():
+        network = json.dumps([settings.model, settings.data.size])
+        if network not in sizes:
+            sizes[network] = network_size(settings)
+        facts = {
+            "dataset": settings.data.name,
+            "recipe": settings.recipe.name,
+            "iterations": total_iterations(settings.recipe, images_of(settings)),
+            "batch": settings.recipe.batch,
+            "depth": settings.model["depth"],
+            "hash": recipe_hash(settings),
+        }
+        rows.append({"experiment": experiment, **facts, **sizes[network]})
+        if settings.data.source == "imagenet":
+            layers += [{"experiment": experiment, **layer} for layer in describe(settings)]
+    for name, columns, lines in (("rows", ROWS, rows), ("architecture", LAYERS, layers)):
+        print(write(ROOT / "results" / f"{name}.csv", columns, lines))
+
+
+def images_of(settings: Settings) -> int:
+    """Training images of a run, without those held out."""
+    return training_images(settings.data.source) - settings.recipe.holdout
+
+
+def write(path: Path, columns: tuple[str, ...], lines: list[dict[str, object]]) -> Path:
+    """Write lines as CSV."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows())
-    path = Path(ROOT) / "results" / "architecture.csv"
+    writer.writerows(lines)
     write_atomically(path, text.getvalue())
-    print(path)
+    return path
 
 
 if __name__ == "__main__":

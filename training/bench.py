@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from data.arrays import ImageSet
-from models.resnet import CifarResNet
+from models.resnet import ResNet
 from training.provenance import ROOT, machine, source
 from training.record import write_atomically
 
@@ -85,7 +85,7 @@ class PilImages(Dataset):
 def conventional() -> Callable[[], None]:
     """The usual step: DataLoader, PIL, loss and accuracy fetched every time."""
     torch.set_num_threads(1)
-    model = CifarResNet(20).train()
+    model = ResNet(20).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     batches: Iterator = iter(DataLoader(PilImages(random_images()), BATCH, shuffle=True))
     losses, correct = [], []

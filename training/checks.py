@@ -1,12 +1,12 @@
 """What a setting may be, refused before anything is built."""
 
 import inspect
+import math
+import re
 import typing
 from typing import Any
 
-import torch
-
-from training.network import model_arguments, model_class
+from training.network import model_arguments, model_class, outline
 from training.settings import ConfigError, Settings
 from training.typed import convert, nearest
 
@@ -15,13 +15,13 @@ CHOICES = {
     "recipe.unit": ("iteration", "epoch"),
     "recipe.decay": ("weights", "all"),
     "recipe.init": ("fan_in", "fan_out"),
-    "recipe.mean": ("pixel", "channel"),
-    "recipe.std": ("none", "channel"),
+    "recipe.mean": ("none", "pixel", "channel"),
+    "recipe.std": ("none", "channel", "global", "255"),
     "logger.name": ("none", "wandb"),
 }
 # Smallest and largest value that makes sense; None is no bound.
 RANGES: dict[str, tuple[float | None, float | None]] = {
-    "seed": (0, None),
+    "seed": (0, 2**63 - 1),
     "threads": (1, None),
     "checkpoint_seconds": (0, None),
     "data.pad": (0, None),
@@ -33,6 +33,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "recipe.lr_factor": (0, 1),
     "recipe.weight_decay": (0, 1),
     "recipe.holdout": (0, None),
+    "recipe.dropout": (0, 0.99),
     "preset.stop": (1, None),
 }
 
@@ -55,7 +56,10 @@ def check_values(settings: Settings) -> None:
             bounds = f"between {low} and {high}" if high is not None else f"{low} or more"
             raise ConfigError(f"{key}={value} is impossible; it must be {bounds}.")
     recipe = settings.recipe
-    if not recipe.lr > 0:
+    for key in ("data.name", "preset.name"):
+        if not re.fullmatch(r"\w+", str(_lookup(settings, key))):
+            raise ConfigError(f"{key}={_lookup(settings, key)} is no plain name.")
+    if not (recipe.lr > 0 and math.isfinite(recipe.lr)):
         raise ConfigError(f"recipe.lr={recipe.lr} is impossible; a learning rate is above 0.")
     if sorted(set(recipe.milestones)) != recipe.milestones or min(recipe.milestones, default=1) < 1:
         raise ConfigError(f"recipe.milestones={recipe.milestones} must rise, and start above 0.")
@@ -81,9 +85,11 @@ def check_model(settings: Settings) -> None:
             known = [f"model.{name}" for name in inspect.signature(kind).parameters]
             raise ConfigError(f"Unknown setting model.{key}.{nearest(f'model.{key}', known)}")
         convert(hints[key], value, f"model.{key}")
+    if arguments.get("classes", settings.data.classes) != settings.data.classes:
+        classes = f"model.classes={arguments['classes']}"
+        raise ConfigError(f"{classes}, but data.classes={settings.data.classes}.")
     try:
-        with torch.device("meta"):
-            kind(**arguments)
+        outline(settings.model)
     except ValueError as error:
         raise ConfigError(f"model.{error}.") from None
     except TypeError as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
@@ -64,6 +65,9 @@ def guard(job: Callable[[], None]) -> None:
         code = _print(str(error), BAD_CONFIG)
     except DataError as error:
         code = _print(str(error), BAD_DATA)
+    except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
+        reason = str(error).splitlines()[0]
+        code = _print(f"{reason}\nThe last checkpoint is intact; the same command goes on.", FAILED)
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         code = _print(f"{what}.\nThe last checkpoint is intact; the same command goes on.", FAILED)

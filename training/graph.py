@@ -8,6 +8,8 @@ import torch
 from training.step import Step
 
 WARMUP_STEPS = 3
+# Launches the host may be ahead of the GPU: enough to keep it busy, few enough to stop soon.
+AHEAD = 20
 
 
 class CapturedStep:
@@ -22,6 +24,7 @@ class CapturedStep:
         self.step = step
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self.eager = False
+        self.launched, self.fence = 0, torch.cuda.Event()
 
     def __call__(self, size: int) -> None:
         if size not in self.graphs and not self.eager:
@@ -30,11 +33,21 @@ class CapturedStep:
             self.step(size)
         else:
             self.graphs[size].replay()
+            self.keep_near()
+
+    def keep_near(self) -> None:
+        """Wait, now and then, for the launches before the last `AHEAD`; the queue never empties."""
+        self.launched += 1
+        if self.launched % AHEAD == 0:
+            self.fence.synchronize()
+            self.fence.record()
 
     def try_capture(self, size: int) -> None:
         saved = self.snapshot()
         try:
             self.graphs[size] = self.capture(size)
+        except (torch.OutOfMemoryError, torch.AcceleratorError):
+            raise  # an eager step would fare no better
         except RuntimeError as error:
             self.eager = True
             reason = str(error).splitlines()[0]
@@ -43,6 +56,8 @@ class CapturedStep:
 
     def capture(self, size: int) -> torch.cuda.CUDAGraph:
         """Record one step of a batch size; leaves behind what the warm-up steps changed."""
+        rates = [group["lr"] for group in self.step.optimizer.param_groups]
+        assert all(isinstance(lr, torch.Tensor) and lr.is_cuda for lr in rates), "lr is baked in"
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -51,7 +66,7 @@ class CapturedStep:
                 self.step.batches.position.zero_()
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=side):
             self.step(size)
         return graph
 
@@ -71,7 +86,6 @@ class CapturedStep:
         for parameter, state in self.step.optimizer.state.items():
             # Before the first step there is no momentum; zero momentum gives the same first update.
             before = momentum.get(parameter, {}).get("momentum_buffer")
-            if before is None:
-                state["momentum_buffer"].zero_()
-            else:
-                state["momentum_buffer"].copy_(before)
+            buffer = state.get("momentum_buffer")
+            if buffer is not None:
+                buffer.zero_() if before is None else buffer.copy_(before)

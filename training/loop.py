@@ -62,10 +62,14 @@ def train(
 
 def _save(trainer: Trainer, save: Save, seconds: float, signals: Signals) -> None:
     """Save, but never over the last state that had a finite loss; then stop if asked to."""
-    if math.isfinite(float(trainer.sums.sum())):
+    finite = math.isfinite(float(trainer.sums.sum()))
+    if finite:
         save(seconds)
     if signals.code is not None:
-        message = f"stopped at iteration {trainer.iteration}; the same command goes on from there."
+        where = "there" if finite else "the last checkpoint, because the loss is not finite"
+        message = (
+            f"stopped at iteration {trainer.iteration}; the same command goes on from {where}."
+        )
         raise Stopped(message, signals.code)
 
 

@@ -1,12 +1,17 @@
 """The network that a configuration names: its class, its arguments, its size."""
 
+import json
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from models.stochastic_depth import StochasticDepth
 from training.settings import ConfigError, Settings
 
 
@@ -38,12 +43,60 @@ def build_model(settings: Settings) -> nn.Module:
     return model_class(settings.model)(**model_arguments(settings.model))
 
 
+def is_random(model: nn.Module) -> bool:
+    """Whether a training step of a network draws random numbers: dropout, stochastic depth."""
+    return skips(model) or any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())
+
+
+def skips(model: nn.Module) -> bool:
+    """Whether a training step of a network leaves layers out, by the host's decision."""
+    return any(isinstance(module, StochasticDepth) for module in model.modules())
+
+
+class WithoutStart(TorchFunctionMode):
+    """While entered, weights are made but not started: drawing them takes most of the time."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def outline(model: dict[str, Any]) -> nn.Module:
+    """A network without memory or values, in evaluation mode: to check and to count, not to change.
+
+    Raises:
+        ValueError, TypeError: an argument is impossible.
+    """
+    return _outline(json.dumps(model))
+
+
+@lru_cache(maxsize=4)
+def _outline(text: str) -> nn.Module:
+    model = json.loads(text)
+    with torch.device("meta"), WithoutStart():
+        return model_class(model)(**model_arguments(model)).eval()
+
+
 def network_size(settings: Settings) -> dict[str, int]:
     """Parameters, and multiply-adds of one image in convolutions and linear layers."""
-    with torch.device("meta"):
-        model = model_class(settings.model)(**model_arguments(settings.model)).eval()
-        image = torch.empty(1, 3, settings.data.size, settings.data.size)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(image)
+    model = outline(settings.model)
     params = sum(p.numel() for p in model.parameters())
-    return {"params": params, "macs": counter.get_total_flops() // 2}
+    flops = count_flops(model, settings.data.size)[""]
+    return {"params": params, "macs": flops // 2}
+
+
+def count_flops(model: nn.Module, size: int) -> dict[str, int]:
+    """Floating-point operations for one image, by the name of the module ("" for the whole)."""
+    # Normalisation counts for nothing, and takes long without values.
+    pass_on = patch.object(nn.BatchNorm2d, "forward", lambda _, x: x)
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), pass_on:
+        model(torch.empty(1, 3, size, size, device="meta"))
+    counts = counter.get_flop_counts()
+    top = type(model).__name__
+    return {
+        name.removeprefix(top).removeprefix("."): sum(operations.values())
+        for name, operations in counts.items()
+    } | {"": counter.get_total_flops()}

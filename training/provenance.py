@@ -1,15 +1,12 @@
 """Where a number comes from: code and machine."""
 
 import hashlib
-import json
 import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import torch
-
-from training.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("conf", "data", "models", "training", "train.py")
@@ -28,18 +25,12 @@ def code_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def recipe_hash(settings: Settings) -> str:
-    """Hash over the settings that decide the numbers, the seed apart: 16 hex digits."""
-    science = {key: value for key, value in settings.science().items() if key != "seed"}
-    return hashlib.sha256(json.dumps(science, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def source() -> dict[str, Any]:
-    """Git commit and whether its tree was clean; SOURCE_COMMIT stands in where there is no git."""
+    """Git commit and whether the code there was clean; SOURCE_COMMIT stands in for a lost .git."""
     if not (ROOT / ".git").exists():
         return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
     try:
-        commit, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+        commit, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--", *CODE)
     except (OSError, subprocess.SubprocessError):
         return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
     return {"commit": commit, "clean": not status}

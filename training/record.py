@@ -45,7 +45,13 @@ class Record:
         write_atomically(self.metrics, ",".join(COLUMNS) + "\n")
 
     def rewind(self, size: int) -> None:
-        """Cut the metrics to the size they had when a checkpoint was written."""
+        """Cut the metrics to the size they had when a checkpoint was written.
+
+        Raises:
+            ValueError: they are shorter.
+        """
+        if self.size() < size:
+            raise ValueError(f"{self.metrics.name} lacks what was measured before the checkpoint")
         os.truncate(self.metrics, size)
 
     def size(self) -> int:

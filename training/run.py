@@ -10,9 +10,10 @@ from data.arrays import ImageSet
 from data.sets import load as load_images
 from training import checkpoint, loop
 from training.export import export
+from training.identity import recipe_hash, science
 from training.naming import result_folder, weights_file, working_folder
 from training.progress import ProgressLine
-from training.provenance import code_hash
+from training.provenance import code_hash, source
 from training.record import Record, copy_record, is_finished
 from training.settings import ConfigError, Settings
 from training.signals import Signals
@@ -41,10 +42,13 @@ def run(settings: Settings, experiment: str, name: str) -> str:
     """
     working, results = working_folder(settings, name), result_folder(settings, name)
     if results is not None and is_finished(results):
+        check_same(settings, results)
         print(f"{name}: already finished, see {results}")
         return status_of(results)
     before = is_finished(working)
-    if not before:
+    if before:
+        check_same(settings, working)
+    else:
         device = find_device(settings.device)
         images = load_images(settings.data.source, Path(settings.data.folder))
         Run(settings, experiment, name, Trainer(settings, images, device), images).train()
@@ -58,9 +62,35 @@ def run(settings: Settings, experiment: str, name: str) -> str:
     return status
 
 
+def check_same(settings: Settings, folder: Path) -> None:
+    """Refuse to take the record of another configuration for this run's.
+
+    Raises:
+        ConfigError: the record in the folder is one, or cannot be read.
+    """
+    if summary_of(folder).get("recipe") != recipe_hash(settings):
+        raise ConfigError(
+            f"{folder} holds a finished run of another configuration (see its config.yaml).\n"
+            "Move it away, or set the configuration back."
+        )
+
+
 def status_of(folder: Path) -> str:
     """How the run ended whose record lies in a folder."""
-    return str(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["status"])
+    return str(summary_of(folder)["status"])
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    """The summary of a record.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    path = folder / "summary.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is damaged ({error}); restore or delete its folder.") from None
 
 
 def publish(settings: Settings, name: str, results: Path) -> None:
@@ -85,10 +115,11 @@ class Run:
         self.settings, self.experiment, self.name = settings, experiment, name
         self.trainer, self.fingerprint = trainer, images.fingerprint
         self.folder = working_folder(settings, name)
-        self.seconds, self.code = 0.0, [code_hash()]
+        # Read now: hours from now the files may be others.
+        self.seconds, self.code, self.source = 0.0, [code_hash()], source()
         self.config = recorded(settings, experiment)
         make_folder(self.folder)
-        state = checkpoint.load(self.folder, settings.science())
+        state = checkpoint.load(self.folder, science(settings))
         self.record = Record(self.folder)
         if state is None:
             self.record.start(self.config)
@@ -96,9 +127,19 @@ class Run:
             self.resume(state)
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint; metrics recorded after it are measured again."""
-        self.trainer.load(state["trainer"])
-        self.record.rewind(state["metrics_bytes"])
+        """Go on from a checkpoint; metrics recorded after it are measured again.
+
+        Raises:
+            CheckpointError: it is of another network, or the metrics before it are lost.
+        """
+        try:
+            self.trainer.load(state["trainer"])
+            self.record.rewind(state["metrics_bytes"])
+        except (RuntimeError, KeyError, ValueError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise checkpoint.CheckpointError(
+                f"{self.folder} cannot be resumed ({reason}).\nDelete it to start this run afresh."
+            ) from None
         self.seconds = state["seconds"]
         self.code = list(dict.fromkeys(state["code"] + self.code))
 
@@ -110,7 +151,7 @@ class Run:
             "seconds": seconds,
             "code": self.code,
         }
-        checkpoint.save(self.folder, state, self.settings.science())
+        checkpoint.save(self.folder, state, science(self.settings))
 
     def train(self) -> None:
         """Train to the end, export the weights and write the summary."""
@@ -149,6 +190,7 @@ class Run:
             rows=self.record.rows(),
             seconds=self.seconds,
             code=self.code,
+            source=self.source,
             fingerprint=self.fingerprint,
         )
 

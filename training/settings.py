@@ -1,6 +1,6 @@
 """The settings of a run: typed and complete."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -43,6 +43,7 @@ class Recipe:
     mean: str
     std: str
     holdout: int
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,3 @@ class Settings:
     recipe: Recipe
     preset: Preset
     logger: Logger
-
-    def science(self) -> dict[str, Any]:
-        """The part that decides the numbers: what a checkpoint and a recipe hash must agree on."""
-        whole = asdict(self)
-        data = {key: value for key, value in whole["data"].items() if key != "folder"}
-        kept = ("seed", "precision", "model", "recipe", "preset")
-        return {key: whole[key] for key in kept} | {"data": data}

@@ -23,6 +23,9 @@ class Step:
         sums: float64 (3,): loss times samples, wrong predictions, samples, since last zeroed.
         bf16: whether convolutions and matrix products run in bfloat16 (weights, normalisation
             statistics and loss stay in float32).
+        skips: whether the network leaves layers out of some steps. Their weights then have a
+            gradient of 0, and still decay and keep their momentum, as in the code of Huang et al.
+            2016.
     """
 
     model: nn.Module
@@ -30,6 +33,7 @@ class Step:
     batches: Batches
     sums: Tensor
     bf16: bool = False
+    skips: bool = False
 
     def __call__(self, size: int) -> None:
         images, labels = self.batches.next(size)
@@ -37,8 +41,16 @@ class Step:
         logits = forward(self.model, images, self.bf16)
         loss = F.cross_entropy(logits, labels)
         loss.backward()
+        if self.skips:
+            self.fill_gradients()
         self.optimizer.step()
         add_metrics(self.sums, loss.detach(), logits.detach(), labels)
+
+    def fill_gradients(self) -> None:
+        """Give a gradient of 0 to what took no part in the step."""
+        for parameter in self.model.parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
 
 
 def forward(model: nn.Module, images: Tensor, bf16: bool) -> Tensor:

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 
 from training.export import exported
+from training.identity import recipe_hash
 from training.network import network_size
-from training.provenance import machine, peak_memory, recipe_hash, source
+from training.provenance import machine, peak_memory
 from training.record import Row
 from training.settings import Settings
 from training.trainer import Trainer, evaluate
@@ -20,6 +21,7 @@ def summarise(
     rows: list[Row],
     seconds: float,
     code: list[str],
+    source: dict[str, Any],
     fingerprint: str,
 ) -> dict[str, Any]:
     """Everything of summary.json but the experiment and the status.
@@ -28,6 +30,7 @@ def summarise(
         rows: the metrics of every evaluation.
         seconds: of training, evaluation apart.
         code: hash of the code of every process that worked on the run.
+        source: commit of the code.
         fingerprint: of the data.
     """
     device = trainer.sums.device
@@ -51,7 +54,7 @@ def summarise(
         "bn_batch": settings.recipe.batch,
         "deterministic": settings.deterministic,
         "code": code,
-        **source(),
+        **source,
         "data": fingerprint,
         "recipe": recipe_hash(settings),
     }

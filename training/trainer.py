@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.arrays import ImageSet
-from data.augment import normalise, statistics
+from data.augment import derived_seed, normalise, statistics
 from data.batches import Batches
 from training.graph import CapturedStep
 from training.memory import keep_freed_memory
-from training.network import build_model
+from training.network import build_model, is_random, skips
 from training.optimizer import make_optimizer, set_learning_rate
 from training.schedules import learning_rate, next_evaluation, total_iterations
 from training.settings import ConfigError, Settings
@@ -41,6 +41,7 @@ class Trainer:
                 f"recipe.holdout={recipe.holdout} leaves {self.images} of "
                 f"{len(images.train_images)} training images, below recipe.batch={recipe.batch}."
             )
+        check_fit(settings, images)
         self.iteration = 0
         self.last = min(total_iterations(recipe, self.images), settings.preset.stop or 2**62)
         mean, scale = statistics(images.train_images[: self.images], recipe.mean, recipe.std)
@@ -66,8 +67,12 @@ class Trainer:
             seed=settings.seed,
         )
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
-        step = Step(self.model, self.optimizer, self.batches, self.sums, self.bf16)
-        self.step = CapturedStep(step) if device.type == "cuda" else step
+        self.seed, self.random = settings.seed, is_random(self.model)
+        skipping = skips(self.model)
+        step = Step(self.model, self.optimizer, self.batches, self.sums, self.bf16, skipping)
+        # What the host decides anew in each step cannot be captured.
+        captured = device.type == "cuda" and not skipping
+        self.step = CapturedStep(step) if captured else step
 
     def next_evaluation(self) -> int:
         """Iteration count at which the running epoch, or the run, ends."""
@@ -80,6 +85,9 @@ class Trainer:
 
     def train_iteration(self) -> None:
         """Do one iteration; `start_segment` must have been called for its epoch."""
+        if self.random:
+            # So that what is drawn, too, is a pure function of seed and iteration.
+            torch.manual_seed(derived_seed(self.seed, self.iteration))
         set_learning_rate(self.optimizer, self.learning_rate(self.iteration))
         self.step(self.batches.size(self.iteration))
         self.iteration += 1
@@ -106,7 +114,7 @@ class Trainer:
         return {
             "iteration": self.iteration,
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "momentum": self.optimizer.state_dict()["state"],
             "sums": self.sums,
         }
 
@@ -114,7 +122,9 @@ class Trainer:
         """Go on from a state made by `state`."""
         self.iteration = state["iteration"]
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        # The groups stay this trainer's own: their learning rates live where its step reads them.
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state["momentum"], "param_groups": groups})
         self.sums.copy_(state["sums"])
 
 
@@ -134,8 +144,22 @@ def prepare_backend(settings: Settings) -> None:
     torch.backends.cudnn.allow_tf32 = tf32
 
 
+def check_fit(settings: Settings, images: ImageSet) -> None:
+    """Refuse a configuration whose classes or image size are not those of the data.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    found = {"classes": len(images.classes), "size": images.train_images.shape[1]}
+    for key, value in found.items():
+        if getattr(settings.data, key) != value:
+            raise ConfigError(
+                f"data.{key}={getattr(settings.data, key)}, but {images.name} has {value}."
+            )
+
+
 def find_device(name: str) -> torch.device:
-    """The device a setting names; `auto` is a GPU where there is one.
+    """The device a setting names, made the current one; `auto` is a GPU where there is one.
 
     Raises:
         ConfigError: there is no such device.
@@ -150,7 +174,10 @@ def find_device(name: str) -> torch.device:
             f"device={name}: this machine shows {torch.cuda.device_count()} CUDA devices; "
             "use device=cpu or device=auto."
         )
-    return torch.device(name)
+    device = torch.device(name)
+    if kind == "cuda":
+        torch.cuda.set_device(device)  # streams and graphs are those of the current device
+    return device
 
 
 @torch.inference_mode()
