@@ -10,7 +10,7 @@ READY := $(VENV)/ready
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table table figure data bench test test-all test-gpu lint architecture
+.PHONY: help setup reproduce-table table figure data bench test test-all test-gpu lint architecture recipes
 
 help: ## list the targets
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
@@ -26,7 +26,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|smoke] [SEEDS=paper|5] [ROWS=a,b] [PLAN=1] [YES=1]
+reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|short|smoke] [SEEDS=paper|5] [ROWS=a,b] [PLAN=1] [YES=1]
 	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --preset '$(PRESET)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 table: $(READY) ## compile tables from the records: [TABLE=he2015_residual/table6], all by default
@@ -38,11 +38,15 @@ figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6]
 data: $(READY) ## fetch and verify a data set: [DATASET=cifar10|cifar100|svhn]
 	@$(RUN) -m data.sets $(DATASET)
 
-bench: $(READY) ## our training step against a conventional loop, in one run, on this CPU
+bench: $(READY) ## on this CPU: our step against a conventional loop; the two forms of DenseNet
 	@$(RUN) -m training.bench
+	@$(RUN) -m training.bench_densenet
 
-architecture: $(READY) ## count parameters and multiply-adds of every row again
+architecture: $(READY) ## count what every row trains again: results/rows.csv, results/architecture.csv
 	@$(RUN) -m training.architecture
+
+recipes: $(READY) ## write the recipe sheet of each paper again: results/recipes/
+	@$(RUN) -m experiments.recipes
 
 test: $(READY) ## the tests (minutes; those on real CIFAR-10 use DATA_DIR, or ./datasets)
 	@$(RUN) -m pytest -n auto -m 'not slow'

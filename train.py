@@ -12,12 +12,15 @@ from training import entry
 
 def job(config: DictConfig) -> None:
     """Read the settings, name the run, train it."""
-    from training.config import read_settings
+    from training.config import in_table, read_settings
     from training.naming import run_name
     from training.run import run
 
     experiment = entry.chosen_experiment()
     settings = read_settings(config)
+    if not in_table(config, experiment):
+        print(f"{experiment} on {settings.data.name} is not in {config.table.name}: left out")
+        return
     name = run_name(experiment, entry.overrides(), settings)
     if run(settings, experiment, name) == "diverged":
         raise entry.Failed(entry.DIVERGED)

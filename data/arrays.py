@@ -136,18 +136,27 @@ def check(images: ImageSet, facts: Facts) -> None:
     Raises:
         DataError: sizes, labels, statistics or fingerprint differ; the message says which.
     """
-    shape = (facts.size, facts.size, 3)
-    for split, count, position in (("train", facts.train, 0), ("test", facts.test, 1)):
-        x, y = getattr(images, f"{split}_images"), getattr(images, f"{split}_labels")
-        found = (x.dtype.name, x.shape, y.shape)
-        _expect(images.name, f"{split} images", found, ("uint8", (count, *shape), (count,)))
-        _expect(images.name, f"{split} labels", set(y.tolist()), set(range(facts.classes)))
-        counts = set(np.bincount(y).tolist())
-        _expect(images.name, f"{split} images a class", counts, {facts.per_class[position]})
+    check_arrays(images, train=facts.train, test=facts.test, classes=facts.classes, size=facts.size)
+    for split, per_class in zip(("train", "test"), facts.per_class, strict=True):
+        counts = set(np.bincount(getattr(images, f"{split}_labels")).tolist())
+        _expect(images.name, f"{split} images a class", counts, {per_class})
     mean, std = channel_statistics(images.train_images)
     if not np.allclose([mean, std], [facts.mean, facts.std], rtol=0, atol=1e-5):
         _expect(images.name, "channel statistics", (mean, std), (facts.mean, facts.std))
     _expect(images.name, "fingerprint", images.fingerprint, facts.fingerprint)
+
+
+def check_arrays(images: ImageSet, *, train: int, test: int, classes: int, size: int) -> None:
+    """Compare types, sizes and labels with what they should be.
+
+    Raises:
+        DataError: they differ.
+    """
+    for split, count in (("train", train), ("test", test)):
+        x, y = getattr(images, f"{split}_images"), getattr(images, f"{split}_labels")
+        found = (x.dtype.name, x.shape, y.shape)
+        _expect(images.name, f"{split} images", found, ("uint8", (count, size, size, 3), (count,)))
+        _expect(images.name, f"{split} labels", set(y.tolist()), set(range(classes)))
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -7,10 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from data import cifar, digits, imagenet, svhn
-from data.arrays import DataError, ImageSet, canonical, check, read, write
+from data.arrays import DataError, ImageSet, canonical, check, check_arrays, read, write
 
 NAMES = ("cifar10", "cifar100", "svhn", "digits", "imagenet")
 
@@ -60,10 +58,7 @@ def verify(images: ImageSet) -> None:
     if images.name in cifar.FACTS:
         check(images, cifar.FACTS[images.name])
     elif images.name == "svhn":
-        found = (images.train_images.shape, images.test_images.shape)
-        expected = ((svhn.TRAIN + svhn.EXTRA, 32, 32, 3), (svhn.TEST, 32, 32, 3))
-        if found != expected or not np.array_equal(np.unique(images.test_labels), np.arange(10)):
-            raise DataError(f"svhn: found arrays {found}, expected {expected}.")
+        check_arrays(images, train=svhn.TRAIN + svhn.EXTRA, test=svhn.TEST, classes=10, size=32)
 
 
 def _build(name: str, folder: Path) -> ImageSet:

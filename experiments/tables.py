@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments import published
 from experiments.aggregate import Measured, aggregate
-from experiments.published import Line
+from experiments.published import ROOT, Line, PublishedError
 from experiments.records import RunRecord
 from experiments.rows import RowFacts, facts
 from experiments.verdict import RULE, spread, verdict
@@ -90,6 +90,11 @@ def paper_notes(table: str) -> list[str]:
 
 def _line(line: Line, records: Sequence[RunRecord]) -> dict[str, str]:
     numbers, row = published.reported(line), facts(line.experiment, line.dataset)
+    if row is None and (ROOT / "conf" / "experiment" / f"{line.experiment}.yaml").exists():
+        raise PublishedError(
+            f"{line.experiment} on {line.dataset} is not in results/rows.csv: run "
+            "`make architecture` (its table in conf/table lists the row and its data)."
+        )
     cells = {
         "Method": published.label(line),
         "Data": line.dataset,

@@ -73,7 +73,8 @@ def main() -> None:
         if settings.data.source == "imagenet":
             layers += [{"experiment": experiment, **layer} for layer in describe(settings)]
     for name, columns, lines in (("rows", ROWS, rows), ("architecture", LAYERS, layers)):
-        print(write(ROOT / "results" / f"{name}.csv", columns, lines))
+        path = write(ROOT / "results" / f"{name}.csv", columns, lines)
+        print(f"{path.relative_to(ROOT)}: {len(lines)} lines")
 
 
 def images_of(settings: Settings) -> int:

@@ -26,11 +26,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.arrays import ImageSet
 from models.resnet import ResNet
-from training.provenance import ROOT, machine, source
+from training.provenance import ROOT, machine, peak_memory, source
 from training.record import write_atomically
 
 BATCH = 128
 ROUNDS, WARM_UP = 40, 3
+Make = Callable[[], Callable[[], None]]
 ROW = "he2015_residual/table6/resnet20"
 
 
@@ -42,7 +43,7 @@ def random_images() -> ImageSet:
     return ImageSet("random", x, y, x[:1000], y[:1000], tuple(map(str, range(10))))
 
 
-def ours() -> Callable[[], None]:
+def ours(row: str = ROW, *overrides: str) -> Callable[[], None]:
     """The suite's trainer, as `train.py` makes it."""
     from hydra import compose, initialize_config_dir
 
@@ -51,7 +52,8 @@ def ours() -> Callable[[], None]:
     from training.trainer import Trainer
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        settings = read_settings(compose("config", overrides=[f"experiment={ROW}", "threads=1"]))
+        choices = [f"experiment={row}", "threads=1", *overrides]
+        settings = read_settings(compose("config", overrides=choices))
     trainer = Trainer(settings, random_images(), torch.device("cpu"))
     trainer.start_segment()
     return trainer.train_iteration
@@ -103,41 +105,48 @@ def conventional() -> Callable[[], None]:
     return step
 
 
-def serve(make: Callable[[], Callable[[], None]], pipe: Connection) -> None:
-    """Do a step whenever asked, and answer with its CPU-seconds."""
+def serve(make: Make, pipe: Connection) -> None:
+    """Do a step whenever asked, and answer with its CPU-seconds and the memory it took so far."""
     step = make()
+    before = peak_memory(torch.device("cpu"))
     while pipe.recv():
         start = time.process_time()
         step()
-        pipe.send(time.process_time() - start)
+        seconds = time.process_time() - start
+        pipe.send((seconds, peak_memory(torch.device("cpu")) - before))
 
 
-def measure(loops: dict[str, Callable[[], Callable[[], None]]]) -> dict[str, list[float]]:
-    """CPU-seconds of every step of each loop, taken in turns."""
+def measure(
+    loops: dict[str, Make], rounds: int = ROUNDS
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """CPU-seconds of every step of each loop, taken in turns; bytes its steps took at most."""
     context = multiprocessing.get_context("spawn")
     pipes = {}
     for name, make in loops.items():
         pipes[name], theirs = context.Pipe()
         context.Process(target=serve, args=(make, theirs), daemon=True).start()
     seconds: dict[str, list[float]] = {name: [] for name in loops}
-    for _ in range(WARM_UP + ROUNDS):
+    memory = dict.fromkeys(loops, 0)
+    for _ in range(WARM_UP + rounds):
         for name, pipe in pipes.items():
             pipe.send(True)
-            seconds[name].append(pipe.recv())
+            time_taken, memory[name] = pipe.recv()
+            seconds[name].append(time_taken)
     for pipe in pipes.values():
         pipe.send(False)
-    return {name: times[WARM_UP:] for name, times in seconds.items()}
+    return {name: times[WARM_UP:] for name, times in seconds.items()}, memory
 
 
-def compared(seconds: dict[str, list[float]]) -> list[dict[str, object]]:
-    """A row a loop: its speed, and its ratio to the first one."""
+def compared(seconds: dict[str, list[float]], batch: int = BATCH) -> list[dict[str, object]]:
+    """A row a loop: its speed, and its ratio to the first one, round by round."""
     base = next(iter(seconds.values()))
     facts = machine(torch.device("cpu")) | source()
+    paired = {k: median(a / b for a, b in zip(base, v, strict=True)) for k, v in seconds.items()}
     return [
         {
             "loop": name,
-            "images_per_cpu_second": f"{BATCH / median(times):.1f}",
-            "ratio": f"{median(a / b for a, b in zip(base, times, strict=True)):.2f}",
+            "images_per_cpu_second": f"{batch / median(times):.1f}",
+            "median_of_paired_ratios": f"{paired[name]:.3f}",
             "rounds": len(times),
             **{key: facts[key] for key in ("device", "torch", "commit")},
         }
@@ -145,18 +154,25 @@ def compared(seconds: dict[str, list[float]]) -> list[dict[str, object]]:
     ]
 
 
-def main() -> None:
-    rows = compared(measure({"conventional": conventional, "ours": ours}))
+def report(rows: list[dict[str, object]], name: str) -> None:
+    """Print what was measured, and write it to results/bench."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    path = Path(ROOT) / "results" / "bench" / "cpu_step.csv"
+    path = Path(ROOT) / "results" / "bench" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text.getvalue())
     for row in rows:
-        print(f"{row['loop']:<13} {row['images_per_cpu_second']:>7} images/CPU-s  x{row['ratio']}")
+        speed = f"{row['loop']:<14} {row['images_per_cpu_second']:>7} images/CPU-s"
+        memory = f", {row['megabytes']} MB" if "megabytes" in row else ""
+        print(f"{speed}  x{row['median_of_paired_ratios']} (median of paired ratios){memory}")
     print(path.relative_to(ROOT))
+
+
+def main() -> None:
+    seconds, _ = measure({"conventional": conventional, "ours": ours})
+    report(compared(seconds), "cpu_step")
 
 
 if __name__ == "__main__":

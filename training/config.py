@@ -11,6 +11,15 @@ from training.typed import convert
 NOT_SETTINGS = ("table", "run", "weights", "hydra")
 
 
+def in_table(config: DictConfig, experiment: str) -> bool:
+    """Whether a row on its data set is part of the table that is swept; true where none is.
+
+    A sweep combines every row with every data set; papers did not.
+    """
+    only = OmegaConf.select(config, "table.only") or {}
+    return experiment not in only or config.data.name in only[experiment]
+
+
 def read_settings(config: DictConfig) -> Settings:
     """Check a composed configuration and return it as settings.
 

@@ -45,16 +45,18 @@ def load_weights(model: nn.Module, path: Path) -> None:
     tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
     missing, unknown = own.keys() - tensors.keys(), tensors.keys() - own.keys()
     if missing or unknown:
+        what = [f"it lacks {_some(missing)}"] if missing else []
+        what += [f"it has {_some(unknown)} besides"] if unknown else []
         raise WeightsError(
-            f"{path} holds weights of another network: it lacks {_some(missing)} "
-            f"and has {_some(unknown)}.\nName its row with experiment=..."
+            f"{path} holds weights of another network than the one named: {', '.join(what)}.\n"
+            "Name the row they belong to with experiment=..."
         )
     for name, tensor in tensors.items():
         if tensor.shape != own[name].shape:
             shapes = f"{tuple(tensor.shape)}, not {tuple(own[name].shape)}"
             raise WeightsError(
-                f"{path} holds weights of another network: {name} has shape {shapes}.\n"
-                "Name its row with experiment=..."
+                f"{path} holds weights of another network than the one named: {name} has shape "
+                f"{shapes}.\nName the row they belong to with experiment=..."
             )
     model.load_state_dict(tensors, strict=False)
 
@@ -87,7 +89,5 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _some(names: set[str]) -> str:
-    if not names:
-        return "nothing"
     rest = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return min(names) + rest

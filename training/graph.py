@@ -45,7 +45,10 @@ class CapturedStep:
     def try_capture(self, size: int) -> None:
         saved = self.snapshot()
         try:
-            self.graphs[size] = self.capture(size)
+            # What warming up and capturing draw is drawn beside the run's own numbers.
+            devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+            with torch.random.fork_rng(devices):
+                self.graphs[size] = self.capture(size)
         except (torch.OutOfMemoryError, torch.AcceleratorError):
             raise  # an eager step would fare no better
         except RuntimeError as error:

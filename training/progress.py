@@ -35,7 +35,8 @@ class ProgressLine:
     def __enter__(self) -> "ProgressLine":
         self.begin = time.monotonic()
         if self.live:
-            self.console.print(self.name, soft_wrap=True)  # too long to stand in the live line
+            # Too long to stand in the live line.
+            self.console.print(f"{self.name} (train/test)", soft_wrap=True)
             self.bar.start()
             self.task = self.bar.add_task(
                 self.name, total=self.last, completed=self.start, metrics="", speed=0
@@ -59,9 +60,9 @@ class ProgressLine:
         """Show the metrics of an evaluation."""
         iteration = int(row["iteration"])
         if self.task is not None:
-            losses = f"loss {row['train_loss']:.3f} {row['test_loss']:.3f}"
-            errors = f"error {row['train_error']:.2f} {row['test_error']:.2f} %"
-            self.bar.update(self.task, metrics=f"  train, test: {losses}, {errors} ")
+            losses = f"loss {row['train_loss']:.2f}/{row['test_loss']:.2f}"
+            errors = f"error {row['train_error']:.1f}/{row['test_error']:.1f} %"
+            self.bar.update(self.task, metrics=f"  {losses} {errors} ")
             return
         errors = f"error {row['train_error']:.2f} train, {row['test_error']:.2f} % test"
         metrics = f"  loss {row['train_loss']:.3f} train, {row['test_loss']:.3f} test  {errors}"

@@ -16,7 +16,7 @@ from training.progress import ProgressLine
 from training.provenance import code_hash, source
 from training.record import Record, copy_record, is_finished
 from training.settings import ConfigError, Settings
-from training.signals import Signals
+from training.signals import Signals, Stopped
 from training.summary import summarise
 from training.tracking import Tracker
 from training.trainer import Trainer, find_device
@@ -58,7 +58,9 @@ def run(settings: Settings, experiment: str, name: str) -> str:
         (working / checkpoint.NAME).unlink(missing_ok=True)
     if results is not None:
         publish(settings, name, results)
-    print(f"{name}: {'already ' if before else ''}{status}, see {results or working}")
+    error = summary_of(working)["test_error"]["last"]
+    result = "" if error is None else f", test error {error:.2f} %"
+    print(f"{name}: {'already ' if before else ''}{status}{result}, see {results or working}")
     return status
 
 
@@ -159,7 +161,9 @@ class Run:
             self.settings.logger, self.experiment, self.name, self.folder, self.config
         )
         trainer = self.trainer
-        progress = ProgressLine(self.name, trainer.iteration, trainer.last, trainer.recipe.batch)
+        preset = self.settings.preset.name
+        shown = self.name if preset == "paper" else f"{self.name} (preset {preset})"
+        progress = ProgressLine(shown, trainer.iteration, trainer.last, trainer.recipe.batch)
         try:
             with Signals() as signals, progress:
                 status, self.seconds = loop.train(
@@ -172,6 +176,9 @@ class Run:
                     signals=signals,
                     log=tracker.log,
                 )
+        except Stopped as stopped:
+            tracker.finish({}, code=1)
+            raise Stopped(f"{self.name}: {stopped}", stopped.code) from None
         except BaseException:
             tracker.finish({}, code=1)
             raise

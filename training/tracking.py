@@ -55,6 +55,8 @@ class Tracker:
             mode=_mode(wandb),
             settings=wandb.Settings(init_timeout=INIT_SECONDS, silent=True),
         )
+        if self.run.settings.mode == "offline":
+            print(f"W&B: offline; `wandb sync {folder}/wandb/offline-run-*` uploads the run later.")
 
     def log(self, row: Row) -> None:
         """Mirror a row of metrics, `train_loss` as `train/loss`."""

@@ -1,6 +1,7 @@
 """Plain YAML data into dataclasses, with the full name of whatever does not fit."""
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -39,8 +40,8 @@ def convert(kind: Any, value: Any, path: str) -> Any:
 def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
     """ "Did you mean ...?" for a name that is not among `names`; empty where none is close."""
     names = list(names)
-    # Somebody who leaves out the group means the key in it.
-    in_groups = [full for full in names if full.rpartition(".")[2] == name]
+    # Somebody who leaves out the group, or the paper and table, means what is in it.
+    in_groups = [full for full in names if re.split("[./]", full)[-1] == name][:count]
     close = in_groups or difflib.get_close_matches(name, names, n=count, cutoff=0.5)
     return f" Did you mean {' or '.join(close)}?" if close else ""
 
