@@ -17,10 +17,10 @@ def job(config: DictConfig) -> None:
     from training.run import run
 
     experiment = entry.chosen_experiment()
-    settings = read_settings(config)
     if not in_table(config, experiment):
-        print(f"{experiment} on {settings.data.name} is not in {config.table.name}: left out")
+        print(f"{experiment} on {config.data.name} is not in {config.table.name}: left out")
         return
+    settings = read_settings(config)
     name = run_name(experiment, entry.overrides(), settings)
     if run(settings, experiment, name) == "diverged":
         raise entry.Failed(entry.DIVERGED)

@@ -94,9 +94,9 @@ def table_rows(table: str, preset: str = "paper") -> list[tuple[str, str]]:
         if not config["table"]["smoke"]:
             raise PlanError(f"{table} has no small version; PRESET=paper plans the full recipe.")
         return [(row, "digits") for row in config["table"]["smoke"]]
-    params, only = config["hydra"]["sweeper"]["params"], config["table"].get("only", {})
-    names = [row.strip() for row in params["experiment"].split(",")]
-    return [(row, data) for row in names for data in only.get(row, params["data"].split(","))]
+    names = config["hydra"]["sweeper"]["params"]["experiment"].split(",")
+    datasets, only = config["table"]["datasets"], config["table"].get("only", {})
+    return [(row, data) for row in map(str.strip, names) for data in only.get(row, datasets)]
 
 
 def table_config(table: str) -> dict[str, Any]:

@@ -132,3 +132,21 @@ def test_a_segment_gives_the_same_batches_wherever_it_starts(wrap: bool) -> None
     again = batches(10, 4, wrap)
     again.load(1, 3)
     assert [again.next(again.size(i))[1].tolist() for i in (1, 2)] == whole[1:]
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [("pixel", "none"), ("channel", "channel"), ("pixel", "global"), ("none", "255")],
+)
+def test_statistics_are_those_of_each_paper(mean: str, std: str) -> None:
+    """He et al. 2015; fb.resnet.torch; Huang et al. 2016; Huang et al. 2017 on SVHN."""
+    images = np.random.default_rng(0).integers(0, 256, (50, 6, 6, 3), dtype=np.uint8)
+    images[..., 0] //= 2  # channels that differ
+    whole = images.astype(np.float64)
+    means = {"pixel": whole.mean(0), "channel": whole.mean((0, 1, 2)), "none": np.zeros(3)}
+    deviations = {
+        "none": 1.0, "channel": whole.std((0, 1, 2)), "global": whole.std(), "255": 255.0,
+    }  # fmt: skip
+    found, scale = statistics(images, mean, std)
+    np.testing.assert_allclose(found.numpy(), means[mean], rtol=1e-6)
+    np.testing.assert_allclose(scale.numpy(), 1 / np.asarray(deviations[std]), rtol=1e-6)

@@ -104,6 +104,10 @@ def test_every_table_sweeps_rows_that_exist(table: str) -> None:
     own = {row for row in ROWS if row.rpartition("/")[0] == table}
     assert own <= set(swept(table)), "a row file of this table is not in its sweep"
     config = OmegaConf.load(CONF / "table" / f"{table}.yaml")
+    several = config.hydra.sweeper.params.get("data")
+    assert (several.split(",") if several else [several]) == (
+        config.table.datasets if several else [None]
+    )
     assert set(config.table.get("only", {})) <= set(swept(table))
     assert set(config.table.smoke) <= set(ROWS)
 

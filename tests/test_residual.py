@@ -212,3 +212,58 @@ def test_gates_and_scales_start_where_they_should() -> None:
     normed = ResNet(8, shortcut="exclusive_gate", gate_bias=-6.0, gate_norm=True)
     gates = [m for n, m in normed.named_modules() if n.endswith("gate.norm")]
     assert len(gates) == 3 and all(torch.all(gate.bias == -6.0) for gate in gates)  # type: ignore[arg-type]
+
+
+def normed(layer: nn.Module, x: Tensor) -> Tensor:
+    """Batch normalisation of a batch, then ReLU."""
+    return F.batch_norm(x, None, None, layer.weight, layer.bias, training=True).relu()  # type: ignore[arg-type]
+
+
+def test_a_pre_activation_bottleneck_network_written_out() -> None:
+    """He et al. 2016, Section 4 and appendix: ResNet-29 of bottlenecks with projections."""
+    torch.manual_seed(0)
+    net = ResNet(29, unit="bottleneck", match="project", order="full_preact",
+                 projection_norm=False).double()  # fmt: skip
+    x = torch.randn(4, 3, 12, 12, dtype=torch.float64)
+    y = normed(net.stem.norm1, F.conv2d(x, net.stem.conv1.weight, padding=1))  # type: ignore[arg-type, union-attr]
+    for number, stage in enumerate(net.stages):
+        for position, unit in enumerate(stage):  # type: ignore[arg-type, var-annotated]
+            b, stride = unit.branch, 2 if number and not position else 1
+            if position == 0:  # x is activated before the split: by the stem, or by the unit
+                y = y if number == 0 else normed(unit.shared.norm1, y)
+                carried = F.conv2d(y, unit.shortcut.match.weight, stride=stride)
+                inner, norms = y, [b.norm1, b.norm2]
+            else:
+                carried, inner, norms = y, normed(b.norm1, y), [b.norm2, b.norm3]
+            inner = normed(norms[0], F.conv2d(inner, b.conv1.weight, stride=stride))
+            inner = normed(norms[1], F.conv2d(inner, b.conv2.weight, padding=1))
+            y = carried + F.conv2d(inner, b.conv3.weight)
+    y = normed(net.activation.norm1, y)  # type: ignore[arg-type]
+    expected = net.classifier(y.mean((2, 3)))
+    torch.testing.assert_close(net(x), expected)
+
+
+def test_one_layer_skips_written_out() -> None:
+    made = unit(unit="single")
+    y = F.conv2d(X, made.branch.conv1.weight, stride=2, padding=1)  # type: ignore[arg-type, union-attr]
+    norm1 = made.branch.norm1
+    y = F.batch_norm(y, None, None, norm1.weight, norm1.bias, training=True)  # type: ignore[arg-type, union-attr]
+    torch.testing.assert_close(made(X), (padded(X) + y).relu())
+
+
+def test_the_stride_of_a_bottleneck_moves() -> None:
+    strides = {
+        place: [conv.stride[0] for conv in unit(unit="bottleneck", stride_on=place).modules()
+                if isinstance(conv, nn.Conv2d)]
+        for place in ("1x1", "3x3")
+    }  # fmt: skip
+    assert strides == {"1x1": [2, 1, 1], "3x3": [1, 2, 1]}
+
+
+def test_only_the_first_unit_shares_its_activation_in_the_papers_words() -> None:
+    leads = [len(u.shared) for stage in ResNet(14, order="full_preact", share_preact="first").stages
+             for u in stage]  # type: ignore[arg-type, union-attr]  # fmt: skip
+    assert not any(leads)  # the stem activates for the very first one
+    shared = [len(u.shared) for stage in ResNet(14, order="full_preact").stages
+              for u in stage]  # type: ignore[arg-type, union-attr]  # fmt: skip
+    assert shared == [0, 0, 2, 0, 2, 0]

@@ -193,6 +193,43 @@ def test_statistics_of_several_runs(records: list[RunRecord]) -> None:
     assert (median.value, best.value) == (6.6, 6.4)
 
 
+def test_best_validation_and_hundred_classes(records: list[RunRecord]) -> None:
+    """Huang et al. 2016 report the error where validation is best; 25 % is no failure on C100+."""
+    errors = {"last": 26.0, "best": 24.9, "at_best_val": 25.1, "exported": 26.0}
+    change = {"dataset": "cifar100_aug", "test_error": errors}
+    run = RunRecord(records[0].folder, records[0].summary | {"status": "finished"} | change)
+    at_best_val, at_end = aggregate([run], "best_val"), aggregate([run], "last")
+    assert at_best_val and at_end
+    assert (at_best_val.value, at_end.value, at_end.failed) == (25.1, 26.0, 0)
+    ten = RunRecord(run.folder, run.summary | {"dataset": "cifar10_aug"})
+    assert aggregate([ten], "last") == Measured(None, None, 0, 1)
+
+
+@pytest.mark.parametrize("table", published.titles())
+def test_every_table_compiles_and_lists_what_is_quoted(table: str) -> None:
+    frame = compile_table(table, [])
+    assert len(frame) == len(published.lines(table))
+    assert set(frame["Verdict"]) <= {"not run", "quoted"}
+
+
+def test_a_mistake_among_published_numbers_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = (published.PAPER / "he2015_residual.csv").read_text().splitlines()[0]
+    line = "he2015_residual/table6,he2015_residual/table6/resnet20,cifar10_aug,ResNet,{},,,"
+    monkeypatch.setattr(published, "PAPER", tmp_path)
+    for cells, message in (
+        ("test_error,8.75", "lst"), ("tst_error,8.75", "tst_error"), ("test_error,8x1", "8x1"),
+    ):  # fmt: skip
+        statistic = "lst" if message == "lst" else "last"
+        row = line.format(cells) + f"{statistic},Table 6,"
+        (tmp_path / "made.csv").write_text(f"{head}\n{row}\n")
+        published.numbers.cache_clear()
+        with pytest.raises(published.PublishedError, match=message):
+            published.numbers("made")
+    published.numbers.cache_clear()
+
+
 @pytest.fixture
 def damaged(tmp_path: Path) -> Iterator[Path]:
     run = next((GOLDEN / "runs").rglob("resnet32/cifar10_aug/seed0"))

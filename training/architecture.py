@@ -40,9 +40,9 @@ def trained() -> list[tuple[str, str]]:
     pairs = set()
     for path in (CONF / "table").rglob("*.yaml"):
         config: Any = OmegaConf.load(path)
-        params, only = config.hydra.sweeper.params, config.table.get("only", {})
-        for row in (name.strip() for name in params.experiment.split(",")):
-            pairs |= {(row, data) for data in only.get(row, params.data.split(","))}
+        only = config.table.get("only", {})
+        for row in (name.strip() for name in config.hydra.sweeper.params.experiment.split(",")):
+            pairs |= {(row, data) for data in only.get(row, config.table.datasets)}
     return sorted(pairs)
 
 

@@ -7,8 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from torch import nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.stochastic_depth import StochasticDepth
@@ -53,17 +52,6 @@ def skips(model: nn.Module) -> bool:
     return any(isinstance(module, StochasticDepth) for module in model.modules())
 
 
-class WithoutStart(TorchFunctionMode):
-    """While entered, weights are made but not started: drawing them takes most of the time."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
-            return args[0]
-        return func(*args, **(kwargs or {}))
-
-
 def outline(model: dict[str, Any]) -> nn.Module:
     """A network without memory or values, in evaluation mode: to check and to count, not to change.
 
@@ -76,8 +64,14 @@ def outline(model: dict[str, Any]) -> nn.Module:
 @lru_cache(maxsize=4)
 def _outline(text: str) -> nn.Module:
     model = json.loads(text)
-    with torch.device("meta"), WithoutStart():
+    # Without values there is nothing to draw, yet it would take most of the time.
+    undrawn = patch.multiple(Tensor, normal_=_unchanged, uniform_=_unchanged)
+    with torch.device("meta"), undrawn:
         return model_class(model)(**model_arguments(model)).eval()
+
+
+def _unchanged(tensor: Tensor, *_: Any, **__: Any) -> Tensor:
+    return tensor
 
 
 def network_size(settings: Settings) -> dict[str, int]:
