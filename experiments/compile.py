@@ -77,7 +77,8 @@ def write_figure(figure: str, preset: str) -> list[Path]:
         raise published.PublishedError(f"Unknown figure {figure}; choose one of {known}.")
     records = records_of(preset, figure)
     if preset == "paper":
-        records = [record for record in records if record.counts]
+        rows = table_rows(figure)
+        records = [r for r in records if r.counts and (r.experiment, r.dataset) in rows]
     note = "" if preset == "paper" else shortened_note(preset, records)
     drawn = curves.draw(curves.FIGURES[figure], records, note)
     return curves.save(drawn, compiled_folder(preset) / "figures" / figure)

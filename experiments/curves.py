@@ -78,6 +78,9 @@ def draw(panels: Sequence[Panel], records: Sequence[RunRecord], note: str = "") 
     chosen: dict[str, RunRecord] = {}
     for record in sorted(records, key=lambda record: -record.seed):
         chosen[record.experiment] = record
+    if note:  # a small version has few of the paper's curves
+        known = [p for p in panels if any(curve.experiment in chosen for curve in p.curves)]
+        panels = known or panels
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
             1, len(panels), figsize=(3.9 * len(panels), 3.5), layout="constrained", squeeze=False

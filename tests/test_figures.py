@@ -75,3 +75,5 @@ def test_a_figure_without_any_run_can_be_drawn(tmp_path: Path) -> None:
 def test_shortened_runs_are_marked(records: list[RunRecord]) -> None:
     figure = draw(FIG6, records, "Shortened runs: not comparable with the paper.")
     assert "not comparable" in figure.get_supxlabel()
+    few = draw(FIG6, [r for r in records if "plain" in r.experiment], "Shortened runs.")
+    assert curves(few) == [["plain-20", "plain-56"]], "panels without a curve are left out"
