@@ -5,8 +5,8 @@ python -m training.architecture        writes results/rows.csv and results/archi
 
 import csv
 import io
-import json
-from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from training.settings import Settings
 ROWS = ("experiment", "dataset", "recipe", "iterations", "batch", "depth", "params", "macs", "hash")
 LAYERS = ("experiment", "layer", "output", "structure", "params", "macs")
 
+Line = dict[str, object]
+
 
 def experiments() -> list[str]:
     """Every row that has a config, sorted."""
@@ -46,32 +48,30 @@ def trained() -> list[tuple[str, str]]:
     return sorted(pairs)
 
 
-def settings_of_all() -> Iterator[tuple[str, Settings]]:
-    """The settings of every trained row on each of its data sets."""
+def count(pair: tuple[str, str]) -> tuple[Line, list[Line]]:
+    """What a row trains on a data set: its line of rows.csv, and those of its layers."""
+    row, data = pair
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        for row, data in trained():
-            yield row, read_settings(compose("config", [f"experiment={row}", f"data={data}"]))
+        settings = read_settings(compose("config", [f"experiment={row}", f"data={data}"]))
+    facts: Line = {
+        "experiment": row,
+        "dataset": settings.data.name,
+        "recipe": settings.recipe.name,
+        "iterations": total_iterations(settings.recipe, images_of(settings)),
+        "batch": settings.recipe.batch,
+        "depth": settings.model["depth"],
+        "hash": recipe_hash(settings),
+        **network_size(settings),
+    }
+    described = describe(settings) if settings.data.source == "imagenet" else []
+    return facts, [{"experiment": row, **layer} for layer in described]
 
 
 def main() -> None:
-    rows: list[dict[str, object]] = []
-    layers: list[dict[str, object]] = []
-    sizes: dict[str, dict[str, int]] = {}  # several data sets share a network
-    for experiment, settings in settings_of_all():
-        network = json.dumps([settings.model, settings.data.size])
-        if network not in sizes:
-            sizes[network] = network_size(settings)
-        facts = {
-            "dataset": settings.data.name,
-            "recipe": settings.recipe.name,
-            "iterations": total_iterations(settings.recipe, images_of(settings)),
-            "batch": settings.recipe.batch,
-            "depth": settings.model["depth"],
-            "hash": recipe_hash(settings),
-        }
-        rows.append({"experiment": experiment, **facts, **sizes[network]})
-        if settings.data.source == "imagenet":
-            layers += [{"experiment": experiment, **layer} for layer in describe(settings)]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        counted = list(pool.map(count, trained(), chunksize=4))
+    rows = [facts for facts, _ in counted]
+    layers = [layer for _, described in counted for layer in described]
     for name, columns, lines in (("rows", ROWS, rows), ("architecture", LAYERS, layers)):
         path = write(ROOT / "results" / f"{name}.csv", columns, lines)
         print(f"{path.relative_to(ROOT)}: {len(lines)} lines")
@@ -82,7 +82,7 @@ def images_of(settings: Settings) -> int:
     return training_images(settings.data.source) - settings.recipe.holdout
 
 
-def write(path: Path, columns: tuple[str, ...], lines: list[dict[str, object]]) -> Path:
+def write(path: Path, columns: tuple[str, ...], lines: list[Line]) -> Path:
     """Write lines as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
