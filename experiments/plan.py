@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from experiments import published
+from experiments import architecture, published
 from experiments.folders import output_folder, runs_folder
 from experiments.rows import RowFacts, facts
 
@@ -107,11 +107,16 @@ def table_config(table: str) -> dict[str, Any]:
     """
     folder = published.ROOT / "conf" / "table"
     path = folder / f"{table}.yaml"
+    if not path.exists() and table in [*published.titles(), *architecture.tables()]:
+        raise PlanError(
+            f"{table} trains nothing of its own; `make table TABLE={table}` compiles it from what "
+            "is quoted or counted."
+        )
     if not path.exists():
         names = sorted(
             p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml")
         )
-        raise PlanError(f"Nothing to train for {table}; choose one of {', '.join(names)}.")
+        raise PlanError(f"Unknown table {table}; choose one of {', '.join(names)}.")
     content: Any = OmegaConf.to_container(OmegaConf.load(path))
     return dict(content)
 

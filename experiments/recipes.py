@@ -12,6 +12,7 @@ from experiments.folders import result_folder
 from experiments.published import PAPER, ROOT
 
 FOLDER = ROOT / "conf" / "recipe"
+EXPERIMENTS = ROOT / "conf" / "experiment"
 SETTING = re.compile(r"^(\w+):\s*([^#]*?)\s*(?:#\s*(.*))?$")
 COLUMNS = ("Setting", "Value", "What the paper says, or who else")
 # Labels and what other lines are made of: no hyper-parameters.
@@ -38,12 +39,37 @@ def sheet(recipe: str) -> str:
     for variant in sorted((FOLDER / "dataset").glob(f"{recipe}_*.yaml")):
         dataset = variant.stem.removeprefix(f"{recipe}_")
         parts += [f"## On {dataset}", f"{_title(variant)} All else is as above.", _table(variant)]
+    if rows := rows_of(recipe):
+        frame = pd.DataFrame(rows, columns=[*COLUMNS, "Rows"])
+        text = frame.to_markdown(index=False, disable_numparse=True)
+        parts += ["## What rows and tables set beside it", str(text)]
     deviations = pd.read_csv(PAPER / "deviations.csv")
     ours = deviations[deviations["recipe"] == recipe].drop(columns="recipe")
     if not ours.empty:
         ours.columns = pd.Index(["Setting", "Deviation, or reading", "Reason"])
         parts += ["## Where ours differs", str(ours.to_markdown(index=False))]
     return "\n\n".join(parts) + "\n"
+
+
+def rows_of(recipe: str) -> list[tuple[str, str, str, str]]:
+    """What rows that train by a recipe set by themselves and give a source for."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for path in sorted(EXPERIMENTS.rglob("*.yaml")):
+        if _recipe(path) != recipe:
+            continue
+        name = path.relative_to(EXPERIMENTS).with_suffix("").as_posix().replace("_base", "*")
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if (match := SETTING.match(line.strip())) and line.startswith("  ") and match[3]:
+                found.setdefault((match[1], match[2], match[3]), []).append(name)
+    return [(*setting, ", ".join(names)) for setting, names in found.items()]
+
+
+def _recipe(path: Path) -> str:
+    """The recipe a row file trains by: its own, or that of its table's base."""
+    for source in (path, path.with_name("_base.yaml")):
+        if match := re.search(r"override /recipe: (\w+)", source.read_text(encoding="utf-8")):
+            return match[1]
+    return ""
 
 
 def recipes() -> list[str]:

@@ -164,7 +164,7 @@ class DenseNet(nn.Module):
             raise ValueError(f"compression={compression} is not in (0, 1]; 1 keeps every map")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout} is not in [0, 1)")
-        blocks = layers_per_block(depth, images, bottleneck)
+        blocks = layers_per_block(depth, images, bottleneck, compression)
         width = 2 * growth if bottleneck and compression < 1 else 16
         self.stem = make_stem(images, width)
         self.stages = nn.Sequential()
@@ -176,6 +176,8 @@ class DenseNet(nn.Module):
             width = block.w_out
             if number < len(blocks):
                 kept = int(width * compression)
+                if kept < 1:
+                    raise ValueError(f"compression={compression} keeps none of {width} maps")
                 transition = Transition(width, kept, dropout=dropout)
                 self.stages.add_module(f"transition{number}", transition)
                 width = kept
@@ -189,7 +191,9 @@ class DenseNet(nn.Module):
         return self.classifier(self.pool(x).flatten(1))
 
 
-def layers_per_block(depth: int, images: str, bottleneck: bool) -> tuple[int, ...]:
+def layers_per_block(
+    depth: int, images: str, bottleneck: bool, compression: float
+) -> tuple[int, ...]:
     """How many layers each dense block has.
 
     Raises:
@@ -200,8 +204,9 @@ def layers_per_block(depth: int, images: str, bottleneck: bool) -> tuple[int, ..
         if depth not in IMAGENET:
             known = ", ".join(map(str, IMAGENET))
             raise ValueError(f"depth={depth} is none of {known}")
-        if not bottleneck:
-            raise ValueError("bottleneck=False is none of the ImageNet networks; they are all -BC")
+        if not bottleneck or compression == 1:
+            given = "bottleneck=False" if not bottleneck else "compression=1"
+            raise ValueError(f"{given} is none of the ImageNet networks; they are all -BC")
         return IMAGENET[depth]
     period = 6 if bottleneck else 3
     if depth < period + 4 or (depth - 4) % period:

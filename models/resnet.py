@@ -80,6 +80,8 @@ class ResNet(nn.Module):
         if classes < 2:
             raise ValueError(f"classes={classes} is below 2")
         choose("share_preact", share_preact, SHARED)
+        if survival < 1 and shortcut == "none":
+            raise ValueError(f"survival={survival} needs a shortcut; a plain network has none")
         rule = ShortcutRule(
             shortcut, match, projection_norm, scale_shortcut, scale_branch,
             gate_bias, gate_norm, shortcut_dropout,

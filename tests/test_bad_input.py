@@ -40,6 +40,24 @@ CONFIGS = [
     ([ROW, "model.classes=5"], "model.classes=5, but data.classes=10"),
     ([ROW, "preset=smoke", "data.classes=5"], "data.classes=5, but digits has 10"),
     ([ROW, "preset=smoke", "data.size=33"], "data.size=33, but digits has 16"),
+    (
+        ["experiment=huang2017_dense/table3/densenet121", "preset=smoke"],
+        "data.size=16 is too small for model.images=imagenet",
+    ),
+    (["experiment=huang2017_dense/table2/densenet_40_12", "model.growth=0"], "growth=0 is below 1"),
+    (
+        ["experiment=huang2017_dense/table2/densenet_40_12", "model.compression=2.0"],
+        r"compression=2.0 is not in \(0, 1\]",
+    ),
+    (
+        ["experiment=huang2017_dense/table2/densenet_40_12", "model.stride_on=3x3"],
+        "Unknown setting model.stride_on",
+    ),
+    ([ROW, "model.survival=0.0"], r"survival=0.0 is not in \(0, 1\]"),
+    (
+        [ROW, "experiment=he2015_residual/fig6/plain20", "model.survival=0.5"],
+        "survival=0.5 needs a shortcut",
+    ),
     ([ROW, "recipe.lr=fast"], "recipe.lr='fast' should be of type float"),
     ([ROW, "recipe.lrr=1"], "recipe.lrr.* Did you mean recipe.lr"),
     ([ROW, "lr=1"], "lr.* Did you mean recipe.lr"),
@@ -88,6 +106,13 @@ def test_missing_data_without_network(command: Callable, tmp_path: Path) -> None
     assert ended.code == BAD_DATA
     assert is_short(ended.err) and "make data DATASET=cifar10" in ended.err, ended.err
     assert not files_below(tmp_path) and not (tmp_path / "outputs").exists()
+
+
+def test_imagenet_cannot_be_read_yet(command: Callable, tmp_path: Path) -> None:
+    ended = command("train.py", "experiment=he2015_residual/table3/resnet50")
+    assert ended.code == BAD_DATA
+    assert is_short(ended.err) and "cannot read its folder tree yet" in ended.err, ended.err
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_a_truncated_array_file(command: Callable, tmp_path: Path) -> None:

@@ -59,6 +59,91 @@ def test_the_counted_sizes_are_those_of_the_networks(
     assert (str(size["params"]), str(size["macs"])) == (line["params"], line["macs"])
 
 
+# Exact parameters of the rows' networks with ten classes (or a thousand), worked out from the
+# papers' descriptions apart from this code. Rows of Fig. 4 are known in thousands.
+PLAIN_110, GATED, R164, R1001 = 1_727_962, 1_824_186, 1_704_154, 10_328_602
+EXACT = {
+    "he2015_residual/table2": {"plain18": 11_515_688, "resnet18": 11_515_688,
+                               "plain34": 21_623_848, "resnet34": 21_623_848},
+    "he2015_residual/table3": {"resnet34b": 21_797_672, "resnet34c": 22_716_840,
+                               "resnet50": 25_557_032, "resnet101": 44_549_160,
+                               "resnet152": 60_192_808},
+    "he2015_residual/table6": {"resnet20": 269_722, "resnet32": 464_154, "resnet44": 658_586,
+                               "resnet56": 853_018, "resnet110": PLAIN_110,
+                               "resnet1202": 19_421_274},
+    "he2015_residual/fig6": {"plain20": 269_722, "plain32": 464_154, "plain44": 658_586,
+                             "plain56": 853_018, "plain110": PLAIN_110},
+    "he2016_identity/table1": {
+        "scale_0_1": PLAIN_110, "scale_05_1": PLAIN_110, "scale_05_05": PLAIN_110,
+        "dropout": PLAIN_110, "conv1x1": 1_826_202,
+        **dict.fromkeys(("exclusive_gate_b0", "exclusive_gate_b6", "exclusive_gate_b7",
+                         "shortcut_gate_b0", "shortcut_gate_b6"), GATED),
+    },
+    "he2016_identity/table2": {
+        "relu_before_add_110": PLAIN_110, "relu_preact_110": PLAIN_110,
+        "full_preact_110": PLAIN_110, "original_164": R164, "relu_before_add_164": R164,
+        "bn_after_add_110": PLAIN_110, "full_preact_164": 1_703_258,
+    },
+    "he2016_identity/table3": {"single_110": PLAIN_110, "single_110_preact": PLAIN_110,
+                               "original_1001": R1001, "full_preact_1001": 10_327_706},
+    "he2016_identity/table4": {"full_preact_1001_bs64": 10_327_706},
+    "he2016_identity/table5": {"original_152": 60_192_808, "full_preact_200": 64_666_152},
+    "huang2016_stochastic/table1": {
+        "resnet110_constant": 1_732_010, "resnet110_stochastic": 1_732_010,
+        "resnet152_constant": 2_414_090, "resnet152_stochastic": 2_414_090,
+        "imagenet152_constant": 60_192_808, "imagenet152_stochastic": 60_192_808,
+    },
+    "huang2017_dense/table2": {
+        "densenet_40_12": 1_019_722, "densenet_100_12": 6_979_642, "densenet_100_24": 27_249_082,
+        "densenet_bc_100_12": 769_162, "densenet_bc_250_24": 15_324_406,
+        "densenet_bc_190_40": 25_624_430, "full_preact_164": 1_703_258,
+        "full_preact_1001": 10_327_706,
+    },
+    "huang2017_dense/table3": {"densenet121": 7_978_856, "densenet169": 14_149_480,
+                               "densenet201": 20_013_928, "densenet264": 33_337_704},
+    "huang2017_dense/fig3": {"densenet161": 28_681_000, "resnet34": 21_797_672,
+                             "resnet50": 25_557_032, "resnet101": 44_549_160,
+                             "resnet152": 60_192_808},
+}  # fmt: skip
+THOUSANDS = {
+    "densenet": {10: 38, 16: 128, 22: 271, 28: 467, 34: 717},
+    "densenet_c": {10: 20, 16: 70, 22: 150, 28: 262, 34: 405, 40: 578, 46: 783},
+    "densenet_b": {22: 89, 34: 182, 46: 302, 58: 449, 70: 624, 82: 826},
+    "densenet_bc": {16: 44, 28: 103, 40: 176, 52: 265, 64: 368, 76: 487, 88: 620},
+    "full_preact": {8: 75, 14: 173, 20: 270, 32: 464, 44: 659, 56: 853, 29: 312, 47: 498, 65: 683,
+                    83: 869},
+}  # fmt: skip
+
+
+def test_every_row_has_its_exact_size() -> None:
+    params = {
+        line["experiment"]: int(line["params"])
+        for line in COUNTED
+        if not line["dataset"].startswith("cifar100")
+    }
+    for table, rows in EXACT.items():
+        for row, count in rows.items():
+            assert params[f"{table}/{row}"] == count, row
+    for kind, depths in THOUSANDS.items():
+        for depth, thousands in depths.items():
+            assert round(params[f"huang2017_dense/fig4/{kind}_{depth}"] / 1000) == thousands
+    known = {f"{table}/{row}" for table, rows in EXACT.items() for row in rows}
+    left = {row for row in ROWS if row not in known and "/fig4/" not in row and "/fig8/" not in row}
+    # Its normalisation is moved, or on an unpublished combination; the others follow from these.
+    assert left == {
+        "he2016_identity/table2/bn_after_add_164", "he2016_identity/table2/relu_preact_164",
+        "he2016_identity/table5/full_preact_152", "he2016_identity/table5/original_200",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_by_itself_trains_on_one_of_its_own_sets(
+    row: str, settings_of: Callable[..., Settings]
+) -> None:
+    own = {line["dataset"] for line in COUNTED if line["experiment"] == row}
+    assert settings_of(f"experiment={row}").data.name in own
+
+
 @pytest.mark.parametrize("table", published.titles())
 def test_published_tables_and_trained_rows_agree(table: str) -> None:
     """Every published line is trained, or quoted; what a table trains is what it publishes."""

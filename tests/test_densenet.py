@@ -149,6 +149,8 @@ def test_dropout_follows_each_convolution_but_the_first() -> None:
         ({"images": "mnist"}, "images='mnist'"),
         ({"images": "imagenet", "bottleneck": True}, "depth=40 is none of 121, 161"),
         ({"depth": 121, "images": "imagenet"}, "bottleneck=False"),
+        ({"depth": 121, "images": "imagenet", "bottleneck": True}, "compression=1 is none"),
+        ({"growth": 1, "compression": 0.01}, "compression=0.01 keeps none of"),
     ],
 )
 def test_impossible_arguments_are_named(arguments: dict, named: str) -> None:

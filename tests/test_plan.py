@@ -66,6 +66,8 @@ def test_estimates_grow_with_the_network() -> None:
     ("arguments", "message"),
     [
         ({"table": "he2015_residual/table7"}, "table6"),
+        ({"table": "he2015_residual/table5"}, "trains nothing of its own; `make table"),
+        ({"table": "huang2017_dense/table1"}, "trains nothing of its own; `make table"),
         (
             {"rows": "resnet21"},
             "ROWS=resnet21: no such row with PRESET=paper; choose from resnet20",

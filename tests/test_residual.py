@@ -70,8 +70,10 @@ def assert_same(made: nn.Module, found: Tensor, x: Tensor, expected: Tensor, x2:
     torch.testing.assert_close(found, expected)
     weights = torch.randn_like(expected)
     parameters = list(made.parameters())
-    first = torch.autograd.grad((found * weights).sum(), [x, *parameters], allow_unused=True)
-    second = torch.autograd.grad((expected * weights).sum(), [x2, *parameters], allow_unused=True)
+    first = torch.autograd.grad((found * weights).sum(), [x, *parameters], materialize_grads=True)
+    second = torch.autograd.grad(
+        (expected * weights).sum(), [x2, *parameters], materialize_grads=True
+    )
     for a, b in zip(first, second, strict=True):
         torch.testing.assert_close(a, b)
 
@@ -126,7 +128,7 @@ def test_shortcuts_and_their_limits(
 ) -> None:
     made = unit(shortcut=rule)
     x, x2 = X.clone().requires_grad_(), X.clone().requires_grad_()
-    torch.testing.assert_close(made(x), limit(x2, made.branch(x2)).relu())
+    assert_same(made, made(x), x, limit(x2, made.branch(x2)).relu(), x2)
 
 
 def test_scaling_0_1_trains_as_the_plain_network() -> None:
@@ -170,6 +172,15 @@ def test_survival_falls_linearly_to_its_last() -> None:
     assert found[0] == pytest.approx(1 - 1 / 54 * 0.5) and found[-1] == 0.5
     assert sum(found) == pytest.approx((3 * 54 - 1) / 4)
     assert survival_probabilities(3, 0.7, "uniform") == [0.7] * 3
+
+
+def test_a_branch_that_always_survives_is_the_branch() -> None:
+    made = unit()
+    wrapped = StochasticDepth(made.branch, 1.0)
+    x, x2 = X.clone().requires_grad_(), X.clone().requires_grad_()
+    assert_same(made, wrapped(x), x, made.branch(x2), x2)
+    made.eval()
+    torch.testing.assert_close(wrapped(X), made.branch(X))
 
 
 def test_survival_1_is_the_plain_residual_network() -> None:
@@ -240,7 +251,13 @@ def test_a_pre_activation_bottleneck_network_written_out() -> None:
             y = carried + F.conv2d(inner, b.conv3.weight)
     y = normed(net.activation.norm1, y)  # type: ignore[arg-type]
     expected = net.classifier(y.mean((2, 3)))
-    torch.testing.assert_close(net(x), expected)
+    found, again = net(x), torch.randn_like(expected)
+    torch.testing.assert_close(found, expected)
+    parameters = list(net.parameters())
+    first = torch.autograd.grad((found * again).sum(), parameters)
+    second = torch.autograd.grad((expected * again).sum(), parameters)
+    for a, b in zip(first, second, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_one_layer_skips_written_out() -> None:

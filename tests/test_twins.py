@@ -19,6 +19,7 @@ from training.trainer import Trainer
 
 # The least depth at which each kind of network shows all it has.
 SHALLOW = {"basic": 8, "bottleneck": 11, "single": 5, False: 7, True: 10}
+SHALLOW_IMAGENET = {"basic": 18, "bottleneck": 50, True: 121}
 # What makes one network, or one recipe, unlike another; size apart.
 KIND = ("unit", "order", "shortcut", "match", "projection_norm", "stride_on", "share_preact",
         "survival_rule", "bias", "norm_init", "bottleneck")  # fmt: skip
@@ -55,11 +56,13 @@ def twins(settings_of: Callable[..., Settings]) -> dict[tuple, tuple[str, Settin
     found: dict[tuple, tuple[str, Settings]] = {}
     for row, data in trained():
         settings = settings_of(f"experiment={row}", f"data={data}")
-        if settings.data.source != "imagenet":
-            model = settings.model
-            depth = SHALLOW[model["unit"] if "unit" in model else model["bottleneck"]]
-            twin = small(settings, batch=8, size=12, depth=depth)
-            found.setdefault(kind(settings), (f"{row} on {data}", twin))
+        model = settings.model
+        which = model["unit"] if "unit" in model else model["bottleneck"]
+        if settings.data.source == "imagenet":
+            twin = small(settings, batch=2, size=64, depth=SHALLOW_IMAGENET[which])
+        else:
+            twin = small(settings, batch=8, size=12, depth=SHALLOW[which])
+        found.setdefault(kind(settings), (f"{row} on {data}", twin))
     return found
 
 
@@ -78,7 +81,7 @@ def everything(trainer: Trainer) -> dict[str, torch.Tensor]:
 def test_twins_train_and_resume(twins: dict[tuple, tuple[str, Settings]]) -> None:
     assert len(twins) > 40
     for name, settings in twins.values():
-        images = generated(settings, 40, 12)
+        images = generated(settings, 40, settings.data.size)
         whole = Trainer(settings, images, torch.device("cpu"))
         before = {k: v.clone() for k, v in whole.model.state_dict().items()}
         steps(whole, 2)
@@ -173,5 +176,5 @@ def test_every_row_takes_three_steps(
     weight = next(m for m in trainer.model.modules() if isinstance(m, nn.Conv2d)).weight
     before = weight.detach().clone()
     steps(trainer, 3)
-    assert trainer.take_training_metrics()[1] <= 100
-    assert not torch.equal(weight, before)
+    assert np.isfinite(trainer.take_training_metrics()[0])
+    assert weight.isfinite().all() and not torch.equal(weight, before)

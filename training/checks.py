@@ -36,6 +36,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "recipe.dropout": (0, 0.99),
     "preset.stop": (1, None),
 }
+IMAGENET_SIZE = 64
 
 
 def check_values(settings: Settings) -> None:
@@ -84,7 +85,13 @@ def check_model(settings: Settings) -> None:
         if key not in hints:
             known = [f"model.{name}" for name in inspect.signature(kind).parameters]
             raise ConfigError(f"Unknown setting model.{key}.{nearest(f'model.{key}', known)}")
-        convert(hints[key], value, f"model.{key}")
+        settings.model[key] = convert(hints[key], value, f"model.{key}")
+    arguments = model_arguments(settings.model)
+    if arguments.get("images") == "imagenet" and settings.data.size < IMAGENET_SIZE:
+        raise ConfigError(
+            f"data.size={settings.data.size} is too small for model.images=imagenet, which halves "
+            f"it five times; {IMAGENET_SIZE} is the least (these rows have no small preset)."
+        )
     if arguments.get("classes", settings.data.classes) != settings.data.classes:
         classes = f"model.classes={arguments['classes']}"
         raise ConfigError(f"{classes}, but data.classes={settings.data.classes}.")

@@ -115,7 +115,9 @@ def explain(error: Exception) -> str:
     if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
         return f"{match[1]}: several values make several runs; add -m to start them all."
     if match := re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text):
-        return f"Unknown setting {match[1]}.{nearest(match[1], known_keys())}"
+        # A key of another network than the chosen one is known, and no help.
+        others = [key for key in known_keys() if key != match[1]]
+        return f"Unknown setting {match[1]}.{nearest(match[1], others)}"
     if isinstance(error.__cause__, OmegaConfBaseException):
         text = str(error.__cause__)
     return " ".join(text.split("\n")[0].split()) or type(error).__name__
