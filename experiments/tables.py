@@ -77,15 +77,26 @@ def to_markdown(frame: pd.DataFrame) -> str:
 
 def paper_notes(table: str) -> list[str]:
     """What has to be said below a paper's table."""
-    grouped: dict[str, list[str]] = {}
-    for line in published.lines(table):
+    lines = published.lines(table)
+    grouped: dict[str, list[Line]] = {}
+    for line in lines:
         for note in published.notes(line):
-            names = grouped.setdefault(note, [])
-            name = f"{published.label(line)} {_layers(line)}".strip(" -")
-            if name not in names:
-                names.append(name)
-    notes = [f"{', '.join(names)}: {note}." for note, names in grouped.items()]
+            grouped.setdefault(note, []).append(line)
+    notes = [f"{'; '.join(_names(noted, lines))}: {note}." for note, noted in grouped.items()]
     return [RULE, "`-`: not run yet, or not published.", *notes]
+
+
+def _names(noted: Sequence[Line], lines: Sequence[Line]) -> list[str]:
+    """The rows a note is about, with their data sets where it is not about all of a row's."""
+    names = []
+    for experiment in dict.fromkeys(line.experiment for line in noted):
+        own = [line for line in noted if line.experiment == experiment]
+        facts = [f"{_layers(own[0])} layers"] if _layers(own[0]) != MISSING else []
+        if len(own) < sum(line.experiment == experiment for line in lines):
+            facts += [line.dataset for line in own]
+        label = published.label(own[0])
+        names.append(f"{label} ({', '.join(facts)})" if facts else label)
+    return list(dict.fromkeys(names))
 
 
 def _line(line: Line, records: Sequence[RunRecord]) -> dict[str, str]:
