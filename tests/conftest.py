@@ -6,6 +6,7 @@ import runpy
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ TINY = [
 def settings_of() -> Callable[..., Settings]:
     """Settings as `train.py` would read them from these overrides."""
 
+    @cache  # many tests ask for the same rows, and composing one takes a tenth of a second
     def read(*overrides: str) -> Settings:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return read_settings(compose("config", overrides=list(overrides)))

@@ -76,10 +76,15 @@ def _unchanged(tensor: Tensor, *_: Any, **__: Any) -> Tensor:
 
 def network_size(settings: Settings) -> dict[str, int]:
     """Parameters, and multiply-adds of one image in convolutions and linear layers."""
-    model = outline(settings.model)
+    params, macs = _size(json.dumps(settings.model), settings.data.size)
+    return {"params": params, "macs": macs}
+
+
+@lru_cache(maxsize=4)  # several data sets share a network
+def _size(text: str, pixels: int) -> tuple[int, int]:
+    model = _outline(text)
     params = sum(p.numel() for p in model.parameters())
-    flops = count_flops(model, settings.data.size)[""]
-    return {"params": params, "macs": flops // 2}
+    return params, count_flops(model, pixels)[""] // 2
 
 
 def count_flops(model: nn.Module, size: int) -> dict[str, int]:
