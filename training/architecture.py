@@ -6,7 +6,8 @@ python -m training.architecture        writes results/rows.csv and results/archi
 import csv
 import io
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,16 @@ def count(pair: tuple[str, str]) -> tuple[Line, list[Line]]:
     return facts, [{"experiment": row, **layer} for layer in described]
 
 
+def count_all(pairs: list[tuple[str, str]]) -> list[tuple[Line, list[Line]]]:
+    """`count` for several rows."""
+    return [count(pair) for pair in pairs]
+
+
 def main() -> None:
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        counted = list(pool.map(count, trained(), chunksize=4))
+    with ProcessPoolExecutor() as pool:
+        # The data sets of a row share its network: they are one piece of work.
+        by_row = [list(pairs) for _, pairs in groupby(trained(), key=itemgetter(0))]
+        counted = [line for lines in pool.map(count_all, by_row) for line in lines]
     rows = [facts for facts, _ in counted]
     layers = [layer for _, described in counted for layer in described]
     for name, columns, lines in (("rows", ROWS, rows), ("architecture", LAYERS, layers)):
