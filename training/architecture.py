@@ -4,6 +4,7 @@ python -m training.architecture        writes results/rows.csv and results/archi
 """
 
 import csv
+import gc
 import io
 from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby
@@ -74,7 +75,8 @@ def count_all(pairs: list[tuple[str, str]]) -> list[tuple[Line, list[Line]]]:
 
 
 def main() -> None:
-    with ProcessPoolExecutor() as pool:
+    # Networks of thousands of modules: looking for garbage among them takes a sixth of the time.
+    with ProcessPoolExecutor(initializer=gc.disable) as pool:
         # The data sets of a row share its network: they are one piece of work.
         by_row = [list(pairs) for _, pairs in groupby(trained(), key=itemgetter(0))]
         counted = [line for lines in pool.map(count_all, by_row) for line in lines]
