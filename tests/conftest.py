@@ -20,6 +20,8 @@ from training.entry import CONF
 from training.settings import Settings
 
 torch.set_num_threads(1)  # tests run side by side
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # kernels run in Triton's interpreter, on the CPU
 
 ROW = "he2015_residual/table6/resnet20"
 # A run of a second or two: the smoke preset with a shallow network.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from data.arrays import ImageSet
-from training.graph import CapturedStep
+from training.graph import Captured
 from training.settings import Settings
 from training.step import Step
 from training.trainer import Trainer
@@ -17,11 +17,12 @@ def trained(settings: Settings, images: ImageSet, *, captured: bool) -> dict[str
     trainer = Trainer(settings, images, torch.device("cpu"))
     if captured:
         assert isinstance(trainer.step, Step)
-        trainer.step = CapturedStep(trainer.step)
+        trainer.step = Captured(trainer.step)
     trainer.start_segment()
     for _ in range(10):
         trainer.train_iteration()
-    return {**trainer.model.state_dict(), "sums": trainer.sums}
+    momentum = {f"momentum {k}": v for k, v in trainer.optimizer.momentum.items()}
+    return {**trainer.weights(), **momentum, "sums": trainer.sums}
 
 
 def test_a_step_that_cannot_be_captured_runs_eagerly_with_equal_results(
@@ -30,12 +31,12 @@ def test_a_step_that_cannot_be_captured_runs_eagerly_with_equal_results(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def warm_up_and_fail(self: CapturedStep, size: int) -> None:
+    def warm_up_and_fail(self: Captured, size: int, saved: list[torch.Tensor]) -> None:
         for _ in range(3):
             self.step(size)
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(CapturedStep, "capture", warm_up_and_fail)
+    monkeypatch.setattr(Captured, "capture", warm_up_and_fail)
     expected = trained(tiny(), digits, captured=False)
     found = trained(tiny(), digits, captured=True)
     for name, tensor in expected.items():

@@ -3,10 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-import torch
-from torch import nn
 
-from training.optimizer import make_optimizer, parameter_groups, set_learning_rate
 from training.schedules import learning_rate, next_evaluation, total_iterations
 from training.settings import Settings
 
@@ -67,34 +64,3 @@ def test_evaluation_follows_every_epoch_and_the_last_iteration(
         if samples // images > before or iteration == last:
             expected.append(iteration)
     assert points == expected
-
-
-def network() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
-
-
-def test_he2015_decays_weights_of_convolutions_and_classifier_only(
-    settings_of: Callable[..., Settings],
-) -> None:
-    model = network()
-    names = {id(p): name for name, p in model.named_parameters()}
-    decay = {
-        names[id(p)]: group["weight_decay"]
-        for group in parameter_groups(model, settings_of(RESNET20).recipe)
-        for p in group["params"]
-    }
-    assert decay == {
-        "0.weight": 1e-4, "0.bias": 0, "1.weight": 0, "1.bias": 0, "3.weight": 1e-4, "3.bias": 0,
-    }  # fmt: skip
-
-
-def test_fair_decays_everything(settings_of: Callable[..., Settings]) -> None:
-    groups = parameter_groups(network(), settings_of(RESNET20, "recipe=fair").recipe)
-    assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(6, 1e-4)]
-
-
-def test_the_learning_rate_reaches_every_group(settings_of: Callable[..., Settings]) -> None:
-    optimizer = make_optimizer(network(), settings_of(RESNET20).recipe)
-    assert isinstance(optimizer, torch.optim.SGD)
-    set_learning_rate(optimizer, 0.025)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.025, 0.025]

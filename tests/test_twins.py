@@ -73,9 +73,8 @@ def steps(trainer: Trainer, count: int) -> None:
 
 
 def everything(trainer: Trainer) -> dict[str, torch.Tensor]:
-    momentum = trainer.optimizer.state_dict()["state"]
-    buffers = {f"momentum{k}": v["momentum_buffer"] for k, v in momentum.items()}
-    return {**trainer.model.state_dict(), **buffers, "sums": trainer.sums}
+    momentum = {f"momentum {name}": m for name, m in trainer.optimizer.momentum.items()}
+    return {**trainer.weights(), **momentum, "sums": trainer.sums}
 
 
 def test_twins_train_and_resume(twins: dict[tuple, tuple[str, Settings]]) -> None:
@@ -114,15 +113,15 @@ def test_closed_blocks_decay_and_keep_their_momentum(settings_of: Callable[..., 
         statistics = {n: b.clone() for n, b in trainer.model.named_buffers() if "running" in n}
         trainer.train_iteration()
         for name, p in trainer.model.named_parameters():
-            assert p.grad is not None
-            gradient = p.grad + recipe.weight_decay * before[name]
+            given = trainer.optimizer.gradient[name]
+            gradient = given + recipe.weight_decay * before[name]
             momentum[name] = recipe.momentum * momentum[name] + gradient
             update = gradient + recipe.momentum * momentum[name]  # Nesterov
             torch.testing.assert_close(p.detach(), before[name] - recipe.lr * update)
         for name, module in trainer.model.named_modules():
             if isinstance(module, StochasticDepth):
-                weights = list(module.parameters())
-                if not any(w.grad.any() for w in weights):  # type: ignore[union-attr]
+                weights = [key for key, _ in module.named_parameters(name)]
+                if not any(trainer.optimizer.gradient[key].any() for key in weights):
                     closed += 1
                     for key, value in module.named_buffers(name):
                         if "running" in key:
@@ -154,11 +153,13 @@ def test_a_resumed_run_keeps_its_own_learning_rates(settings_of: Callable[..., S
     saved = Trainer(settings, images, torch.device("cpu"))
     steps(saved, 1)
     trainer = Trainer(settings, images, torch.device("cpu"))
-    for group in trainer.optimizer.param_groups:
-        group["lr"], group["fused"] = torch.tensor(0.1), True  # as on a GPU
+    lr = torch.tensor(0.1)
+    for group in trainer.optimizer.sgd.param_groups:
+        group["lr"] = lr  # as on a GPU
     trainer.load(saved.state())
-    for group in trainer.optimizer.param_groups:
-        assert isinstance(group["lr"], torch.Tensor) and group["fused"]
+    trainer.optimizer.set_learning_rate(0.025)
+    assert float(lr) == pytest.approx(0.025)
+    assert all(group["lr"] is lr for group in trainer.optimizer.sgd.param_groups)
 
 
 ALL = trained()

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-VERSION = 1
+VERSION = 2
 NAME = "checkpoint.pt"
 
 

@@ -6,12 +6,14 @@ import re
 import typing
 from typing import Any
 
+from training.engine import ENGINES
 from training.network import model_arguments, model_class, outline
 from training.settings import ConfigError, Settings
 from training.typed import convert, nearest
 
 CHOICES = {
     "precision": ("tf32", "fp32", "bf16"),
+    "engine": ENGINES,
     "recipe.unit": ("iteration", "epoch"),
     "recipe.decay": ("weights", "all"),
     "recipe.init": ("fan_in", "fan_out"),

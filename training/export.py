@@ -3,6 +3,7 @@
 import os
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,19 @@ class WeightsError(Exception):
     """A weights file is missing, no weights file, or of another network."""
 
 
-def export(model: nn.Module, path: Path) -> None:
+def export(weights: Mapping[str, Tensor], path: Path) -> None:
     """Write the weights as safetensors: float16, statistics of normalisation in float32."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
-    save_file(exported(model), temporary)
+    save_file(exported(weights), temporary)
     os.replace(temporary, path)
 
 
-def exported(model: nn.Module) -> dict[str, Tensor]:
+def exported(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of an exported file; the counter of normalised batches is left out."""
     return {
         name: (tensor if "running_" in name else tensor.half()).detach().cpu().contiguous()
-        for name, tensor in model.state_dict().items()
+        for name, tensor in weights.items()
         if not name.endswith("num_batches_tracked")
     }
 

@@ -33,7 +33,8 @@ class PostUnit(nn.Module):
 
     def __init__(self, unit: ResidualUnit):
         super().__init__()
-        self.branch, self.shortcut = unit.branch, unit.shortcut
+        self.branch: Any = unit.branch
+        self.shortcut: Any = unit.shortcut
         self.last = False
 
     def forward(self, x: Pair) -> Pair:
@@ -51,7 +52,8 @@ class PreUnit(nn.Module):
 
     def __init__(self, unit: ResidualUnit):
         super().__init__()
-        self.shared, self.branch, self.shortcut = unit.shared, unit.branch, unit.shortcut
+        self.shared, self.branch = unit.shared, unit.branch
+        self.shortcut: Any = unit.shortcut
 
     def forward(self, x: Pair) -> tuple[Tensor, Tensor]:
         layers = list(self.branch.children())
@@ -72,13 +74,13 @@ class LastActivation(nn.Module):
 
     def __init__(self, activation: nn.Sequential):
         super().__init__()
-        self.norm1 = activation.norm1
+        self.norm1: Any = activation.norm1
 
     def forward(self, x: Pair) -> Tensor:
         return activated(self.norm1, x)[0]
 
 
-def activated(norm: nn.Module, x: Pair, *, twice: bool = False) -> Any:
+def activated(norm: Any, x: Pair, *, twice: bool = False) -> Any:
     """What a normalisation makes of a sum: the activated maps (twice if asked), and the sum."""
     if isinstance(x, tuple):
         return norm(x[0], before=x[1], twice=twice)
@@ -114,7 +116,8 @@ def fuse_pairs(layers: nn.Sequential) -> None:
 
 def fuse_units(model: ResNet) -> None:
     """Let units take their additions into a normalisation, if all of them can."""
-    units = [unit for stage in model.stages for unit in stage]
+    stages: Any = model.stages
+    units = [unit for stage in stages for unit in stage]
     kinds = {kind_of(unit) for unit in units}
     if kinds == {"original"}:
         fused: list[Any] = [PostUnit(unit) for unit in units]
@@ -127,7 +130,7 @@ def fuse_units(model: ResNet) -> None:
     else:
         return
     made = iter(fused)
-    for stage in model.stages:
+    for stage in stages:
         for number in range(len(stage)):
             stage[number] = next(made)
 

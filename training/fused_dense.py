@@ -18,7 +18,8 @@ class SharedBlock(nn.Module):
 
     def __init__(self, block: DenseBlock):
         super().__init__()
-        self.layers, self.w_out = block.layers, block.w_out
+        self.layers: Any = block.layers
+        self.w_out = block.w_out
 
     def forward(self, x: Tensor) -> Tensor | DenseMaps:
         if not self.training:
@@ -41,11 +42,8 @@ class SharedTransition(nn.Module):
 
     def __init__(self, transition: Transition):
         super().__init__()
-        self.conv, self.dropout, self.pool = (
-            SharedRead(transition.conv),
-            transition.dropout,
-            transition.pool,
-        )
+        self.conv = SharedRead(transition.conv)
+        self.dropout, self.pool = transition.dropout, transition.pool
 
     def forward(self, x: Any) -> Tensor:
         return self.pool(self.dropout(self.conv(x)))
@@ -58,6 +56,7 @@ class SharedRead(nn.Sequential):
         super().__init__(OrderedDict(layers.named_children()))
 
     def forward(self, x: Any) -> Tensor:
+        norm: Any
         norm, *others = self.children()
         x = x.read(norm) if isinstance(x, DenseMaps) else norm(x)
         for layer in others:

@@ -1,46 +1,152 @@
-"""Stochastic gradient descent with the weight decay scope of each recipe."""
+"""Stochastic gradient descent over flat storage: one update, and one cast, for all parameters."""
+
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from training.settings import Recipe
 
+# Parameters begin at multiples of this many elements, so that every one is aligned.
+ALIGNMENT = 64
 
-def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict]:
-    """Two groups: parameters that decay, and those that do not.
+
+class FlatSGD:
+    """SGD with momentum and weight decay on all parameters of a network at once.
+
+    The parameters move into one float32 tensor, the master copy; gradients and momentum have
+    tensors of the same layout. With `half`, convolutions and linear layers compute with a bfloat16
+    copy that every update renews. Their order is
+
+        decayed | decayed, half | kept, half | kept
+
+    so that what decays, and what is cast, each is one piece. `torch.optim.SGD` does the arithmetic.
 
     `decay: weights` decays the weights of convolutions and linear layers (all tensors of two or
     more dimensions); `decay: all` decays normalisation and biases too.
+
+    Attributes:
+        master, gradient, momentum: each parameter's float32 tensor, by name.
     """
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    decayed = [p for p in parameters if recipe.decay == "all" or p.ndim > 1]
-    kept = [p for p in parameters if recipe.decay != "all" and p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": kept, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+
+    def __init__(self, model: nn.Module, recipe: Recipe, *, half: bool = False):
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        halved = _computing(model) if half else set()
+        kinds = {n: (recipe.decay == "all" or p.ndim > 1, n in halved) for n, p in named.items()}
+        pieces = ((True, False), (True, True), (False, True), (False, False))
+        order = [n for piece in pieces for n, kind in kinds.items() if kind == piece]
+        sizes = [_aligned(named[name].numel()) for name in order]
+        ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+        first = {name: end - size for name, end, size in zip(order, ends, sizes, strict=True)}
+
+        def border(*kept: tuple[bool, bool]) -> int:
+            return sum(s for n, s in zip(order, sizes, strict=True) if kinds[n] in kept)
+
+        device = next(model.parameters()).device
+        flat = [torch.zeros(sum(sizes), device=device) for _ in range(3)]
+        self.weights, self.gradients, self.momenta = flat
+        self.master, self.gradient, self.momentum = (
+            {name: _view(tensor, first[name], named[name]) for name in order} for tensor in flat
+        )
+        self.parameters = [named[name] for name in order]
+        begin = border(pieces[0])
+        self.halved = self.weights[begin : begin + border(*pieces[1:3])]
+        self.half = self.halved.bfloat16()
+        for name in order:
+            self.master[name].copy_(named[name].detach())
+            working = self.master[name]
+            if name in halved:
+                working = _view(self.half, first[name] - begin, named[name])
+            named[name].data = working
+        self._publish()
+        decayed = border(*pieces[:2])
+        self.sgd = self._make_sgd(recipe, decayed)
+
+    def _make_sgd(self, recipe: Recipe, decayed: int) -> torch.optim.SGD:
+        """On a GPU fused, with the learning rate on the device, so that a captured step reads it
+        there."""
+        cuda = self.weights.is_cuda
+        groups = []
+        for piece, decay in ((slice(decayed), recipe.weight_decay), (slice(decayed, None), 0.0)):
+            parameter = nn.Parameter(self.weights[piece])
+            parameter.grad = self.gradients[piece]
+            groups.append({"params": [parameter], "weight_decay": decay, "piece": piece})
+        groups = [group for group in groups if group["params"][0].numel()]  # type: ignore[index]
+        sgd = torch.optim.SGD(
+            groups,
+            lr=torch.tensor(recipe.lr, device=self.weights.device) if cuda else recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            fused=cuda,
+        )
+        for group in sgd.param_groups:
+            # Momentum 0 before the first step gives the same first update as none.
+            sgd.state[group["params"][0]]["momentum_buffer"] = self.momenta[group["piece"]]
+        return sgd
+
+    def update(self) -> None:
+        """Do one update with the gradients that the parameters have, and take those away.
+
+        What has none took no part in the step: its gradient is 0, and it still decays and keeps its
+        momentum, as in the code of Huang et al. 2016, which holds all weights in one vector.
+        """
+        places, given = [], []
+        for place, parameter in zip(self.gradient.values(), self.parameters, strict=True):
+            if parameter.grad is not None:
+                places.append(place)
+                given.append(parameter.grad)
+                parameter.grad = None
+        if len(given) < len(self.parameters):
+            self.gradients.zero_()
+        torch._foreach_copy_(places, given)
+        self.sgd.step()
+        self._publish()
+
+    def set_learning_rate(self, lr: float) -> None:
+        """Set the learning rate, in place where it lives on a device."""
+        for group in self.sgd.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that an update changes."""
+        return [self.weights, self.half, self.momenta]
+
+    def load(self, weights: Mapping[str, Tensor], momentum: Mapping[str, Tensor]) -> None:
+        """Take over weights and momentum, by name, from a run on whatever device.
+
+        Raises:
+            KeyError, RuntimeError: they are another network's.
+        """
+        for name in self.master:
+            self.master[name].copy_(weights[name])
+            self.momentum[name].copy_(momentum[name])
+        self._publish()
+
+    def _publish(self) -> None:
+        self.half.copy_(self.halved)
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD for a recipe; on a GPU fused, with the learning rate on the device, so that a captured
-    step reads it there."""
-    device = next(model.parameters()).device
-    cuda = device.type == "cuda"
-    lr = torch.tensor(recipe.lr, device=device) if cuda else recipe.lr
-    return torch.optim.SGD(
-        parameter_groups(model, recipe),
-        lr=lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        fused=cuda,
-    )
+def _computing(model: nn.Module) -> set[str]:
+    """Names of the parameters of convolutions and linear layers."""
+    return {
+        f"{name}.{own}" if name else own
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+        for own, _ in module.named_parameters(recurse=False)
+    }
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every group, in place where it lives on a device."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], torch.Tensor):
-            group["lr"].fill_(lr)
-        else:
-            group["lr"] = lr
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _view(flat: Tensor, first: int, like: Tensor) -> Tensor:
+    """A parameter's place in flat storage, channels last where it has four dimensions."""
+    piece = flat[first : first + like.numel()]
+    if like.ndim != 4:
+        return piece.view(like.shape)
+    out, into, height, width = like.shape
+    return piece.view(out, height, width, into).permute(0, 3, 1, 2)

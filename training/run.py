@@ -24,7 +24,9 @@ from training.trainer import Trainer, find_device
 # Weights of seed 0 are shipped with the record up to this size.
 SHIPPED_BYTES = 4 * 2**20
 # Settings of the machine at hand, which say nothing about a run.
-MACHINE = ("output_dir", "results_dir", "checkpoint_seconds", "logger", "threads", "device")
+MACHINE = (
+    "output_dir", "results_dir", "checkpoint_seconds", "logger", "threads", "device", "engine",
+)  # fmt: skip
 
 
 def run(settings: Settings, experiment: str, name: str) -> str:
@@ -183,7 +185,7 @@ class Run:
             tracker.finish({}, code=1)
             raise
         if status == "finished":
-            export(trainer.model, self.folder / "weights.safetensors")
+            export(trainer.weights(), self.folder / "weights.safetensors")
         names = {"run": self.name, "experiment": self.experiment, "status": status}
         summary = names | self.summary()
         self.record.finish(summary)

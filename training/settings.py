@@ -70,6 +70,7 @@ class Settings:
     seed: int
     device: str
     precision: str
+    engine: str
     deterministic: bool
     threads: int | None
     checkpoint_seconds: float

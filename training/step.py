@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.batches import Batches
+from training.gates import Gates
+from training.optimizer import FlatSGD
 
 # Columns of the metric sums.
 LOSS, WRONG, SEEN = range(3)
@@ -21,44 +23,51 @@ class Step:
 
     Attributes:
         sums: float64 (3,): loss times samples, wrong predictions, samples, since last zeroed.
-        bf16: whether convolutions and matrix products run in bfloat16 (weights, normalisation
-            statistics and loss stay in float32).
-        skips: whether the network leaves layers out of some steps. Their weights then have a
-            gradient of 0, and still decay and keep their momentum, as in the code of Huang et al.
-            2016.
+        bf16: whether convolutions and matrix products run in bfloat16 (master weights,
+            normalisation statistics and loss stay in float32).
+        gates: those of stochastic depth, where closed branches are computed nevertheless.
     """
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: FlatSGD
     batches: Batches
     sums: Tensor
     bf16: bool = False
-    skips: bool = False
+    gates: Gates | None = None
 
     def __call__(self, size: int) -> None:
-        images, labels = self.batches.next(size)
-        self.optimizer.zero_grad()
-        logits = forward(self.model, images, self.bf16)
+        images, labels = self.draw(size)
+        if self.gates is not None:
+            self.gates.begin()
+        self.learn(forward(self.model, images, self.bf16), labels)
+        if self.gates is not None:
+            self.gates.end()
+        self.optimizer.update()
+
+    def draw(self, size: int) -> tuple[Tensor, Tensor]:
+        """The next batch: images float (size, 3, H, W), labels (size,)."""
+        return self.batches.next(size)
+
+    def learn(self, logits: Tensor, labels: Tensor) -> None:
+        """Take the loss, add the batch to the metric sums, and let the gradients flow back."""
+        logits = logits.float()
         loss = F.cross_entropy(logits, labels)
         loss.backward()
-        if self.skips:
-            self.fill_gradients()
-        self.optimizer.step()
         add_metrics(self.sums, loss.detach(), logits.detach(), labels)
 
-    def fill_gradients(self) -> None:
-        """Give a gradient of 0 to what took no part in the step."""
-        for parameter in self.model.parameters():
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that a call changes."""
+        gates = [] if self.gates is None else self.gates.tensors()
+        own = [self.sums, self.batches.position, *gates]
+        return [*self.optimizer.tensors(), *self.model.buffers(), *own]
 
 
 def forward(model: nn.Module, images: Tensor, bf16: bool) -> Tensor:
-    """Logits in float32, (N, classes)."""
+    """Logits (N, classes), in bfloat16 with `bf16`."""
     if not bf16:
         return model(images)
     with torch.autocast(images.device.type, torch.bfloat16):
-        return model(images).float()
+        return model(images)
 
 
 def add_metrics(sums: Tensor, loss: Tensor, logits: Tensor, labels: Tensor) -> None:

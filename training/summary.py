@@ -1,17 +1,17 @@
 """The summary of a run: its numbers, and all that is needed to trust them."""
 
-from copy import deepcopy
 from typing import Any
 
 import torch
 
+from training.evaluate import evaluate
 from training.export import exported
 from training.identity import recipe_hash
-from training.network import network_size
+from training.network import build_model, network_size
 from training.provenance import machine, peak_memory
 from training.record import Row
 from training.settings import Settings
-from training.trainer import Trainer, evaluate
+from training.trainer import Trainer
 
 
 def summarise(
@@ -42,7 +42,7 @@ def summarise(
         "preset": settings.preset.name,
         "iterations": trainer.iteration,
         **network_size(settings),
-        "test_error": {**test_errors(rows), "exported": exported_error(trainer)},
+        "test_error": {**test_errors(rows), "exported": exported_error(settings, trainer)},
         "test_loss": last["test_loss"],
         "train_loss": last["train_loss"],
         "train_error": last["train_error"],
@@ -52,6 +52,7 @@ def summarise(
         **machine(device),
         "precision": effective_precision(settings, device),
         "bn_batch": settings.recipe.batch,
+        "engine": trainer.engine,
         "deterministic": settings.deterministic,
         "code": code,
         **source,
@@ -71,10 +72,12 @@ def test_errors(rows: list[Row]) -> dict[str, float | None]:
     }
 
 
-def exported_error(trainer: Trainer) -> float:
+def exported_error(settings: Settings, trainer: Trainer) -> float:
     """Test error in percent of the weights as they are exported, evaluated in float32."""
-    model = deepcopy(trainer.model)
-    model.load_state_dict(exported(trainer.model), strict=False)
+    with torch.random.fork_rng([]):
+        model = build_model(settings)
+    model.load_state_dict(exported(trainer.weights()), strict=False)
+    model.to(trainer.sums.device).to(memory_format=torch.channels_last)
     images, labels = trainer.splits["test"]
     tf32 = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False

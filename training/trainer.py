@@ -4,21 +4,21 @@ import os
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.arrays import ImageSet
-from data.augment import derived_seed, normalise, statistics
-from data.batches import Batches
-from training.graph import CapturedStep
+from data.augment import derived_seed, statistics
+from data.batches import Batches, iterations_per_epoch
+from training.engine import choose_engine, prepare, step_kind
+from training.evaluate import Evaluation, mean_metrics
+from training.gates import Gates
+from training.graph import Captured
 from training.memory import keep_freed_memory
 from training.network import build_model, is_random, skips
-from training.optimizer import make_optimizer, set_learning_rate
+from training.optimizer import FlatSGD
 from training.schedules import learning_rate, next_evaluation, total_iterations
 from training.settings import ConfigError, Settings
-from training.step import LOSS, SEEN, WRONG, Step, add_metrics, forward
-
-EVALUATION_BATCH = 500
+from training.step import Step
 
 
 class Trainer:
@@ -53,8 +53,8 @@ class Trainer:
         self.splits = {"test": _on(device, images.test_images, images.test_labels)}
         if recipe.holdout:
             self.splits["val"] = (x[self.images :], y[self.images :])
-        self.model = build_model(settings).to(device).to(memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(self.model, recipe)
+        self.engine = choose_engine(settings.engine, device)
+        self.model = self.prepare_model(settings, device)
         self.batches = Batches(
             x[: self.images],
             y[: self.images],
@@ -68,27 +68,57 @@ class Trainer:
         )
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
         self.seed, self.random = settings.seed, is_random(self.model)
-        skipping = skips(self.model)
-        step = Step(self.model, self.optimizer, self.batches, self.sums, self.bf16, skipping)
-        # What the host decides anew in each step cannot be captured.
-        captured = device.type == "cuda" and not skipping
-        self.step = CapturedStep(step) if captured else step
+        self.optimizer = FlatSGD(self.model, recipe, half=self.bf16)
+        self.capture_steps(device)
+
+    def prepare_model(self, settings: Settings, device: torch.device) -> nn.Module:
+        """The network as the engine executes it."""
+        model = build_model(settings).to(device).to(memory_format=torch.channels_last)
+        for layer in model.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.num_batches_tracked = None  # nobody reads it, and it costs a kernel a layer
+        self.gates = None
+        if skips(model) and device.type == "cuda" and self.engine != "eager":
+            # What the host decides anew in each step cannot be captured.
+            longest = iterations_per_epoch(self.images, self.recipe.batch) + 1
+            self.gates = Gates(model, seed=settings.seed, longest=longest)
+        prepare(model, self.engine)
+        return model
+
+    def capture_steps(self, device: torch.device) -> None:
+        """Make the training step and the evaluations, captured where the engine says so."""
+        step = step_kind(self.engine)(
+            self.model, self.optimizer, self.batches, self.sums, self.bf16, self.gates
+        )
+        evaluations = {
+            split: Evaluation(self.model, images, labels, self.mean, self.scale, self.bf16)
+            for split, (images, labels) in self.splits.items()
+        }
+        self.step: Step | Captured = step
+        self.evaluations = evaluations
+        self.evaluate_batch: dict[str, Any] = dict(evaluations)
+        if device.type == "cuda" and self.engine != "eager":
+            pool = torch.cuda.graph_pool_handle()
+            self.step = Captured(step, pool)
+            self.evaluate_batch = {k: Captured(v, pool) for k, v in evaluations.items()}
 
     def next_evaluation(self) -> int:
         """Iteration count at which the running epoch, or the run, ends."""
         return next_evaluation(self.recipe, self.images, self.iteration, self.last)
 
     def start_segment(self) -> None:
-        """Draw the batches from here to the next evaluation."""
+        """Draw the batches, and gates, from here to the next evaluation."""
         self.model.train()
         self.batches.load(self.iteration, self.next_evaluation())
+        if self.gates is not None:
+            self.gates.load(self.iteration, self.next_evaluation())
 
     def train_iteration(self) -> None:
         """Do one iteration; `start_segment` must have been called for its epoch."""
         if self.random:
             # So that what is drawn, too, is a pure function of seed and iteration.
             torch.manual_seed(derived_seed(self.seed, self.iteration))
-        set_learning_rate(self.optimizer, self.learning_rate(self.iteration))
+        self.optimizer.set_learning_rate(self.learning_rate(self.iteration))
         self.step(self.batches.size(self.iteration))
         self.iteration += 1
 
@@ -104,27 +134,35 @@ class Trainer:
 
     def evaluate(self, split: str) -> tuple[float, float]:
         """Loss and top-1 error in percent of a split, single view."""
-        images, labels = self.splits[split]
-        return evaluate(
-            self.model, images, labels, mean=self.mean, scale=self.scale, bf16=self.bf16
-        )
+        evaluation = self.evaluations[split]
+        evaluation.start()
+        for size in evaluation.sizes():
+            self.evaluate_batch[split](size)
+        return mean_metrics(evaluation.sums)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The network's state by name: parameters in float32, and statistics."""
+        return {**self.model.state_dict(), **self.optimizer.master}
 
     def state(self) -> dict[str, Any]:
         """All that a run needs to go on where it is: tensors, numbers and containers of them."""
         return {
             "iteration": self.iteration,
-            "model": self.model.state_dict(),
-            "momentum": self.optimizer.state_dict()["state"],
+            "model": self.weights(),
+            "momentum": self.optimizer.momentum,
             "sums": self.sums,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a state made by `state`."""
+        """Go on from a state made by `state`, on whatever device and by whatever engine.
+
+        Raises:
+            KeyError, RuntimeError: it is another network's.
+        """
         self.iteration = state["iteration"]
-        self.model.load_state_dict(state["model"])
-        # The groups stay this trainer's own: their learning rates live where its step reads them.
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["momentum"], "param_groups": groups})
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(state["model"][name])
+        self.optimizer.load(state["model"], state["momentum"])
         self.sums.copy_(state["sums"])
 
 
@@ -178,25 +216,6 @@ def find_device(name: str) -> torch.device:
     if kind == "cuda":
         torch.cuda.set_device(device)  # streams and graphs are those of the current device
     return device
-
-
-@torch.inference_mode()
-def evaluate(
-    model: nn.Module, images: Tensor, labels: Tensor, *, mean: Tensor, scale: Tensor, bf16: bool
-) -> tuple[float, float]:
-    """Loss and top-1 error in percent of a network on uint8 images (N, H, W, 3)."""
-    model.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=images.device)
-    for x, y in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
-        logits = forward(model, normalise(x, mean=mean, scale=scale), bf16)
-        add_metrics(sums, F.cross_entropy(logits, y), logits, y)
-    return mean_metrics(sums)
-
-
-def mean_metrics(sums: Tensor) -> tuple[float, float]:
-    """Mean loss and error in percent of metric sums."""
-    values = sums.tolist()
-    return values[LOSS] / values[SEEN], 100 * values[WRONG] / values[SEEN]
 
 
 def _on(device: torch.device, *arrays: Any) -> tuple[Tensor, ...]:

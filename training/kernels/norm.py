@@ -221,9 +221,7 @@ class Tiles:
         self.channels = x.shape[1]
         self.rows = x.numel() // self.channels
         double = x.dtype == torch.float64
-        self.acc, self.sums = (
-            (tl.float64, torch.float64) if double else (tl.float32, torch.float32)
-        )
+        self.acc, self.sums = (tl.float64, torch.float64) if double else (tl.float32, torch.float32)
         self.columns = min(MAX_COLUMNS, triton.next_power_of_2(self.channels))
         self.tile = min(ELEMENTS // self.columns, triton.next_power_of_2(self.rows))
         tiles = triton.cdiv(self.rows, self.tile)

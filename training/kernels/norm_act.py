@@ -33,7 +33,8 @@ class _NormAct(torch.autograd.Function):
         kernels.apply_kernel[tiles.grid](
             total, after, y, weight, bias, partial, mean, scale, layer.running_mean,
             layer.running_var, *tiles.matrix, layer.eps, layer.momentum, **tiles.sizes,
-            PROGRAMS=tiles.programs, TRAINING=True, ADD=after is not None, RELU=layer.relu, num_warps=THREADS,
+            PROGRAMS=tiles.programs, TRAINING=True, ADD=after is not None, RELU=layer.relu,
+            num_warps=THREADS,
         )  # fmt: skip
         ctx.save_for_backward(total, y if after is not None else None, weight, bias, mean, scale)
         ctx.relu, ctx.twice, ctx.summed = layer.relu, twice, before is not None
@@ -45,8 +46,10 @@ class _NormAct(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         x, y, weight, bias, mean, scale = ctx.saved_tensors
         through = gradients[-1] if ctx.summed else None
-        given = gradients[: 2 if ctx.twice else 1]
-        dy, dy2 = (*(g.contiguous(memory_format=LAST) for g in given if g is not None), None)[:2]
+        given = [g for g in gradients[: 2 if ctx.twice else 1] if g is not None]
+        dy, dy2 = ([g.contiguous(memory_format=LAST) for g in given] + [None, None])[:2]
+        if dy is None:
+            dy = torch.zeros_like(x)
         if through is not None:
             through = through.contiguous(memory_format=LAST)
         tiles = Tiles(x)
@@ -79,7 +82,7 @@ class NormAct(nn.BatchNorm2d):
         self.num_batches_tracked = norm.num_batches_tracked
         self.relu = relu
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         x: Tensor,
         *,
