@@ -81,28 +81,29 @@ def test_fused_networks_compute_the_same(name: str) -> None:
         assert relative(fused.eval()(x), expected, float(expected.norm())) < 1e-10
 
 
-FUSED = [
-    ["recipe=he2015"],
-    ["recipe=fair", "model.order=full_preact"],
-    ["model._target_=models.densenet.DenseNet", "+model.growth=4", "model.depth=7"],
-]
+SMOKE = ["preset=smoke", "device=cpu", "threads=1", "precision=fp32", "recipe.batch=16"]
+ROWS = {
+    "original": ["he2015_residual/table6/resnet20", "model.depth=8"],
+    "full_preact": ["he2016_identity/table2/full_preact_110", "model.depth=8"],
+    "dense": ["huang2017_dense/table2/densenet_40_12", "model.depth=7", "model.growth=4"],
+}
 
 
-@pytest.mark.parametrize("overrides", FUSED, ids=["original", "full_preact", "dense"])
+@pytest.mark.parametrize("name", ROWS)
 def test_a_trainer_of_either_engine_learns_the_same(
-    overrides: list[str], tiny: Callable[..., Settings], digits: ImageSet,
+    name: str,
+    settings_of: Callable[..., Settings],
+    digits: ImageSet,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    losses = {}
-    for engine in ("eager", "fused"):
+) -> None:
+    row, *changes = ROWS[name]
+    settings = settings_of(f"experiment={row}", *SMOKE, *changes)
+    losses: dict[str, list[float]] = {"eager": [], "fused": []}
+    for engine, found in losses.items():
         monkeypatch.setattr("training.trainer.choose_engine", lambda *_, chosen=engine: chosen)
-        settings = tiny(
-            "precision=fp32", "recipe.batch=16", "data.pad=2", "data.flip=true", *overrides
-        )
         trainer = Trainer(settings, digits, DEVICE)
         trainer.start_segment()
-        losses[engine] = []
         for _ in range(3):
             trainer.train_iteration()
-            losses[engine].append(trainer.take_training_metrics()[0])
+            found.append(trainer.take_training_metrics()[0])
     np.testing.assert_allclose(losses["fused"], losses["eager"], rtol=2e-3)
