@@ -13,6 +13,10 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+if not torch.cuda.is_available():
+    # Kernels run in Triton's interpreter, on the CPU; it has to know before it is imported.
+    os.environ["TRITON_INTERPRET"] = "1"
+
 from data.arrays import ImageSet
 from data.sets import load
 from training.config import read_settings
@@ -20,8 +24,6 @@ from training.entry import CONF
 from training.settings import Settings
 
 torch.set_num_threads(1)  # tests run side by side
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # kernels run in Triton's interpreter, on the CPU
 
 ROW = "he2015_residual/table6/resnet20"
 # A run of a second or two: the smoke preset with a shallow network.
