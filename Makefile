@@ -3,6 +3,7 @@ PYTHON ?= python3
 TABLE ?= he2015_residual/table6
 PRESET ?= auto
 SEEDS ?= paper
+JOBS ?= auto
 DATASET ?= cifar10
 
 VENV := .venv
@@ -26,8 +27,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|short|smoke] [SEEDS=paper|5] [ROWS=a,b] [PLAN=1] [YES=1]
-	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --preset '$(PRESET)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(if $(PLAN),--plan) $(if $(YES),--yes)
+reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|short|smoke] [SEEDS=paper|5] [ROWS=a,b] [JOBS=auto|4] [PLAN=1] [YES=1]
+	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --preset '$(PRESET)' --seeds '$(SEEDS)' --rows '$(ROWS)' --jobs '$(JOBS)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 table: $(READY) ## compile tables from the records: [TABLE=he2015_residual/table6], all by default
 	@$(RUN) -m experiments.compile table $(if $(filter file,$(origin TABLE)),,'$(TABLE)')

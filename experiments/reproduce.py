@@ -1,26 +1,23 @@
 """Reproduce a table: print it as measured so far, plan, run what is missing, compile, print.
 
 make reproduce-table [TABLE=...] [PRESET=auto|paper|smoke] [SEEDS=paper|5] [ROWS=...]
-                     [PLAN=1] [YES=1]
+                     [JOBS=auto|4] [PLAN=1] [YES=1]
 """
 
 import argparse
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 from experiments import compile, published, readme, tables
-from experiments.plan import Job, PlanError, describe, duration, make_plan, table_config
+from experiments.execute import run_each, run_together
+from experiments.plan import PlanError, describe, duration, make_plan, table_config
 from experiments.records import RecordError
 
 ASK_ABOVE_SECONDS = 3600
-BAD_CONFIG, BAD_DATA, DIVERGED = 2, 3, 4
-# Exit codes of a plan that was asked to stop; a run ends with the same ones.
-STOPPED = {signal.SIGTERM: 75, signal.SIGUSR1: 75, signal.SIGINT: 130}
+BAD_CONFIG, BAD_DATA = 2, 3
 REASONS = {
     BAD_CONFIG: "refused (see above)",
     BAD_DATA: "its data is missing or damaged (see above)",
@@ -42,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def reproduce(options: argparse.Namespace) -> int:
     """Do what the options ask for; see the module."""
     gpu = has_gpu()
+    check_jobs(options.jobs, gpu)
     preset = options.preset if options.preset != "auto" else ("paper" if gpu else "smoke")
     jobs = make_plan(options.table, preset=preset, seeds=options.seeds, rows=options.rows, gpu=gpu)
     if options.table in published.titles():
@@ -63,7 +61,10 @@ def reproduce(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return BAD_CONFIG
-    failures, stopped = run_all(todo)
+    if gpu and options.jobs != "1":
+        failures, stopped = run_together(todo, options.jobs)
+    else:
+        failures, stopped = run_each(todo)
     show(options.table, preset)
     if failures:
         print("\nNot finished:", file=sys.stderr)
@@ -73,22 +74,16 @@ def reproduce(options: argparse.Namespace) -> int:
     return stopped or int(bool(failures))
 
 
-def run_all(jobs: Sequence[Job]) -> tuple[dict[str, int], int]:
-    """Run each job in a process of its own; a failure does not stop the others, a signal does.
+def check_jobs(jobs: str, gpu: bool) -> None:
+    """Refuse a number of runs at once that cannot be.
 
-    Returns:
-        The exit code of every run that did not finish (a diverged run has a record, and is none),
-        and 75 or 130 if a signal asked to stop, else 0.
+    Raises:
+        PlanError: it is none, or there is no GPU to share.
     """
-    failures: dict[str, int] = {}
-    for number, job in enumerate(jobs, 1):
-        print(f"\n[{number}/{len(jobs)}] {job.run}", flush=True)
-        code, stop = _run(job)
-        if code not in (0, DIVERGED):
-            failures[job.run] = code
-        if stop:
-            return failures, stop
-    return failures, 0
+    if jobs != "auto" and not (jobs.isdecimal() and int(jobs) > 0):
+        raise PlanError(f"JOBS={jobs} is neither `auto` nor a number of runs.")
+    if not gpu and jobs not in ("auto", "1"):
+        raise PlanError(f"JOBS={jobs}: without a GPU a run uses all cores; leave JOBS out.")
 
 
 def show(table: str, preset: str) -> None:
@@ -115,43 +110,13 @@ def has_gpu() -> bool:
     return result.returncode == 0 and "GPU" in result.stdout
 
 
-def _run(job: Job) -> tuple[int, int]:
-    """Exit code of a run, and the code for a signal that came meanwhile, else 0."""
-    command = [
-        sys.executable,
-        "train.py",
-        f"experiment={job.experiment}",
-        f"seed={job.seed}",
-        f"preset={job.preset}",
-        *job.overrides,
-    ]
-    if job.preset != "smoke":
-        command.append(f"data={job.dataset}")
-    process = subprocess.Popen(command, cwd=published.ROOT)
-    stop = 0
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        nonlocal stop
-        stop = STOPPED[signal.Signals(number)]
-        # Ctrl-C reaches the run by itself. It saves, and ends with a code.
-        if number != signal.SIGINT:
-            process.send_signal(number)
-
-    previous = {number: signal.signal(number, pass_on) for number in STOPPED}
-    try:
-        code = process.wait()
-        return code, stop or (code if code in STOPPED.values() else 0)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", default="he2015_residual/table6")
     parser.add_argument("--preset", default="auto", choices=("auto", "paper", "short", "smoke"))
     parser.add_argument("--seeds", default="paper", help="runs a row: a number, or `paper`")
     parser.add_argument("--rows", default="", help="only these rows, comma-separated")
+    parser.add_argument("--jobs", default="auto", help="runs at once on a GPU: a number, or `auto`")
     parser.add_argument("--plan", action="store_true", help="stop after the plan")
     parser.add_argument("--yes", action="store_true", help="start even what takes over an hour")
     return parser.parse_args(arguments)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -180,3 +181,49 @@ def test_a_damaged_record_is_named_before_anything_runs(
 def test_free_disk_space_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     expected = shutil.disk_usage(tmp_path).free
     assert plan.free_bytes(tmp_path / "a" / "b") == pytest.approx(expected, rel=0.05)
+
+
+class FakeGroup(FakeRun):
+    """Stands in for a process of runs side by side: dies at one of its runs, whose row `kills`."""
+
+    kills = ""
+
+    def __init__(self, command: list[str], stdin: IO[str], **_: object):
+        self.at_once = command[command.index("--at-once") + 1]
+        self.outcomes = Path(command[command.index("--outcomes") + 1])
+        self.jobs = [dict(part.split("=", 1) for part in job) for job in json.load(stdin)]
+        FakeRun.started.append(f"{self.at_once}: {len(self.jobs)}")
+
+    def wait(self) -> int:
+        for number, job in enumerate(self.jobs):
+            self.row, self.seed = job["experiment"], job["seed"]
+            if self.row.endswith(FakeGroup.kills):
+                return -9
+            code = super().wait()
+            with self.outcomes.open("a") as file:
+                file.write(json.dumps({"job": number, "code": code}) + "\n")
+        return 0
+
+
+def test_the_run_that_kills_its_company_is_found_and_the_others_finish(
+    fake: type[FakeRun], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", FakeGroup)
+    monkeypatch.setattr(FakeGroup, "kills", "resnet32")
+    monkeypatch.setattr(reproduce, "has_gpu", lambda: True)
+    assert reproduce.main([*ARGUMENTS, "--jobs", "4"]) == 1
+    # Twice side by side, then one by one; the guilty one is left out after its turn.
+    assert fake.started == ["4: 3", "4: 2", "1: 2", "1: 1"]
+    printed = capsys.readouterr()
+    assert "resnet32/cifar10_aug/seed0: exit code -9" in printed.err
+    assert "resnet44/cifar10_aug/seed0" not in printed.err
+
+
+@pytest.mark.parametrize("jobs", ["0", "many", "2"])
+def test_an_impossible_number_of_runs_at_once_is_refused(
+    jobs: str, fake: type[FakeRun], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(reproduce, "has_gpu", lambda: False)
+    assert reproduce.main([*ARGUMENTS, "--jobs", jobs]) == 2
+    assert f"JOBS={jobs}" in capsys.readouterr().err and not fake.started

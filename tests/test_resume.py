@@ -30,7 +30,7 @@ def kill_at(place: str, count: int) -> None:
     """Have this process killed at the `count`-th passing of a place."""
     import torch
 
-    from training import export, record, run
+    from training import export, finished, record
     from training.trainer import Trainer
 
     owner, name = {
@@ -42,7 +42,7 @@ def kill_at(place: str, count: int) -> None:
         "metrics": (record.Record, "append"),
         "weights": (export, "save_file"),
         "summary": (record.Record, "finish"),
-        "publish": (run, "copy_record"),
+        "publish": (finished, "copy_record"),
     }[place.removeprefix("after ").removeprefix("inside ")]
     original = getattr(owner, name)
     passed = 0

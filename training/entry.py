@@ -23,6 +23,11 @@ from training.typed import nearest
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FAILED, BAD_CONFIG, BAD_DATA, DIVERGED, INTERRUPTED = 1, 2, 3, 4, 130
+# What a user can cause, or a machine do to one.
+USER_ERRORS = (
+    ConfigError, WeightsError, CheckpointError, DataError, OSError, torch.OutOfMemoryError,
+    torch.AcceleratorError,
+)  # fmt: skip
 
 
 class Failed(Exception):
@@ -61,23 +66,28 @@ def guard(job: Callable[[], None]) -> None:
         job()
     except Stopped as stopped:
         sys.exit(_print(str(stopped), stopped.code))
-    except (ConfigError, WeightsError, CheckpointError) as error:
-        code = _print(str(error), BAD_CONFIG)
-    except DataError as error:
-        code = _print(str(error), BAD_DATA)
-    except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
-        reason = str(error).splitlines()[0]
-        code = _print(f"{reason}\nThe last checkpoint is intact; the same command goes on.", FAILED)
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        code = _print(f"{what}.\nThe last checkpoint is intact; the same command goes on.", FAILED)
     except Failed as failed:
         code = failed.code
+    except USER_ERRORS as error:
+        code = _print(*explained(error))
     else:
         return
     if in_multirun():
         raise Failed(FAILED)
     sys.exit(code)
+
+
+def explained(error: Exception) -> tuple[str, int]:
+    """Message and exit code for one of `USER_ERRORS`."""
+    if isinstance(error, DataError):
+        return str(error), BAD_DATA
+    if isinstance(error, OSError):
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return f"{what}.\nThe last checkpoint is intact; the same command goes on.", FAILED
+    if isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError):
+        reason = str(error).splitlines()[0]
+        return f"{reason}\nThe last checkpoint is intact; the same command goes on.", FAILED
+    return str(error), BAD_CONFIG
 
 
 def in_multirun() -> bool:

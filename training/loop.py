@@ -1,8 +1,11 @@
-"""The training loop: iterate, evaluate every epoch and at the end, record, save, stop if asked."""
+"""The training loop: iterate, evaluate every epoch and at the end, record, save, stop if asked.
+
+It is a generator that pauses after every iteration, so that several runs can take turns on a GPU.
+"""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from training.progress import ProgressLine
 from training.record import Record, Row
@@ -22,7 +25,7 @@ def train(
     progress: ProgressLine,
     signals: Signals,
     log: Callable[[Row], None],
-) -> tuple[str, float]:
+) -> Generator[None, None, tuple[str, float]]:
     """Train to the end of the recipe, or until the loss stops being finite.
 
     Args:
@@ -48,6 +51,7 @@ def train(
                 due = time.monotonic() + save_every
             trainer.train_iteration()
             progress.advance(trainer.iteration)
+            yield
         row = _training_metrics(trainer)
         seconds += time.monotonic() - since
         row |= _evaluation(trainer) | {"seconds": seconds}

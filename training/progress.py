@@ -16,12 +16,13 @@ class ProgressLine:
         name: of the run.
         start, last: iterations done already, and at its end.
         batch: images in an iteration.
+        alone: whether no other run writes to the terminal at the same time.
     """
 
-    def __init__(self, name: str, start: int, last: int, batch: int):
+    def __init__(self, name: str, start: int, last: int, batch: int, *, alone: bool = True):
         self.name, self.start, self.last, self.batch = name, start, last, batch
         self.console = Console(highlight=False)
-        self.live = self.console.is_terminal
+        self.live = alone and self.console.is_terminal
         self.metrics = ""
         self.bar = Progress(
             TextColumn("{task.completed:.0f}/{task.total:.0f}{task.fields[metrics]}"),

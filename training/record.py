@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from training.checkpoint import sync_folder
+from training.settings import ConfigError
 
 VERSION = 1
 FILES = ("config.yaml", "metrics.csv", "summary.json")
@@ -114,3 +115,21 @@ def write_atomically(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     os.replace(temporary, path)
     sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that can be written to.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    probe = folder / ".probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror}); "
+            "set output_dir and results_dir (or OUTPUT_DIR and RESULTS_DIR) to folders that can."
+        ) from None

@@ -1,8 +1,7 @@
 """One run from settings to record: skipped if finished, resumed if begun."""
 
-import json
-import shutil
-from dataclasses import asdict
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +9,35 @@ from data.arrays import ImageSet
 from data.sets import load as load_images
 from training import checkpoint, loop
 from training.export import export
-from training.identity import recipe_hash, science
-from training.naming import result_folder, weights_file, working_folder
+from training.finished import check_same, publish, status_of, summary_of
+from training.identity import science
+from training.naming import result_folder, working_folder
 from training.progress import ProgressLine
 from training.provenance import code_hash, source
-from training.record import Record, copy_record, is_finished
-from training.settings import ConfigError, Settings
+from training.record import Record, is_finished, make_folder
+from training.settings import Settings
 from training.signals import Signals, Stopped
 from training.summary import summarise
 from training.tracking import Tracker
 from training.trainer import Trainer, find_device
 
-# Weights of seed 0 are shipped with the record up to this size.
-SHIPPED_BYTES = 4 * 2**20
 # Settings of the machine at hand, which say nothing about a run.
 MACHINE = (
     "output_dir", "results_dir", "checkpoint_seconds", "logger", "threads", "device", "engine",
 )  # fmt: skip
+
+
+@dataclass
+class Company:
+    """The runs that share a process with this one.
+
+    Attributes:
+        alone: whether there can be others.
+        most: how many there were at once, at most, itself included.
+    """
+
+    alone: bool = True
+    most: int = 1
 
 
 def run(settings: Settings, experiment: str, name: str) -> str:
@@ -42,6 +53,19 @@ def run(settings: Settings, experiment: str, name: str) -> str:
         Stopped: a signal came; the state was saved.
         OSError: the disk is full or broke; the last checkpoint is intact.
     """
+    with Signals() as signals:
+        steps = running(settings, experiment, name, signals, Company())
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+
+
+def running(
+    settings: Settings, experiment: str, name: str, signals: Signals, company: Company
+) -> Generator[None, None, str]:
+    """What `run` does, pausing after every iteration."""
     working, results = working_folder(settings, name), result_folder(settings, name)
     if results is not None and is_finished(results):
         check_same(settings, results)
@@ -53,7 +77,8 @@ def run(settings: Settings, experiment: str, name: str) -> str:
     else:
         device = find_device(settings.device)
         images = load_images(settings.data.source, Path(settings.data.folder))
-        Run(settings, experiment, name, Trainer(settings, images, device), images).train()
+        trainer = Trainer(settings, images, device)
+        yield from Run(settings, experiment, name, trainer, images).train(signals, company)
     # A process that died right here before has left this to its successor.
     status = status_of(working)
     if status == "finished":
@@ -64,50 +89,6 @@ def run(settings: Settings, experiment: str, name: str) -> str:
     result = "" if error is None else f", test error {error:.2f} %"
     print(f"{name}: {'already ' if before else ''}{status}{result}, see {results or working}")
     return status
-
-
-def check_same(settings: Settings, folder: Path) -> None:
-    """Refuse to take the record of another configuration for this run's.
-
-    Raises:
-        ConfigError: the record in the folder is one, or cannot be read.
-    """
-    if summary_of(folder).get("recipe") != recipe_hash(settings):
-        raise ConfigError(
-            f"{folder} holds a finished run of another configuration (see its config.yaml).\n"
-            "Move it away, or set the configuration back."
-        )
-
-
-def status_of(folder: Path) -> str:
-    """How the run ended whose record lies in a folder."""
-    return str(summary_of(folder)["status"])
-
-
-def summary_of(folder: Path) -> dict[str, Any]:
-    """The summary of a record.
-
-    Raises:
-        ConfigError: it is damaged.
-    """
-    path = folder / "summary.json"
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is damaged ({error}); restore or delete its folder.") from None
-
-
-def publish(settings: Settings, name: str, results: Path) -> None:
-    """Copy the finished record of a full recipe, and small weights, to the results."""
-    working = working_folder(settings, name)
-    weights = working / "weights.safetensors"
-    small = weights.exists() and weights.stat().st_size <= SHIPPED_BYTES
-    if small and settings.seed == 0:
-        target = weights_file(settings, name)
-        make_folder(target.parent)
-        shutil.copyfile(weights, target)
-    make_folder(results)
-    copy_record(working, results)
 
 
 class Run:
@@ -157,7 +138,7 @@ class Run:
         }
         checkpoint.save(self.folder, state, science(self.settings))
 
-    def train(self) -> None:
+    def train(self, signals: Signals, company: Company) -> Generator[None, None, None]:
         """Train to the end, export the weights and write the summary."""
         tracker = Tracker(
             self.settings.logger, self.experiment, self.name, self.folder, self.config
@@ -165,10 +146,12 @@ class Run:
         trainer = self.trainer
         preset = self.settings.preset.name
         shown = self.name if preset == "paper" else f"{self.name} (preset {preset})"
-        progress = ProgressLine(shown, trainer.iteration, trainer.last, trainer.recipe.batch)
+        progress = ProgressLine(
+            shown, trainer.iteration, trainer.last, trainer.recipe.batch, alone=company.alone
+        )
         try:
-            with Signals() as signals, progress:
-                status, self.seconds = loop.train(
+            with progress:
+                status, self.seconds = yield from loop.train(
                     trainer,
                     self.record,
                     seconds=self.seconds,
@@ -187,7 +170,7 @@ class Run:
         if status == "finished":
             export(trainer.weights(), self.folder / "weights.safetensors")
         names = {"run": self.name, "experiment": self.experiment, "status": status}
-        summary = names | self.summary()
+        summary = names | self.summary() | {"runs_at_once": company.most}
         self.record.finish(summary)
         tracker.finish(summary, code=0 if status == "finished" else 4)
 
@@ -209,21 +192,3 @@ def recorded(settings: Settings, experiment: str) -> dict[str, Any]:
     config = {key: value for key, value in asdict(settings).items() if key not in MACHINE}
     config["data"] = {key: value for key, value in config["data"].items() if key != "folder"}
     return {"experiment": experiment, **config}
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder that can be written to.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    probe = folder / ".probe"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(
-            f"{folder} cannot be written ({error.strerror}); "
-            "set output_dir and results_dir (or OUTPUT_DIR and RESULTS_DIR) to folders that can."
-        ) from None

@@ -52,6 +52,7 @@ class Tracker:
             config=config,
             dir=str(folder),
             resume="allow",
+            reinit="create_new",  # beside others, where several runs share a process
             mode=_mode(wandb),
             settings=wandb.Settings(init_timeout=INIT_SECONDS, silent=True),
         )
