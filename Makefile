@@ -39,9 +39,9 @@ figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6]
 data: $(READY) ## fetch and verify a data set: [DATASET=cifar10|cifar100|svhn]
 	@$(RUN) -m data.sets $(DATASET)
 
-bench: $(READY) ## on this CPU: our step against a conventional loop; the two forms of DenseNet
+bench: $(READY) ## how fast a training step is here, against the usual loop, and what limits it
 	@$(RUN) -m training.bench
-	@$(RUN) -m training.bench_densenet
+	@$(RUN) -m experiments.bench
 
 architecture: $(READY) ## count what every row trains again: results/rows.csv, results/architecture.csv
 	@$(RUN) -m training.architecture
@@ -55,8 +55,8 @@ test: $(READY) ## the tests (minutes; those on real CIFAR-10 use DATA_DIR, or ./
 test-all: $(READY) ## the tests, with the slow ones
 	@$(RUN) -m pytest -n auto
 
-test-gpu: $(READY) ## the tests that need a CUDA GPU
-	@$(RUN) -m pytest -m gpu
+test-gpu: $(READY) ## everything that is tested on a CUDA GPU: engines, kernels, runs at once
+	@$(RUN) -m pytest tests/test_gpu.py tests/test_kernels.py tests/test_fused.py
 
 lint: $(READY) ## ruff and mypy
 	@$(RUN) -m ruff check .

@@ -1,0 +1,127 @@
+"""The loops that are compared: each is made ready, and then called once for every step."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from data.arrays import ImageSet
+from training.network import build_model
+from training.settings import Settings
+from training.trainer import Trainer
+
+Step = Callable[[], None]
+WORKERS = 4  # of the conventional loop on a GPU; on the CPU the work is counted in its process
+
+
+def random_images() -> ImageSet:
+    """A set of CIFAR-10's shape; what the pixels show does not change the work."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (10_000, 32, 32, 3), dtype=np.uint8)
+    y = rng.integers(0, 10, len(x))
+    return ImageSet("random", x, y, x[:1000], y[:1000], tuple(map(str, range(10))))
+
+
+def read(row: str, *overrides: str) -> Settings:
+    """The settings of a row, as train.py reads them; without augmentation where it has none."""
+    from hydra import compose, initialize_config_dir
+
+    from training.config import read_settings
+    from training.entry import CONF
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return read_settings(compose("config", overrides=[f"experiment={row}", *overrides]))
+
+
+def ours(row: str, device: str, *overrides: str) -> Step:
+    """The suite's trainer: a step of one of its engines."""
+    return steps_of(Trainer(read(row, *overrides), random_images(), torch.device(device)))
+
+
+def steps_of(trainer: Trainer) -> Step:
+    """A trainer's iterations, without the evaluations between them."""
+    end = 0
+
+    def step() -> None:
+        nonlocal end
+        if trainer.iteration >= end:
+            trainer.start_segment()
+            end = trainer.next_evaluation()
+        trainer.train_iteration()
+
+    return step
+
+
+def compiled_model(row: str, device: str, *overrides: str) -> Step:
+    """Our step around the whole network compiled by torch.compile in one piece."""
+    trainer = Trainer(read(row, "engine=eager", *overrides), random_images(), torch.device(device))
+    assert not hasattr(trainer.step, "graphs"), "the eager engine captures nothing"
+    trainer.model.compile(dynamic=False)
+    return steps_of(trainer)
+
+
+class PilImages(Dataset):
+    """Images as torchvision's data sets hand them out: PIL, transformed one at a time."""
+
+    def __init__(self, images: ImageSet):
+        from torchvision import transforms
+
+        self.images, self.labels = images.train_images, images.train_labels.tolist()
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomCrop(32, padding=4),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize((0.491, 0.482, 0.447), (0.247, 0.243, 0.262)),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        from PIL import Image
+
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
+
+
+def conventional(row: str, device: str, *overrides: str) -> Step:
+    """The usual loop: DataLoader over PIL images, autocast on a GPU, `.item()` in every step."""
+    settings, cuda = read(row, *overrides), device == "cuda"
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    model, recipe = build_model(settings).to(device).train(), settings.recipe
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=recipe.lr, momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay, nesterov=recipe.nesterov,
+    )  # fmt: skip
+    batches = endless(
+        DataLoader(
+            PilImages(random_images()), recipe.batch, shuffle=True, drop_last=True,
+            num_workers=WORKERS if cuda else 0, pin_memory=cuda, persistent_workers=cuda,
+        )
+    )  # fmt: skip
+    losses, correct = [], []
+
+    def step() -> None:
+        x, y = (tensor.to(device) for tensor in next(batches))
+        with torch.autocast(device, torch.bfloat16, enabled=cuda):
+            logits = model(x)
+            loss = F.cross_entropy(logits, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        correct.append((logits.argmax(1) == y).sum().item())
+
+    return step
+
+
+def endless(loader: DataLoader) -> Iterator[Any]:
+    """The batches of one epoch after another."""
+    while True:
+        yield from loader
