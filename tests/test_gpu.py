@@ -17,7 +17,7 @@ from training.naming import run_name
 from training.run import run
 from training.settings import Settings
 from training.signals import Signals
-from training.trainer import Trainer
+from training.trainer import Trainer, has_bf16
 
 pytestmark = [
     pytest.mark.gpu,
@@ -39,6 +39,11 @@ def trained(settings: Settings, images: ImageSet) -> tuple[list[float], Trainer]
     if isinstance(trainer.step, Captured):
         assert not trainer.step.eager, "the step could not be captured"
     return losses, trainer
+
+
+def skip_without_bf16(precision: str) -> None:
+    if precision == "bf16" and not has_bf16():
+        pytest.skip("this GPU has no bfloat16")
 
 
 KINDS = [
@@ -87,6 +92,7 @@ def test_fused_steps_stay_near_eager_ones(
 def test_the_same_seed_gives_the_same_bits_twice(
     engine: str, precision: str, tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
+    skip_without_bf16(precision)
     settings = tiny(*PLAN[1:], f"precision={precision}", f"engine={engine}")
     first, one = trained(settings, digits)
     second, other = trained(settings, digits)
@@ -133,6 +139,7 @@ def test_gates_train_as_skipping_does(
 
 
 def test_bf16_stays_near_fp32(tiny: Callable[..., Settings], digits: ImageSet) -> None:
+    skip_without_bf16("bf16")
     full = trained(tiny("precision=fp32"), digits)[0]
     half = trained(tiny("precision=bf16"), digits)[0]
     assert half[0] == pytest.approx(full[0], rel=0.02)

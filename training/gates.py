@@ -59,7 +59,7 @@ class Gates:
         self.owner = numbers.repeat_interleave(lengths).to(device)
         self.before = self.statistics.clone()
         self.table = torch.ones(longest, len(places), device=device)
-        self.position = torch.zeros((), dtype=torch.int64, device=device)
+        self.position = torch.zeros(1, dtype=torch.int64, device=device)
 
     def load(self, first: int, last: int) -> None:
         """Draw the gates of iterations `first` to `last` - 1, and start at `first`."""
@@ -73,7 +73,7 @@ class Gates:
 
     def begin(self) -> None:
         """Set the gates of the next iteration."""
-        self.open.copy_(self.table[self.position])
+        self.open.copy_(self.table.index_select(0, self.position)[0])
         self.position += 1
         self.before.copy_(self.statistics)
 

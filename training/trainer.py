@@ -32,7 +32,7 @@ class Trainer:
     """
 
     def __init__(self, settings: Settings, images: ImageSet, device: torch.device):
-        prepare_backend(settings)
+        prepare_backend(settings, device)
         recipe = self.recipe = settings.recipe
         self.bf16 = settings.precision == "bf16"
         self.images = len(images.train_images) - recipe.holdout
@@ -166,8 +166,14 @@ class Trainer:
         self.sums.copy_(state["sums"])
 
 
-def prepare_backend(settings: Settings) -> None:
-    """Set what holds for the whole process: memory, threads, determinism, TF32."""
+def prepare_backend(settings: Settings, device: torch.device) -> None:
+    """Set what holds for the whole process: memory, threads, determinism, TF32.
+
+    Raises:
+        ConfigError: the device lacks the precision.
+    """
+    if settings.precision == "bf16" and device.type == "cuda" and not has_bf16():
+        raise ConfigError("precision=bf16: this GPU has no bfloat16; use precision=tf32 or fp32.")
     keep_freed_memory()
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -180,6 +186,11 @@ def prepare_backend(settings: Settings) -> None:
     tf32 = settings.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
+
+
+def has_bf16() -> bool:
+    """Whether the current GPU computes in bfloat16."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def check_fit(settings: Settings, images: ImageSet) -> None:
