@@ -178,6 +178,7 @@ def test_loss_gradient_and_metric_sums(rows: int, classes: int) -> None:
     assert cross_entropy(logits.detach(), labels, found, gradient=False) is None
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_loss_that_is_not_finite_stays_so() -> None:
     logits = torch.full((4, 10), float("nan"), device=DEVICE)
     sums = torch.zeros(3, dtype=torch.float64, device=DEVICE)
