@@ -21,7 +21,6 @@ from models.densenet import DenseNet
 from models.residual import ResidualUnit
 from models.resnet import ResNet
 from models.shortcuts import Identity, NoShortcut
-from models.stochastic_depth import StochasticDepth
 from training.fused_dense import fuse_blocks
 from training.kernels.norm_act import NormAct
 
@@ -137,10 +136,10 @@ def fuse_units(model: ResNet) -> None:
 
 def kind_of(unit: ResidualUnit) -> str | None:
     """Which fused unit can stand for this one: `original`, `full_preact` or none."""
-    if type(unit.shortcut) not in (Identity, NoShortcut) or isinstance(
-        unit.branch, StochasticDepth
-    ):
+    if type(unit.shortcut) not in (Identity, NoShortcut):
         return None
+    if not isinstance(unit.branch, nn.Sequential):
+        return None  # stochastic depth comes between the branch and the addition
     last = list(unit.branch.children())[-1]
     if isinstance(last, NormAct) and [type(layer) for layer in unit.after] == [nn.ReLU]:
         return "original"

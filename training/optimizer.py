@@ -60,7 +60,7 @@ class FlatSGD:
             named[name].data = working
         self._publish()
         decayed = border(*pieces[:2])
-        self.sgd = self._make_sgd(recipe, decayed)
+        self.sgd, self.lr = self._make_sgd(recipe, decayed), recipe.lr
 
     def _make_sgd(self, recipe: Recipe, decayed: int) -> torch.optim.SGD:
         """On a GPU fused, with the learning rate on the device, so that a captured step reads it
@@ -104,6 +104,9 @@ class FlatSGD:
 
     def set_learning_rate(self, lr: float) -> None:
         """Set the learning rate, in place where it lives on a device."""
+        if lr == self.lr:
+            return  # on a GPU, a kernel saved
+        self.lr = lr
         for group in self.sgd.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(lr)
