@@ -55,6 +55,8 @@ def compile_launch(self: JITFunction, *values: Any, **given: Any) -> None:
 
 def step(model: torch.nn.Module, dtype: torch.dtype) -> None:
     """Forward and backward, with nothing computed but by PyTorch."""
+    if dtype == torch.float64:
+        model.double()
     images = torch.zeros(4, 32, 32, 3, dtype=torch.uint8)
     labels, plan = torch.zeros(4, dtype=torch.int64), torch.zeros(4, 4, dtype=torch.int64)
     mean, position = torch.zeros(32, 32, 3), torch.zeros((), dtype=torch.int64)

@@ -14,6 +14,7 @@ TARGETS = [
     pytest.param("75", "float32", marks=pytest.mark.slow),
     pytest.param("80", "float32", marks=pytest.mark.slow),
     pytest.param("90", "float32", marks=pytest.mark.slow),
+    pytest.param("90", "float64", marks=pytest.mark.slow),  # what the kernels' own tests use
     pytest.param("80", "bfloat16", marks=pytest.mark.slow),
     ("90", "bfloat16"),
 ]

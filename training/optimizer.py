@@ -90,15 +90,20 @@ class FlatSGD:
         What has none took no part in the step: its gradient is 0, and it still decays and keeps its
         momentum, as in the code of Huang et al. 2016, which holds all weights in one vector.
         """
-        places, given = [], []
+        kinds: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+        missing = False
         for place, parameter in zip(self.gradient.values(), self.parameters, strict=True):
-            if parameter.grad is not None:
-                places.append(place)
-                given.append(parameter.grad)
-                parameter.grad = None
-        if len(given) < len(self.parameters):
+            if parameter.grad is None:
+                missing = True
+                continue
+            places, given = kinds.setdefault(parameter.grad.dtype, ([], []))
+            places.append(place)
+            given.append(parameter.grad)
+            parameter.grad = None
+        if missing:
             self.gradients.zero_()
-        torch._foreach_copy_(places, given)
+        for places, given in kinds.values():  # of one type each, they are copied by few kernels
+            torch._foreach_copy_(places, given)
         self.sgd.step()
         self._publish()
 

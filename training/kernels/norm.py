@@ -215,9 +215,14 @@ class Tiles:
         rows, channels: of the matrix.
         acc: the type that sums are taken in.
         programs: that share the rows, a power of two; each takes `chunk` of them, tile by tile.
+
+    Raises:
+        ValueError: the matrix has more elements than the kernels can count.
     """
 
     def __init__(self, x: Tensor):
+        if x.numel() >= 2**31:
+            raise ValueError(f"maps of {x.numel()} elements are too large for the fused kernels")
         self.channels = x.shape[1]
         self.rows = x.numel() // self.channels
         double = x.dtype == torch.float64
