@@ -39,8 +39,8 @@ figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6]
 data: $(READY) ## fetch and verify a data set: [DATASET=cifar10|cifar100|svhn]
 	@$(RUN) -m data.sets $(DATASET)
 
-bench: $(READY) ## how fast a training step is here, against the usual loop, and what limits it
-	@$(RUN) -m training.bench
+bench: $(READY) ## how fast a training step is here, against the usual loop, and what limits it: [NETWORKS=resnet20,resnet110]
+	@$(RUN) -m training.bench --networks '$(NETWORKS)'
 	@$(RUN) -m experiments.bench
 
 architecture: $(READY) ## count what every row trains again: results/rows.csv, results/architecture.csv

@@ -1,48 +1,48 @@
-"""Loops on a GPU, one after another, and what the machine can do at most."""
+"""Loops on a GPU, one after another, each in a process of its own."""
 
-import gc
 import time
-from collections.abc import Callable, Mapping
-from statistics import median
+from collections.abc import Callable
 
 import torch
 from torch.autograd import DeviceType
 
-from training.bench.cases import RESNET20, Make
-from training.bench.cpu import Times
-from training.bench.loops import ours
+from training.bench.apart import LeftOut, call
+from training.bench.cases import Case, Loop
+from training.bench.times import Times
 
 WARM_UP = 20
-COPY_BYTES, NODES = 2**30, 1000
-AT_ONCE = (1, 2, 4, 8)
+PIECES = 10  # that the measured steps are cut into
+LIMIT = 1200.0  # seconds that a loop may take in all
 
 
-def measure(loops: Mapping[str, Make], rounds: int) -> dict[str, Times]:
-    """Each loop by itself; one that cannot run here is left out, with its reason."""
+def measure(case: Case) -> dict[Loop, Times]:
+    """Measure every loop; one that cannot run here is left out, with its reason."""
     times = {}
-    for name, make in loops.items():
+    for loop in case.loops:
         try:
-            times[name] = measure_one(make, rounds)
-        except Exception as error:  # whatever a compiler or a small card may raise
-            print(f"  {name}: left out ({str(error).splitlines()[0]})")
-        gc.collect()
-        torch.cuda.empty_cache()
+            times[loop] = call(measure_loop, loop, case.rounds, limit=LIMIT)
+        except LeftOut as reason:
+            print(f"  {loop.name} {loop.precision}: left out ({reason})", flush=True)
     return times
 
 
-def measure_one(make: Make, rounds: int) -> Times:
-    """Time of every step between two events; host time counts where the host is slower."""
-    torch.cuda.reset_peak_memory_stats()
+def measure_loop(loop: Loop, steps: int) -> Times:
+    """Time of a loop's steps between two events; host time counts where the host is slower."""
+    torch.zeros(1, device="cuda")  # the driver starts before the clock does
+    torch.cuda.synchronize()
     begin = time.monotonic()
-    step = make()
+    step = loop.step()
+    torch.cuda.synchronize()
+    made = time.monotonic()
     step()
     torch.cuda.synchronize()
-    found = Times(time.monotonic() - begin)
+    end = time.monotonic()
+    found = Times(start=end - begin, first=end - made)
     for _ in range(WARM_UP):
         step()
-    pieces = 10
-    for _ in range(pieces):
-        found.seconds.append(timed(step, max(1, rounds // pieces)))
+    each = max(1, steps // PIECES)
+    found.seconds = [timed(step, each) for _ in range(PIECES)]
+    found.second, found.steps = found.seconds[0], each * PIECES
     found.memory = torch.cuda.max_memory_allocated()
     found.kernels = count_kernels(step)
     return found
@@ -60,67 +60,17 @@ def timed(action: Callable[[], object], times: int) -> float:
     return start.elapsed_time(end) / 1000 / times
 
 
-def count_kernels(step: Callable[[], object]) -> int:
-    """Kernels that a step launches, or that its graph holds."""
+def count_kernels(step: Callable[[], object]) -> int | None:
+    """Kernels and copies that the GPU does in a step, in a graph or not; None if it cannot tell."""
     activities = [torch.profiler.ProfilerActivity.CUDA]
-    with torch.profiler.profile(activities=activities) as profile:
-        step()
-        torch.cuda.synchronize()
-    return sum(event.device_type == DeviceType.CUDA for event in profile.events())
-
-
-def copy_bandwidth() -> float:
-    """Bytes a second that a large copy reads and writes."""
-    source = torch.empty(COPY_BYTES, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    seconds = median(timed(lambda: target.copy_(source), 10) for _ in range(5))
-    return 2 * COPY_BYTES / seconds
-
-
-def node_seconds() -> float:
-    """Time of a kernel that does next to nothing, in a graph of many."""
-    x = torch.zeros(1, device="cuda")
-    side = torch.cuda.Stream()
-    with torch.cuda.stream(side):
-        x.add_(1)
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for _ in range(NODES):
-            x.add_(1)
-    return median(timed(graph.replay, 5) for _ in range(5)) / NODES
-
-
-def side_by_side() -> dict[str, Times]:
-    """Several ResNet-20 at once, each on its stream: seconds for a step of all of them."""
-    found = {}
-    for count in AT_ONCE:
-        streams = [torch.cuda.Stream() for _ in range(count)]
-        steps = []
-        begin = time.monotonic()
-        for seed, stream in enumerate(streams):
-            with torch.cuda.stream(stream):
-                steps.append(ours(RESNET20, "cuda", f"seed={seed}"))
-                steps[-1]()
-
-        def turn(steps: list = steps, streams: list = streams) -> None:
-            for step, stream in zip(steps, streams, strict=True):
-                with torch.cuda.stream(stream):
-                    step()
-
-        times = Times(time.monotonic() - begin)
-        for _ in range(WARM_UP):
-            turn()
-        for _ in range(5):
+    try:
+        with torch.profiler.profile(activities=activities) as profile:
+            step()
             torch.cuda.synchronize()
-            start = time.monotonic()  # events would see one stream only
-            for _ in range(100):
-                turn()
-            torch.cuda.synchronize()
-            times.seconds.append((time.monotonic() - start) / 100 / count)
-        times.memory = torch.cuda.max_memory_allocated()
-        found[f"{count} at once"] = times
-        del steps
-        gc.collect()
-        torch.cuda.empty_cache()
-    return found
+    except (RuntimeError, AssertionError):  # where there is no profiler, or for administrators only
+        return None
+    found = sum(
+        event.device_type == DeviceType.CUDA and not event.is_user_annotation
+        for event in profile.events()
+    )
+    return found or None
