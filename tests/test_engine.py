@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from data.arrays import ImageSet
-from training import engine
 from training.engine import choose_engine
 from training.settings import ConfigError, Settings
 from training.trainer import Trainer
@@ -35,10 +34,18 @@ def test_engines_of_a_gpu_are_refused_on_a_cpu(name: str) -> None:
         choose_engine(name, CPU)
 
 
-def test_without_triton_the_fused_engine_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="needs Triton"):
-        choose_engine("fused", CUDA)
+@pytest.mark.parametrize("name", ["fused", "compiled"])
+def test_an_engine_that_does_not_work_is_refused_with_its_reason(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ImportError("No module named 'triton'\nand more")
+
+    monkeypatch.setattr("training.kernels.check.check", fail)
+    monkeypatch.setattr(torch, "compile", fail)
+    message = rf"engine={name} does not work here \(No module named 'triton'\); use engine=auto\."
+    with pytest.raises(ConfigError, match=message):
+        choose_engine(name, CUDA)
 
 
 def test_bfloat16_is_refused_on_a_gpu_without_it(

@@ -1,7 +1,7 @@
 """How a step is executed: which kernels, and whether captured. The numbers are the recipe's."""
 
 import sys
-from importlib.util import find_spec
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -27,25 +27,42 @@ def choose_engine(name: str, device: torch.device) -> str:
     """
     cuda = device.type == "cuda"
     if name == "auto":
-        return "eager" if not cuda else "fused" if kernels_work(device) else "captured"
+        if not cuda:
+            return "eager"
+        reason = failure(check_kernels, device)
+        if reason is not None:
+            print(
+                f"The fused kernels do not work here ({reason}): engine=captured.", file=sys.stderr
+            )
+        return "fused" if reason is None else "captured"
     if name in ("captured", "fused") and not cuda:
         raise ConfigError(f"engine={name} needs a CUDA GPU; use engine=auto or engine=eager.")
-    if name == "fused" and find_spec("triton") is None:
-        raise ConfigError("engine=fused needs Triton; install it, or use engine=captured.")
+    checks = {"fused": check_kernels, "compiled": check_compiler}
+    reason = failure(checks[name], device) if name in checks else None
+    if reason is not None:
+        raise ConfigError(f"engine={name} does not work here ({reason}); use engine=auto.")
     return name
 
 
-def kernels_work(device: torch.device) -> bool:
-    """Whether our kernels compile on a GPU, and give what PyTorch gives; says so if not."""
+def failure(check: Callable[[torch.device], object], device: torch.device) -> str | None:
+    """Why a check does not pass, in a line; None where it does."""
     try:
-        from training.kernels.check import check
-
         check(device)
     except Exception as error:  # whatever a compiler may raise
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        print(f"The fused kernels do not work here ({reason}): engine=captured.", file=sys.stderr)
-        return False
-    return True
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return None
+
+
+def check_kernels(device: torch.device) -> None:
+    """Compile our kernels, and compare what they give with what PyTorch gives."""
+    from training.kernels.check import check
+
+    check(device)
+
+
+def check_compiler(device: torch.device) -> None:
+    """Compile something with torch.compile, which needs a C++ compiler or Triton."""
+    torch.compile(torch.neg)(torch.ones(2, device=device))
 
 
 def prepare(model: nn.Module, engine: str) -> None:

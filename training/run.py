@@ -59,6 +59,8 @@ def run(settings: Settings, experiment: str, name: str) -> str:
             try:
                 next(steps)
             except StopIteration as end:
+                if signals.code is not None:  # it came too late to stop this run
+                    raise Stopped(f"{name}: {end.value}, then stopped.", signals.code) from None
                 return end.value
 
 
