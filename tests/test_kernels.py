@@ -13,7 +13,7 @@ from data.augment import crop_and_flip, draw_epoch
 from training.step import add_metrics
 
 pytest.importorskip("triton")
-from training.kernels import norm
+from training.kernels import tiles
 from training.kernels.batch import gather
 from training.kernels.check import check
 from training.kernels.dense_maps import DenseMaps
@@ -29,8 +29,8 @@ SHAPES = [(2, 8, 4, 4), (3, 5, 7, 3), (2, 70, 3, 2)]
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Several tiles a program and several programs, on small maps."""
-    monkeypatch.setattr(norm, "ELEMENTS", 128)
-    monkeypatch.setattr(norm, "MAX_PROGRAMS", 4)
+    monkeypatch.setattr(tiles, "ELEMENTS", 128)
+    monkeypatch.setattr(tiles, "MAX_PROGRAMS", 4)
     yield
 
 

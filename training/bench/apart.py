@@ -32,6 +32,8 @@ def serve(pipe: Connection, function: Callable[..., None], *arguments: Any) -> N
         os.environ.update(dict.fromkeys(CACHES, folder))
         try:
             function(pipe, *arguments)
+        except (EOFError, BrokenPipeError):
+            return  # who asked is gone
         except Exception as error:  # whatever a compiler or a small card may raise
             lines = str(error).strip().splitlines() or [""]
             pipe.send(LeftOut(f"{type(error).__name__}: {lines[0]}".rstrip(": ")))

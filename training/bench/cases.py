@@ -37,6 +37,12 @@ class Loop:
         """As train.py would read them."""
         return loops.read(self.row, f"precision={self.precision}", *self.changes)
 
+    @property
+    def compiles(self) -> bool:
+        """Whether its first step makes something that the later ones use: code, or a graph."""
+        plain = self.kind == "conventional" or self.settings().engine == "eager"
+        return self.kind == "compiled_model" or not plain
+
     def step(self) -> loops.Step:
         """Make everything that the loop needs; its step."""
         if self.kind == "together":

@@ -19,7 +19,13 @@ from training.record import write_atomically
 FOLDER = Path(ROOT) / "results" / "bench"
 FACTS = ("device", "torch", "commit")
 # Columns that say nothing where nothing of theirs was measured.
-OPTIONAL = ("kernels", "floor_ms", "copy_gigabytes_per_second", "node_microseconds")
+OPTIONAL = (
+    "compile_seconds",
+    "kernels",
+    "floor_ms",
+    "copy_gigabytes_per_second",
+    "node_microseconds",
+)
 
 
 def rows_of(
@@ -45,7 +51,7 @@ def rows_of(
             ratios[column] = round(faster * loop.runs, 3)
         row |= ratios | {
             "startup_seconds": round(found.start, 1),
-            "compile_seconds": round(found.compile, 1),
+            "compile_seconds": round(found.compile, 1) if loop.compiles else None,
             "megabytes": round(found.memory / 1e6),
             "kernels": found.kernels,
             "floor_ms": floor_ms(loop, limits),
@@ -112,9 +118,11 @@ def show(rows: list[dict[str, Any]]) -> None:
             if key.startswith("to_") and value not in (None, 1.0)
         )
         floor = f"  floor {row['floor_ms']} ms" if row["floor_ms"] is not None else ""
+        compiling = row["compile_seconds"]
+        compiling = "" if compiling is None else f"  compile {compiling} s"
         print(
             f"  {row['loop'] + ' ' + row['precision']:<22} {row['images_per_second']:>10,} "
             f"{row['unit']}  {row['ms_per_step']:>9} ms{floor}  {row['megabytes']:>6} MB  "
-            f"start {row['startup_seconds']:>5} s, compile {row['compile_seconds']:>5} s  {ratios}",
+            f"start {row['startup_seconds']:>5} s{compiling}  {ratios}",
             flush=True,
         )

@@ -13,7 +13,7 @@ algebra, and no pass of its own. The buffer is a matrix of `rows` pixels by `str
 import triton
 import triton.language as tl
 
-from training.kernels.norm import finished
+from training.kernels.tiles import finished, move_statistics, own_columns, own_rows, store_sums
 
 
 @triton.jit
@@ -22,24 +22,18 @@ def write_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """Copy new maps to their place, `first`, in the buffer; partial sums as in `norm`."""
-    program, programs = tl.program_id(0), tl.num_programs(0)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = column < channels
+    column, inside = own_columns(channels, COLUMNS)
     shift = tl.load(new + column, inside, 0).to(ACC)
     sums = tl.zeros((ROWS, COLUMNS), ACC)
     squares = tl.zeros((ROWS, COLUMNS), ACC)
-    start = program * chunk
     for offset in range(0, chunk, ROWS):
-        row = start + offset + tl.arange(0, ROWS)
-        mask = (row < rows)[:, None] & inside[None, :]
-        value = tl.load(new + row[:, None] * channels + column[None, :], mask, 0)
-        tl.store(maps + row[:, None] * stride + first + column[None, :], value, mask)
+        row, mask = own_rows(offset, chunk, rows, inside, ROWS)
+        value = tl.load(new + row * channels + column[None, :], mask, 0)
+        tl.store(maps + row * stride + first + column[None, :], value, mask)
         value = tl.where(mask, value.to(ACC) - shift[None, :], 0)
         sums += value
         squares += value * value
-    slot = partial + program * channels + column
-    tl.store(slot, tl.sum(sums, 0), inside)
-    tl.store(slot + programs * channels, tl.sum(squares, 0), inside)
+    store_sums(partial, sums, squares, channels, column, inside)
 
 
 @triton.jit
@@ -64,26 +58,19 @@ def read_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """y = relu(normalised first `channels` maps); moves the running statistics of the layer."""
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = column < channels
+    column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + column, inside, 0)
     v = tl.load(variance + column, inside, 1)
     s = 1 / tl.sqrt(v + eps)
     if tl.program_id(0) == 0:
-        old_mean = tl.load(running_mean + column, inside, 0).to(ACC)
-        old_var = tl.load(running_var + column, inside, 0).to(ACC)
-        unbiased = v * rows / (rows - 1)
-        tl.store(running_mean + column, old_mean + momentum * (m - old_mean), inside)
-        tl.store(running_var + column, old_var + momentum * (unbiased - old_var), inside)
+        move_statistics(running_mean, running_var, m, v, rows, momentum, column, inside, ACC)
     w = tl.load(weight + column, inside, 0).to(ACC)
     b = tl.load(bias + column, inside, 0).to(ACC)
-    start = tl.program_id(0) * chunk
     for offset in range(0, chunk, ROWS):
-        row = start + offset + tl.arange(0, ROWS)
-        mask = (row < rows)[:, None] & inside[None, :]
-        value = tl.load(maps + row[:, None] * stride + column[None, :], mask, 0).to(ACC)
+        row, mask = own_rows(offset, chunk, rows, inside, ROWS)
+        value = tl.load(maps + row * stride + column[None, :], mask, 0).to(ACC)
         value = (value - m[None, :]) * s[None, :] * w[None, :] + b[None, :]
-        y_place = y + row[:, None] * channels + column[None, :]
+        y_place = y + row * channels + column[None, :]
         tl.store(y_place, tl.maximum(value, 0).to(y.dtype.element_ty), mask)
 
 
@@ -95,22 +82,18 @@ def read_back_kernel(
 ):  # fmt: skip
     """Add weight dz to the gradient of the maps, which the last layer begins; partial sums of dz
     and dz xhat."""
-    program, programs = tl.program_id(0), tl.num_programs(0)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = column < channels
+    column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + column, inside, 0)
     s = 1 / tl.sqrt(tl.load(variance + column, inside, 1) + eps)
     w = tl.load(weight + column, inside, 0).to(ACC)
     b = tl.load(bias + column, inside, 0).to(ACC)
     sums = tl.zeros((ROWS, COLUMNS), ACC)
     products = tl.zeros((ROWS, COLUMNS), ACC)
-    start = program * chunk
     for offset in range(0, chunk, ROWS):
-        row = start + offset + tl.arange(0, ROWS)
-        mask = (row < rows)[:, None] & inside[None, :]
-        place = row[:, None] * stride + column[None, :]
+        row, mask = own_rows(offset, chunk, rows, inside, ROWS)
+        place = row * stride + column[None, :]
         value = (tl.load(maps + place, mask, 0).to(ACC) - m[None, :]) * s[None, :]
-        g = tl.load(dy + row[:, None] * channels + column[None, :], mask, 0).to(ACC)
+        g = tl.load(dy + row * channels + column[None, :], mask, 0).to(ACC)
         g = tl.where(value * w[None, :] + b[None, :] > 0, g, 0)
         sums += g
         products += g * tl.where(mask, value, 0)
@@ -118,9 +101,7 @@ def read_back_kernel(
         if not LAST:
             g += tl.load(gradient + place, mask, 0).to(ACC)
         tl.store(gradient + place, g.to(gradient.dtype.element_ty), mask)
-    slot = partial + program * channels + column
-    tl.store(slot, tl.sum(sums, 0), inside)
-    tl.store(slot + programs * channels, tl.sum(products, 0), inside)
+    store_sums(partial, sums, products, channels, column, inside)
 
 
 @triton.jit
@@ -150,20 +131,15 @@ def write_back_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """The gradient of maps when they were new, from all that came back to them."""
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = column < channels
+    column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + first + column, inside, 0)
     s = 1 / tl.sqrt(tl.load(variance + first + column, inside, 1) + eps)
     first_mean = tl.load(sums + first + column, inside, 0) / rows
     second_mean = tl.load(products + first + column, inside, 0) / rows
-    start = tl.program_id(0) * chunk
     for offset in range(0, chunk, ROWS):
-        row = start + offset + tl.arange(0, ROWS)
-        mask = (row < rows)[:, None] & inside[None, :]
-        place = row[:, None] * stride + first + column[None, :]
+        row, mask = own_rows(offset, chunk, rows, inside, ROWS)
+        place = row * stride + first + column[None, :]
         value = (tl.load(maps + place, mask, 0).to(ACC) - m[None, :]) * s[None, :]
         g = tl.load(gradient + place, mask, 0).to(ACC)
         g = s[None, :] * (g - first_mean[None, :] - value * second_mean[None, :])
-        tl.store(
-            dnew + row[:, None] * channels + column[None, :], g.to(dnew.dtype.element_ty), mask
-        )
+        tl.store(dnew + row * channels + column[None, :], g.to(dnew.dtype.element_ty), mask)

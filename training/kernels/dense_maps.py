@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from training.kernels import dense as kernels
-from training.kernels.norm import THREADS, Tiles
 from training.kernels.norm_act import LAST, NormAct
+from training.kernels.tiles import THREADS, Tiles
 
 
 class DenseMaps:

@@ -14,17 +14,10 @@ taken in ACC (float32, or float64 where the maps are) and of differences from th
 a mean far from zero costs no digits.
 """
 
-from typing import Any
-
-import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
-ELEMENTS = 4096  # of a tile: 32 a thread
-THREADS = 4  # warps a program
-MAX_PROGRAMS = 128  # that share the rows: about one for each multiprocessor of a large GPU
-MAX_COLUMNS = 64
+from training.kernels.tiles import finished, move_statistics, own_columns, own_rows, store_sums
 
 
 @triton.jit
@@ -34,20 +27,16 @@ def statistics_kernel(
 ):  # fmt: skip
     """partial[0 or 1, program, channel]: sums of (x + before) - its first row, and of the square;
     `total` becomes x + before."""
-    program, programs = tl.program_id(0), tl.num_programs(0)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = column < channels
+    column, inside = own_columns(channels, COLUMNS)
     shift = tl.load(x + column, inside, 0).to(ACC)
     if ADD:
         shift += tl.load(before + column, inside, 0).to(ACC)
         shift = shift.to(total.dtype.element_ty).to(ACC)
     first = tl.zeros((ROWS, COLUMNS), ACC)
     second = tl.zeros((ROWS, COLUMNS), ACC)
-    start = program * chunk
     for offset in range(0, chunk, ROWS):
-        row = start + offset + tl.arange(0, ROWS)
-        mask = (row < rows)[:, None] & inside[None, :]
-        place = row[:, None] * channels + column[None, :]
+        row, mask = own_rows(offset, chunk, rows, inside, ROWS)
+        place = row * channels + column[None, :]
         value = tl.load(x + place, mask, 0).to(ACC)
         if ADD:
             value += tl.load(before + place, mask, 0).to(ACC)
@@ -57,19 +46,7 @@ def statistics_kernel(
         value = tl.where(mask, value - shift[None, :], 0)
         first += value
         second += value * value
-    slot = partial + program * channels + column
-    tl.store(slot, tl.sum(first, 0), inside)
-    tl.store(slot + programs * channels, tl.sum(second, 0), inside)
-
-
-@triton.jit
-def finished(partial, channels, column, inside, PROGRAMS: tl.constexpr):
-    """Both sums over all programs, for some channels."""
-    program = tl.arange(0, PROGRAMS)
-    place = program[:, None] * channels + column[None, :]
-    first = tl.load(partial + place, inside[None, :], 0)
-    second = tl.load(partial + PROGRAMS * channels + place, inside[None, :], 0)
-    return tl.sum(first, 0), tl.sum(second, 0)
+    store_sums(partial, first, second, channels, column, inside)
 
 
 @triton.jit
@@ -81,9 +58,7 @@ def apply_kernel(
 ):  # fmt: skip
     """y = relu((x - mean) scale weight + bias + after); in training mean and scale (1 / standard
     deviation) come from `partial`, are kept, and move the running statistics."""
-    program = tl.program_id(0)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = column < channels
+    column, inside = own_columns(channels, COLUMNS)
     if TRAINING:
         first, second = finished(partial, channels, column, inside, PROGRAMS)
         shift = tl.load(x + column, inside, 0).to(ACC)
@@ -91,24 +66,20 @@ def apply_kernel(
         variance = tl.maximum(second / rows - offset * offset, 0)
         m = shift + offset
         s = 1 / tl.sqrt(variance + eps)
-        if program == 0:
+        if tl.program_id(0) == 0:
             tl.store(mean + column, m, inside)
             tl.store(scale + column, s, inside)
-            old_mean = tl.load(running_mean + column, inside, 0).to(ACC)
-            old_var = tl.load(running_var + column, inside, 0).to(ACC)
-            unbiased = variance * rows / (rows - 1)
-            tl.store(running_mean + column, old_mean + momentum * (m - old_mean), inside)
-            tl.store(running_var + column, old_var + momentum * (unbiased - old_var), inside)
+            move_statistics(
+                running_mean, running_var, m, variance, rows, momentum, column, inside, ACC
+            )
     else:
         m = tl.load(running_mean + column, inside, 0).to(ACC)
         s = 1 / tl.sqrt(tl.load(running_var + column, inside, 1).to(ACC) + eps)
     w = tl.load(weight + column, inside, 0).to(ACC)
     b = tl.load(bias + column, inside, 0).to(ACC)
-    start = program * chunk
     for offset in range(0, chunk, ROWS):
-        row = start + offset + tl.arange(0, ROWS)
-        mask = (row < rows)[:, None] & inside[None, :]
-        place = row[:, None] * channels + column[None, :]
+        row, mask = own_rows(offset, chunk, rows, inside, ROWS)
+        place = row * channels + column[None, :]
         value = tl.load(x + place, mask, 0).to(ACC)
         value = (value - m[None, :]) * s[None, :] * w[None, :] + b[None, :]
         if ADD:
@@ -144,20 +115,16 @@ def reduce_kernel(
 ):  # fmt: skip
     """partial[0 or 1, program, channel]: sums of dz and of dz xhat; dz, the gradient before the
     ReLU, is written where it is also the gradient of what was added."""
-    program, programs = tl.program_id(0), tl.num_programs(0)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = column < channels
+    column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + column, inside, 0)
     s = tl.load(scale + column, inside, 0)
     w = tl.load(weight + column, inside, 0).to(ACC)
     b = tl.load(bias + column, inside, 0).to(ACC)
     first = tl.zeros((ROWS, COLUMNS), ACC)
     second = tl.zeros((ROWS, COLUMNS), ACC)
-    start = program * chunk
     for offset in range(0, chunk, ROWS):
-        row = start + offset + tl.arange(0, ROWS)
-        mask = (row < rows)[:, None] & inside[None, :]
-        place = row[:, None] * channels + column[None, :]
+        row, mask = own_rows(offset, chunk, rows, inside, ROWS)
+        place = row * channels + column[None, :]
         value = (tl.load(x + place, mask, 0).to(ACC) - m[None, :]) * s[None, :]
         g = masked_gradient(dy, dy2, y, value, w, b, place, mask, TWICE, ADD, RELU, ACC)
         if ADD:
@@ -166,9 +133,7 @@ def reduce_kernel(
             g = rounded.to(ACC)
         first += g
         second += g * tl.where(mask, value, 0)
-    slot = partial + program * channels + column
-    tl.store(slot, tl.sum(first, 0), inside)
-    tl.store(slot + programs * channels, tl.sum(second, 0), inside)
+    store_sums(partial, first, second, channels, column, inside)
 
 
 @triton.jit
@@ -180,23 +145,19 @@ def correct_kernel(
 ):  # fmt: skip
     """dx = weight scale (dz - mean(dz) - xhat mean(dz xhat)) + through, and the gradients of weight
     and bias. `through` is what else comes back to x."""
-    program = tl.program_id(0)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = column < channels
+    column, inside = own_columns(channels, COLUMNS)
     first, second = finished(partial, channels, column, inside, PROGRAMS)
     m = tl.load(mean + column, inside, 0)
     s = tl.load(scale + column, inside, 0)
     w = tl.load(weight + column, inside, 0).to(ACC)
     b = tl.load(bias + column, inside, 0).to(ACC)
-    if program == 0:
+    if tl.program_id(0) == 0:
         tl.store(dbias + column, first, inside)
         tl.store(dweight + column, second, inside)
     first, second = first / rows, second / rows
-    start = program * chunk
     for offset in range(0, chunk, ROWS):
-        row = start + offset + tl.arange(0, ROWS)
-        mask = (row < rows)[:, None] & inside[None, :]
-        place = row[:, None] * channels + column[None, :]
+        row, mask = own_rows(offset, chunk, rows, inside, ROWS)
+        place = row * channels + column[None, :]
         value = (tl.load(x + place, mask, 0).to(ACC) - m[None, :]) * s[None, :]
         if ADD:
             g = tl.load(dz + place, mask, 0).to(ACC)
@@ -206,52 +167,3 @@ def correct_kernel(
         if THROUGH:
             g += tl.load(through + place, mask, 0).to(ACC)
         tl.store(dx + place, g.to(dx.dtype.element_ty), mask)
-
-
-class Tiles:
-    """How a matrix of maps is cut among programs.
-
-    Attributes:
-        rows, channels: of the matrix.
-        acc: the type that sums are taken in.
-        programs: that share the rows, a power of two; each takes `chunk` of them, tile by tile.
-
-    Raises:
-        ValueError: the matrix has more elements than the kernels can count.
-    """
-
-    def __init__(self, x: Tensor):
-        if x.numel() >= 2**31:
-            raise ValueError(f"maps of {x.numel()} elements are too large for the fused kernels")
-        self.channels = x.shape[1]
-        self.rows = x.numel() // self.channels
-        double = x.dtype == torch.float64
-        self.acc, self.sums = (tl.float64, torch.float64) if double else (tl.float32, torch.float32)
-        self.columns = min(MAX_COLUMNS, triton.next_power_of_2(self.channels))
-        self.tile = min(ELEMENTS // self.columns, triton.next_power_of_2(self.rows))
-        tiles = triton.cdiv(self.rows, self.tile)
-        self.programs = min(MAX_PROGRAMS, triton.next_power_of_2(tiles))
-        self.chunk = triton.cdiv(tiles, self.programs) * self.tile
-
-    @property
-    def sizes(self) -> dict[str, Any]:
-        """What every kernel is compiled for."""
-        return {"ROWS": self.tile, "COLUMNS": self.columns, "ACC": self.acc}
-
-    @property
-    def matrix(self) -> tuple[int, int, int]:
-        """What every kernel is told of the matrix."""
-        return self.rows, self.channels, self.chunk
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        return self.programs, triton.cdiv(self.channels, self.columns)
-
-    def partial(self, like: Tensor) -> Tensor:
-        """Room for two sums of every channel and program."""
-        shape = (2, self.programs, self.channels)
-        return torch.empty(shape, dtype=self.sums, device=like.device)
-
-    def vector(self, like: Tensor) -> Tensor:
-        """Room for a number of every channel."""
-        return torch.empty(self.channels, dtype=self.sums, device=like.device)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from training.kernels import norm as kernels
-from training.kernels.norm import THREADS, Tiles
+from training.kernels.tiles import THREADS, Tiles
 
 LAST = torch.channels_last
 
