@@ -161,11 +161,10 @@ def limit_files(size: int) -> None:
 
 
 def stopped_run(command: Callable, tmp_path: Path, *overrides: str) -> Path:
-    """The checkpoint of a run that was stopped after three iterations."""
+    """The newest checkpoint of a run that was stopped after three iterations."""
     stopped = command("train.py", *SMOKE, *overrides, before=partial(stop_after, 3))
     assert stopped.code == 75, stopped.err
-    (found,) = tmp_path.rglob("checkpoint.pt")
-    return Path(found)
+    return max(tmp_path.rglob("checkpoint-*.pt"))
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(command: Callable, tmp_path: Path) -> None:
@@ -185,7 +184,7 @@ def test_a_checkpoint_of_another_config_lists_what_differs(
     # An override has a folder of its own; an edited config file has not, as is made up here.
     row = checkpoint.parents[2]
     row.rename(row.with_name(row.name.replace("+recipe.momentum=0.8", "")))
-    (checkpoint,) = tmp_path.rglob("checkpoint.pt")
+    checkpoint = max(tmp_path.rglob("checkpoint-*.pt"))
     before = checkpoint.read_bytes()
     ended = command("train.py", *SMOKE)
     assert ended.code == BAD_CONFIG
@@ -194,11 +193,21 @@ def test_a_checkpoint_of_another_config_lists_what_differs(
 
 
 def test_a_damaged_checkpoint_is_named(command: Callable, tmp_path: Path) -> None:
-    checkpoint = stopped_run(command, tmp_path)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    newest = stopped_run(command, tmp_path)
+    for path in newest.parent.glob("checkpoint-*.pt"):
+        path.write_bytes(path.read_bytes()[:1000])
     ended = command("train.py", *SMOKE)
     assert ended.code == BAD_CONFIG
-    assert is_short(ended.err) and "is damaged" in ended.err and "Delete" in ended.err, ended.err
+    assert is_short(ended.err) and "Delete" in ended.err and newest.name in ended.err, ended.err
+
+
+def test_the_checkpoint_before_a_damaged_one_is_used(command: Callable, tmp_path: Path) -> None:
+    newest = stopped_run(command, tmp_path)
+    newest.write_bytes(newest.read_bytes()[:1000])
+    ended = command("train.py", *SMOKE)
+    assert ended.code == 0 and is_short(ended.err), ended.err
+    assert f"{newest} is damaged; going on from checkpoint-00000002" in ended.err
+    assert not list(tmp_path.rglob("*.pt"))
 
 
 def test_lost_metrics_are_named(command: Callable, tmp_path: Path) -> None:

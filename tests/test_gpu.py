@@ -164,7 +164,11 @@ def test_company_changes_no_bit(settings_of: Callable[..., Settings], tmp_path: 
     for job in jobs("alone"):
         run(job.settings, ROW, job.name)
     outcomes: dict[int, int] = {}
-    Group(jobs("together"), 4, Signals(), outcomes.__setitem__).run()
+
+    def report(number: int, code: int, reason: str) -> None:
+        outcomes[number] = code
+
+    Group(jobs("together"), 4, Signals(), report).run()
     assert outcomes == dict.fromkeys(range(4), 0)
     for path in (tmp_path / "alone").rglob("weights.safetensors"):
         other = load_file(tmp_path / "together" / path.relative_to(tmp_path / "alone"))

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,7 +48,12 @@ def job(settings_of: Callable[..., Settings], tmp_path: Path) -> Callable[..., J
 def carry_out(jobs: list[Job], at_once: int, signals: Signals | None = None) -> dict[int, int]:
     """Outcomes by number."""
     outcomes: dict[int, int] = {}
-    code = Group(jobs, at_once, signals or Signals(), outcomes.__setitem__).run()
+
+    def report(number: int, code: int, reason: str) -> None:
+        assert bool(reason) == (code not in (0, 4)), "what goes wrong has a reason"
+        outcomes[number] = code
+
+    code = Group(jobs, at_once, signals or Signals(), report).run()
     assert code == (signals.code or 0 if signals else 0)
     return outcomes
 
@@ -146,7 +152,7 @@ def test_a_signal_saves_all_runs_and_they_go_on(job: Callable[..., Job], tmp_pat
 
     stopped = carry_out(jobs("stopped"), 2, StopAt(30))
     assert stopped == {0: 75, 1: 75}, "the third had not started, and has no outcome"
-    assert len(list(tmp_path.rglob("checkpoint.pt"))) == 2
+    assert len(list(tmp_path.rglob("checkpoint-*.pt"))) == 2
     assert carry_out(jobs("stopped"), 2) == dict.fromkeys(range(3), 0)
     assert carry_out(jobs("whole"), 1) == dict.fromkeys(range(3), 0)
     assert_same(records(tmp_path / "whole"), records(tmp_path / "stopped"))
@@ -173,7 +179,7 @@ def test_a_lost_gpu_ends_the_process(
 @pytest.fixture
 def entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., tuple[int, list[dict[str, int]]]]]:
+) -> Iterator[Callable[..., tuple[int, list[dict[str, Any]]]]]:
     """Call the command with jobs; its exit code, and the outcomes in the file."""
     for name in ("OUTPUT_DIR", "RESULTS_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
@@ -203,9 +209,9 @@ def test_the_command_names_bad_jobs_and_does_the_others(
     ]
     code, outcomes = entry(jobs)
     assert code == 0
-    assert outcomes == [{"job": k, "code": 2} for k in (0, 2, 3)] + [{"job": 1, "code": 0}]
+    assert [(line["job"], line["code"]) for line in outcomes] == [(0, 2), (2, 2), (3, 2), (1, 0)]
     printed = capsys.readouterr().err
-    for reason in ("model.depht", "resnet21", "nearest"):
-        assert reason in printed
+    for reason, line in zip(("model.depht", "resnet21", "nearest"), outcomes, strict=False):
+        assert reason in printed and reason in line["reason"]
     (summary,) = tmp_path.rglob("summary.json")
     assert json.loads(summary.read_text())["experiment"] == ROW

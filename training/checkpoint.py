@@ -1,84 +1,127 @@
-"""Checkpoints: one file a run, replaced atomically, refused where the config differs."""
+"""Checkpoints: the newest of a run and the one before, each verified by the checksum in its name.
 
+`checkpoint-00012000-3f2a….pt` holds the state after 12,000 iterations and starts with those digits
+of its SHA-256. It is a plain file of torch.save: tensors, numbers, strings and containers of them.
+"""
+
+import hashlib
+import io
 import os
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-VERSION = 2
-NAME = "checkpoint.pt"
+VERSION = 1
+KEPT = 2
+PATTERN = "checkpoint-*.pt"
+DIGITS = 16  # of the checksum, in the name
 
 
 class CheckpointError(Exception):
-    """A checkpoint cannot be read, or belongs to another configuration."""
+    """No checkpoint of a run can be read, or it belongs to another configuration."""
 
 
-def save(folder: Path, state: dict[str, Any], science: dict[str, Any]) -> None:
-    """Replace the checkpoint of a run: whole or not at all, also when the power fails.
+def save(folder: Path, iteration: int, state: dict[str, Any], science: dict[str, Any]) -> None:
+    """Add a checkpoint, whole or not at all, also when the power fails; then drop the oldest.
 
     Args:
-        state: tensors, numbers, strings and containers of them.
+        iteration: iterations done.
+        state: what a run needs to go on.
         science: the settings that decide the numbers, to compare on resume.
 
     Raises:
-        OSError: the file could not be written; the checkpoint before it is intact.
+        OSError: the file could not be written; the checkpoints before it are intact.
     """
-    temporary = folder / f"{NAME}.tmp"
+    buffer = io.BytesIO()
+    torch.save({"version": VERSION, "science": science, "state": state}, buffer)
+    content = buffer.getbuffer()
+    path = folder / f"checkpoint-{iteration:08}-{checksum(content)}.pt"
+    temporary = folder / "checkpoint.tmp"
     try:
         with temporary.open("wb") as file:
-            torch.save({"version": VERSION, "science": science, "state": state}, file)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-    except RuntimeError as error:  # what torch makes of a full disk
-        temporary.unlink(missing_ok=True)
-        raise OSError(f"{temporary}: {str(error).splitlines()[0]}") from error
+        os.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    os.replace(temporary, folder / NAME)
     sync_folder(folder)
+    for old in found(folder)[KEPT:]:
+        old.unlink()
 
 
 def load(folder: Path, science: dict[str, Any]) -> dict[str, Any] | None:
-    """The state saved in a run folder, on the CPU, or None where there is no checkpoint.
+    """The newest intact state in a run folder, on the CPU, or None where there is no checkpoint.
+
+    A damaged file is set aside, as `damaged-…`, for the one before it.
 
     Raises:
-        CheckpointError: it is damaged, of another version, or of a different configuration.
+        CheckpointError: all are damaged, or of another version or configuration.
     """
-    path = folder / NAME
-    (folder / f"{NAME}.tmp").unlink(missing_ok=True)
-    if not path.exists():
-        return None
-    remedy = f"Delete {path} to start this run afresh"
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        version, saved, state = content["version"], content["science"], content["state"]
-    except (RuntimeError, EOFError, KeyError, TypeError, ValueError, OSError,
-            pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
-        raise CheckpointError(f"{path} is damaged or no checkpoint.\n{remedy}.") from None
-    if version != VERSION:
-        raise CheckpointError(f"{path} has format {version}, not {VERSION}.\n{remedy}.")
-    if differing := differences(saved, science):
+    (folder / "checkpoint.tmp").unlink(missing_ok=True)
+    damaged: list[Path] = []
+    for path in found(folder):
+        content = read(path)
+        if content is None:
+            damaged.append(path)
+            continue
+        state = _check(content, path, science)
+        for bad in damaged:
+            os.replace(bad, bad.with_name(f"damaged-{bad.name}"))
+            print(f"{bad} is damaged; going on from {path.name}.", file=sys.stderr)
+        return state
+    if damaged:
+        names = " and ".join(path.name for path in damaged)
         raise CheckpointError(
-            f"{path} was made with another configuration: {'; '.join(differing)}.\n"
-            f"{remedy}, or set these back."
+            f"{folder}: {names} damaged, and there is no other checkpoint.\n"
+            "Delete the folder to start this run afresh."
         )
-    return state
+    return None
+
+
+def found(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the newest first."""
+    return sorted(folder.glob(PATTERN), reverse=True)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run needed to go on."""
+    for path in [*folder.glob(PATTERN), *folder.glob(f"damaged-{PATTERN}")]:
+        path.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The content of a checkpoint, or None if it is not what was once written."""
+    content = path.read_bytes()
+    if not path.stem.endswith(f"-{checksum(content)}"):
+        return None
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, KeyError, ValueError,
+            pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
+        return None  # whole, and no checkpoint
+
+
+def checksum(content: Any) -> str:
+    """First digits of the SHA-256 of some bytes."""
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
 
 
 def differences(saved: dict, now: dict, path: str = "") -> list[str]:
-    """`key: saved value, now other value` for every key in which two configurations differ."""
-    found = []
+    """`key was one value, is now another` for every key in which two configurations differ."""
+    differing = []
     for key in sorted(saved.keys() | now.keys()):
         old, new = saved.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            found += differences(old, new, f"{path}{key}.")
+            differing += differences(old, new, f"{path}{key}.")
         elif old != new:
-            found.append(f"{path}{key} was {old}, is now {new}")
-    return found
+            differing.append(f"{path}{key} was {old}, is now {new}")
+    return differing
 
 
 def sync_folder(folder: Path) -> None:
@@ -88,3 +131,20 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _check(content: Any, path: Path, science: dict[str, Any]) -> dict[str, Any]:
+    """The state in a checkpoint, if it is this run's."""
+    remedy = f"Delete {path.parent} to start this run afresh"
+    try:
+        version, saved, state = content["version"], content["science"], content["state"]
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{path} is no checkpoint of this suite.\n{remedy}.") from None
+    if version != VERSION:
+        raise CheckpointError(f"{path} has format {version}, not {VERSION}.\n{remedy}.")
+    if differing := differences(saved, science):
+        raise CheckpointError(
+            f"{path} was made with another configuration: {'; '.join(differing)}.\n"
+            f"{remedy}, or set these back."
+        )
+    return dict(state)

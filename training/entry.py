@@ -1,5 +1,6 @@
 """The edge of the program: composed configuration in, short errors and exit codes out."""
 
+import errno
 import os
 import re
 import sys
@@ -17,15 +18,17 @@ from omegaconf.errors import OmegaConfBaseException
 from data.arrays import DataError
 from training.checkpoint import CheckpointError
 from training.export import WeightsError
+from training.lock import Busy
 from training.settings import ConfigError
 from training.signals import Stopped
 from training.typed import nearest
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FAILED, BAD_CONFIG, BAD_DATA, DIVERGED, INTERRUPTED = 1, 2, 3, 4, 130
+BUSY, FULL = 69, 74  # another process trains the run; the disk is full
 # What a user can cause, or a machine do to one.
 USER_ERRORS = (
-    ConfigError, WeightsError, CheckpointError, DataError, OSError, torch.OutOfMemoryError,
+    ConfigError, WeightsError, CheckpointError, DataError, Busy, OSError, torch.OutOfMemoryError,
     torch.AcceleratorError,
 )  # fmt: skip
 
@@ -83,7 +86,10 @@ def explained(error: Exception) -> tuple[str, int]:
         return str(error), BAD_DATA
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        return f"{what}.\nThe last checkpoint is intact; the same command goes on.", FAILED
+        code = FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else FAILED
+        return f"{what}.\nThe last checkpoint is intact; the same command goes on.", code
+    if isinstance(error, Busy):
+        return str(error), BUSY
     if isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError):
         reason = str(error).splitlines()[0]
         return f"{reason}\nThe last checkpoint is intact; the same command goes on.", FAILED

@@ -66,7 +66,7 @@ class Group:
     Args:
         jobs: to do, in order.
         at_once: most runs at the same time.
-        report: is told the outcome of every job, its number and exit code.
+        report: is told the outcome of every job: its number, exit code and the reason, if any.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Group:
         jobs: Sequence[Job],
         at_once: int,
         signals: Signals,
-        report: Callable[[int, int], None],
+        report: Callable[[int, int, str], None],
     ):
         self.waiting, self.members = list(jobs), list[Member]()
         self.at_once, self.signals, self.report = at_once, signals, report
@@ -165,7 +165,7 @@ class Group:
     def ended(self, member: Member, code: int, message: str = "") -> None:
         """Note the outcome of a run."""
         self.leave(member)
-        self.report(member.job.number, code)
+        self.report(member.job.number, code, message)
         if message:
             print(message, file=sys.stderr)
 

@@ -4,8 +4,8 @@ python -m training.group_entry --at-once auto --outcomes FILE < jobs.json
 
 The jobs are lists of the overrides that train.py takes. They start in order, as many at once as
 asked for and as memory allows. What becomes of each is written to FILE, a line of JSON with its
-number and exit code. Whoever started this starts the jobs that have no outcome again: they go on
-from their checkpoints.
+number, exit code and, if it failed, the reason. Whoever started this starts the jobs that have no
+outcome again: they go on from their checkpoints.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from training.signals import Signals
 MOST_AT_ONCE = 8  # by then small networks fill a large GPU
 
 
-def read_jobs(lists: Sequence[Sequence[str]], report: Callable[[int, int], None]) -> list[Job]:
+def read_jobs(lists: Sequence[Sequence[str]], report: Callable[[int, int, str], None]) -> list[Job]:
     """Compose every job's configuration; a bad one has its outcome at once."""
     jobs = []
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -41,7 +41,7 @@ def read_jobs(lists: Sequence[Sequence[str]], report: Callable[[int, int], None]
             except (HydraException, OmegaConfBaseException, ConfigError) as error:
                 message = str(error) if isinstance(error, ConfigError) else explain(error)
                 print(message, file=sys.stderr)
-                report(number, BAD_CONFIG)
+                report(number, BAD_CONFIG, message)
                 continue
             experiment = next(x for x in overrides if x.startswith("experiment=")).partition("=")[2]
             name = run_name(experiment, list(overrides), settings)
@@ -49,10 +49,10 @@ def read_jobs(lists: Sequence[Sequence[str]], report: Callable[[int, int], None]
     return jobs
 
 
-def add_outcome(outcomes: Path, number: int, code: int) -> None:
+def add_outcome(outcomes: Path, number: int, code: int, reason: str) -> None:
     """Add the outcome of a job to the file."""
     with outcomes.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"job": number, "code": code}) + "\n")
+        file.write(json.dumps({"job": number, "code": code, "reason": reason}) + "\n")
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from training.heartbeat import Heartbeat
 from training.record import Row
 
 
@@ -14,13 +15,14 @@ class ProgressLine:
 
     Args:
         name: of the run.
-        start, last: iterations done already, and at its end.
         batch: images in an iteration.
+        heartbeat: says the same in a file; knows where the run begins and ends.
         alone: whether no other run writes to the terminal at the same time.
     """
 
-    def __init__(self, name: str, start: int, last: int, batch: int, *, alone: bool = True):
-        self.name, self.start, self.last, self.batch = name, start, last, batch
+    def __init__(self, name: str, batch: int, heartbeat: Heartbeat, *, alone: bool = True):
+        self.name, self.batch, self.heartbeat = name, batch, heartbeat
+        self.start, self.last = heartbeat.start, heartbeat.last
         self.console = Console(highlight=False)
         self.live = alone and self.console.is_terminal
         self.metrics = ""
@@ -35,6 +37,7 @@ class ProgressLine:
 
     def __enter__(self) -> "ProgressLine":
         self.begin = time.monotonic()
+        self.heartbeat.write(self.start)
         if self.live:
             # Too long to stand in the live line.
             self.console.print(f"{self.name} (train/test)", soft_wrap=True)
@@ -49,17 +52,20 @@ class ProgressLine:
     def __exit__(
         self, kind: type | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.heartbeat.end()
         if self.live:
             self.bar.stop()
 
     def advance(self, iteration: int) -> None:
         """Show that an iteration was launched."""
+        self.heartbeat.beat(iteration)
         if self.task is not None:
             self.bar.update(self.task, completed=iteration, speed=self.speed(iteration))
 
     def evaluated(self, row: Row) -> None:
         """Show the metrics of an evaluation."""
         iteration = int(row["iteration"])
+        self.heartbeat.evaluated(row)
         if self.task is not None:
             losses = f"loss {row['train_loss']:.2f}/{row['test_loss']:.2f}"
             errors = f"error {row['train_error']:.1f}/{row['test_error']:.1f} %"

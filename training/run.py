@@ -10,7 +10,9 @@ from data.sets import load as load_images
 from training import checkpoint, loop
 from training.export import export
 from training.finished import check_same, publish, status_of, summary_of
+from training.heartbeat import Heartbeat
 from training.identity import science
+from training.lock import locked, release_dead
 from training.naming import result_folder, working_folder
 from training.progress import ProgressLine
 from training.provenance import code_hash, source
@@ -49,7 +51,8 @@ def run(settings: Settings, experiment: str, name: str) -> str:
     Raises:
         ConfigError: an impossible setting, or a folder that cannot be written.
         DataError: the data set is missing or damaged.
-        CheckpointError: the run's checkpoint is damaged or of another configuration.
+        CheckpointError: the run's checkpoints are damaged or of another configuration.
+        Busy: another process trains this run.
         Stopped: a signal came; the state was saved.
         OSError: the disk is full or broke; the last checkpoint is intact.
     """
@@ -71,22 +74,28 @@ def running(
     working, results = working_folder(settings, name), result_folder(settings, name)
     if results is not None and is_finished(results):
         check_same(settings, results)
+        release_dead(working)
         print(f"{name}: already finished, see {results}")
         return status_of(results)
-    before = is_finished(working)
-    if before:
-        check_same(settings, working)
-    else:
+    images = trainer = None
+    if not is_finished(working):
+        # First, because what is wrong with a configuration shows here and leaves no folder.
         device = find_device(settings.device)
         images = load_images(settings.data.source, Path(settings.data.folder))
         trainer = Trainer(settings, images, device)
-        yield from Run(settings, experiment, name, trainer, images).train(signals, company)
-    # A process that died right here before has left this to its successor.
-    status = status_of(working)
-    if status == "finished":
-        (working / checkpoint.NAME).unlink(missing_ok=True)
-    if results is not None:
-        publish(settings, name, results)
+    make_folder(working)
+    with locked(working):
+        before = is_finished(working)
+        if before:
+            check_same(settings, working)
+        elif images is not None and trainer is not None:
+            yield from Run(settings, experiment, name, trainer, images).train(signals, company)
+        # A process that died right here before has left this to its successor.
+        status = status_of(working)
+        if status == "finished":
+            checkpoint.clear(working)
+        if results is not None:
+            publish(settings, name, results)
     error = summary_of(working)["test_error"]["last"]
     result = "" if error is None else f", test error {error:.2f} %"
     print(f"{name}: {'already ' if before else ''}{status}{result}, see {results or working}")
@@ -105,7 +114,6 @@ class Run:
         # Read now: hours from now the files may be others.
         self.seconds, self.code, self.source = 0.0, [code_hash()], source()
         self.config = recorded(settings, experiment)
-        make_folder(self.folder)
         state = checkpoint.load(self.folder, science(settings))
         self.record = Record(self.folder)
         if state is None:
@@ -138,7 +146,8 @@ class Run:
             "seconds": seconds,
             "code": self.code,
         }
-        checkpoint.save(self.folder, state, science(self.settings))
+        iteration = self.trainer.iteration
+        checkpoint.save(self.folder, iteration, state, science(self.settings))
 
     def train(self, signals: Signals, company: Company) -> Generator[None, None, None]:
         """Train to the end, export the weights and write the summary."""
@@ -149,7 +158,10 @@ class Run:
         preset = self.settings.preset.name
         shown = self.name if preset == "paper" else f"{self.name} (preset {preset})"
         progress = ProgressLine(
-            shown, trainer.iteration, trainer.last, trainer.recipe.batch, alone=company.alone
+            shown,
+            trainer.recipe.batch,
+            Heartbeat(self.folder, trainer.iteration, trainer.last),
+            alone=company.alone,
         )
         try:
             with progress:
