@@ -4,14 +4,16 @@ TABLE ?= he2015_residual/table6
 PRESET ?= auto
 SEEDS ?= paper
 JOBS ?= auto
+RUNS ?= experiments/queue.txt
 DATASET ?= cifar10
 
 VENV := .venv
 READY := $(VENV)/ready
 RUN := $(VENV)/bin/python
+HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table table figure data bench test test-all test-gpu lint architecture recipes
+.PHONY: help setup reproduce-table train status table figure data bench test test-all test-gpu lint architecture recipes
 
 help: ## list the targets
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
@@ -27,8 +29,14 @@ $(READY): pyproject.toml constraints.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|short|smoke] [SEEDS=paper|5] [ROWS=a,b] [JOBS=auto|4] [PLAN=1] [YES=1]
-	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --preset '$(PRESET)' --seeds '$(SEEDS)' --rows '$(ROWS)' --jobs '$(JOBS)' $(if $(PLAN),--plan) $(if $(YES),--yes)
+reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|short|smoke] [SEEDS=paper|5] [ROWS=a,b] [JOBS=auto|4] [MINUTES=] [PLAN=1] [YES=1]
+	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(HOW)
+
+train: $(READY) ## train the runs that a file names, for so many minutes: [RUNS=experiments/queue.txt] [MINUTES=] [PRESET=] [JOBS=auto|4] [PLAN=1] [YES=1]
+	@$(RUN) -m experiments.train --runs '$(RUNS)' $(HOW)
+
+status: $(READY) ## what is being trained now, and how long it takes; from any shell
+	@$(RUN) -m experiments.status
 
 table: $(READY) ## compile tables from the records: [TABLE=he2015_residual/table6], all by default
 	@$(RUN) -m experiments.compile table $(if $(filter file,$(origin TABLE)),,'$(TABLE)')

@@ -13,7 +13,8 @@ import pandas as pd
 
 from experiments import architecture, curves, published, readme, tables
 from experiments.folders import compiled_folder, runs_folder
-from experiments.plan import PlanError, run_name, table_config, table_rows
+from experiments.jobs import Job, PlanError
+from experiments.plan import table_config, table_rows
 from experiments.records import RecordError, RunRecord, load_all
 
 
@@ -34,8 +35,12 @@ def records_of(preset: str, table: str | None = None) -> list[RunRecord]:
         record
         for record in records
         if (record.experiment, record.dataset) in rows
-        and record.run == run_name(record.experiment, overrides, record.dataset, record.seed)
+        and record.run == _job(record, preset, overrides).run
     ]
+
+
+def _job(record: RunRecord, preset: str, overrides: Sequence[str]) -> Job:
+    return Job(record.experiment, record.dataset, record.seed, preset, tuple(overrides))
 
 
 def write_table(table: str, preset: str) -> tuple[pd.DataFrame, list[Path]]:

@@ -1,109 +1,191 @@
-"""Carry out a plan: runs one after another, or side by side on a GPU; a failure stops no other."""
+"""Carry out a plan: each run in a process of its own, or side by side on a GPU; several GPUs share
+the work, and so do several of these programs on one folder. A failure stops no other run."""
 
-import json
 import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import FrameType
-from typing import IO
 
-from experiments import published
-from experiments.plan import Job
+from experiments.display import Display
+from experiments.estimate import disk_bytes
+from experiments.folders import output_folder
+from experiments.jobs import Job
+from experiments.launch import Launched
+from experiments.machine import free_bytes
+from experiments.states import ENDED, Failure, forget_failure, note_failure, state_of
 
-DIVERGED = 4
+# Exit codes of a run (training/entry.py).
+BAD_CONFIG, BAD_DATA, DIVERGED, BUSY, FULL, PREEMPTED, INTERRUPTED = 2, 3, 4, 69, 74, 75, 130
 # Exit codes of a plan that was asked to stop; a run ends with the same ones.
 STOPPED = {signal.SIGTERM: 75, signal.SIGUSR1: 75, signal.SIGINT: 130}
-# Processes of runs side by side that may die before the runs go on one by one.
-DEATHS = 2
+RETRIES = 2  # of a run that died or raised; it goes on from its checkpoint
+DEATHS = 2  # of processes with several runs, before the runs go on one by one
+PATIENCE = 1800.0  # seconds without a sign of life, after which a process is killed
+POLL_SECONDS = 0.2
+SPARE_BYTES = 200e6  # that must be free before a plan goes on after the disk was full
 
 
-def run_each(jobs: Sequence[Job]) -> tuple[dict[str, int], int]:
-    """Run each job in a process of its own; a signal stops the plan.
+@dataclass
+class Worker:
+    """What one device does: a GPU by its number, or None for whatever there is."""
 
-    Returns:
-        The exit code of every run that did not finish (a diverged run has a record, and is none),
-        and 75 or 130 if a signal asked to stop, else 0.
-    """
-    failures: dict[str, int] = {}
-    for number, job in enumerate(jobs, 1):
-        print(f"\n[{number}/{len(jobs)}] {job.run}", flush=True)
-        code, stop = _wait(["train.py", *arguments(job)])
-        if code not in (0, DIVERGED):
-            failures[job.run] = code
-        if stop:
-            return failures, stop
-    return failures, 0
+    device: str | None
+    number: int
+    launched: Launched | None = None
 
 
-def run_together(jobs: Sequence[Job], at_once: str) -> tuple[dict[str, int], int]:
-    """Run jobs side by side in one process, which is started again where it dies.
-
-    After `DEATHS` of them the runs go on one by one, so that the one to blame is found.
+@dataclass
+class Execution:
+    """A plan that is carried out.
 
     Args:
-        at_once: how many runs at the same time, or `auto`.
+        jobs: to do, in order; what has ended already is skipped.
+        devices: one worker each.
+        at_once: most runs side by side on a device, or `auto`; `1` gives each its own process.
+        minutes: after which everything is saved and stops, or None.
+        patience: seconds without a sign of life after which a process is killed.
 
-    Returns:
-        As `run_each`.
+    Attributes:
+        failures: of every run that was given up.
+        stopped: 75 or 130 if something asked to stop, else 0.
     """
-    left, failures, deaths = list(jobs), dict[str, int](), 0
-    while left:
-        print(f"\n{len(left)} runs, side by side where they fit", flush=True)
-        alone = deaths >= DEATHS
-        outcomes, code, stop = _run_group(left, "1" if alone else at_once)
-        for number, outcome in outcomes.items():
-            if outcome not in (0, DIVERGED):
-                failures[left[number].run] = outcome
-        left = [job for number, job in enumerate(left) if number not in outcomes]
-        if stop:
-            return failures, stop
-        if left:
-            deaths += 1
-            print(f"The process ended with code {code}; {len(left)} runs go on.", file=sys.stderr)
-        if left and alone:
-            failures[left.pop(0).run] = code
-    return failures, 0
+
+    jobs: Sequence[Job]
+    devices: Sequence[str | None]
+    at_once: str
+    display: Display
+    minutes: float | None = None
+    patience: float = PATIENCE
+    failures: dict[Job, Failure] = field(default_factory=dict)
+    stopped: int = 0
+    deaths: int = 0
+    needed: float = 0.0  # bytes that a full disk must have free before the plan goes on
+    tries: Counter[Job] = field(default_factory=Counter)
+
+    def run(self) -> None:
+        """Do what can be done."""
+        self.workers = [Worker(device, number) for number, device in enumerate(self.devices)]
+        deadline = time.monotonic() + 60 * self.minutes if self.minutes is not None else None
+        with self.signals(), self.display:
+            while self.step():
+                if deadline is not None and time.monotonic() > deadline and not self.stopped:
+                    self.display.say("Time is up; the runs save and stop.")
+                    self.stop(signal.SIGTERM)
+                self.display.refresh()
+                time.sleep(POLL_SECONDS)
+
+    def step(self) -> bool:
+        """See off what has ended, and start what can; whether anything is under way."""
+        for worker in self.workers:
+            launched = worker.launched
+            if launched is not None and launched.poll() is not None:
+                self.ended(launched)
+                worker.launched = None
+            elif launched is not None and launched.quiet_seconds() > self.patience:
+                launched.kill()
+            if worker.launched is None and not self.stopped and not self.paused():
+                self.start(worker)
+        busy = any(worker.launched for worker in self.workers)
+        return busy or (self.needed > 0 and not self.stopped)
+
+    def start(self, worker: Worker) -> None:
+        """Give a worker what is left for it, if anything is."""
+        mine = {job for other in self.workers if other.launched for job in other.launched.jobs}
+        together = self.at_once != "1" and self.deaths < DEATHS
+        left = [job for job in self.jobs if self.is_open(job) and (together or job not in mine)]
+        if not left:
+            return
+        if together:
+            # Each begins elsewhere; the lock of a run says who trains it.
+            first = worker.number * len(left) // len(self.workers)
+            batch, log = [*left[first:], *left[:first]], f"device{worker.device or ''}.txt"
+            path, at_once = output_folder() / "logs" / log, self.at_once
+        else:
+            batch, path, at_once = left[:1], left[0].working / "log.txt", "1"
+        for job in batch:
+            forget_failure(job)
+        self.display.started(batch)
+        worker.launched = Launched(batch, worker.device, at_once, path)
+
+    def is_open(self, job: Job) -> bool:
+        """Whether a run waits to be done, and nobody is at it."""
+        return job not in self.failures and state_of(job) not in (*ENDED, "running")
+
+    def ended(self, launched: Launched) -> None:
+        """Judge what became of the runs of a process that has ended."""
+        code, outcomes = launched.poll() or 0, launched.outcomes()
+        for job, (outcome, reason) in outcomes.items():
+            self.judge(job, outcome, reason, launched)
+        without = [job for job in launched.jobs if job not in outcomes]
+        if code in STOPPED.values():
+            self.stopped = self.stopped or code
+        elif without and not self.stopped:
+            reason = _reason(code, launched.hung)
+            if len(launched.jobs) == 1:
+                self.judge(without[0], code or 1, reason, launched)
+            else:
+                self.deaths += 1
+                self.display.say(f"A process ended: {reason}; {len(without)} runs go on.")
+        launched.close()
+
+    def judge(self, job: Job, code: int, reason: str, launched: Launched) -> None:
+        """Note what became of a run: give it up, or let it be tried again."""
+        if code in (0, DIVERGED):
+            self.display.finished(job)
+        if code in (0, DIVERGED, BUSY):
+            return
+        if code in STOPPED.values():
+            self.stopped = self.stopped or code
+            return
+        needed = SPARE_BYTES + disk_bytes(job)
+        if code == FULL and free_bytes(output_folder()) < needed:
+            self.needed = needed
+            self.display.say(f"{reason}\nThe plan pauses until there is space again.")
+            return
+        self.tries[job] += 1
+        if code in (BAD_CONFIG, BAD_DATA) or self.tries[job] > RETRIES:
+            self.failures[job] = Failure(code, reason, launched.tail())
+            note_failure(job, self.failures[job])
+            self.display.say(f"{job.run}: given up ({reason.splitlines()[0]})")
+        else:
+            self.display.say(f"{job.run}: {reason.splitlines()[-1]}; tried again.")
+
+    def paused(self) -> bool:
+        """Whether the disk is still full."""
+        if self.needed and free_bytes(output_folder()) >= self.needed:
+            self.needed = 0.0
+            self.display.say("There is space again; the plan goes on.")
+        return self.needed > 0
+
+    def stop(self, number: signal.Signals) -> None:
+        """Have every run save and stop."""
+        self.stopped = self.stopped or STOPPED[number]
+        for worker in self.workers:
+            if worker.launched is not None:
+                worker.launched.send(number)
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Pass signals on to the runs, which save and end with a code."""
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            self.stop(signal.Signals(number))
+
+        previous = {number: signal.signal(number, pass_on) for number in STOPPED}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
-def arguments(job: Job) -> list[str]:
-    """What train.py is told."""
-    told = [f"experiment={job.experiment}", f"seed={job.seed}", f"preset={job.preset}"]
-    data = [] if job.preset == "smoke" else [f"data={job.dataset}"]
-    return [*told, *job.overrides, *data]
-
-
-def _run_group(jobs: Sequence[Job], at_once: str) -> tuple[dict[int, int], int, int]:
-    """Outcomes by number, the process's exit code, and the code for a signal, else 0."""
-    with tempfile.TemporaryDirectory() as folder:
-        outcomes, listed = Path(folder) / "outcomes", Path(folder) / "jobs.json"
-        listed.write_text(json.dumps([arguments(job) for job in jobs]), encoding="utf-8")
-        command = ["-m", "training.group_entry", "--at-once", at_once, "--outcomes", str(outcomes)]
-        with listed.open(encoding="utf-8") as file:
-            code, stop = _wait(command, file)
-        lines = outcomes.read_text(encoding="utf-8").splitlines() if outcomes.exists() else []
-    read = [json.loads(line) for line in lines]
-    return {entry["job"]: entry["code"] for entry in read}, code, stop
-
-
-def _wait(command: Sequence[str], given: IO[str] | None = None) -> tuple[int, int]:
-    """Exit code of a Python process, and the code for a signal that came meanwhile, else 0."""
-    process = subprocess.Popen([sys.executable, *command], cwd=published.ROOT, stdin=given)
-    stop = 0
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        nonlocal stop
-        stop = STOPPED[signal.Signals(number)]
-        # Ctrl-C reaches the run by itself. It saves, and ends with a code.
-        if number != signal.SIGINT:
-            process.send_signal(number)
-
-    previous = {number: signal.signal(number, pass_on) for number in STOPPED}
-    try:
-        code = process.wait()
-        return code, stop or (code if code in STOPPED.values() else 0)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _reason(code: int, hung: bool) -> str:
+    """Why a process without an outcome ended."""
+    if hung:
+        return "no sign of life for too long, killed"
+    if code == -signal.SIGKILL:
+        return "killed (signal 9), as when memory runs out"
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

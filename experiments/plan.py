@@ -1,7 +1,5 @@
-"""The plan of a table: which runs it needs, which are done, what the rest will take."""
+"""The plan of a table or of a list: which runs it needs, which are done, what the rest takes."""
 
-import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,60 +7,30 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from experiments import architecture, published
+from experiments import architecture, estimate, published
 from experiments.folders import output_folder, runs_folder
-from experiments.rows import RowFacts, facts
-
-# A training step takes three times the multiply-adds of a forward pass. On two CPU cores they are
-# done at this rate; on a GPU a step takes some time a layer, and some a multiply-add.
-CPU_MACS_PER_SECOND = 60e9
-GPU_SECONDS_PER_LAYER, GPU_MACS_PER_SECOND = 40e-6, 65e12
-START_SECONDS = 8.0
-CHECKPOINT_BYTES_PER_PARAMETER = 2 * 8  # weights and momentum; and the file that replaces them
-
-
-class PlanError(Exception):
-    """What was asked for is no plan: an unknown table, row or number of seeds."""
+from experiments.jobs import Job, PlanError, parse_run
+from experiments.machine import free_bytes
+from experiments.records import RecordError, load_all
+from experiments.states import ENDED, failure_of, state_of
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run of a plan: where it stands (`done`, `diverged`, `resumable`, `missing`), and what it
-    will take: seconds here and on a GPU, bytes of disk. `overrides` make it a twin of its row."""
+class Entry:
+    """A run of a plan: where it stands, and the seconds it takes here and on a large GPU."""
 
-    experiment: str
-    dataset: str
-    seed: int
-    preset: str
-    overrides: tuple[str, ...]
-    facts: RowFacts
-    iterations: int
+    job: Job
     state: str
     seconds: float
     gpu_seconds: float
 
     @property
-    def run(self) -> str:
-        return run_name(self.experiment, self.overrides, self.dataset, self.seed)
-
-    @property
-    def disk(self) -> int:
-        return self.facts.params * CHECKPOINT_BYTES_PER_PARAMETER
-
-    @property
     def open(self) -> bool:
-        return self.state not in ("done", "diverged")
+        """Whether it is still to be done, by whomever."""
+        return self.state not in ENDED
 
 
-def run_name(experiment: str, overrides: Sequence[str], dataset: str, seed: int) -> str:
-    """The name under which train.py keeps a run."""
-    suffix = "".join(f"+{override}" for override in sorted(overrides))
-    return f"{experiment}{suffix}/{dataset}/seed{seed}"
-
-
-def make_plan(
-    table: str, *, preset: str, seeds: str = "paper", rows: str = "", gpu: bool = False
-) -> list[Job]:
+def table_jobs(table: str, *, preset: str, seeds: str = "paper", rows: str = "") -> list[Job]:
     """Every run a table needs, in its order.
 
     Args:
@@ -75,11 +43,41 @@ def make_plan(
     """
     config = table_config(table)["table"]
     overrides = tuple(config.get("smoke_overrides", ())) if preset == "smoke" else ()
-    chosen = _choose(table_rows(table, preset), rows, preset)
     return [
-        _job(experiment, dataset, seed, preset, overrides, gpu)
-        for experiment, dataset in chosen
+        Job(experiment, dataset, seed, preset, overrides)
+        for experiment, dataset in _choose(table_rows(table, preset), rows, preset)
         for seed in range(_count(seeds, table, experiment, dataset, preset))
+    ]
+
+
+def listed_jobs(path: Path, preset: str) -> list[Job]:
+    """The runs named in a file, one a line; `#` starts a comment.
+
+    Raises:
+        PlanError: there is no such file, or a line names no run.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"RUNS={path} cannot be read ({error}).") from None
+    names = [line.partition("#")[0].strip() for line in lines]
+    return list(dict.fromkeys(parse_run(name, preset) for name in names if name))
+
+
+def make_plan(jobs: Sequence[Job]) -> list[Entry]:
+    """Where every job stands, and what it takes.
+
+    Raises:
+        PlanError: a job is of no known row, or its summary is damaged.
+    """
+    try:
+        records = [r for p in {job.preset for job in jobs} for r in load_all(runs_folder(p))]
+    except RecordError:
+        records = []  # compiling names it; a plan can do without
+    pace = estimate.recorded_pace(records)
+    return [
+        Entry(job, state_of(job), estimate.seconds_here(job, pace), estimate.seconds_on_gpu(job))
+        for job in jobs
     ]
 
 
@@ -121,26 +119,26 @@ def table_config(table: str) -> dict[str, Any]:
     return dict(content)
 
 
-def free_bytes(folder: Path) -> int:
-    """Free disk space where a folder is, or will be."""
-    while not folder.exists():
-        folder = folder.absolute().parent
-    return shutil.disk_usage(folder).free
-
-
-def describe(jobs: Sequence[Job]) -> str:
+def describe(plan: Sequence[Entry]) -> str:
     """The plan as text: one line a run, then what the open ones take together."""
-    width = max((len(job.run) for job in jobs), default=0)
-    lines = [_describe_job(job, width) for job in jobs]
-    todo = [job for job in jobs if job.open]
-    seconds, disk = sum(job.seconds for job in todo), sum(job.disk for job in todo)
-    lines.append(
-        f"{len(jobs) - len(todo)} of {len(jobs)} runs done; the others take about "
-        f"{duration(seconds)} and {disk / 1e6:.0f} MB of disk "
-        f"({free_bytes(output_folder()) / 1e9:.0f} GB free)."
-        if todo
-        else f"All {len(jobs)} runs are done."
+    width = max((len(entry.job.run) for entry in plan), default=0)
+    lines = [_describe_entry(entry, width) for entry in plan]
+    todo = [entry for entry in plan if entry.open]
+    if not todo:
+        return "\n".join([*lines, f"All {len(plan)} runs are done."])
+    seconds = sum(entry.seconds for entry in todo)
+    disk, free = (
+        sum(estimate.disk_bytes(entry.job) for entry in todo),
+        free_bytes(output_folder()),
     )
+    lines.append(
+        f"{len(plan) - len(todo)} of {len(plan)} runs done; the others take about "
+        f"{duration(seconds)} and {disk / 1e6:.0f} MB of disk ({free / 1e9:.0f} GB free)."
+    )
+    if disk > free:
+        lines.append(
+            f"The disk may fill up: free some space, or set OUTPUT_DIR ({output_folder()})."
+        )
     return "\n".join(lines)
 
 
@@ -153,15 +151,19 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
-def _describe_job(job: Job, width: int) -> str:
-    text = f"  {job.run:<{width}}  {job.state:<9}"
+def _describe_entry(entry: Entry, width: int) -> str:
+    job = entry.job
+    text = f"  {job.run:<{width}}  {entry.state:<9}"
     if not job.overrides:
-        text += f"  {job.facts.recipe:<9}  {job.iterations:>7,} its  {job.facts.params / 1e6:6.2f}M"
-    if not job.open:
+        facts = job.facts
+        text += f"  {facts.recipe:<9}  {job.iterations:>7,} its  {facts.params / 1e6:6.2f}M"
+    if not entry.open:
         return text
-    text += f"  about {duration(job.seconds)}"
-    here = job.preset != "paper" or job.seconds == job.gpu_seconds
-    return text if here else f"{text} here, {duration(job.gpu_seconds)} on a GPU"
+    text += f"  about {duration(entry.seconds)}"
+    if job.preset == "paper" and entry.seconds != entry.gpu_seconds:
+        text += f" here, {duration(entry.gpu_seconds)} on a GPU"
+    failure = failure_of(job) if entry.state == "failed" else None
+    return f"{text}  ({failure.reason.splitlines()[0]})" if failure else text
 
 
 def _choose(rows: Sequence[tuple[str, str]], wanted: str, preset: str) -> list[tuple[str, str]]:
@@ -182,61 +184,3 @@ def _count(seeds: str, table: str, experiment: str, dataset: str, preset: str) -
     if not seeds.isdecimal() or int(seeds) < 1:
         raise PlanError(f"SEEDS={seeds} is neither `paper` nor a number of runs.")
     return int(seeds)
-
-
-def _job(
-    experiment: str, dataset: str, seed: int, preset: str, overrides: tuple[str, ...], gpu: bool
-) -> Job:
-    row = _facts(experiment, dataset)
-    run = run_name(experiment, overrides, dataset, seed)
-    working = output_folder() / "runs" / preset / run
-    state = _state(runs_folder(preset) / run, working)
-    iterations, batch = _length(row, preset)
-    pixels = (16 / 32) ** 2 if dataset == "digits" else 1.0
-    depth = next((int(x.split("=")[1]) for x in overrides if x.startswith("model.depth=")), None)
-    scale = pixels * (depth / row.depth if depth else 1.0)
-    here, there = (
-        START_SECONDS + iterations * _step_seconds(row, batch, scale, device)
-        for device in (gpu, True)
-    )
-    return Job(experiment, dataset, seed, preset, overrides, row, iterations, state, here, there)
-
-
-def _facts(experiment: str, dataset: str) -> RowFacts:
-    """What a row trains; a small set stands in for any other."""
-    found = facts(experiment, dataset)
-    if found is None and dataset == "digits":
-        found = facts(experiment, "cifar10_aug") or facts(experiment, "cifar10")
-    if found is None:
-        raise PlanError(
-            f"{experiment} on {dataset} is not in results/rows.csv: `make architecture`."
-        )
-    return found
-
-
-def _length(row: RowFacts, preset: str) -> tuple[int, int]:
-    """Iterations and batch of a row with a preset."""
-    if preset == "paper":
-        return row.iterations, row.batch
-    config: Any = OmegaConf.load(published.ROOT / "conf" / "preset" / f"{preset}.yaml")
-    if preset == "smoke":
-        return config.recipe.length, config.recipe.batch
-    return min(row.iterations, config.stop), row.batch
-
-
-def _state(finished: Path, working: Path) -> str:
-    summary = finished / "summary.json"
-    if summary.exists():
-        try:
-            status = json.loads(summary.read_text(encoding="utf-8"))["status"]
-        except (ValueError, KeyError):
-            raise PlanError(f"{summary} is damaged; restore or delete its folder.") from None
-        return "diverged" if status == "diverged" else "done"
-    return "resumable" if (working / "checkpoint.pt").exists() else "missing"
-
-
-def _step_seconds(row: RowFacts, batch: int, scale: float, gpu: bool) -> float:
-    macs = 3 * row.macs * batch * scale
-    if gpu:
-        return row.depth * GPU_SECONDS_PER_LAYER + macs / GPU_MACS_PER_SECOND
-    return macs / CPU_MACS_PER_SECOND

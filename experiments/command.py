@@ -1,0 +1,105 @@
+"""What the commands that train have in common: options, the plan, its execution, what failed."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from experiments.display import Display
+from experiments.execute import Execution
+from experiments.jobs import Job, PlanError
+from experiments.machine import gpus
+from experiments.plan import Entry, describe, duration, make_plan
+from experiments.states import Failure, state_of
+from experiments.sweeps import registered
+
+ASK_ABOVE_SECONDS = 3600
+BAD_CONFIG = 2
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every command that trains."""
+    parser.add_argument("--preset", default="auto", choices=("auto", "paper", "short", "smoke"))
+    parser.add_argument("--jobs", default="auto", help="runs at once on a GPU: a number, or `auto`")
+    parser.add_argument("--minutes", default="", help="save and stop after so many")
+    parser.add_argument("--plan", action="store_true", help="stop after the plan")
+    parser.add_argument("--yes", action="store_true", help="start even what takes over an hour")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse numbers that cannot be.
+
+    Raises:
+        PlanError: one is none, or there is no GPU to share.
+    """
+    jobs, minutes = options.jobs, options.minutes
+    if jobs != "auto" and not (jobs.isdecimal() and int(jobs) > 0):
+        raise PlanError(f"JOBS={jobs} is neither `auto` nor a number of runs.")
+    if not gpus() and jobs not in ("auto", "1"):
+        raise PlanError(f"JOBS={jobs}: without a GPU a run uses all cores; leave JOBS out.")
+    if minutes and not minutes.replace(".", "", 1).isdecimal():
+        raise PlanError(f"MINUTES={minutes} is no number of minutes.")
+
+
+def chosen_preset(options: argparse.Namespace) -> str:
+    """`auto` is the full recipe where there is a GPU, and a small version elsewhere."""
+    return options.preset if options.preset != "auto" else ("paper" if gpus() else "smoke")
+
+
+def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
+    """Print the plan."""
+    preset = chosen_preset(options)
+    print(f"Plan (preset {preset}):\n{describe(plan)}", flush=True)
+    if preset != "paper":
+        why = " (no CUDA GPU was found)" if options.preset == "auto" else ""
+        print(f"No full recipe{why}: this checks the plumbing. PRESET=paper trains in full.")
+
+
+def too_long(plan: Sequence[Entry], options: argparse.Namespace) -> bool:
+    """Whether it takes so long that it has to be asked for; says so."""
+    total = sum(entry.seconds for entry in plan if entry.open)
+    if total <= ASK_ABOVE_SECONDS or options.yes or options.minutes:
+        return False
+    print(
+        f"\nThis takes about {duration(total)} here. Add YES=1 to start, ROWS=... for a part, "
+        "or MINUTES=... for a while.",
+        file=sys.stderr,
+    )
+    return True
+
+
+def carry_out(title: str, jobs: Sequence[Job], options: argparse.Namespace) -> Execution:
+    """Train what is open."""
+    plan = make_plan(jobs)
+    execution = Execution(
+        [entry.job for entry in plan if entry.open],
+        list(gpus()) or [None],
+        options.jobs if gpus() else "1",
+        Display(plan),
+        minutes=float(options.minutes) if options.minutes else None,
+    )
+    with registered(title, jobs):
+        execution.run()
+    return execution
+
+
+def report(execution: Execution) -> int:
+    """Say what did not finish and why; the exit code of all."""
+    for job, failure in execution.failures.items():
+        print(f"\n{_failed(job, failure)}", file=sys.stderr)
+    if execution.failures:
+        print(
+            f"\n{len(execution.failures)} of {len(execution.jobs)} runs failed (above). "
+            "The same command does what is still missing.",
+            file=sys.stderr,
+        )
+    elsewhere = [job for job in execution.jobs if state_of(job) == "running"]
+    if elsewhere:
+        print(f"{len(elsewhere)} runs are under way in another process: `make status`.")
+    if execution.stopped:
+        print("Stopped; everything is saved, and the same command goes on.", file=sys.stderr)
+    return execution.stopped or int(bool(execution.failures))
+
+
+def _failed(job: Job, failure: Failure) -> str:
+    log = "\n".join(f"    {line}" for line in failure.log.splitlines())
+    return f"{job.run}: exit code {failure.code}, {failure.reason}\n{log}"

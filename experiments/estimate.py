@@ -1,0 +1,69 @@
+"""What runs will take: from records of the same network and device, or by counting operations."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from experiments.jobs import Job
+from experiments.machine import device_name, gpus
+from experiments.records import RunRecord
+
+# A training step takes three times the multiply-adds of a forward pass. On two CPU cores they are
+# done at this rate; on a GPU a step takes some time a layer, and some a multiply-add.
+CPU_MACS_PER_SECOND = 60e9
+GPU_SECONDS_PER_LAYER, GPU_MACS_PER_SECOND = 40e-6, 65e12
+START_SECONDS = 8.0
+# Weights and momentum, of four bytes each: two checkpoints, and one that is being written.
+CHECKPOINT_BYTES_PER_PARAMETER = 3 * 8
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds an iteration, as recorded on this device: by run without its seed, and by network."""
+
+    runs: dict[str, float]
+    networks: dict[tuple[int, int, int], float]
+
+
+def recorded_pace(records: Iterable[RunRecord]) -> Pace:
+    """The pace of runs that trained on a device like this one, one at a time."""
+    device, runs, networks = device_name(), dict[str, float](), dict[tuple[int, int, int], float]()
+    for record in records:
+        summary = record.summary
+        known = {"seconds", "iterations", "device", "params", "macs", "bn_batch"} <= summary.keys()
+        if not known or summary["device"] != device or not summary["iterations"]:
+            continue
+        pace = summary["seconds"] / summary["iterations"]
+        runs[record.run.rpartition("/")[0]] = pace
+        networks[summary["params"], summary["macs"], summary["bn_batch"]] = pace
+    return Pace(runs, networks)
+
+
+def seconds_here(job: Job, pace: Pace) -> float:
+    """Seconds that a run takes on this machine, alone."""
+    network = (job.facts.params, job.facts.macs, job.batch)
+    recorded = pace.runs.get(job.run.rpartition("/")[0])
+    if recorded is None and not job.overrides:
+        recorded = pace.networks.get(network)
+    if recorded is not None:
+        return START_SECONDS + recorded * job.iterations
+    return START_SECONDS + job.iterations * _step_seconds(job, gpu=bool(gpus()))
+
+
+def seconds_on_gpu(job: Job) -> float:
+    """Seconds that a run takes on a large GPU, alone, by counting."""
+    return START_SECONDS + job.iterations * _step_seconds(job, gpu=True)
+
+
+def disk_bytes(job: Job) -> int:
+    """Disk space that a run needs while it is trained."""
+    return job.facts.params * CHECKPOINT_BYTES_PER_PARAMETER
+
+
+def _step_seconds(job: Job, *, gpu: bool) -> float:
+    pixels = (16 / 32) ** 2 if job.dataset == "digits" else 1.0
+    depths = [x.split("=")[1] for x in job.overrides if x.startswith("model.depth=")]
+    scale = pixels * (int(depths[0]) / job.facts.depth if depths else 1.0)
+    macs = 3 * job.facts.macs * job.batch * scale
+    if gpu:
+        return job.facts.depth * GPU_SECONDS_PER_LAYER + macs / GPU_MACS_PER_SECOND
+    return macs / CPU_MACS_PER_SECOND

@@ -1,0 +1,105 @@
+"""One run to do: what it is called, what it trains, where it is kept."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from experiments.folders import output_folder, runs_folder
+from experiments.published import ROOT
+from experiments.rows import RowFacts, facts
+
+
+class PlanError(Exception):
+    """What was asked for is no plan: an unknown table, row, run or number of seeds."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run. `overrides` change its row: a small twin, another precision."""
+
+    experiment: str
+    dataset: str
+    seed: int
+    preset: str
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def run(self) -> str:
+        """The name under which train.py keeps it."""
+        suffix = "".join(f"+{override}" for override in sorted(self.overrides))
+        return f"{self.experiment}{suffix}/{self.dataset}/seed{self.seed}"
+
+    @property
+    def working(self) -> Path:
+        """Where it is trained."""
+        return output_folder() / "runs" / self.preset / self.run
+
+    @property
+    def finished(self) -> Path:
+        """Where its record goes."""
+        return runs_folder(self.preset) / self.run
+
+    @property
+    def facts(self) -> RowFacts:
+        """What its row trains; a small data set stands in for any other.
+
+        Raises:
+            PlanError: nobody has counted it.
+        """
+        found = facts(self.experiment, self.dataset)
+        if found is None and self.dataset == "digits":
+            found = facts(self.experiment, "cifar10_aug") or facts(self.experiment, "cifar10")
+        if found is None:
+            raise PlanError(
+                f"{self.experiment} on {self.dataset} is not in results/rows.csv: "
+                "`make architecture`."
+            )
+        return found
+
+    @property
+    def iterations(self) -> int:
+        """Iterations in all."""
+        return _length(self)[0]
+
+    @property
+    def batch(self) -> int:
+        """Images in an iteration."""
+        return _length(self)[1]
+
+    @property
+    def arguments(self) -> list[str]:
+        """What train.py is told."""
+        told = [f"experiment={self.experiment}", f"seed={self.seed}", f"preset={self.preset}"]
+        data = [] if self.preset == "smoke" else [f"data={self.dataset}"]
+        return [*told, *self.overrides, *data]
+
+
+def parse_run(name: str, preset: str = "paper") -> Job:
+    """The job of a run's name, `<paper>/<table>/<row>[+override...]/<dataset>/seed<k>`.
+
+    Raises:
+        PlanError: it is no name of a run, or there is no such row on that data set.
+    """
+    match = re.fullmatch(r"([^+]+)((?:\+[^+]+)*)/([^/]+)/seed(\d+)", name)
+    if match is None:
+        raise PlanError(
+            f"{name} is no run; runs are named <paper>/<table>/<row>/<dataset>/seed<k>, "
+            "such as he2015_residual/table6/resnet20/cifar10_aug/seed0."
+        )
+    experiment, overrides, dataset, seed = match.groups()
+    job = Job(experiment, dataset, int(seed), preset, tuple(overrides.split("+")[1:]))
+    _ = job.facts  # or there is no such row
+    return job
+
+
+def _length(job: Job) -> tuple[int, int]:
+    """Iterations and batch."""
+    if job.preset == "paper":
+        return job.facts.iterations, job.facts.batch
+    config: Any = OmegaConf.load(ROOT / "conf" / "preset" / f"{job.preset}.yaml")
+    if job.preset == "smoke":
+        return config.recipe.length, config.recipe.batch
+    return min(job.facts.iterations, config.stop), job.facts.batch

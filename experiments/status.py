@@ -1,0 +1,59 @@
+"""What is being trained now, and what stands still: `make status`, from any shell."""
+
+import sys
+
+from experiments.display import progress_lines
+from experiments.folders import output_folder
+from experiments.jobs import Job, PlanError, parse_run
+from experiments.plan import make_plan
+from experiments.states import CHECKPOINTS, FAILURE, LOCK, failure_of, progress_of, state_of
+from experiments.sweeps import under_way
+
+
+def main() -> int:
+    """Exit code 0; 2 where a record is damaged."""
+    try:
+        print("\n".join(lines()))
+    except PlanError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def lines() -> list[str]:
+    """Every plan under way with its runs; then runs outside of plans, stopped and failed ones."""
+    text, planned = list[str](), set[Job]()
+    for title, jobs in under_way():
+        planned |= set(jobs)
+        text += [title, *progress_lines(make_plan(jobs))]
+    others = [job for job in jobs_on_disk() if job not in planned]
+    text += [line for job in others if (line := _line(job))]
+    return text or [f"Nothing is being trained, and nothing waits in {output_folder()}."]
+
+
+def jobs_on_disk() -> list[Job]:
+    """Every run that has begun and not ended, with whatever preset."""
+    found = dict[Job, None]()
+    runs = output_folder() / "runs"
+    for pattern in (LOCK, CHECKPOINTS, FAILURE):
+        for path in sorted(runs.rglob(pattern)):
+            preset, _, run = path.parent.relative_to(runs).as_posix().partition("/")
+            try:
+                found[parse_run(run, preset)] = None
+            except PlanError:
+                continue  # of no row that is known today
+    return list(found)
+
+
+def _line(job: Job) -> str:
+    state = state_of(job)
+    progress, failure = progress_of(job), failure_of(job)
+    if state == "running" and progress is not None:
+        return f"  {job.run}  running, {progress.iteration:,} of {progress.last:,}"
+    if state == "failed" and failure is not None:
+        return f"  {job.run}  failed: {failure.reason.splitlines()[0]}"
+    return f"  {job.run}  {state}" if state in ("running", "resumable", "failed") else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""Train a list of runs, from a file that names one a line; what has ended is skipped.
+
+make train [RUNS=experiments/queue.txt] [MINUTES=9] [JOBS=auto|4] [PLAN=1] [YES=1]
+
+After MINUTES all runs save and stop; with OUTPUT_DIR carried elsewhere, they go on there.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments import command
+from experiments.jobs import PlanError
+from experiments.plan import listed_jobs, make_plan
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done, 1 some runs failed, 2 nothing could be planned, 75 or 130 stopped."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, required=True, help="file with the names of the runs")
+    command.add_options(parser)
+    options = parser.parse_args(arguments)
+    try:
+        command.check(options)
+        jobs = listed_jobs(options.runs, command.chosen_preset(options))
+        plan = make_plan(jobs)
+    except PlanError as error:
+        print(error, file=sys.stderr)
+        return command.BAD_CONFIG
+    command.show_plan(plan, options)
+    if options.plan:
+        return 0
+    if command.too_long(plan, options):
+        return command.BAD_CONFIG
+    return command.report(command.carry_out(str(options.runs), jobs, options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
