@@ -16,6 +16,8 @@ from experiments.published import ROOT
 from experiments.states import PROGRESS
 
 TAIL_LINES = 5
+FOLDERS = ("OUTPUT_DIR", "RESULTS_DIR", "DATA_DIR")
+ENTRY = ("-m", "training.group_entry")
 
 
 class Launched:
@@ -36,14 +38,14 @@ class Launched:
         listed = self.folder / "jobs.json"
         listed.write_text(json.dumps([job.arguments for job in jobs]), encoding="utf-8")
         self.noted = self.folder / "outcomes"
-        command = [sys.executable, "-m", "training.group_entry", "--at-once", at_once]
+        command = [sys.executable, *ENTRY, "--at-once", at_once, "--outcomes", str(self.noted)]
         chosen = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
         # Folders that are named relative to here mean the same there.
         given = {k: str(Path(os.environ[k]).absolute()) for k in FOLDERS if k in os.environ}
         log.parent.mkdir(parents=True, exist_ok=True)
         with listed.open("rb") as file, log.open("ab") as output:
             self.process = subprocess.Popen(
-                [*command, "--outcomes", str(self.noted)],
+                command,
                 cwd=ROOT,
                 env=os.environ | given | chosen,
                 stdin=file,
@@ -91,9 +93,6 @@ class Launched:
     def close(self) -> None:
         """Remove what was made to start it."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-FOLDERS = ("OUTPUT_DIR", "RESULTS_DIR", "DATA_DIR")
 
 
 def _changed(path: Path) -> float:

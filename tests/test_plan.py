@@ -1,18 +1,17 @@
-"""The plan of a table and what `reproduce-table` does with it."""
+"""The plan of a table or a list: what is done, what the rest takes, what cannot be planned."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 from pathlib import Path
-from typing import IO
 
 import pytest
 
-from experiments import plan, reproduce
-from experiments.folders import runs_folder
-from experiments.plan import Job, PlanError, describe, make_plan
+from experiments import command, estimate, machine, plan, reproduce, train
+from experiments.jobs import Job, PlanError, parse_run
+from experiments.plan import Entry, describe, listed_jobs, make_plan, table_jobs
+from experiments.states import Failure, note_failure
+from training.lock import locked
 
 GOLDEN = Path(__file__).parent / "golden" / "runs"
 TABLE6 = "he2015_residual/table6"
@@ -25,42 +24,75 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reproduce.readme, "update", lambda: False)
 
 
-def states(jobs: list[Job]) -> dict[str, str]:
-    return {f"{job.experiment.rpartition('/')[2]}/{job.seed}": job.state for job in jobs}
+def plan_of(preset: str = "paper", seeds: str = "paper", rows: str = "") -> list[Entry]:
+    return make_plan(table_jobs(TABLE6, preset=preset, seeds=seeds, rows=rows))
+
+
+def states(entries: list[Entry]) -> dict[str, str]:
+    return {f"{e.job.experiment.rpartition('/')[2]}/{e.job.seed}": e.state for e in entries}
 
 
 def test_the_paper_ran_resnet110_five_times() -> None:
-    jobs = make_plan(TABLE6, preset="paper")
+    jobs = table_jobs(TABLE6, preset="paper")
     counts = [sum(job.experiment.endswith(f"resnet{d}") for job in jobs)
               for d in (20, 32, 44, 56, 110, 1202)]  # fmt: skip
     assert counts == [1, 1, 1, 1, 5, 1]
-    assert len(make_plan(TABLE6, preset="paper", seeds="3")) == 18
+    assert len(table_jobs(TABLE6, preset="paper", seeds="3")) == 18
 
 
-def test_done_diverged_resumable_and_missing_runs(tmp_path: Path) -> None:
+def test_where_runs_stand(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN, tmp_path / "results" / "runs")
     shutil.rmtree(tmp_path / "results" / "runs" / TABLE6 / "resnet110" / "cifar10_aug" / "seed3")
-    run = tmp_path / "outputs/runs/paper" / TABLE6 / "resnet110/cifar10_aug/seed3"
-    run.mkdir(parents=True)
-    (run / "checkpoint.pt").touch()
-    found = states(make_plan(TABLE6, preset="paper", seeds="6", rows="resnet44,resnet110"))
+    jobs = {
+        job.seed: job for job in table_jobs(TABLE6, preset="paper", seeds="9", rows="resnet110")
+    }
+    for seed in (3, 6, 7):
+        jobs[seed].working.mkdir(parents=True)
+        (jobs[seed].working / "checkpoint-00000010-0123456789abcdef.pt").touch()
+    note_failure(jobs[7], Failure(1, "ValueError: it broke\nmore", ""))
+    with locked(jobs[6].working):
+        entries = plan_of(seeds="9", rows="resnet44,resnet110")
+    found = states(entries)
     assert found["resnet44/0"] == "diverged" and found["resnet44/1"] == "missing"
-    assert found["resnet110/3"] == "resumable" and found["resnet110/5"] == "missing"
     assert [found[f"resnet110/{k}"] for k in (0, 1, 2, 4)] == ["done"] * 4
+    assert [found[f"resnet110/{k}"] for k in (3, 5, 6, 7)] == [
+        "resumable", "missing", "running", "failed"]  # fmt: skip
+    assert "(ValueError: it broke)" in describe(entries)
+    assert states(plan_of(seeds="9", rows="resnet110"))["resnet110/6"] == "resumable"
 
 
 def test_the_plan_says_time_disk_and_what_is_done(tmp_path: Path) -> None:
-    text = describe(make_plan(TABLE6, preset="paper"))
+    text = describe(plan_of())
     assert "0 of 10 runs done" in text and "GB free" in text and "MB of disk" in text
     shutil.copytree(GOLDEN, tmp_path / "results" / "runs")
-    assert describe(make_plan(TABLE6, preset="paper", rows="resnet110")).endswith(
-        "All 5 runs are done."
-    )
+    assert describe(plan_of(rows="resnet110")).endswith("All 5 runs are done.")
+
+
+def test_the_plan_warns_of_a_small_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "free_bytes", lambda _: 1e6)
+    assert "The disk may fill up" in describe(plan_of())
 
 
 def test_estimates_grow_with_the_network() -> None:
-    seconds = [job.seconds for job in make_plan(TABLE6, preset="paper")]
+    seconds = [entry.seconds for entry in plan_of()]
     assert seconds[0] < seconds[1] < seconds[3] < seconds[4] < seconds[-1]
+
+
+def test_estimates_come_from_records_of_this_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "device_name", lambda: "this one")
+    (before,) = plan_of(rows="resnet20")
+    folder = tmp_path / "results/runs" / TABLE6 / "resnet20/cifar10_aug/seed5"
+    shutil.copytree(GOLDEN / TABLE6 / "resnet20/cifar10_aug/seed0", folder)
+    path = folder / "summary.json"
+    summary = json.loads(path.read_text())
+    changed = {"run": f"{TABLE6}/resnet20/cifar10_aug/seed5", "seed": 5, "seconds": 640.0,
+               "iterations": 64000, "macs": 1, "bn_batch": 128}  # fmt: skip
+    for device, expected in (("another", before.seconds), ("this one", 640 + 8)):
+        path.write_text(json.dumps(summary | changed | {"device": device}))
+        (entry,) = plan_of(rows="resnet20")
+        assert entry.seconds == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -79,151 +111,130 @@ def test_estimates_grow_with_the_network() -> None:
 )
 def test_what_cannot_be_planned_is_named(arguments: dict[str, str], message: str) -> None:
     with pytest.raises(PlanError, match=message):
-        make_plan(**({"table": TABLE6, "preset": "paper"} | arguments))
+        table_jobs(**({"table": TABLE6, "preset": "paper"} | arguments))
 
 
 def test_smoke_rows_show_the_degradation() -> None:
-    rows = [job.run for job in make_plan(TABLE6, preset="smoke")]
+    rows = [entry.job.run for entry in plan_of("smoke")]
     names = ("fig6/plain20", "fig6/plain56", "table6/resnet20", "table6/resnet56")
     assert rows == [f"he2015_residual/{name}/digits/seed0" for name in names]
 
 
-def test_plan_only_starts_nothing(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{TABLE6}/resnet20/cifar10_aug/seed0",
+        f"{TABLE6}/resnet20+precision=bf16/cifar10_aug/seed12",
+        f"{TABLE6}/resnet20+model.depth=8+recipe.lr=0.2/cifar10_aug/seed3",
+    ],
+)
+def test_a_run_is_known_by_its_name(name: str) -> None:
+    assert parse_run(name).run == name
+
+
+def test_a_list_of_runs(tmp_path: Path) -> None:
+    path = tmp_path / "runs.txt"
+    one = f"{TABLE6}/resnet20/cifar10_aug/seed0"
+    path.write_text(f"# first\n{one}\n\n{one}  # again\n{TABLE6}/resnet32/cifar10_aug/seed1\n")
+    jobs = listed_jobs(path, "paper")
+    assert jobs == [
+        Job(f"{TABLE6}/resnet20", "cifar10_aug", 0, "paper"),
+        Job(f"{TABLE6}/resnet32", "cifar10_aug", 1, "paper"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("resnet20", "resnet20 is no run; runs are named"),
+        (f"{TABLE6}/resnet21/cifar10_aug/seed0", "not in results/rows.csv"),
+    ],
+)
+def test_a_list_with_a_line_that_is_no_run_is_refused(
+    line: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a run was started"))
-    assert reproduce.main(["--plan", "--preset", "paper"]) == 0
-    assert "Plan (preset paper)" in capsys.readouterr().out
+    path = tmp_path / "runs.txt"
+    path.write_text(line)
+    assert train.main(["--runs", str(path), "--preset", "paper"]) == 2
+    assert message in capsys.readouterr().err
+    assert train.main(["--runs", str(tmp_path / "none.txt")]) == 2
+    assert "none.txt cannot be read" in capsys.readouterr().err
 
 
-def test_more_than_an_hour_asks_first(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a run was started"))
-    assert reproduce.main(["--preset", "paper"]) == 2
-    assert "YES=1" in capsys.readouterr().err
-
-
-class FakeRun:
-    """Stands in for a training process: leaves a record, or ends with a code."""
-
-    codes: dict[str, int] = {}  # noqa: RUF012
-    started: list[str] = []  # noqa: RUF012
-
-    def __init__(self, command: list[str], **_: object):
-        choices = dict(part.split("=", 1) for part in command[2:])
-        self.row, self.seed = choices["experiment"], choices["seed"]
-        FakeRun.started.append(self.row.rpartition("/")[2])
-
-    def wait(self) -> int:
-        code = FakeRun.codes.get(self.row.rpartition("/")[2], 0)
-        if code == 0:
-            run = f"{self.row}/cifar10_aug/seed{self.seed}"
-            target = runs_folder("paper") / run
-            shutil.copytree(GOLDEN / run, target)
-        return code
+def test_every_run_of_the_queue_is_known() -> None:
+    assert len(listed_jobs(Path("experiments/queue.txt"), "paper")) > 20
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeRun]:
-    FakeRun.codes, FakeRun.started = {}, []
-    monkeypatch.setattr(subprocess, "Popen", FakeRun)
-    return FakeRun
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a run was started"))
 
 
-ARGUMENTS = ["--preset", "paper", "--yes", "--rows", "resnet20,resnet32,resnet44"]
+@pytest.mark.usefixtures("nothing_starts")
+class TestWhatStartsNothing:
+    def test_a_plan_only(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert reproduce.main(["--plan", "--preset", "paper"]) == 0
+        assert "Plan (preset paper)" in capsys.readouterr().out
 
+    def test_more_than_an_hour_asks_first(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert reproduce.main(["--preset", "paper"]) == 2
+        assert "YES=1" in capsys.readouterr().err
 
-def test_a_failing_run_does_not_stop_the_others(
-    fake: type[FakeRun], capsys: pytest.CaptureFixture[str]
-) -> None:
-    fake.codes = {"resnet32": 1}
-    assert reproduce.main(ARGUMENTS) == 1
-    assert fake.started == ["resnet20", "resnet32", "resnet44"]
-    printed = capsys.readouterr()
-    assert "resnet32/cifar10_aug/seed0: exit code 1" in printed.err
-    assert "8.40" in printed.out.rpartition("Plan")[2]
-    fake.codes, fake.started = {}, []
-    assert reproduce.main(ARGUMENTS) == 0
-    assert fake.started == ["resnet32"], "only what was missing runs again"
+    def test_a_damaged_record(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        folder = tmp_path / "results/runs" / TABLE6 / "resnet20/cifar10_aug/seed0"
+        folder.mkdir(parents=True)
+        (folder / "summary.json").write_text(json.dumps({"version": 1})[:-3])
+        assert reproduce.main(["--preset", "paper", "--yes"]) == 2
+        assert "damaged" in capsys.readouterr().err
 
-
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
-def test_a_signal_ends_the_plan_whatever_the_run_ends_with(
-    sent: signal.Signals, code: int, fake: type[FakeRun], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed_while_it_starts(run: FakeRun) -> int:
-        os.kill(os.getpid(), sent)
-        return -sent
-
-    monkeypatch.setattr(fake, "wait", killed_while_it_starts)
-    monkeypatch.setattr(fake, "send_signal", lambda *_: None, raising=False)
-    assert reproduce.main(ARGUMENTS) == code
-    assert fake.started == ["resnet20"]
-
-
-def test_an_interrupted_run_ends_the_plan(fake: type[FakeRun]) -> None:
-    fake.codes = {"resnet20": 130}
-    assert reproduce.main(ARGUMENTS) == 130
-    assert fake.started == ["resnet20"]
-
-
-def test_a_damaged_record_is_named_before_anything_runs(
-    fake: type[FakeRun], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "results/runs" / TABLE6 / "resnet20/cifar10_aug/seed0"
-    folder.mkdir(parents=True)
-    (folder / "summary.json").write_text(json.dumps({"version": 1})[:-3])
-    assert reproduce.main(ARGUMENTS) == 2
-    assert "damaged" in capsys.readouterr().err and not fake.started
+    @pytest.mark.parametrize(
+        ("option", "value", "message"),
+        [
+            ("--jobs", "0", "JOBS=0"),
+            ("--jobs", "many", "JOBS=many"),
+            ("--jobs", "2", "JOBS=2: without a GPU"),
+            ("--minutes", "soon", "MINUTES=soon"),
+        ],
+    )
+    def test_impossible_numbers(
+        self, option: str, value: str, message: str,
+        capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        monkeypatch.setattr(command, "gpus", dict)
+        assert reproduce.main(["--preset", "paper", "--yes", option, value]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_free_disk_space_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     expected = shutil.disk_usage(tmp_path).free
-    assert plan.free_bytes(tmp_path / "a" / "b") == pytest.approx(expected, rel=0.05)
+    assert machine.free_bytes(tmp_path / "a" / "b") == pytest.approx(expected, rel=0.05)
 
 
-class FakeGroup(FakeRun):
-    """Stands in for a process of runs side by side: dies at one of its runs, whose row `kills`."""
-
-    kills = ""
-
-    def __init__(self, command: list[str], stdin: IO[str], **_: object):
-        self.at_once = command[command.index("--at-once") + 1]
-        self.outcomes = Path(command[command.index("--outcomes") + 1])
-        self.jobs = [dict(part.split("=", 1) for part in job) for job in json.load(stdin)]
-        FakeRun.started.append(f"{self.at_once}: {len(self.jobs)}")
-
-    def wait(self) -> int:
-        for number, job in enumerate(self.jobs):
-            self.row, self.seed = job["experiment"], job["seed"]
-            if self.row.endswith(FakeGroup.kills):
-                return -9
-            code = super().wait()
-            with self.outcomes.open("a") as file:
-                file.write(json.dumps({"job": number, "code": code}) + "\n")
-        return 0
+LISTED = """\
+GPU 0: NVIDIA H200 (UUID: GPU-aaaa)
+GPU 1: NVIDIA H200 (UUID: GPU-bbbb)
+  MIG 1g.18gb     Device  0: (UUID: MIG-cccc)
+"""
 
 
-def test_the_run_that_kills_its_company_is_found_and_the_others_finish(
-    fake: type[FakeRun], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, {"0": "NVIDIA H200", "1": "NVIDIA H200"}),
+        ("1", {"1": "NVIDIA H200"}),
+        ("GPU-bbbb", {"GPU-bbbb": "NVIDIA H200"}),
+        ("", {}),
+        ("-1", {}),
+    ],
+)
+def test_gpus_that_may_be_used(
+    visible: str | None, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subprocess, "Popen", FakeGroup)
-    monkeypatch.setattr(FakeGroup, "kills", "resnet32")
-    monkeypatch.setattr(reproduce, "has_gpu", lambda: True)
-    assert reproduce.main([*ARGUMENTS, "--jobs", "4"]) == 1
-    # Twice side by side, then one by one; the guilty one is left out after its turn.
-    assert fake.started == ["4: 3", "4: 2", "1: 2", "1: 1"]
-    printed = capsys.readouterr()
-    assert "resnet32/cifar10_aug/seed0: exit code -9" in printed.err
-    assert "resnet44/cifar10_aug/seed0" not in printed.err
-
-
-@pytest.mark.parametrize("jobs", ["0", "many", "2"])
-def test_an_impossible_number_of_runs_at_once_is_refused(
-    jobs: str, fake: type[FakeRun], capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(reproduce, "has_gpu", lambda: False)
-    assert reproduce.main([*ARGUMENTS, "--jobs", jobs]) == 2
-    assert f"JOBS={jobs}" in capsys.readouterr().err and not fake.started
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text(f"#!/bin/sh\ncat <<END\n{LISTED}END\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine.gpus.__wrapped__() == expected
