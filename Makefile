@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table train status table figure data bench test test-all test-gpu lint architecture recipes
+.PHONY: help setup reproduce-table train status check table figure data bench test test-all test-gpu lint architecture recipes
 
 help: ## list the targets
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
@@ -37,6 +37,9 @@ train: $(READY) ## train the runs that a file names, for so many minutes: [RUNS=
 
 status: $(READY) ## what is being trained now, and how long it takes; from any shell
 	@$(RUN) -m experiments.status
+
+check: $(READY) ## may every record enter its table, and do its weights give its numbers?
+	@$(RUN) -m experiments.check
 
 table: $(READY) ## compile tables from the records: [TABLE=he2015_residual/table6], all by default
 	@$(RUN) -m experiments.compile table $(if $(filter file,$(origin TABLE)),,'$(TABLE)')

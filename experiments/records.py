@@ -56,16 +56,35 @@ class RunRecord:
 
     @property
     def counts(self) -> bool:
-        """Whether its numbers may enter a paper's table.
+        """Whether its numbers may enter a paper's table."""
+        return not self.objections
 
-        The full recipe must have run, unchanged by overrides or edits, on the right data (where
-        the fingerprint is known: nobody has made SVHN's yet).
+    @property
+    def objections(self) -> list[str]:
+        """Why its numbers may not enter a paper's table; empty if they may.
+
+        The full recipe must have run, unchanged by overrides or edits, to its end or to a loss that
+        is not finite, by committed code, on the right data (where the fingerprint is known: nobody
+        has made SVHN's yet).
         """
-        known = fingerprints().get(self.dataset, self.summary["data"])
-        row = facts(self.experiment, self.dataset)
-        right = row is not None and self.summary["recipe"] == row.hash
-        full = self.summary["preset"] == "paper" and self.unchanged
-        return full and right and bool(self.summary["data"] == known)
+        summary, row = self.summary, facts(self.experiment, self.dataset)
+        if summary["preset"] != "paper":
+            return [f"a shortened run (preset {summary['preset']})"]
+        if not self.unchanged:
+            return ["its row was changed by overrides; it stands for itself"]
+        if row is None:
+            return ["its row is not trained on this data set by any table"]
+        reasons = []
+        if summary["recipe"] != row.hash:
+            reasons.append(f"its configuration is not the row's ({summary['recipe']}, {row.hash})")
+        if not self.diverged and summary["iterations"] != row.iterations:
+            reasons.append(f"it ran {summary['iterations']:,} of {row.iterations:,} iterations")
+        known = fingerprints().get(self.dataset, summary["data"])
+        if summary["data"] != known:
+            reasons.append(f"its data are others ({summary['data']}, known: {known})")
+        if summary.get("clean") is False:
+            reasons.append("its code had changes that were not committed")
+        return reasons
 
     def error(self, which: str) -> float | None:
         """Test error in percent: `last`, `best`, `at_best_val` or `exported`."""
@@ -96,7 +115,7 @@ def load(folder: Path) -> RunRecord:
         summary = json.loads(path.read_text(encoding="utf-8"))
         record = RunRecord(folder, summary)
         complete = summary["version"] == VERSION and record.error("last") is not None
-        if not (complete or record.diverged) or not isinstance(record.counts, bool):
+        if not (complete or record.diverged) or not isinstance(record.objections, list):
             raise ValueError("incomplete")
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"

@@ -1,5 +1,6 @@
 """Weights as files: exported small, read back from safetensors or torch state dicts."""
 
+import hashlib
 import os
 import pickle
 import zipfile
@@ -17,12 +18,19 @@ class WeightsError(Exception):
     """A weights file is missing, no weights file, or of another network."""
 
 
-def export(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write the weights as safetensors: float16, statistics of normalisation in float32."""
+def export(weights: Mapping[str, Tensor], path: Path) -> str:
+    """Write the weights as safetensors: float16, statistics of normalisation in float32.
+
+    Returns:
+        The SHA-256 of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
     save_file(exported(weights), temporary)
+    with temporary.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     os.replace(temporary, path)
+    return digest
 
 
 def exported(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -181,10 +181,11 @@ class Run:
         except BaseException:
             tracker.finish({}, code=1)
             raise
+        weights = None
         if status == "finished":
-            export(trainer.weights(), self.folder / "weights.safetensors")
+            weights = export(trainer.weights(), self.folder / "weights.safetensors")
         names = {"run": self.name, "experiment": self.experiment, "status": status}
-        summary = names | self.summary() | {"runs_at_once": company.most}
+        summary = names | self.summary() | {"weights": weights, "runs_at_once": company.most}
         self.record.finish(summary)
         tracker.finish(summary, code=0 if status == "finished" else 4)
 

@@ -1,0 +1,126 @@
+"""May a record enter a paper's table, and is it what its weights say? `make check`.
+
+Every record is held against its row, its own metrics, and the checksum of its shipped weights.
+Where the data set is at hand, the weights are evaluated again.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from experiments.folders import result_folder, runs_folder
+from experiments.published import ROOT
+from experiments.records import RecordError, RunRecord, load
+
+# Between the recorded error of the exported weights and a new evaluation, in percent points.
+TOLERANCE = 0.02
+FILES = ("summary.json", "metrics.csv", "config.yaml")
+
+
+def main() -> int:
+    """Exit code: 0 if nothing contradicts itself, else 1. That a record stands for itself, as a
+    shortened run or another precision does, is no contradiction."""
+    runs = runs_folder("paper")
+    folders = sorted({path.parent for name in FILES for path in runs.rglob(name)})
+    counting, bad = 0, 0
+    for folder in folders:
+        try:
+            record = load(folder)
+            faults = contradictions(record)
+        except RecordError as error:
+            print(f"{folder.relative_to(runs)}: damaged\n    {error}")
+            bad += 1
+            continue
+        bad += bool(faults)
+        counting += record.counts and not faults
+        verdict = "enters its table" if record.counts else "does not enter a table"
+        print(f"{folder.relative_to(runs)}: {verdict}")
+        print(*(f"    {reason}" for reason in record.objections + faults), sep="\n", end="")
+        if record.objections or faults:
+            print()
+    print(f"{len(folders)} records, {counting} enter a table, {bad} contradict themselves.")
+    return int(bad > 0)
+
+
+def contradictions(record: RunRecord) -> list[str]:
+    """What in a record cannot be true.
+
+    Raises:
+        RecordError: its metrics are missing or damaged.
+    """
+    faults = []
+    place = record.folder.resolve()
+    if not place.as_posix().endswith(record.run):
+        faults.append(f"it lies in the folder of another run than {record.run}")
+    faults += metrics_faults(record)
+    weights = result_folder() / "weights" / f"{record.run}.safetensors"
+    if weights.exists():
+        faults += weights_faults(record, weights)
+    return faults
+
+
+def metrics_faults(record: RunRecord) -> list[str]:
+    """Whether the metrics tell what the summary tells."""
+    frame, faults = record.metrics(), []
+    if frame.empty or not frame["iteration"].is_monotonic_increasing:
+        return ["metrics.csv is empty or out of order"]
+    if frame["iteration"].duplicated().any():
+        faults.append("metrics.csv has an iteration twice")
+    last = frame.iloc[-1]
+    if int(last["iteration"]) != record.summary["iterations"]:
+        faults.append(f"metrics.csv ends at iteration {int(last['iteration']):,}")
+    if record.diverged:
+        return faults
+    if frame[["train_loss", "test_loss", "test_error"]].isna().any(axis=None):
+        faults.append("metrics.csv has a loss or an error that is no number")
+    error = record.error("last")
+    if error is None or abs(last["test_error"] - error) > 1e-3:
+        faults.append(f"the last test error is {last['test_error']:.4f} in metrics.csv")
+    return faults
+
+
+def weights_faults(record: RunRecord, weights: Path) -> list[str]:
+    """Whether the shipped weights are the recorded ones, and give the recorded error."""
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if digest != record.summary["weights"]:
+        return [f"{weights} is not the file that was recorded"]
+    if not data_file(record.dataset).exists():
+        return []
+    error, recorded = evaluated(record.folder, weights), record.error("exported")
+    if error is None or recorded is None:
+        return [f"{weights} cannot be evaluated"]
+    if abs(error - recorded) > TOLERANCE:
+        return [f"{weights} gives {error:.2f} %, recorded are {recorded:.2f} %"]
+    print(f"{record.run}: weights give {error:.2f} %, as recorded")
+    return []
+
+
+def data_file(dataset: str) -> Path:
+    """The file of a data set, wherever it should be."""
+    return data_folder() / f"{dataset.removesuffix('_aug')}.npz"
+
+
+def data_folder() -> Path:
+    """Where data sets are."""
+    return Path(os.environ.get("DATA_DIR", "datasets"))
+
+
+def evaluated(folder: Path, weights: Path) -> float | None:
+    """Test error in percent of a record's weights, by eval.py, or None if that fails."""
+    told = [f"run={folder.resolve()}", f"weights={weights.resolve()}"]
+    data = f"data.folder={data_folder().resolve()}"
+    ended = subprocess.run(
+        [sys.executable, "eval.py", *told, data],
+        check=False, capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    found = re.search(r"top-1 error ([\d.]+) %", ended.stdout)
+    if found is None:
+        print(ended.stderr, file=sys.stderr)
+    return float(found[1]) if found else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

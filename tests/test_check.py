@@ -1,0 +1,129 @@
+"""`make check`: which records may enter a table, and which contradict themselves."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import check
+from experiments.records import RunRecord, load
+from training.export import export
+from training.network import build_model
+from training.settings import Settings
+
+GOLDEN = Path(__file__).parent / "golden" / "runs"
+RUN = "he2015_residual/table6/resnet20/cifar10_aug/seed0"
+
+
+@pytest.fixture
+def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunRecord]:
+    """The made record of a run with other values in its summary, as the only one in results."""
+    monkeypatch.setenv("RESULTS_DIR", str(tmp_path / "results"))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "none"))
+    folder = tmp_path / "results" / "runs" / RUN
+    shutil.copytree(GOLDEN / RUN, folder)
+
+    def change(**values: Any) -> RunRecord:
+        path = folder / "summary.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+        return load(folder)
+
+    return change
+
+
+def test_a_full_record_counts(changed: Callable[..., RunRecord]) -> None:
+    assert not changed().objections and changed().counts
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"preset": "short"}, r"shortened run \(preset short\)"),
+        ({"recipe": "0123456789abcdef"}, "configuration is not the row's"),
+        ({"iterations": 63999}, "63,999 of 64,000 iterations"),
+        ({"data": "0123456789abcdef"}, "its data are others"),
+        ({"clean": False}, "not committed"),
+        ({"run": RUN.replace("resnet20", "resnet20+precision=bf16")}, "changed by overrides"),
+        ({"dataset": "svhn", "run": RUN.replace("cifar10_aug", "svhn")}, "not trained on this"),
+    ],
+)
+def test_why_a_record_does_not_count(
+    values: dict[str, Any], reason: str, changed: Callable[..., RunRecord]
+) -> None:
+    record = changed(**values)
+    assert not record.counts
+    with pytest.raises(AssertionError, match=reason):
+        assert not record.objections, record.objections
+
+
+def test_the_made_records_are_consistent(
+    changed: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed()
+    assert check.main() == 0
+    assert "1 records, 1 enter a table, 0 contradict" in capsys.readouterr().out
+
+
+def test_damage_is_listed_and_the_rest_is_checked(
+    changed: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = changed()
+    for name in ("seed1", "seed2", "seed3"):
+        shutil.copytree(record.folder, record.folder.with_name(name))
+    (record.folder.with_name("seed1") / "summary.json").write_text("{")
+    (record.folder.with_name("seed2") / "metrics.csv").unlink()
+    assert check.main() == 1
+    printed = capsys.readouterr().out
+    assert printed.count("damaged") >= 2
+    assert "lies in the folder of another run" in printed
+    assert "4 records" in printed and "3 contradict" in printed
+
+
+def test_metrics_that_do_not_fit_the_summary(
+    changed: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = changed()
+    path = record.folder / "metrics.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    assert check.main() == 1
+    assert "metrics.csv ends at iteration" in capsys.readouterr().out
+
+
+def test_shipped_weights_are_compared_by_checksum(
+    changed: Callable[..., RunRecord],
+    settings_of: Callable[..., Settings],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = build_model(settings_of("experiment=he2015_residual/table6/resnet20"))
+    path = tmp_path / "results" / "weights" / f"{RUN}.safetensors"
+    changed(weights=export(model.state_dict(), path))
+    assert check.main() == 0
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert check.main() == 1
+    assert "is not the file that was recorded" in capsys.readouterr().out
+
+
+def test_shipped_weights_are_evaluated_where_the_data_are(
+    changed: Callable[..., RunRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the comparison: that eval.py gives the recorded error is tested with real runs."""
+    weights = tmp_path / "results" / "weights" / f"{RUN}.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    changed(weights="9a4fe3a3aa4de3d5d0d5a3ae6c7d6a2b")
+    digest = check.hashlib.sha256(b"weights").hexdigest()
+    record = changed(weights=digest)
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "cifar10.npz").touch()
+    recorded = record.error("exported")
+    assert recorded is not None
+    for error, code in ((recorded + 0.01, 0), (recorded + 0.03, 1), (None, 1)):
+        monkeypatch.setattr(check, "evaluated", lambda *_, error=error: error)
+        assert check.main() == code
