@@ -264,7 +264,8 @@ def test_two_hundred_kills(
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+    ("number", "code"),
+    [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGUSR2, 75), (signal.SIGINT, 130)],
 )
 def test_a_signal_saves_and_the_run_goes_on_from_there(
     number: signal.Signals,
@@ -302,6 +303,33 @@ def signalled(settings: Settings, number: signal.Signals) -> None:
 
     Trainer.train_iteration = step  # type: ignore[method-assign]
     guard(lambda: run(settings, EXPERIMENT, RUN) and None)
+
+
+def test_a_launcher_gets_its_signal_when_the_run_has_saved(
+    undisturbed: dict[str, Any], settings_at: Callable[[Path], Settings], tmp_path: Path
+) -> None:
+    settings = settings_at(tmp_path)
+    process = CONTEXT.Process(target=launched, args=(settings,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 7
+    assert "checkpoint-00000020" in (tmp_path / "requeued").read_text()
+    assert child(settings) == 0
+    assert outcome(settings) == undisturbed
+
+
+def launched(settings: Settings) -> None:
+    """A run under the handlers of a cluster's launcher, as submitit sets them."""
+
+    def requeue(number: int, frame: object) -> None:
+        folder = Path(settings.output_dir).parent
+        (folder / "requeued").write_text(str(sorted(folder.rglob("*.pt"))))
+        raise SystemExit(7)
+
+    signal.signal(signal.SIGUSR2, requeue)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    os.kill(os.getpid(), signal.SIGTERM)
+    signalled(settings, signal.SIGUSR2)
 
 
 def test_a_second_signal_ends_at_once(
