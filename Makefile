@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table train status check table figure data bench test test-all test-gpu lint architecture recipes
+.PHONY: help setup reproduce-table train status check table figure wandb-sync data bench test test-all test-gpu lint architecture recipes
 
 help: ## list the targets
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
@@ -46,6 +46,9 @@ table: $(READY) ## compile tables from the records: [TABLE=he2015_residual/table
 
 figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6], all by default
 	@$(RUN) -m experiments.compile figure $(if $(FIGURE),'$(FIGURE)')
+
+wandb-sync: $(READY) ## tell Weights & Biases of every record, complete and in order: [PRESET=paper]
+	@$(RUN) -m experiments.wandb_sync --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
 
 data: $(READY) ## fetch and verify a data set: [DATASET=cifar10|cifar100|svhn]
 	@$(RUN) -m data.sets $(DATASET)

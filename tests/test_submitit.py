@@ -1,4 +1,4 @@
-"""A multirun with Hydra's submitit launcher: the same runs, each in a job, finished ones skipped."""
+"""A multirun with the submitit launcher: the same runs, each in a job; finished ones skipped."""
 
 import json
 import os

@@ -1,16 +1,19 @@
 """Weights & Biases as a mirror of the record: never its source, never why a run fails."""
 
+import atexit
 import os
 import secrets
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from training.record import Row
 from training.settings import Logger
 
-INIT_SECONDS = 20
+# What a server that does not answer may cost a run, at its start and at its end.
+INIT_SECONDS, FINISH_SECONDS = 12, 12
 
 
 class Tracker:
@@ -54,7 +57,12 @@ class Tracker:
             resume="allow",
             reinit="create_new",  # beside others, where several runs share a process
             mode=_mode(wandb),
-            settings=wandb.Settings(init_timeout=INIT_SECONDS, silent=True),
+            settings=wandb.Settings(
+                init_timeout=INIT_SECONDS,
+                finish_timeout=FINISH_SECONDS,
+                finish_timeout_raises=True,
+                silent=True,
+            ),
         )
         if self.run.settings.mode == "offline":
             print(f"W&B: offline; `wandb sync {folder}/wandb/offline-run-*` uploads the run later.")
@@ -79,8 +87,17 @@ class Tracker:
             action()
         except Exception as error:  # whatever it is, it must not reach the run
             self.run = None
+            atexit.register(_let_go)  # runs before W&B's own, which would print a traceback
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             print(f"W&B: {reason}. The run goes on without it.", file=sys.stderr)
+
+
+def _let_go() -> None:
+    """Take leave of a W&B whose service may be dead."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None:
+        with suppress(Exception):
+            wandb.teardown()
 
 
 def _mode(wandb: Any) -> Any:

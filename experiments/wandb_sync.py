@@ -1,0 +1,112 @@
+"""Send records to Weights & Biases, complete and in order: `make wandb-sync`.
+
+A run that was mirrored while it trained may have gaps there, after an outage or a resume. From its
+record it is told anew, as one run with an id of its own that stays the same: one curve, however
+often it was resumed. Online where logged in; otherwise the runs are written for `wandb sync`.
+"""
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from experiments.folders import output_folder, runs_folder
+from experiments.records import RecordError, RunRecord, load_all
+
+PROJECT = "residual-to-dense"
+INIT_SECONDS = 30
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 all sent or written, 1 W&B failed, 2 a record is damaged."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", default="paper", help="whose records: paper, short or smoke")
+    parser.add_argument("--project", default=PROJECT)
+    options = parser.parse_args(arguments)
+    try:
+        records = load_all(runs_folder(options.preset))
+        done = [sync(record, options.project) for record in records]
+    except RecordError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Exception as error:  # whatever W&B raises; what was sent before is marked
+        print(f"W&B: {str(error) or type(error).__name__}", file=sys.stderr)
+        return 1
+    print(f"{len(done)} records, {sum(done)} sent now.")
+    return 0
+
+
+def sync(record: RunRecord, project: str) -> bool:
+    """Send a record, unless it was sent as it is; whether it was sent now.
+
+    Raises:
+        RecordError: its metrics are damaged.
+    """
+    import wandb
+
+    identity = run_id(record)
+    folder = output_folder() / "wandb-sync"
+    mark, content = folder / f"{identity}.sent", digest(record.folder)
+    if mark.exists() and mark.read_text(encoding="utf-8") == content:
+        return False
+    rows = record.metrics()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["WANDB_DIR"] = str(folder)  # some versions ignore dir=
+    run = wandb.init(
+        project=project,
+        id=identity,
+        name=record.run,
+        group=record.experiment,
+        tags=[*record.experiment.split("/")[:2], "record"],
+        config=recorded_config(record.folder),
+        dir=str(folder),
+        resume="allow",
+        mode=_mode(wandb),
+        settings=wandb.Settings(init_timeout=INIT_SECONDS, silent=True),
+    )
+    for row in rows.to_dict("records"):
+        known = {key: value for key, value in row.items() if value == value}  # NaN: not measured
+        named = {str(key).replace("_", "/", 1): value for key, value in known.items()}
+        run.log(named, step=int(row["iteration"]))
+    run.summary.update(record.summary)
+    run.finish()
+    mark.write_text(content, encoding="utf-8")
+    print(f"{record.run}: {len(rows)} rows" + (f", {run.url}" if run.url else ""))
+    return True
+
+
+def run_id(record: RunRecord) -> str:
+    """The id of a record there: the same for the same run and preset, on any machine."""
+    name = f"{record.summary['preset']}/{record.run}"
+    return f"record-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def recorded_config(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run, empty where it was not kept."""
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+    except (OSError, ValueError):
+        return {}
+    return dict(content)
+
+
+def digest(folder: Path) -> str:
+    """Hash over what is sent."""
+    content = b"".join((folder / name).read_bytes() for name in ("metrics.csv", "summary.json"))
+    return hashlib.sha256(content).hexdigest()
+
+
+def _mode(wandb: Any) -> Any:
+    """As WANDB_MODE says, else online where credentials are at hand; never a prompt."""
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    return "online" if wandb.login(prompt=False, verify=False) else "offline"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
