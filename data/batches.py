@@ -7,6 +7,8 @@ from torch import Tensor
 
 from data.augment import INDEX, crop_and_flip, draw_epoch
 
+EVERYTHING = slice(None)
+
 
 class Batches:
     """Random training batches of a set that lies whole on the device.
@@ -77,9 +79,12 @@ class Batches:
             start += len(piece)
         return torch.cat(pieces)
 
-    def next(self, size: int) -> tuple[Tensor, Tensor]:
-        """The next batch of the segment: images float32 (size, 3, H, W), labels int64 (size,)."""
-        plan = self.plan[self.position + self.lanes[:size]]
+    def next(self, size: int, share: slice = EVERYTHING) -> tuple[Tensor, Tensor]:
+        """The next batch of the segment: images float32 (size, 3, H, W), labels int64 (size,).
+
+        With `share`, only that part of it.
+        """
+        plan = self.plan[self.position + self.lanes[:size][share]]
         self.position += size
         images = crop_and_flip(self.images, plan, pad=self.pad, mean=self.mean, scale=self.scale)
         return images, self.labels[plan[:, INDEX]]

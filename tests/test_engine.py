@@ -51,7 +51,7 @@ def test_an_engine_that_does_not_work_is_refused_with_its_reason(
 def test_bfloat16_is_refused_on_a_gpu_without_it(
     tiny: Callable[..., Settings], digits: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.trainer.has_bf16", lambda: False)
+    monkeypatch.setattr("training.device.has_bf16", lambda: False)
     with pytest.raises(ConfigError, match="no bfloat16; use precision=tf32"):
         Trainer(tiny("precision=bf16"), digits, CUDA)
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from data.arrays import ImageSet
+from training.device import has_bf16
 from training.engine import choose_engine
 from training.gates import GatedDepth
 from training.graph import Captured
@@ -17,7 +18,7 @@ from training.naming import run_name
 from training.run import run
 from training.settings import Settings
 from training.signals import Signals
-from training.trainer import Trainer, has_bf16
+from training.trainer import Trainer
 
 pytestmark = [
     pytest.mark.gpu,

@@ -14,7 +14,7 @@ from training.step import Step
 ENGINES = ("auto", "eager", "captured", "compiled", "fused")
 
 
-def choose_engine(name: str, device: torch.device) -> str:
+def choose_engine(name: str, device: torch.device, *, alone: bool = True) -> str:
     """The engine that a setting names, on a device: `auto` is the fastest that works there.
 
         eager     layer by layer, as written
@@ -22,10 +22,16 @@ def choose_engine(name: str, device: torch.device) -> str:
         compiled  every unit or dense layer compiled by torch.compile; captured on a GPU
         fused     our kernels (see `training.fused`), captured
 
+    With several processes for a run (not `alone`), nothing is captured.
+
     Raises:
         ConfigError: the engine needs what is not here.
     """
     cuda = device.type == "cuda"
+    if not alone:
+        if name not in ("auto", "eager"):
+            raise ConfigError(f"engine={name} is for one process a run; use engine=eager.")
+        return "eager"
     if name == "auto":
         if not cuda:
             return "eager"

@@ -9,11 +9,11 @@ from omegaconf import DictConfig, OmegaConf
 from data.augment import statistics
 from data.sets import load as load_images
 from training.config import read_settings
+from training.device import find_device
 from training.evaluate import evaluate
 from training.export import WeightsError, load_weights
 from training.network import build_model
 from training.settings import ConfigError, Settings
-from training.trainer import find_device
 
 # What a record says of its run; the rest is up to the machine at hand.
 RECORDED = ("data", "model", "recipe", "seed", "precision")

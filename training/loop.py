@@ -13,6 +13,7 @@ from training.signals import Signals, Stopped
 from training.trainer import Trainer
 
 Save = Callable[[float], None]
+PREEMPTED = 75  # for a process that another one stops
 
 
 def train(
@@ -46,9 +47,12 @@ def train(
         trainer.start_segment()
         while trainer.iteration < end:
             # At the border of a segment nothing is pending: its evaluation is recorded.
-            if signals.code is not None or time.monotonic() >= due:
-                _save(trainer, save, seconds + time.monotonic() - since, signals)
+            stop = trainer.agreed(signals.code is not None)
+            if stop or time.monotonic() >= due:
+                _save(trainer, save, seconds + time.monotonic() - since)
                 due = time.monotonic() + save_every
+            if stop:
+                raise _stopped(trainer, signals)
             trainer.train_iteration()
             progress.advance(trainer.iteration)
             yield
@@ -64,17 +68,38 @@ def train(
     return "finished", seconds
 
 
-def _save(trainer: Trainer, save: Save, seconds: float, signals: Signals) -> None:
-    """Save, but never over the last state that had a finite loss; then stop if asked to."""
-    finite = math.isfinite(float(trainer.sums.sum()))
-    if finite:
+def follow(trainer: Trainer, signals: Signals) -> None:
+    """What the other processes of a run do while the first one trains, records and saves.
+
+    Raises:
+        Stopped: a signal came to one of them; the first one has saved.
+    """
+    while trainer.iteration < trainer.last:
+        end = trainer.next_evaluation()
+        trainer.start_segment()
+        while trainer.iteration < end:
+            if trainer.agreed(signals.code is not None):
+                raise Stopped("stopped with the first process", signals.code or PREEMPTED)
+            trainer.train_iteration()
+        if not math.isfinite(trainer.take_training_metrics()[0]):
+            return
+
+
+def _is_finite(trainer: Trainer) -> bool:
+    return math.isfinite(float(trainer.sums.sum()))
+
+
+def _save(trainer: Trainer, save: Save, seconds: float) -> None:
+    """Save, but never over the last state that had a finite loss."""
+    if _is_finite(trainer):
         save(seconds)
-    if signals.code is not None:
-        where = "there" if finite else "the last checkpoint, because the loss is not finite"
-        message = (
-            f"stopped at iteration {trainer.iteration}; the same command goes on from {where}."
-        )
-        raise Stopped(message, signals.code)
+
+
+def _stopped(trainer: Trainer, signals: Signals) -> Stopped:
+    known = _is_finite(trainer)
+    where = "there" if known else "the last checkpoint, because the loss is not finite"
+    message = f"stopped at iteration {trainer.iteration}; the same command goes on from {where}."
+    return Stopped(message, signals.code or PREEMPTED)
 
 
 def _training_metrics(trainer: Trainer) -> Row:

@@ -1,6 +1,6 @@
 """Stochastic gradient descent over flat storage: one update, and one cast, for all parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ class FlatSGD:
             if name in halved:
                 working = _view(self.half, first[name] - begin, named[name])
             named[name].data = working
-        self._publish()
+        self.publish()
         decayed = border(*pieces[:2])
         self.sgd, self.lr = self._make_sgd(recipe, decayed), recipe.lr
 
@@ -84,8 +84,10 @@ class FlatSGD:
             sgd.state[group["params"][0]]["momentum_buffer"] = self.momenta[group["piece"]]
         return sgd
 
-    def update(self) -> None:
+    def update(self, combine: Callable[[Tensor], None] | None = None) -> None:
         """Do one update with the gradients that the parameters have, and take those away.
+
+        `combine` is given all of them as one tensor first, to change it in place.
 
         What has none took no part in the step: its gradient is 0, and it still decays and keeps its
         momentum, as in the code of Huang et al. 2016, which holds all weights in one vector.
@@ -104,8 +106,10 @@ class FlatSGD:
             self.gradients.zero_()
         for places, given in kinds.values():  # of one type each, they are copied by few kernels
             torch._foreach_copy_(places, given)
+        if combine is not None:
+            combine(self.gradients)
         self.sgd.step()
-        self._publish()
+        self.publish()
 
     def set_learning_rate(self, lr: float) -> None:
         """Set the learning rate, in place where it lives on a device."""
@@ -131,9 +135,10 @@ class FlatSGD:
         for name in self.master:
             self.master[name].copy_(weights[name])
             self.momentum[name].copy_(momentum[name])
-        self._publish()
+        self.publish()
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Make the bfloat16 copy of the weights that compute."""
         self.half.copy_(self.halved)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from data.arrays import ImageSet
 from data.sets import load as load_images
 from training import checkpoint, loop
+from training.device import find_device
 from training.export import export
 from training.finished import check_same, publish, status_of, summary_of
 from training.heartbeat import Heartbeat
@@ -17,11 +18,12 @@ from training.naming import result_folder, working_folder
 from training.progress import ProgressLine
 from training.provenance import code_hash, source
 from training.record import Record, is_finished, make_folder
+from training.replicas import Replicas, replicas
 from training.settings import Settings
 from training.signals import Signals, Stopped
 from training.summary import summarise
 from training.tracking import Tracker
-from training.trainer import Trainer, find_device
+from training.trainer import Trainer
 
 # Settings of the machine at hand, which say nothing about a run.
 MACHINE = (
@@ -56,8 +58,10 @@ def run(settings: Settings, experiment: str, name: str) -> str:
         Stopped: a signal came; the state was saved.
         OSError: the disk is full or broke; the last checkpoint is intact.
     """
-    with Signals() as signals:
-        steps = running(settings, experiment, name, signals, Company())
+    with Signals() as signals, replicas() as processes:
+        if processes is not None and processes.rank > 0:
+            return help_train(settings, signals, processes)
+        steps = running(settings, experiment, name, signals, Company(), processes)
         while True:
             try:
                 next(steps)
@@ -67,10 +71,26 @@ def run(settings: Settings, experiment: str, name: str) -> str:
                 return end.value
 
 
+def help_train(settings: Settings, signals: Signals, processes: Replicas) -> str:
+    """What the other processes of a run do; only the first one knows what came out."""
+    device = find_device(processes.device(settings.device))
+    images = load_images(settings.data.source, Path(settings.data.folder))
+    trainer = Trainer(settings, images, device, processes)
+    if processes.begin():
+        trainer.synchronise()
+        loop.follow(trainer, signals)
+    return "finished"
+
+
 def running(
-    settings: Settings, experiment: str, name: str, signals: Signals, company: Company
+    settings: Settings,
+    experiment: str,
+    name: str,
+    signals: Signals,
+    company: Company,
+    processes: Replicas | None = None,
 ) -> Generator[None, None, str]:
-    """What `run` does, pausing after every iteration."""
+    """What `run` does, pausing after every iteration; `processes` are those of the run."""
     working, results = working_folder(settings, name), result_folder(settings, name)
     if results is not None and is_finished(results):
         check_same(settings, results)
@@ -80,9 +100,10 @@ def running(
     images = trainer = None
     if not is_finished(working):
         # First, because what is wrong with a configuration shows here and leaves no folder.
-        device = find_device(settings.device)
+        own = settings.device if processes is None else processes.device(settings.device)
+        device = find_device(own)
         images = load_images(settings.data.source, Path(settings.data.folder))
-        trainer = Trainer(settings, images, device)
+        trainer = Trainer(settings, images, device, processes)
     make_folder(working)
     with locked(working):
         before = is_finished(working)
@@ -155,6 +176,9 @@ class Run:
             self.settings.logger, self.experiment, self.name, self.folder, self.config
         )
         trainer = self.trainer
+        if trainer.replicas is not None:
+            trainer.replicas.begin()
+            trainer.synchronise()
         preset = self.settings.preset.name
         shown = self.name if preset == "paper" else f"{self.name} (preset {preset})"
         progress = ProgressLine(

@@ -42,6 +42,10 @@ class Step:
         self.learn(forward(self.model, images, self.bf16), labels)
         if self.gates is not None:
             self.gates.end()
+        self.update()
+
+    def update(self) -> None:
+        """Let the optimizer change the weights."""
         self.optimizer.update()
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:

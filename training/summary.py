@@ -36,6 +36,7 @@ def summarise(
     device = trainer.sums.device
     images = trainer.batches.span(trainer.iteration - 1)[1]
     last = rows[-1]
+    processes = 1 if trainer.replicas is None else trainer.replicas.count
     return {
         "dataset": settings.data.name,
         "seed": settings.seed,
@@ -51,7 +52,8 @@ def summarise(
         "peak_memory_bytes": peak_memory(device),
         **machine(device),
         "precision": effective_precision(settings, device),
-        "bn_batch": settings.recipe.batch,
+        "processes": processes,
+        "bn_batch": settings.recipe.batch // processes,
         "engine": trainer.engine,
         "deterministic": settings.deterministic,
         "code": code,

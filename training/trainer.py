@@ -1,6 +1,5 @@
 """One run as an object: its network, optimizer, batches and metric sums on a device."""
 
-import os
 from typing import Any
 
 import torch
@@ -9,13 +8,15 @@ from torch import Tensor, nn
 from data.arrays import ImageSet
 from data.augment import derived_seed, statistics
 from data.batches import Batches, iterations_per_epoch
+from training.device import prepare_backend
 from training.engine import choose_engine, prepare, step_kind
 from training.evaluate import Evaluation, mean_metrics
 from training.gates import Gates
 from training.graph import Captured
-from training.memory import keep_freed_memory
 from training.network import build_model, is_random, skips
 from training.optimizer import FlatSGD
+from training.replica_step import ReplicaStep
+from training.replicas import Replicas, check_shares
 from training.schedules import learning_rate, next_evaluation, total_iterations
 from training.settings import ConfigError, Settings
 from training.step import Step
@@ -31,8 +32,15 @@ class Trainer:
             uint8 images (N, H, W, 3) and labels (N,) on the device.
     """
 
-    def __init__(self, settings: Settings, images: ImageSet, device: torch.device):
+    def __init__(
+        self,
+        settings: Settings,
+        images: ImageSet,
+        device: torch.device,
+        replicas: Replicas | None = None,
+    ):
         prepare_backend(settings, device)
+        self.replicas = replicas
         recipe = self.recipe = settings.recipe
         self.bf16 = settings.precision == "bf16"
         self.images = len(images.train_images) - recipe.holdout
@@ -53,7 +61,7 @@ class Trainer:
         self.splits = {"test": _on(device, images.test_images, images.test_labels)}
         if recipe.holdout:
             self.splits["val"] = (x[self.images :], y[self.images :])
-        self.engine = choose_engine(settings.engine, device)
+        self.engine = choose_engine(settings.engine, device, alone=replicas is None)
         self.model = self.prepare_model(settings, device)
         self.batches = Batches(
             x[: self.images],
@@ -66,8 +74,14 @@ class Trainer:
             flip=settings.data.flip,
             seed=settings.seed,
         )
+        if replicas is not None:
+            iterations = iterations_per_epoch(self.images, recipe.batch)
+            check_shares({self.batches.size(k) for k in range(iterations)}, replicas.count)
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
         self.seed, self.random = settings.seed, is_random(self.model)
+        # Which blocks are closed is one draw for all processes; what is dropped is one for each.
+        alike = replicas is None or skips(self.model)
+        self.own = () if alike or replicas is None else (replicas.rank,)
         self.optimizer = FlatSGD(self.model, recipe, half=self.bf16)
         self.capture_steps(device)
 
@@ -87,9 +101,10 @@ class Trainer:
 
     def capture_steps(self, device: torch.device) -> None:
         """Make the training step and the evaluations, captured where the engine says so."""
-        step = step_kind(self.engine)(
-            self.model, self.optimizer, self.batches, self.sums, self.bf16, self.gates
-        )
+        parts = (self.model, self.optimizer, self.batches, self.sums, self.bf16, self.gates)
+        step = step_kind(self.engine)(*parts)
+        if self.replicas is not None:
+            step = ReplicaStep(*parts, replicas=self.replicas)
         evaluations = {
             split: Evaluation(self.model, images, labels, self.mean, self.scale, self.bf16)
             for split, (images, labels) in self.splits.items()
@@ -117,10 +132,23 @@ class Trainer:
         """Do one iteration; `start_segment` must have been called for its epoch."""
         if self.random:
             # So that what is drawn, too, is a pure function of seed and iteration.
-            torch.manual_seed(derived_seed(self.seed, self.iteration))
+            torch.manual_seed(derived_seed(self.seed, self.iteration, *self.own))
         self.optimizer.set_learning_rate(self.learning_rate(self.iteration))
         self.step(self.batches.size(self.iteration))
         self.iteration += 1
+
+    def agreed(self, flag: bool) -> bool:
+        """Whether this process, or any other that trains this run, says so."""
+        return flag if self.replicas is None else self.replicas.agree(flag)
+
+    def synchronise(self) -> None:
+        """Have all processes of the run start where the first one does."""
+        if self.replicas is not None:
+            iteration = torch.tensor(self.iteration)
+            self.replicas.copy_first([iteration, self.sums, *self.model.buffers()])
+            self.replicas.copy_first([self.optimizer.weights, self.optimizer.momenta])
+            self.optimizer.publish()
+            self.iteration = int(iteration)
 
     def learning_rate(self, iteration: int) -> float:
         """Learning rate of an iteration, counted from 0."""
@@ -166,33 +194,6 @@ class Trainer:
         self.sums.copy_(state["sums"])
 
 
-def prepare_backend(settings: Settings, device: torch.device) -> None:
-    """Set what holds for the whole process: memory, threads, determinism, TF32.
-
-    Raises:
-        ConfigError: the device lacks the precision.
-    """
-    if settings.precision == "bf16" and device.type == "cuda" and not has_bf16():
-        raise ConfigError("precision=bf16: this GPU has no bfloat16; use precision=tf32 or fp32.")
-    keep_freed_memory()
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    if settings.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
-    # Nothing here reads memory that was not written.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = not settings.deterministic
-    tf32 = settings.precision == "tf32"
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.allow_tf32 = tf32
-
-
-def has_bf16() -> bool:
-    """Whether the current GPU computes in bfloat16."""
-    return torch.cuda.is_bf16_supported(including_emulation=False)
-
-
 def check_fit(settings: Settings, images: ImageSet) -> None:
     """Refuse a configuration whose classes or image size are not those of the data.
 
@@ -205,28 +206,6 @@ def check_fit(settings: Settings, images: ImageSet) -> None:
             raise ConfigError(
                 f"data.{key}={getattr(settings.data, key)}, but {images.name} has {value}."
             )
-
-
-def find_device(name: str) -> torch.device:
-    """The device a setting names, made the current one; `auto` is a GPU where there is one.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
-        raise ConfigError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:1.")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device={name}: this machine shows {torch.cuda.device_count()} CUDA devices; "
-            "use device=cpu or device=auto."
-        )
-    device = torch.device(name)
-    if kind == "cuda":
-        torch.cuda.set_device(device)  # streams and graphs are those of the current device
-    return device
 
 
 def _on(device: torch.device, *arrays: Any) -> tuple[Tensor, ...]:
