@@ -32,8 +32,8 @@ class Launched:
 
     def __init__(self, jobs: Sequence[Job], device: str | None, at_once: str, log: Path):
         self.jobs, self.log = list(jobs), log
-        self.begin = time.time()
         self.hung = False
+        self.signs, self.seen = tuple[float, ...](), time.monotonic()
         self.folder = Path(tempfile.mkdtemp(prefix="runs-"))
         listed = self.folder / "jobs.json"
         listed.write_text(json.dumps([job.arguments for job in jobs]), encoding="utf-8")
@@ -68,9 +68,12 @@ class Launched:
         return {self.jobs[line["job"]]: (line["code"], line["reason"]) for line in read}
 
     def quiet_seconds(self) -> float:
-        """Seconds since it gave a sign of life."""
-        signs = [self.log, *(job.working / PROGRESS for job in self.jobs)]
-        return time.time() - max(self.begin, *(_changed(path) for path in signs))
+        """Seconds since it was seen to write anything, by a clock that nobody sets."""
+        paths = [self.log, *(job.working / PROGRESS for job in self.jobs)]
+        signs = tuple(_changed(path) for path in paths)
+        if signs != self.signs:
+            self.signs, self.seen = signs, time.monotonic()
+        return time.monotonic() - self.seen
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""

@@ -100,7 +100,9 @@ def test_a_trainer_of_either_engine_learns_the_same(
     settings = settings_of(f"experiment={row}", *SMOKE, *changes)
     losses: dict[str, list[float]] = {"eager": [], "fused": []}
     for engine, found in losses.items():
-        monkeypatch.setattr("training.trainer.choose_engine", lambda *_, chosen=engine: chosen)
+        monkeypatch.setattr(
+            "training.trainer.choose_engine", lambda *_, chosen=engine, **__: chosen
+        )
         trainer = Trainer(settings, digits, DEVICE)
         trainer.start_segment()
         for _ in range(3):
