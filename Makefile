@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table train status check table figure wandb-sync data bench test test-all test-gpu lint architecture recipes
+.PHONY: help setup reproduce-table train status check table claims figure wandb-sync data bench test test-all test-gpu lint architecture recipes
 
 help: ## list the targets
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
@@ -43,6 +43,9 @@ check: $(READY) ## may every record enter its table, and do its weights give its
 
 table: $(READY) ## compile tables from the records: [TABLE=he2015_residual/table6], all by default
 	@$(RUN) -m experiments.compile table $(if $(filter file,$(origin TABLE)),,'$(TABLE)')
+
+claims: $(READY) ## what the papers claim, and whether our runs bear it out
+	@$(RUN) -m experiments.claims
 
 figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6], all by default
 	@$(RUN) -m experiments.compile figure $(if $(FIGURE),'$(FIGURE)')

@@ -1,0 +1,97 @@
+"""A row as its records measured it: mean and spread of an error, of the time, or its parameters."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from experiments import published
+from experiments.aggregate import working_error
+from experiments.records import RunRecord
+from experiments.rows import facts
+from experiments.verdict import spread
+
+OF = ("test_error", "train_error", "seconds", "params")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row by one of its measures.
+
+    Attributes:
+        value: mean over the runs that train; NaN where there is none.
+        deviations: sample standard deviation and number of runs, of ours or else of the paper's.
+        others: standard deviation of independent reproductions.
+        failed: whether all runs fail to train.
+        missing: whether there are no runs.
+        text: the value as it is printed.
+        machines: device, engine and runs at once of every run: what a time depends on.
+    """
+
+    value: float
+    deviations: tuple[float, int] | None
+    others: float | None
+    failed: bool
+    missing: bool
+    text: str
+    machines: frozenset[tuple[str, ...]] = frozenset()
+
+
+def row_of(experiment: str, dataset: str, of: str, records: Sequence[RunRecord]) -> Row:
+    """A row's runs among `records`, by a measure."""
+    if of == "params":
+        row = facts(experiment, dataset)
+        assert row is not None
+        return Row(row.params, None, None, False, False, f"{row.params / 1e6:.2f}M")
+    own = [r for r in records if (r.experiment, r.dataset) == (experiment, dataset)]
+    if not own:
+        return Row(math.nan, None, None, False, True, "-")
+    working = [record for record in own if working_error(record) is not None]
+    # Of a run that fails to train, its training error can still be asked for.
+    asked = [r for r in own if not r.diverged] if of == "train_error" else working
+    values = [_value(record, of) for record in asked]
+    if not values:
+        return Row(math.nan, None, None, True, False, "fails")
+    several = len(values) > 1
+    return Row(
+        fmean(values),
+        (stdev(values), len(values)) if several else _paper(experiment, dataset, of),
+        published.reproduction_std(experiment, dataset) if of != "seconds" else None,
+        not working,
+        False,
+        _text(values, of),
+        frozenset(_machine(record) for record in own),
+    )
+
+
+def difference_std(one: Row, other: Row) -> float | None:
+    """The standard deviation to judge the difference of two rows by, or None if nobody knows it."""
+    known = [row.others for row in (one, other) if row.others is not None]
+    return spread(one.deviations, other.deviations, max(known, default=None))
+
+
+def _paper(experiment: str, dataset: str, of: str) -> tuple[float, int] | None:
+    """The paper's own deviation of a row's test error, where it ran several."""
+    line = published.Line(experiment.rpartition("/")[0], experiment, dataset)
+    if of != "test_error" or line.table not in published.titles():
+        return None
+    if line not in published.lines(line.table):
+        return None
+    known = published.reported(line).dropna(subset=["std", "n_runs"])
+    return None if known.empty else (float(known["std"].iloc[0]), int(known["n_runs"].iloc[0]))
+
+
+def _value(record: RunRecord, of: str) -> float:
+    error = record.error("last") if of == "test_error" else record.summary[of]
+    return math.nan if error is None else float(error)
+
+
+def _text(values: Sequence[float], of: str) -> str:
+    if of == "seconds":
+        return f"{fmean(values) / 60:.1f} min"
+    text = f"{fmean(values):.2f}"
+    return f"{text} ± {stdev(values):.2f}" if len(values) > 1 else text
+
+
+def _machine(record: RunRecord) -> tuple[str, ...]:
+    return tuple(str(record.summary.get(key)) for key in ("device", "engine", "runs_at_once"))
