@@ -15,18 +15,17 @@ from experiments import architecture, curves, published, readme, tables
 from experiments.folders import compiled_folder, runs_folder
 from experiments.jobs import Job, PlanError
 from experiments.plan import table_config, table_rows
-from experiments.records import RecordError, RunRecord, load_all
+from experiments.records import RunRecord, load_all
 
 
 def records_of(preset: str, table: str | None = None) -> list[RunRecord]:
     """The finished records of a preset; with a table, only those that the table is made of.
 
     Raises:
-        RecordError: one is damaged.
         PlanError: there is no such table.
     """
     runs = runs_folder(preset)
-    records = load_all(runs) if runs.exists() else []
+    records = load_all(runs)
     if preset == "paper" or table is None:
         return records
     overrides = table_config(table)["table"].get("smoke_overrides", ()) if preset == "smoke" else ()
@@ -48,7 +47,6 @@ def write_table(table: str, preset: str) -> tuple[pd.DataFrame, list[Path]]:
 
     Raises:
         PublishedError: there is no such table.
-        RecordError: a record is damaged.
     """
     records = records_of(preset, table)
     if preset == "paper":
@@ -75,7 +73,6 @@ def write_figure(figure: str, preset: str) -> list[Path]:
 
     Raises:
         PublishedError: there is no such figure.
-        RecordError: a record is damaged.
     """
     if figure not in curves.FIGURES:
         known = ", ".join(curves.FIGURES)
@@ -115,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(tables.to_markdown(frame), *paths, sep="\n")
         if options.preset == "paper":
             readme.update()
-    except (RecordError, PlanError, published.PublishedError) as error:
+    except (PlanError, published.PublishedError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -11,7 +11,7 @@ from experiments import architecture, estimate, published
 from experiments.folders import output_folder, runs_folder
 from experiments.jobs import Job, PlanError, parse_run
 from experiments.machine import free_bytes
-from experiments.records import RecordError, load_all
+from experiments.records import survey
 from experiments.states import ENDED, failure_of, state_of
 
 
@@ -70,10 +70,7 @@ def make_plan(jobs: Sequence[Job]) -> list[Entry]:
     Raises:
         PlanError: a job is of no known row, or its summary is damaged.
     """
-    try:
-        records = [r for p in {job.preset for job in jobs} for r in load_all(runs_folder(p))]
-    except RecordError:
-        records = []  # compiling names it; a plan can do without
+    records = [r for p in {job.preset for job in jobs} for r in survey(runs_folder(p))[0]]
     pace = estimate.recorded_pace(records)
     return [
         Entry(job, state_of(job), estimate.seconds_here(job, pace), estimate.seconds_on_gpu(job))

@@ -1,6 +1,7 @@
 """Run records, as they lie under results/runs or outputs/runs."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,11 @@ class RunRecord:
         """
         path = self.folder / "metrics.csv"
         try:
-            return pd.read_csv(path)
-        except (OSError, ValueError) as error:
+            frame = pd.read_csv(path)
+            if frame["iteration"].empty:
+                raise ValueError("no evaluation")
+            return frame
+        except (OSError, ValueError, KeyError) as error:
             raise RecordError(f"{path} is missing or damaged ({error}).") from None
 
 
@@ -127,16 +131,32 @@ def load(folder: Path) -> RunRecord:
 
 
 def load_all(runs: Path) -> list[RunRecord]:
-    """Every record under a folder, in the order of their names.
+    """Every intact record under a folder, in the order of their names; the others are named."""
+    records, faults = survey(runs)
+    for fault in faults:
+        print(f"Left out: {fault}", file=sys.stderr)
+    return records
 
-    Raises:
-        RecordError: one is damaged, or lies in the folder of another run.
-    """
-    records = [load(path.parent) for path in sorted(runs.rglob("summary.json"))]
-    for record in records:
-        place = record.folder.relative_to(runs).as_posix()
-        if place != record.run:
-            raise RecordError(
-                f"{record.folder} holds the record of {record.run}; move it to {runs / record.run}."
-            )
-    return sorted(records, key=lambda record: (record.experiment, record.dataset, record.seed))
+
+def survey(runs: Path) -> tuple[list[RunRecord], list[RecordError]]:
+    """The intact records under a folder, and what is wrong with the others: damaged, of another
+    version, without metrics, or in the folder of another run."""
+    records, faults = list[RunRecord](), list[RecordError]()
+    for path in sorted(runs.rglob("summary.json")):
+        try:
+            record = load(path.parent)
+            record.metrics()
+            _check_place(record, runs)
+        except RecordError as error:
+            faults.append(error)
+        else:
+            records.append(record)
+    records.sort(key=lambda record: (record.experiment, record.dataset, record.seed))
+    return records, faults
+
+
+def _check_place(record: RunRecord, runs: Path) -> None:
+    if record.folder.relative_to(runs).as_posix() != record.run:
+        raise RecordError(
+            f"{record.folder} holds the record of {record.run}; move it to {runs / record.run}."
+        )

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from experiments import command, compile, published, readme, tables
 from experiments.jobs import PlanError
 from experiments.plan import make_plan, table_config, table_jobs
-from experiments.records import RecordError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
         return reproduce(options)
-    except (PlanError, RecordError, published.PublishedError) as error:
+    except (PlanError, published.PublishedError) as error:
         print(error, file=sys.stderr)
         return command.BAD_CONFIG
 

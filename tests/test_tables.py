@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -252,11 +253,30 @@ def test_a_damaged_record_is_named(change: str, damaged: Path) -> None:
         load(damaged)
 
 
-def test_a_record_in_the_wrong_folder_is_named(tmp_path: Path) -> None:
+def test_a_record_in_the_wrong_folder_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = next((GOLDEN / "runs").rglob("resnet32"))
     shutil.copytree(run, tmp_path / TABLE6 / "resnet20")
-    with pytest.raises(RecordError, match=r"holds the record of .*resnet32"):
-        load_all(tmp_path)
+    assert not load_all(tmp_path)
+    assert "Left out: " in (named := capsys.readouterr().err)
+    assert re.search(r"holds the record of .*resnet32", named)
+
+
+def test_damaged_records_are_left_out_and_named(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = results / "runs" / TABLE6
+    (runs / "resnet20/cifar10_aug/seed0/summary.json").write_text("{")
+    (runs / "resnet32/cifar10_aug/seed0/metrics.csv").unlink()
+    (runs / "resnet1202/cifar10_aug/seed0/metrics.csv").write_bytes(b"\xff\x00,1\n")
+    assert compile.main(["table", TABLE6]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.count("Left out: ") == 3 and "Traceback" not in printed.err
+    rows = {line["Layers"]: line for line in csv.DictReader(
+        (results / "tables" / f"{TABLE6}.csv").open(newline="", encoding="utf-8"))}  # fmt: skip
+    assert [rows[layers]["Verdict"] for layers in ("20", "32", "1202")] == ["not run"] * 3
+    assert rows["110"]["Verdict"] == "reproduced"
 
 
 def test_data_fingerprints_are_those_the_loader_checks() -> None:
