@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments import architecture, curves, published, readme, tables
+from experiments import architecture, curves, figures, published, readme, tables
 from experiments.folders import compiled_folder, runs_folder
 from experiments.jobs import Job, PlanError
 from experiments.plan import table_config, table_rows
@@ -74,15 +74,15 @@ def write_figure(figure: str, preset: str) -> list[Path]:
     Raises:
         PublishedError: there is no such figure.
     """
-    if figure not in curves.FIGURES:
-        known = ", ".join(curves.FIGURES)
+    if figure not in figures.FIGURES:
+        known = ", ".join(figures.FIGURES)
         raise published.PublishedError(f"Unknown figure {figure}; choose one of {known}.")
     records = records_of(preset, figure)
     if preset == "paper":
         rows = table_rows(figure)
         records = [r for r in records if r.counts and (r.experiment, r.dataset) in rows]
     note = "" if preset == "paper" else shortened_note(preset, records)
-    drawn = curves.draw(curves.FIGURES[figure], records, note)
+    drawn = curves.draw(figures.FIGURES[figure], records, note)
     return curves.save(drawn, compiled_folder(preset) / "figures" / figure)
 
 
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.kind == "figure":
-            for figure in options.names or curves.FIGURES:
+            for figure in options.names or figures.FIGURES:
                 print(*write_figure(figure, options.preset))
             return 0
         everything = [*published.titles(), *architecture.tables()]

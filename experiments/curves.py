@@ -1,8 +1,8 @@
-"""Training curves as the papers draw them, from records only."""
+"""The papers' figures, drawn from records only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import matplotlib
@@ -14,13 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
+from experiments.aggregate import working_error
+from experiments.figures import Curve, Curves, Efficiency, Family, Panel, parts
 from experiments.records import RunRecord
+from experiments.rows import facts
 
-# Okabe and Ito's colours, which the colour-blind can tell apart.
-ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
-RED, BLUE, PINK = "#D55E00", "#0072B2", "#CC79A7"
-BY_DEPTH = {20: ORANGE, 32: SKY, 44: GREEN, 56: RED, 110: BLUE, 1202: PINK}
-PAPER_LIMIT = 20.0  # percent, the papers' axis
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -31,66 +29,36 @@ STYLE: dict[Any, Any] = {
     "grid.alpha": 0.25,
     "lines.solid_capstyle": "round",
 }
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One axis of a figure: its title and its curves, shallow to deep."""
-
-    title: str
-    curves: tuple["Curve", ...]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The two curves of one network."""
-
-    experiment: str
-    label: str
-    colour: str
-
-
-def _curves(table: str, name: str, label: str, depths: Sequence[int]) -> tuple[Curve, ...]:
-    return tuple(
-        Curve(f"{table}/{name}{depth}", f"{label}-{depth}", BY_DEPTH[depth]) for depth in depths
-    )
-
-
-RESNET = ("he2015_residual/table6", "resnet", "ResNet")
-PLAIN = ("he2015_residual/fig6", "plain", "plain")
-FIGURES = {
-    # He et al. 2015, Fig. 6; plain-110 ends above 60 % and is not displayed there either.
-    "he2015_residual/fig6": (
-        Panel("Plain networks", _curves(*PLAIN, (20, 32, 44, 56))),
-        Panel("Residual networks", _curves(*RESNET, (20, 32, 44, 56, 110))),
-        Panel("110 and 1202 layers", _curves(*RESNET, (110, 1202))),
-    ),
-}
+DASHED: dict[str, Any] = {"lw": 0.9, "ls": (0, (4, 2))}
+BOLD = 2.2
+MISSING = "not run yet"
+Runs = dict[tuple[str, str], list[RunRecord]]
 
 
 def draw(panels: Sequence[Panel], records: Sequence[RunRecord], note: str = "") -> Figure:
-    """Training error thin and dashed, test error bold, over iterations.
+    """A figure of some panels; what has not run is named in its legend.
 
     Args:
-        records: of one preset; of several seeds the lowest is drawn.
+        records: of one preset; a training curve is that of the lowest seed, a point of error
+            against parameters the mean over seeds.
         note: printed below, for runs that compare with no paper.
     """
-    chosen: dict[str, RunRecord] = {}
-    for record in sorted(records, key=lambda record: -record.seed):
-        chosen[record.experiment] = record
-    if note:  # a small version has few of the paper's curves
-        known = [p for p in panels if any(curve.experiment in chosen for curve in p.curves)]
-        panels = known or panels
+    runs: Runs = {}
+    for record in sorted(records, key=lambda record: record.seed):
+        runs.setdefault((record.experiment, record.dataset), []).append(record)
+    if note:  # a small version has few of the paper's networks, on a data set of its own
+        runs |= {(name, data): own for (name, _), own in runs.items() for data in _data_of(panels)}
+        panels = [panel for panel in panels if _has_any(panel, runs)] or panels
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
             1, len(panels), figsize=(3.9 * len(panels), 3.5), layout="constrained", squeeze=False
         )
         for axis, panel in zip(axes[0], panels, strict=True):
-            _draw_panel(axis, panel, chosen, shortened=bool(note))
-        axes[0][0].set_ylabel("error (%)")
-        dashed = Line2D([], [], color="0.3", lw=0.9, ls=(0, (4, 2)), label="training error")
-        bold = Line2D([], [], color="0.3", lw=2.2, label="test error")
-        figure.legend(handles=[dashed, bold], loc="outside upper center", ncols=2, frameon=False)
+            if isinstance(panel, Curves):
+                _draw_curves(axis, panel, runs, shortened=bool(note))
+            else:
+                _draw_efficiency(axis, panel, runs)
+        _draw_key(figure, panels)
         if note:
             figure.supxlabel(note, fontsize=9, color="#B00020")
     return figure
@@ -107,27 +75,95 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def _draw_panel(axis: Axes, panel: Panel, chosen: dict[str, RunRecord], *, shortened: bool) -> None:
+def _data_of(panels: Sequence[Panel]) -> list[str]:
+    return list(dict.fromkeys(data for panel in panels for _, _, data in parts(panel)))
+
+
+def _has_any(panel: Panel, runs: Runs) -> bool:
+    return any((row, data) in runs for _, rows, data in parts(panel) for row in rows)
+
+
+def _draw_key(figure: Figure, panels: Sequence[Panel]) -> None:
+    kinds = {panel.training for panel in panels if isinstance(panel, Curves)}
+    if not kinds:
+        return
+    training = "training error" if kinds == {"train_error"} else "training loss (left)"
+    test = "test error" if kinds == {"train_error"} else "test error (right)"
+    handles = [
+        Line2D([], [], color="0.3", label=training, **DASHED),
+        Line2D([], [], color="0.3", lw=BOLD, label=test),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
+
+
+def _draw_curves(axis: Axes, panel: Curves, runs: Runs, *, shortened: bool) -> None:
     axis.set_title(panel.title)
-    axis.set_ylim(0, 100 if shortened else PAPER_LIMIT)
-    axis.yaxis.set_major_locator(MultipleLocator(20 if shortened else 5))
-    axis.set_xlabel("iterations")
+    errors = axis if panel.training == "train_error" else axis.twinx()
+    top = 100.0 if shortened else panel.limit
+    errors.set_ylim(0, top)
+    errors.yaxis.set_major_locator(MultipleLocator(top / (5 if shortened else 4)))
+    errors.set_ylabel("error (%)" if errors is axis else "test error (%)")
+    if errors is not axis:
+        axis.set_ylabel("training loss")
+        errors.grid(visible=False)
+        errors.spines["right"].set_visible(True)
+    axis.set_xlabel("epochs" if panel.epochs else "iterations")
     axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
-    for curve in panel.curves:
-        if curve.experiment in chosen:
-            _draw_run(axis, chosen[curve.experiment], curve)
-    missing = [curve.label for curve in panel.curves if curve.experiment not in chosen]
-    if missing and not shortened:
-        axis.plot([], [], " ", label="not run yet: " + ",\n".join(missing))
+    known = [curve for curve in panel.curves if (curve.experiment, curve.dataset) in runs]
+    for curve in known:
+        _draw_run(axis, errors, panel, curve, runs[curve.experiment, curve.dataset][0])
+    missing = [curve.label for curve in panel.curves if curve not in known]
+    _legend(errors, [] if shortened else missing)
+    if not known and not shortened:
+        axis.set_xlim(0, 300 if panel.epochs else 64_000)
+    else:
+        axis.set_xlim(0, None)
+    if errors is not axis:
+        axis.set_ylim(0, None if known else 2)
+
+
+def _draw_run(axis: Axes, errors: Axes, panel: Curves, curve: Curve, record: RunRecord) -> None:
+    metrics = record.metrics()
+    x = metrics["epoch" if panel.epochs else "iteration"]
+    axis.plot(x, metrics[panel.training], color=curve.colour, **DASHED)
+    errors.plot(x, metrics["test_error"], color=curve.colour, lw=BOLD, label=curve.label)
+
+
+def _draw_efficiency(axis: Axes, panel: Efficiency, runs: Runs) -> None:
+    axis.set_title(panel.title)
+    axis.set_xlabel("parameters (millions)")
+    axis.set_ylabel("test error (%)")
+    missing = []
+    for family in panel.families:
+        points = _points(family, runs)
+        absent = len(family.experiments) - len(points)
+        if absent:
+            missing.append(f"{family.label} ({absent} of {len(family.experiments)})")
+        if points:
+            x, y = zip(*points, strict=True)
+            axis.plot(x, y, color=family.colour, lw=1.4, marker="o", ms=4, label=family.label)
+    _legend(axis, missing)
+    if len(missing) == len(panel.families) and not axis.lines[:-1]:
+        axis.set_xlim(0, 0.8)
+        axis.set_ylim(4, 16)
+
+
+def _points(family: Family, runs: Runs) -> list[tuple[float, float]]:
+    """Millions of parameters and mean test error of every network that has run and trains."""
+    points = []
+    for row in family.experiments:
+        own, fact = runs.get((row, family.dataset), []), facts(row, family.dataset)
+        errors = [error for record in own if (error := working_error(record)) is not None]
+        if errors and fact is not None:
+            points.append((fact.params / 1e6, fmean(errors)))
+    return sorted(points)
+
+
+def _legend(axis: Axes, missing: Sequence[str]) -> None:
+    """What is drawn, and what has not run yet."""
+    if missing:
+        axis.plot([], [], " ", label=f"{MISSING}: " + ",\n".join(missing))
     if axis.lines:
         legend = axis.legend(loc="upper right", fontsize=8, framealpha=0.8, edgecolor="none")
         for text in legend.get_texts():
-            text.set_color("0.5" if text.get_text().startswith("not run") else "0")
-    axis.set_xlim(0, 64_000 if len(missing) == len(panel.curves) else None)
-
-
-def _draw_run(axis: Axes, record: RunRecord, curve: Curve) -> None:
-    metrics = record.metrics()
-    x, colour = metrics["iteration"], curve.colour
-    axis.plot(x, metrics["train_error"], color=colour, lw=0.9, ls=(0, (4, 2)))
-    axis.plot(x, metrics["test_error"], color=colour, lw=2.2, label=curve.label)
+            text.set_color("0.5" if text.get_text().startswith(MISSING) else "0")

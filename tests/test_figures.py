@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.curves import FIGURES, draw, save
+from experiments.curves import draw, save
+from experiments.figures import FIGURES, Curve, Curves, Efficiency, Family, parts
+from experiments.plan import table_rows
 from experiments.records import RunRecord, load_all
 
 GOLDEN = Path(__file__).parent / "golden" / "runs"
@@ -70,6 +72,45 @@ def test_a_figure_without_any_run_can_be_drawn(tmp_path: Path) -> None:
     paths = save(draw(FIG6, []), tmp_path / "empty")
     assert [path.suffix for path in paths] == [".png", ".svg"]
     assert all(path.stat().st_size > 5_000 for path in paths)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_network_of_a_figure_is_a_row_of_its_table(name: str) -> None:
+    shown = {(row, panel_data) for panel in FIGURES[name] for _, rows, panel_data in parts(panel)
+             for row in rows}  # fmt: skip
+    rows = set(table_rows(name))
+    assert shown <= rows
+    # Plain-110 is trained, and lies above the axis.
+    assert {row for row, _ in rows - shown} <= {"he2015_residual/fig6/plain110"}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_can_be_drawn_from_nothing_and_says_so(name: str) -> None:
+    figure = draw(FIGURES[name], [])
+    texts = [text.get_text() for axis in figure.axes if (legend := axis.get_legend())
+             for text in legend.get_texts()]  # fmt: skip
+    assert len(texts) == len(FIGURES[name])
+    assert all(text.startswith("not run yet") for text in texts)
+
+
+def test_the_training_loss_has_an_axis_of_its_own(records: list[RunRecord]) -> None:
+    panel = Curves("", (Curve("he2015_residual/table6/resnet32", "32", "k"),), "train_loss")
+    (record,) = [r for r in records if r.experiment.endswith("resnet32")]
+    left, right = draw((panel,), [record]).axes
+    assert left.get_ylabel() == "training loss" and right.get_ylabel() == "test error (%)"
+    metrics = record.metrics()
+    assert list(left.lines[0].get_ydata()) == list(metrics["train_loss"])
+    assert list(right.lines[0].get_ydata()) == list(metrics["test_error"])
+
+
+def test_error_against_parameters_is_the_mean_over_seeds(records: list[RunRecord]) -> None:
+    rows = tuple(f"he2015_residual/table6/resnet{depth}" for depth in (110, 20, 44))
+    (axis,) = draw((Efficiency("", (Family("ResNet", "k", rows),)),), records).axes
+    line = next(line for line in axis.lines if line.get_label() == "ResNet")
+    # ResNet-44 diverged; 8.40 of ResNet-20, and 6.4 to 6.8 of ResNet-110.
+    assert list(line.get_xdata()) == pytest.approx([0.269722, 1.727962])
+    assert list(line.get_ydata()) == pytest.approx([8.4, 6.6])
+    assert "ResNet (1 of 3)" in axis.get_legend().get_texts()[-1].get_text()
 
 
 def test_shortened_runs_are_marked(records: list[RunRecord]) -> None:

@@ -1,0 +1,192 @@
+"""What the papers' figures show: panels of training curves, and of error against parameters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Okabe and Ito's colours, which the colour-blind can tell apart.
+ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
+RED, BLUE, PINK, BLACK = "#D55E00", "#0072B2", "#CC79A7", "#000000"
+BY_DEPTH = {20: ORANGE, 32: SKY, 44: GREEN, 56: RED, 110: BLUE, 1202: PINK}
+C10, C100 = "cifar10_aug", "cifar100_aug"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The two curves of one network on a data set: training and test."""
+
+    experiment: str
+    label: str
+    colour: str
+    dataset: str = C10
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A panel of training curves, shallow to deep.
+
+    Attributes:
+        training: `train_error`, on the axis of the test error, or `train_loss`, on its own.
+        limit: top of the error axis in percent, as in the paper.
+        epochs: whether the horizontal axis counts epochs instead of iterations.
+    """
+
+    title: str
+    curves: tuple[Curve, ...]
+    training: str = "train_error"
+    limit: float = 20.0
+    epochs: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one kind, which a line joins in the order of their parameters."""
+
+    label: str
+    colour: str
+    experiments: tuple[str, ...]
+    dataset: str = C10
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """A panel of test error against the number of parameters."""
+
+    title: str
+    families: tuple[Family, ...]
+
+
+Panel = Curves | Efficiency
+
+
+def parts(panel: Panel) -> list[tuple[str, tuple[str, ...], str]]:
+    """Label, rows and data set of everything a panel shows."""
+    if isinstance(panel, Curves):
+        return [(curve.label, (curve.experiment,), curve.dataset) for curve in panel.curves]
+    return [(family.label, family.experiments, family.dataset) for family in panel.families]
+
+
+def _by_depth(prefix: str, label: str, depths: Sequence[int]) -> tuple[Curve, ...]:
+    return tuple(Curve(f"{prefix}{d}", f"{label}-{d}", BY_DEPTH[d]) for d in depths)
+
+
+def _pair(first: tuple[str, str], second: tuple[str, str], data: str = C10) -> tuple[Curve, ...]:
+    return (Curve(*first, BLUE, data), Curve(*second, RED, data))
+
+
+def _family(label: str, colour: str, prefix: str, depths: Sequence[int], *more: str) -> Family:
+    return Family(label, colour, (*(f"{prefix}{depth}" for depth in depths), *more))
+
+
+RESNET, PLAIN = "he2015_residual/table6/resnet", "he2015_residual/fig6/plain"
+SHORTCUTS, ORDERS = "he2016_identity/table1/", "he2016_identity/table2/"
+DEPTH, SMALL = "huang2016_stochastic/", "huang2017_dense/fig4/"
+BC100 = "huang2017_dense/table2/densenet_bc_100_12"
+BASE = (f"{RESNET}110", "110, original")
+LOSS = "train_loss"
+
+FIGURES: dict[str, tuple[Panel, ...]] = {
+    # Plain-110 ends above 60 % and is not displayed there either.
+    "he2015_residual/fig6": (
+        Curves("Plain networks", _by_depth(PLAIN, "plain", (20, 32, 44, 56))),
+        Curves("Residual networks", _by_depth(RESNET, "ResNet", (20, 32, 44, 56, 110))),
+        Curves("110 and 1202 layers", _by_depth(RESNET, "ResNet", (110, 1202))),
+    ),
+    "he2016_identity/fig1": (
+        Curves(
+            "ResNet-1001",
+            _pair(
+                ("he2016_identity/table3/original_1001", "original"),
+                ("he2016_identity/table3/full_preact_1001", "full pre-activation"),
+            ),
+            LOSS,
+        ),
+    ),
+    "he2016_identity/fig3": tuple(
+        Curves(title, _pair(BASE, (f"{SHORTCUTS}{row}", label)), LOSS)
+        for title, row, label in (
+            ("(a) constant scaling", "scale_05_05", "scaled by 0.5"),
+            ("(b) exclusive gating", "exclusive_gate_b6", "gated, bias -6"),
+            ("(c) shortcut-only gating", "shortcut_gate_b0", "gated, bias 0"),
+            ("(d) 1x1 convolution", "conv1x1", "1x1 convolution"),
+        )
+    ),
+    "he2016_identity/fig6": (
+        Curves("110 layers", _pair(BASE, (f"{ORDERS}bn_after_add_110", "BN after addition")), LOSS),
+        Curves(
+            "164 layers",
+            _pair(
+                (f"{ORDERS}original_164", "original"),
+                (f"{ORDERS}full_preact_164", "full pre-activation"),
+            ),
+            LOSS,
+        ),
+    ),
+    "huang2016_stochastic/fig3": tuple(
+        Curves(
+            title,
+            _pair(
+                (f"{DEPTH}table1/resnet110_constant", "constant depth"),
+                (f"{DEPTH}table1/resnet110_stochastic", "stochastic depth"),
+                data,
+            ),
+            LOSS,
+            limit,
+            epochs=True,
+        )
+        for title, data, limit in (("CIFAR-10", C10, 20.0), ("CIFAR-100", C100, 60.0))
+    ),
+    "huang2016_stochastic/fig4": (
+        Curves(
+            "ResNet-152, SVHN",
+            _pair(
+                (f"{DEPTH}table1/resnet152_constant", "constant depth"),
+                (f"{DEPTH}table1/resnet152_stochastic", "stochastic depth"),
+                "svhn",
+            ),
+            LOSS,
+            limit=4.0,
+            epochs=True,
+        ),
+        Curves(
+            "ResNet-1202, CIFAR-10",
+            _pair(
+                (f"{DEPTH}fig4/resnet1202_constant", "constant depth"),
+                (f"{DEPTH}fig4/resnet1202_stochastic", "stochastic depth"),
+            ),
+            LOSS,
+            epochs=True,
+        ),
+    ),
+    "huang2017_dense/fig4": (
+        Efficiency(
+            "DenseNet variants",
+            (
+                _family("DenseNet", ORANGE, f"{SMALL}densenet_", (10, 16, 22, 28, 34)),
+                _family("DenseNet-C", SKY, f"{SMALL}densenet_c_", (10, 16, 22, 28, 34, 40, 46)),
+                _family("DenseNet-B", GREEN, f"{SMALL}densenet_b_", (22, 34, 46, 58, 70, 82)),
+                _family(
+                    "DenseNet-BC", BLUE, f"{SMALL}densenet_bc_", (16, 28, 40, 52, 64, 76, 88), BC100
+                ),
+            ),
+        ),
+        Efficiency(
+            "Against ResNet",
+            (
+                _family("ResNet, basic", RED, f"{SMALL}full_preact_", (8, 14, 20, 32, 44, 56)),
+                _family("ResNet, bottleneck", PINK, f"{SMALL}full_preact_", (29, 47, 65, 83)),
+                _family(
+                    "DenseNet-BC", BLUE, f"{SMALL}densenet_bc_", (16, 28, 40, 52, 64, 76, 88), BC100
+                ),
+            ),
+        ),
+        Curves(
+            "A tenth of the parameters",
+            _pair(
+                ("he2016_identity/table4/full_preact_1001_bs64", "ResNet-1001 (10.3M)"),
+                (BC100, "DenseNet-BC 100-12 (0.8M)"),
+            ),
+            LOSS,
+            epochs=True,
+        ),
+    ),
+}
