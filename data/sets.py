@@ -3,8 +3,10 @@
 python -m data.sets cifar10          (or cifar100, svhn; `make data DATASET=...`)
 """
 
+import fcntl
 import os
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from data import cifar, digits, imagenet, svhn
@@ -31,10 +33,7 @@ def load(name: str, folder: Path) -> ImageSet:
         raise DataError(imagenet.ABSENT)
     path = folder / f"{name}.npz"
     if not path.exists():
-        print(f"{name}: {path} is missing; fetching the official files", flush=True)
-        images = _build(name, folder)
-        verify(images)
-        write(images, path)
+        _fetch(name, path)
     images = read(path, name)
     verify(images)
     return canonical(images)
@@ -59,6 +58,22 @@ def verify(images: ImageSet) -> None:
         check(images, cifar.FACTS[images.name])
     elif images.name == "svhn":
         check_arrays(images, train=svhn.TRAIN + svhn.EXTRA, test=svhn.TEST, classes=10, size=32)
+
+
+def _fetch(name: str, path: Path) -> None:
+    """Make an array file from the official ones; of several processes one does it."""
+    print(f"{name}: {path} is missing; fetching the official files", flush=True)
+    with suppress(OSError):  # what that means is said where the files are written
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        with suppress(OSError):  # without locks they would all do it
+            lock = stack.enter_context(path.with_suffix(".lock").open("a"))
+            stack.callback(path.with_suffix(".lock").unlink, missing_ok=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            images = _build(name, path.parent)
+            verify(images)
+            write(images, path)
 
 
 def _build(name: str, folder: Path) -> ImageSet:

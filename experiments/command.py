@@ -9,11 +9,11 @@ from experiments.execute import Execution
 from experiments.jobs import Job, PlanError
 from experiments.machine import gpus
 from experiments.plan import Entry, describe, duration, make_plan
-from experiments.states import Failure, state_of
+from experiments.states import ENDED, Failure, state_of
 from experiments.sweeps import registered
 
 ASK_ABOVE_SECONDS = 3600
-BAD_CONFIG = 2
+FAILED, BAD_CONFIG = 1, 2
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -83,12 +83,15 @@ def carry_out(title: str, jobs: Sequence[Job], options: argparse.Namespace) -> E
 
 
 def report(execution: Execution) -> int:
-    """Say what did not finish and why; the exit code of all."""
-    for job, failure in execution.failures.items():
+    """Say what did not finish and why; the exit code of all. Runs that another process is at are
+    no failure."""
+    # Another process may have finished what failed here.
+    failures = {job: why for job, why in execution.failures.items() if state_of(job) not in ENDED}
+    for job, failure in failures.items():
         print(f"\n{_failed(job, failure)}", file=sys.stderr)
-    if execution.failures:
+    if failures:
         print(
-            f"\n{len(execution.failures)} of {len(execution.jobs)} runs failed (above). "
+            f"\n{len(failures)} of {len(execution.jobs)} runs failed (above). "
             "The same command does what is still missing.",
             file=sys.stderr,
         )
@@ -96,8 +99,8 @@ def report(execution: Execution) -> int:
     if elsewhere:
         print(f"{len(elsewhere)} runs are under way in another process: `make status`.")
     if execution.stopped:
-        print("Stopped; everything is saved, and the same command goes on.", file=sys.stderr)
-    return execution.stopped or int(bool(execution.failures))
+        print("Stopped; the same command goes on from the last checkpoints.", file=sys.stderr)
+    return execution.stopped or int(bool(failures))
 
 
 def _failed(job: Job, failure: Failure) -> str:

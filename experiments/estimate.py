@@ -1,6 +1,6 @@
 """What runs will take: from records of the same network and device, or by counting operations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from experiments.jobs import Job
@@ -14,6 +14,8 @@ GPU_SECONDS_PER_LAYER, GPU_MACS_PER_SECOND = 40e-6, 65e12
 START_SECONDS = 8.0
 # Weights and momentum, of four bytes each: two checkpoints, and one that is being written.
 CHECKPOINT_BYTES_PER_PARAMETER = 3 * 8
+WEIGHT_BYTES = 2  # of a parameter in the file of final weights
+AT_ONCE = 8  # runs on a GPU, at most, where nothing else is said
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ def recorded_pace(records: Iterable[RunRecord]) -> Pace:
     for record in records:
         summary = record.summary
         known = {"seconds", "iterations", "device", "params", "macs", "bn_batch"} <= summary.keys()
-        if not known or summary["device"] != device or not summary["iterations"]:
+        alone = summary.get("runs_at_once", 1) == 1
+        if not known or not alone or summary["device"] != device or not summary["iterations"]:
             continue
         pace = summary["seconds"] / summary["iterations"]
         runs[record.run.rpartition("/")[0]] = pace
@@ -57,6 +60,13 @@ def seconds_on_gpu(job: Job) -> float:
 def disk_bytes(job: Job) -> int:
     """Disk space that a run needs while it is trained."""
     return job.facts.params * CHECKPOINT_BYTES_PER_PARAMETER
+
+
+def disk_of_all(jobs: Sequence[Job]) -> int:
+    """Disk space that runs need: checkpoints of the largest that may go side by side, and what
+    each leaves."""
+    largest = sorted(map(disk_bytes, jobs), reverse=True)[: AT_ONCE * len(gpus()) or 1]
+    return sum(largest) + sum(job.facts.params * WEIGHT_BYTES for job in jobs)
 
 
 def _step_seconds(job: Job, *, gpu: bool) -> float:

@@ -80,16 +80,19 @@ class Job:
 def parse_run(name: str, preset: str = "paper") -> Job:
     """The job of a run's name, `<paper>/<table>/<row>[+override...]/<dataset>/seed<k>`.
 
+    With the preset `smoke`, its data set is `digits`.
+
     Raises:
         PlanError: it is no name of a run, or there is no such row on that data set.
     """
-    match = re.fullmatch(r"([^+]+)((?:\+[^+]+)*)/([^/]+)/seed(\d+)", name)
+    match = re.fullmatch(r"([^+]+)((?:\+[\w.]+=[\w.-]+)*)/([^/+]+)/seed(\d+)", name)
     if match is None:
         raise PlanError(
             f"{name} is no run; runs are named <paper>/<table>/<row>/<dataset>/seed<k>, "
             "such as he2015_residual/table6/resnet20/cifar10_aug/seed0."
         )
     experiment, overrides, dataset, seed = match.groups()
+    dataset = "digits" if preset == "smoke" else dataset
     job = Job(experiment, dataset, int(seed), preset, tuple(overrides.split("+")[1:]))
     _ = job.facts  # or there is no such row
     return job

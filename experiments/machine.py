@@ -14,14 +14,17 @@ def gpus() -> dict[str, str]:
     command, visible = shutil.which("nvidia-smi"), os.environ.get("CUDA_VISIBLE_DEVICES")
     if command is None or visible in ("", "-1"):
         return {}
-    listed = subprocess.run([command, "-L"], check=False, capture_output=True, text=True)
-    if listed.returncode:
+    try:
+        listed = subprocess.run(
+            [command, "-L"], check=True, capture_output=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
         return {}
     found = re.findall(r"^GPU (\d+): (.+?) \(UUID: (.+?)\)", listed.stdout, flags=re.MULTILINE)
     if visible is None:
         return {number: name for number, name, _ in found}
     names = {key: name for number, name, uuid in found for key in (number, uuid)}
-    return {key: names.get(key, "GPU") for key in map(str.strip, visible.split(","))}
+    return {key: names.get(key, "GPU") for key in map(str.strip, visible.split(",")) if key}
 
 
 def device_name() -> str:

@@ -124,10 +124,8 @@ def describe(plan: Sequence[Entry]) -> str:
     if not todo:
         return "\n".join([*lines, f"All {len(plan)} runs are done."])
     seconds = sum(entry.seconds for entry in todo)
-    disk, free = (
-        sum(estimate.disk_bytes(entry.job) for entry in todo),
-        free_bytes(output_folder()),
-    )
+    disk = estimate.disk_of_all([entry.job for entry in todo])
+    free = free_bytes(output_folder())
     lines.append(
         f"{len(plan) - len(todo)} of {len(plan)} runs done; the others take about "
         f"{duration(seconds)} and {disk / 1e6:.0f} MB of disk ({free / 1e9:.0f} GB free)."
@@ -167,7 +165,7 @@ def _choose(rows: Sequence[tuple[str, str]], wanted: str, preset: str) -> list[t
     if not wanted:
         return list(rows)
     known = list(dict.fromkeys(row.rpartition("/")[2] for row, _ in rows))
-    picked = [name.strip() for name in wanted.split(",") if name.strip()]
+    picked = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
     if unknown := [name for name in picked if name not in known]:
         raise PlanError(
             f"ROWS={unknown[0]}: no such row with PRESET={preset}; choose from {', '.join(known)}."

@@ -12,6 +12,7 @@ from experiments.published import fingerprints
 from experiments.rows import facts
 
 VERSION = 1
+METRICS = ("iteration", "epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
 
 
 class RecordError(Exception):
@@ -101,8 +102,10 @@ class RunRecord:
         path = self.folder / "metrics.csv"
         try:
             frame = pd.read_csv(path)
-            if frame["iteration"].empty:
-                raise ValueError("no evaluation")
+            numbers = {name: pd.api.types.is_numeric_dtype(frame[name]) for name in METRICS}
+            whole = pd.api.types.is_integer_dtype(frame["iteration"])
+            if frame.empty or not whole or not all(numbers.values()):
+                raise ValueError("no numbers")
             return frame
         except (OSError, ValueError, KeyError) as error:
             raise RecordError(f"{path} is missing or damaged ({error}).") from None

@@ -21,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PlanError, published.PublishedError) as error:
         print(error, file=sys.stderr)
         return command.BAD_CONFIG
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return command.FAILED
 
 
 def reproduce(options: argparse.Namespace) -> int:
@@ -39,8 +42,9 @@ def reproduce(options: argparse.Namespace) -> int:
     if command.too_long(plan, options):
         return command.BAD_CONFIG
     execution = command.carry_out(f"{options.table} (preset {preset})", jobs, options)
+    code = command.report(execution)
     show(options.table, preset)
-    return command.report(execution)
+    return code
 
 
 def show(table: str, preset: str) -> None:

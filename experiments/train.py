@@ -25,15 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.check(options)
         jobs = listed_jobs(options.runs, command.chosen_preset(options))
         plan = make_plan(jobs)
+        command.show_plan(plan, options)
+        if options.plan:
+            return 0
+        if command.too_long(plan, options):
+            return command.BAD_CONFIG
+        return command.report(command.carry_out(str(options.runs), jobs, options))
     except PlanError as error:
         print(error, file=sys.stderr)
         return command.BAD_CONFIG
-    command.show_plan(plan, options)
-    if options.plan:
-        return 0
-    if command.too_long(plan, options):
-        return command.BAD_CONFIG
-    return command.report(command.carry_out(str(options.runs), jobs, options))
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return command.FAILED
 
 
 if __name__ == "__main__":

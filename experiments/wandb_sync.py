@@ -1,7 +1,7 @@
 """Send records to Weights & Biases, complete and in order: `make wandb-sync`.
 
 A run that was mirrored while it trained may have gaps there, after an outage or a resume. From its
-record it is told anew, as one run with an id of its own that stays the same: one curve, however
+record it is told anew, as one run with an id made of its name and content: one curve, however
 often it was resumed. Online where logged in; otherwise the runs are written for `wandb sync`.
 """
 
@@ -19,13 +19,13 @@ from experiments.folders import output_folder, runs_folder
 from experiments.records import RunRecord, load_all
 
 PROJECT = "residual-to-dense"
-INIT_SECONDS = 30
+INIT_SECONDS, FINISH_SECONDS = 30, 300
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 all that are intact were sent or written, 1 W&B failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="paper", help="whose records: paper, short or smoke")
+    parser.add_argument("--preset", default="paper", choices=("paper", "short", "smoke"))
     parser.add_argument("--project", default=PROJECT)
     options = parser.parse_args(arguments)
     try:
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # whatever W&B raises; what was sent before is marked
         print(f"W&B: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
-    print(f"{len(done)} records, {sum(done)} sent now.")
+    print(f"{len(done)} records, {sum(done)} sent or written now.")
     return 0
 
 
@@ -42,10 +42,10 @@ def sync(record: RunRecord, project: str) -> bool:
     """Send a record, unless it was sent as it is; whether it was sent now."""
     import wandb
 
-    identity = run_id(record)
+    identity, mode = run_id(record), _mode(wandb)
     folder = output_folder() / "wandb-sync"
-    mark, content = folder / f"{identity}.sent", digest(record.folder)
-    if mark.exists() and mark.read_text(encoding="utf-8") == content:
+    mark = folder / f"{identity}-{project}-{mode}.sent"
+    if mark.exists():
         return False
     rows = record.metrics()
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,8 +59,13 @@ def sync(record: RunRecord, project: str) -> bool:
         config=recorded_config(record.folder),
         dir=str(folder),
         resume="allow",
-        mode=_mode(wandb),
-        settings=wandb.Settings(init_timeout=INIT_SECONDS, silent=True),
+        mode=mode,
+        settings=wandb.Settings(
+            init_timeout=INIT_SECONDS,
+            finish_timeout=FINISH_SECONDS,
+            finish_timeout_raises=True,
+            silent=True,
+        ),
     )
     for row in rows.to_dict("records"):
         known = {key: value for key, value in row.items() if value == value}  # NaN: not measured
@@ -68,14 +73,14 @@ def sync(record: RunRecord, project: str) -> bool:
         run.log(named, step=int(row["iteration"]))
     run.summary.update(record.summary)
     run.finish()
-    mark.write_text(content, encoding="utf-8")
+    mark.touch()
     print(f"{record.run}: {len(rows)} rows" + (f", {run.url}" if run.url else ""))
     return True
 
 
 def run_id(record: RunRecord) -> str:
-    """The id of a record there: the same for the same run and preset, on any machine."""
-    name = f"{record.summary['preset']}/{record.run}"
+    """The id of a record there: the same for the same record, on any machine."""
+    name = f"{record.summary['preset']}/{record.run}/{digest(record.folder)}"
     return f"record-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 

@@ -1,6 +1,6 @@
 """Checkpoints: the newest of a run and the one before, each verified by the checksum in its name.
 
-`checkpoint-00012000-3f2a….pt` holds the state after 12,000 iterations and starts with those digits
+`checkpoint-00012000-3f2a….pt` holds the state after 12,000 iterations; 3f2a… are the first digits
 of its SHA-256. It is a plain file of torch.save: tensors, numbers, strings and containers of them.
 """
 
@@ -39,7 +39,8 @@ def save(folder: Path, iteration: int, state: dict[str, Any], science: dict[str,
     buffer = io.BytesIO()
     torch.save({"version": VERSION, "science": science, "state": state}, buffer)
     content = buffer.getbuffer()
-    path = folder / f"checkpoint-{iteration:08}-{checksum(content)}.pt"
+    prefix = f"checkpoint-{iteration:08}-"
+    path = folder / f"{prefix}{checksum(content)}.pt"
     temporary = folder / "checkpoint.tmp"
     try:
         with temporary.open("wb") as file:
@@ -51,7 +52,9 @@ def save(folder: Path, iteration: int, state: dict[str, Any], science: dict[str,
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(folder)
-    for old in found(folder)[KEPT:]:
+    others = [other for other in found(folder) if other != path]
+    same = [other for other in others if other.name.startswith(prefix)]
+    for old in [*same, *[other for other in others if other not in same][KEPT - 1 :]]:
         old.unlink()
 
 
@@ -96,8 +99,11 @@ def clear(folder: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """The content of a checkpoint, or None if it is not what was once written."""
-    content = path.read_bytes()
+    """The content of a checkpoint, or None if it cannot be read or is not what was written."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
     if not path.stem.endswith(f"-{checksum(content)}"):
         return None
     try:

@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 
 import torch
@@ -137,43 +137,51 @@ class Group:
         except StopIteration as end:
             self.ended(member, DIVERGED if end.value == "diverged" else 0)
         except Stopped as stopped:
-            self.ended(member, stopped.code, str(stopped))
+            self.ended(member, stopped.code, str(stopped).removeprefix(f"{member.job.name}: "))
         except torch.OutOfMemoryError as error:
             self.too_many(member, error)
         except Exception as error:
             if is_lost():
                 fall(error)
-            known = isinstance(error, USER_ERRORS)
-            message, code = explained(error) if known else (traceback.format_exc(), FAILED)
-            self.ended(member, code, f"{member.job.name}: {message}")
+            if isinstance(error, USER_ERRORS):
+                message, code = explained(error)
+                self.ended(member, code, message)
+            else:
+                say(traceback.format_exc())
+                self.ended(member, FAILED, f"{type(error).__name__}: {error}")
 
     def too_many(self, member: Member, error: Exception) -> None:
         """There is no memory for a run: fewer at once from now on, and this one again later."""
         if len(self.members) == 1:
             message, code = explained(error)
-            self.ended(member, code, f"{member.job.name}: {message}")
+            self.ended(member, code, message)
             return
         self.leave(member)
         self.at_once = len(self.members)
         self.waiting.insert(0, member.job)
-        print(
+        say(
             f"{member.job.name}: not enough GPU memory beside {self.at_once} other runs; "
-            "it goes on when one of them has ended.",
-            file=sys.stderr,
+            "it goes on when one of them has ended."
         )
 
     def ended(self, member: Member, code: int, message: str = "") -> None:
         """Note the outcome of a run."""
         self.leave(member)
-        self.report(member.job.number, code, message)
+        self.report(member.job.number, code, message.split("\n")[0])
         if message:
-            print(message, file=sys.stderr)
+            say(f"{member.job.name}: {message}")
 
     def leave(self, member: Member) -> None:
         """Give back what a run held."""
         self.members.remove(member)
         self.changed = True
         member.steps.close()
+
+
+def say(text: str) -> None:
+    """Print to standard error, which may be a file on a full disk: no reason for a run to end."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def compatible(one: Settings, other: Settings) -> bool:

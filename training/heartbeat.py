@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from training.record import Row, finite
@@ -48,12 +49,12 @@ class Heartbeat:
             "metrics": self.row,
         }
         temporary = self.path.with_name(f"{NAME}.tmp")
-        try:
+        with suppress(OSError):
             temporary.write_text(json.dumps(finite(content)))
             os.replace(temporary, self.path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
 
     def end(self) -> None:
         """Remove the file: the run is over, or nobody works on it."""
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+            self.path.with_name(f"{NAME}.tmp").unlink(missing_ok=True)

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from training.settings import ConfigError
+
 NAME = "lock"
 TRIES, PAUSE = 10, 0.05  # a glance at the lock, as of `make status`, holds it for a moment
 
@@ -28,6 +30,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         Busy: another process holds it.
+        ConfigError: its file system has no locks.
     """
     path = folder / NAME
     file = _acquire(path)
@@ -57,6 +60,11 @@ def _acquire(path: Path) -> IO[str]:
                 return file
         except BlockingIOError:
             pass
+        except OSError as error:
+            raise ConfigError(
+                f"{path.parent}: no locks on this file system ({error.strerror}); set output_dir "
+                "(or OUTPUT_DIR) to a folder on one that has them."
+            ) from None
         file.close()
         time.sleep(PAUSE)
     raise Busy(f"{path.parent} is being trained by {_owner(path)}; left to it.")

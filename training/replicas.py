@@ -9,7 +9,7 @@ the papers, whose batches lay on two GPUs and more; the first process's are kept
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
@@ -82,9 +82,10 @@ def replicas() -> Iterator[Replicas | None]:
     try:
         yield joined
     finally:
-        if joined.rank == 0 and not joined.begun:
-            joined.begin(False)
-        dist.destroy_process_group()
+        with suppress(RuntimeError):  # the others may have left, for the same reason
+            if joined.rank == 0 and not joined.begun:
+                joined.begin(False)
+            dist.destroy_process_group()
 
 
 def check_shares(sizes: set[int], count: int) -> None:

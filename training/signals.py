@@ -17,21 +17,28 @@ class Stopped(Exception):
 
 
 class Signals:
-    """While entered, keeps a signal in `code` instead of dying; the second one kills at once.
+    """While entered, keeps a signal in `code` instead of dying; a second Ctrl-C kills at once.
+
+    Others may come twice, from a scheduler to every process and from whoever started this one.
 
     A cluster's launcher (submitit) has handlers of its own: it ignores SIGTERM, and puts the job
-    back into the queue at SIGUSR2. It keeps the former, and gets the latter once the run has saved.
+    back into the queue at SIGUSR2 or SIGUSR1. It keeps the former, and gets the latter once the run
+    has saved.
     """
 
     def __init__(self) -> None:
         self.code: int | None = None
-        self.caught: int | None = None
+        self.caught: signal.Signals | None = None
+        self.interrupted = False
 
     def __enter__(self) -> "Signals":
-        self.previous = {number: signal.getsignal(number) for number in CODES}
-        self.launcher = callable(self.previous[signal.SIGUSR2])
-        for number in CODES:
-            if not (self.launcher and number == signal.SIGTERM):
+        # None stands for a handler that was not set from Python, and cannot be set back.
+        known = {number: signal.getsignal(number) for number in CODES}
+        self.previous = {number: was for number, was in known.items() if was is not None}
+        users = (signal.SIGUSR1, signal.SIGUSR2)
+        self.launchers = {number for number in users if callable(self.previous.get(number))}
+        for number in self.previous:
+            if not (self.launchers and number == signal.SIGTERM):
                 signal.signal(number, self._caught)
         return self
 
@@ -40,11 +47,14 @@ class Signals:
     ) -> None:
         for number, handler in self.previous.items():
             signal.signal(number, handler)
-        if self.caught == signal.SIGUSR2 and self.launcher:
-            signal.raise_signal(signal.SIGUSR2)
+        if self.caught in self.launchers and self.caught is not None:
+            signal.raise_signal(self.caught)
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
-        code = CODES[signal.Signals(number)]
-        if self.code is not None:
-            os._exit(code)
-        self.code, self.caught = code, number
+        caught = signal.Signals(number)
+        if caught == signal.SIGINT:
+            if self.interrupted:
+                os._exit(CODES[caught])
+            self.interrupted = True
+        if self.code is None:
+            self.code, self.caught = CODES[caught], caught
