@@ -124,7 +124,7 @@ def evaluated(folder: Path, weights: Path) -> float | None:
 
 def quoted(text: str) -> str:
     """A value as Hydra's command line takes it, whatever it contains."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + text.replace("'", "\\'") + "'"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Stands in for training.group_entry, without torch: leaves records, or fails as it is told.
 
-BEHAVIOUR maps the seed of a run to `raise`, `kill`, `hang`, `memory`, `stop`, `full` or `once`.
+BEHAVIOUR maps the seed of a run to `raise`, `kill`, `hang`, `memory`, `stop`, `full`, `once` or
+`nothing`.
 Every execution is noted in EXECUTED, a line each.
 """
 
@@ -45,6 +46,8 @@ def fail(behaviour: str, folder: Path) -> tuple[int, str] | None:
         os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "hang":
         time.sleep(600)
+    if behaviour == "nothing":
+        return 0, ""
     if behaviour == "memory":
         resource.setrlimit(resource.RLIMIT_AS, (2**28, 2**28))
         bytearray(2**30)

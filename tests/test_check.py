@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from experiments import check
 from experiments.records import RunRecord, load
@@ -108,6 +109,12 @@ def test_shipped_weights_are_compared_by_checksum(
     path.write_bytes(content)
     assert check.main() == 1
     assert "is not the file that was recorded" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["a+precision=bf16/b", "it's, [here] = (1)", "back\\slash"])
+def test_any_path_can_be_given_to_eval_py(text: str) -> None:
+    parsed = OverridesParser.create().parse_override(f"run={check.quoted(text)}")
+    assert parsed.value() == text
 
 
 def test_shipped_weights_are_evaluated_where_the_data_are(

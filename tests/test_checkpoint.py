@@ -43,6 +43,17 @@ def test_the_newest_and_the_one_before_are_kept(two: tuple[Path, Path], tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in two}
 
 
+def test_saving_an_iteration_again_keeps_the_one_before(
+    two: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for value in (1.0, 2.0, 3.0):
+        checkpoint.save(tmp_path, 30, state(value), SCIENCE)
+        again, before = checkpoint.found(tmp_path)
+        assert before == two[1]
+        content = checkpoint.read(again)
+        assert content is not None and content["state"]["weights"][0, 0] == value
+
+
 def test_a_checkpoint_is_a_plain_file_of_torch(two: tuple[Path, Path]) -> None:
     assert torch.load(two[0], weights_only=True)["science"] == SCIENCE
 

@@ -17,7 +17,7 @@ from experiments.display import Display
 from experiments.execute import Execution
 from experiments.jobs import Job
 from experiments.plan import make_plan
-from experiments.states import failure_of, state_of
+from experiments.states import failure_of, is_locked, state_of
 from experiments.sweeps import registered, under_way
 
 STAND_IN = ("tests/stand_in.py",)
@@ -103,6 +103,46 @@ def test_runs_side_by_side_are_started_again_and_the_guilty_one_is_found(
     assert [state_of(job) for job in jobs(4)] == ["done", "failed", "done", "done"]
 
 
+def test_a_run_that_leaves_no_record_is_not_run_for_ever(
+    behave: Callable[..., None], tmp_path: Path
+) -> None:
+    behave(seed0="nothing")
+    (failure,) = carry_out(jobs(2)).failures.values()
+    assert "left no record in" in failure.reason
+    assert executed(tmp_path) == Counter(seed0=1, seed1=1)
+
+
+def test_an_error_of_the_plan_itself_leaves_no_run_behind(
+    behave: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behave(seed1="hang")
+    started = []
+
+    class Watched(launch.Launched):
+        def __init__(self, *arguments: object):
+            super().__init__(*arguments)  # type: ignore[arg-type]
+            started.append(self)
+
+        def quiet_seconds(self) -> float:
+            if self.jobs[0].seed == 1 and is_locked(self.jobs[0].working / "lock"):
+                raise RuntimeError("a defect of ours")
+            return 0.0
+
+    monkeypatch.setattr(execute, "Launched", Watched)
+    with pytest.raises(RuntimeError, match="a defect of ours"):
+        carry_out(jobs(3))
+    assert [one.poll() for one in started] == [0, -signal.SIGTERM]
+    assert not any(one.folder.exists() for one in started)
+
+
+def test_one_stopped_process_stops_the_others(behave: Callable[..., None], tmp_path: Path) -> None:
+    behave(seed0="hang", seed1="stop")
+    begin = time.monotonic()
+    execution = carry_out(jobs(4), devices=["0", "1"])
+    assert execution.stopped == 75 and time.monotonic() - begin < 20
+    assert executed(tmp_path).total() == 2
+
+
 def test_several_devices_share_the_work(tmp_path: Path) -> None:
     for at_once in ("1", "auto"):
         assert not carry_out(jobs(12), devices=["0", "1", "2"], at_once=at_once).failures
@@ -174,6 +214,7 @@ def test_a_full_disk_pauses_the_plan(
         return 0.0 if asked < 10 else 1e12
 
     monkeypatch.setattr(execute, "free_bytes", free_bytes)
+    monkeypatch.setattr(execute, "FULL_SECONDS", 0.05)
     assert not carry_out(jobs(2)).failures
     assert executed(tmp_path) == Counter(seed0=2, seed1=1), "seed1 waits, and does not fail"
     printed = capsys.readouterr().out

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from experiments.jobs import Job, PlanError, parse_run
 from experiments.plan import Entry, describe, listed_jobs, make_plan, table_jobs
 from experiments.states import Failure, note_failure
 from training.lock import locked
+from training.naming import run_name
+from training.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden" / "runs"
 TABLE6 = "he2015_residual/table6"
@@ -143,10 +146,26 @@ def test_a_list_of_runs(tmp_path: Path) -> None:
     ]
 
 
+def test_a_small_version_of_a_listed_run_is_on_the_digits(tmp_path: Path) -> None:
+    path = tmp_path / "runs.txt"
+    path.write_text(f"{TABLE6}/resnet20/cifar10_aug/seed0\n{TABLE6}/resnet20/cifar10/seed0\n")
+    assert [job.run for job in listed_jobs(path, "smoke")] == [f"{TABLE6}/resnet20/digits/seed0"]
+
+
+@pytest.mark.parametrize("preset", ["paper", "smoke"])
+def test_train_py_names_the_runs_of_the_queue_as_the_plan_does(
+    preset: str, settings_of: Callable[..., Settings]
+) -> None:
+    for job in listed_jobs(Path("experiments/queue.txt"), preset):
+        settings = settings_of(*job.arguments)
+        assert run_name(job.experiment, job.arguments, settings) == job.run
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("resnet20", "resnet20 is no run; runs are named"),
+        (f"{TABLE6}/resnet20+recipe.milestones=[1]/cifar10_aug/seed0", "is no run"),
         (f"{TABLE6}/resnet21/cifar10_aug/seed0", "not in results/rows.csv"),
     ],
 )

@@ -146,6 +146,13 @@ def test_a_signal_saves_once_and_the_run_goes_on(on_two: Path, tmp_path: Path) -
                for name, tensor in result(tmp_path)[1].items())  # fmt: skip
 
 
+def test_a_bad_configuration_is_named_and_nobody_waits(tmp_path: Path) -> None:
+    process = torchrun(tmp_path, "engine=compiled")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0 and "engine=compiled is for one process a run" in errors
+    assert "RuntimeError" not in errors and not list(tmp_path.rglob("*.csv"))
+
+
 def test_a_finished_run_lets_all_processes_go(on_two: Path) -> None:
     process = torchrun(on_two)
     _, errors = process.communicate(timeout=60)

@@ -292,13 +292,16 @@ def signalled(settings: Settings, number: signal.Signals) -> None:
     from training.trainer import Trainer
 
     original, steps = Trainer.train_iteration, 0
+    # A scheduler signals every process, and whoever started this one passes it on.
+    times = 1 if number == signal.SIGINT else 2
 
     def step(trainer: Trainer) -> None:
         nonlocal steps
         steps += 1
         original(trainer)
         if steps == 20:
-            os.kill(os.getpid(), number)
+            for _ in range(times):
+                os.kill(os.getpid(), number)
         assert steps <= 20, "it went on after the signal"
 
     Trainer.train_iteration = step  # type: ignore[method-assign]
