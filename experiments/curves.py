@@ -1,8 +1,7 @@
-"""The papers' figures, drawn from records only."""
+"""The papers' figures, drawn from records only; here their frame, and the training curves."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import matplotlib
@@ -14,10 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from experiments.aggregate import working_error
-from experiments.figures import Curve, Curves, Efficiency, Family, Panel, parts
+from experiments.panels import Curve, Curves, Panel, Points, parts
+from experiments.points import Runs, draw_grid, draw_points, legend
 from experiments.records import RunRecord
-from experiments.rows import facts
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -31,8 +29,6 @@ STYLE: dict[Any, Any] = {
 }
 DASHED: dict[str, Any] = {"lw": 0.9, "ls": (0, (4, 2))}
 BOLD = 2.2
-MISSING = "not run yet"
-Runs = dict[tuple[str, str], list[RunRecord]]
 
 
 def draw(panels: Sequence[Panel], records: Sequence[RunRecord], note: str = "") -> Figure:
@@ -56,8 +52,10 @@ def draw(panels: Sequence[Panel], records: Sequence[RunRecord], note: str = "") 
         for axis, panel in zip(axes[0], panels, strict=True):
             if isinstance(panel, Curves):
                 _draw_curves(axis, panel, runs, shortened=bool(note))
+            elif isinstance(panel, Points):
+                draw_points(axis, panel, runs)
             else:
-                _draw_efficiency(axis, panel, runs)
+                draw_grid(axis, panel, runs)
         _draw_key(figure, panels)
         if note:
             figure.supxlabel(note, fontsize=9, color="#B00020")
@@ -113,7 +111,7 @@ def _draw_curves(axis: Axes, panel: Curves, runs: Runs, *, shortened: bool) -> N
     for curve in known:
         _draw_run(axis, errors, panel, curve, runs[curve.experiment, curve.dataset][0])
     missing = [curve.label for curve in panel.curves if curve not in known]
-    _legend(errors, [] if shortened else missing)
+    legend(errors, [] if shortened else missing)
     if not known and not shortened:
         axis.set_xlim(0, 300 if panel.epochs else 64_000)
     else:
@@ -127,43 +125,3 @@ def _draw_run(axis: Axes, errors: Axes, panel: Curves, curve: Curve, record: Run
     x = metrics["epoch" if panel.epochs else "iteration"]
     axis.plot(x, metrics[panel.training], color=curve.colour, **DASHED)
     errors.plot(x, metrics["test_error"], color=curve.colour, lw=BOLD, label=curve.label)
-
-
-def _draw_efficiency(axis: Axes, panel: Efficiency, runs: Runs) -> None:
-    axis.set_title(panel.title)
-    axis.set_xlabel("parameters (millions)")
-    axis.set_ylabel("test error (%)")
-    missing = []
-    for family in panel.families:
-        points = _points(family, runs)
-        absent = len(family.experiments) - len(points)
-        if absent:
-            missing.append(f"{family.label} ({absent} of {len(family.experiments)})")
-        if points:
-            x, y = zip(*points, strict=True)
-            axis.plot(x, y, color=family.colour, lw=1.4, marker="o", ms=4, label=family.label)
-    _legend(axis, missing)
-    if len(missing) == len(panel.families) and not axis.lines[:-1]:
-        axis.set_xlim(0, 0.8)
-        axis.set_ylim(4, 16)
-
-
-def _points(family: Family, runs: Runs) -> list[tuple[float, float]]:
-    """Millions of parameters and mean test error of every network that has run and trains."""
-    points = []
-    for row in family.experiments:
-        own, fact = runs.get((row, family.dataset), []), facts(row, family.dataset)
-        errors = [error for record in own if (error := working_error(record)) is not None]
-        if errors and fact is not None:
-            points.append((fact.params / 1e6, fmean(errors)))
-    return sorted(points)
-
-
-def _legend(axis: Axes, missing: Sequence[str]) -> None:
-    """What is drawn, and what has not run yet."""
-    if missing:
-        axis.plot([], [], " ", label=f"{MISSING}: " + ",\n".join(missing))
-    if axis.lines:
-        legend = axis.legend(loc="upper right", fontsize=8, framealpha=0.8, edgecolor="none")
-        for text in legend.get_texts():
-            text.set_color("0.5" if text.get_text().startswith(MISSING) else "0")

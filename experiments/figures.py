@@ -1,68 +1,13 @@
-"""What the papers' figures show: panels of training curves, and of error against parameters."""
+"""What the papers' figures show, panel by panel."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from experiments.panels import C10, C100, Curve, Curves, Family, Grid, Panel, Points
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
 RED, BLUE, PINK, BLACK = "#D55E00", "#0072B2", "#CC79A7", "#000000"
 BY_DEPTH = {20: ORANGE, 32: SKY, 44: GREEN, 56: RED, 110: BLUE, 1202: PINK}
-C10, C100 = "cifar10_aug", "cifar100_aug"
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The two curves of one network on a data set: training and test."""
-
-    experiment: str
-    label: str
-    colour: str
-    dataset: str = C10
-
-
-@dataclass(frozen=True)
-class Curves:
-    """A panel of training curves, shallow to deep.
-
-    Attributes:
-        training: `train_error`, on the axis of the test error, or `train_loss`, on its own.
-        limit: top of the error axis in percent, as in the paper.
-        epochs: whether the horizontal axis counts epochs instead of iterations.
-    """
-
-    title: str
-    curves: tuple[Curve, ...]
-    training: str = "train_error"
-    limit: float = 20.0
-    epochs: bool = False
-
-
-@dataclass(frozen=True)
-class Family:
-    """Networks of one kind, which a line joins in the order of their parameters."""
-
-    label: str
-    colour: str
-    experiments: tuple[str, ...]
-    dataset: str = C10
-
-
-@dataclass(frozen=True)
-class Efficiency:
-    """A panel of test error against the number of parameters."""
-
-    title: str
-    families: tuple[Family, ...]
-
-
-Panel = Curves | Efficiency
-
-
-def parts(panel: Panel) -> list[tuple[str, tuple[str, ...], str]]:
-    """Label, rows and data set of everything a panel shows."""
-    if isinstance(panel, Curves):
-        return [(curve.label, (curve.experiment,), curve.dataset) for curve in panel.curves]
-    return [(family.label, family.experiments, family.dataset) for family in panel.families]
 
 
 def _by_depth(prefix: str, label: str, depths: Sequence[int]) -> tuple[Curve, ...]:
@@ -77,12 +22,27 @@ def _family(label: str, colour: str, prefix: str, depths: Sequence[int], *more: 
     return Family(label, colour, (*(f"{prefix}{depth}" for depth in depths), *more))
 
 
+def _decays(rule: str, *, own: str | None = None) -> tuple[str, ...]:
+    """Rows of a rule of survival with a last probability of 0.1 to 0.9; `own` is that of 0.5."""
+    names = [f"huang2016_stochastic/fig8/{rule}_p0{tenth}" for tenth in range(1, 10)]
+    return tuple(own if own and name.endswith("p05") else name for name in names)
+
+
+TENTHS = tuple(tenth / 10 for tenth in range(1, 10))
+DEPTHS = (20, 38, 56, 74, 92)
 RESNET, PLAIN = "he2015_residual/table6/resnet", "he2015_residual/fig6/plain"
 SHORTCUTS, ORDERS = "he2016_identity/table1/", "he2016_identity/table2/"
 DEPTH, SMALL = "huang2016_stochastic/", "huang2017_dense/fig4/"
 BC100 = "huang2017_dense/table2/densenet_bc_100_12"
 BASE = (f"{RESNET}110", "110, original")
 LOSS = "train_loss"
+STOCHASTIC = f"{DEPTH}table1/resnet110_stochastic"
+IMAGENET_RESNETS = tuple(f"huang2017_dense/fig3/resnet{depth}" for depth in (34, 50, 101, 152))
+IMAGENET_DENSENETS = (
+    *(f"huang2017_dense/table3/densenet{depth}" for depth in (121, 169, 201)),
+    "huang2017_dense/fig3/densenet161",
+    "huang2017_dense/table3/densenet264",
+)
 
 FIGURES: dict[str, tuple[Panel, ...]] = {
     # Plain-110 ends above 60 % and is not displayed there either.
@@ -157,8 +117,42 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
             epochs=True,
         ),
     ),
+    "huang2016_stochastic/fig8": (
+        Points(
+            "Rule of survival, 110 layers",
+            (
+                Family("linear decay", BLUE, _decays("linear", own=STOCHASTIC), C10, TENTHS),
+                Family("uniform", RED, _decays("uniform"), C10, TENTHS),
+            ),
+            x="survival probability of the last block",
+            baseline=Curve(f"{DEPTH}table1/resnet110_constant", "constant depth", BLACK),
+        ),
+        Grid(
+            "Depth and survival",
+            y="layers",
+            x="survival probability of the last block",
+            rows=(*map(str, DEPTHS), "110"),
+            columns=("0.2", "0.5", "0.8"),
+            experiments=(
+                *(tuple(f"{DEPTH}fig8/depth{d}_p0{p}" for p in (2, 5, 8)) for d in DEPTHS),
+                (f"{DEPTH}fig8/linear_p02", STOCHASTIC, f"{DEPTH}fig8/linear_p08"),
+            ),
+        ),
+    ),
+    "huang2017_dense/fig3": tuple(
+        Points(
+            "ImageNet, single crop",
+            (
+                Family("ResNet", RED, IMAGENET_RESNETS, "imagenet"),
+                Family("DenseNet", BLUE, IMAGENET_DENSENETS, "imagenet"),
+            ),
+            x,
+            "huang2017_dense/fig3",
+        )
+        for x in ("parameters (millions)", "multiply-adds (billions)")
+    ),
     "huang2017_dense/fig4": (
-        Efficiency(
+        Points(
             "DenseNet variants",
             (
                 _family("DenseNet", ORANGE, f"{SMALL}densenet_", (10, 16, 22, 28, 34)),
@@ -169,7 +163,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
                 ),
             ),
         ),
-        Efficiency(
+        Points(
             "Against ResNet",
             (
                 _family("ResNet, basic", RED, f"{SMALL}full_preact_", (8, 14, 20, 32, 44, 56)),

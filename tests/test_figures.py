@@ -6,7 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments.curves import draw, save
-from experiments.figures import FIGURES, Curve, Curves, Efficiency, Family, parts
+from experiments.figures import FIGURES
+from experiments.panels import Curve, Curves, Family, Grid, Points, parts
 from experiments.plan import table_rows
 from experiments.records import RunRecord, load_all
 
@@ -89,8 +90,9 @@ def test_every_figure_can_be_drawn_from_nothing_and_says_so(name: str) -> None:
     figure = draw(FIGURES[name], [])
     texts = [text.get_text() for axis in figure.axes if (legend := axis.get_legend())
              for text in legend.get_texts()]  # fmt: skip
-    assert len(texts) == len(FIGURES[name])
-    assert all(text.startswith("not run yet") for text in texts)
+    ours = [text for text in texts if not text.endswith("published")]
+    assert len(ours) == len(FIGURES[name])
+    assert all(text.startswith("not run yet") for text in ours)
 
 
 def test_the_training_loss_has_an_axis_of_its_own(records: list[RunRecord]) -> None:
@@ -105,12 +107,31 @@ def test_the_training_loss_has_an_axis_of_its_own(records: list[RunRecord]) -> N
 
 def test_error_against_parameters_is_the_mean_over_seeds(records: list[RunRecord]) -> None:
     rows = tuple(f"he2015_residual/table6/resnet{depth}" for depth in (110, 20, 44))
-    (axis,) = draw((Efficiency("", (Family("ResNet", "k", rows),)),), records).axes
+    (axis,) = draw((Points("", (Family("ResNet", "k", rows),)),), records).axes
     line = next(line for line in axis.lines if line.get_label() == "ResNet")
     # ResNet-44 diverged; 8.40 of ResNet-20, and 6.4 to 6.8 of ResNet-110.
     assert list(line.get_xdata()) == pytest.approx([0.269722, 1.727962])
     assert list(line.get_ydata()) == pytest.approx([8.4, 6.6])
     assert "ResNet (1 of 3)" in axis.get_legend().get_texts()[-1].get_text()
+
+
+def test_published_points_stand_beside_ours() -> None:
+    left, right = draw(FIGURES["huang2017_dense/fig3"], []).axes
+    for axis in (left, right):
+        lines = {line.get_label(): line for line in axis.lines}
+        assert list(lines["ResNet, published"].get_ydata()) == [26.73, 24.01, 22.44, 22.16]
+    # torchvision's counts of the same networks: 21.8, 25.6, 44.5 and 60.2 million.
+    x = {line.get_label(): line for line in left.lines}["ResNet, published"].get_xdata()
+    assert list(x) == pytest.approx([21.8, 25.6, 44.5, 60.2], abs=0.05)
+
+
+def test_a_grid_and_a_level_line(records: list[RunRecord]) -> None:
+    names = [f"he2015_residual/table6/resnet{depth}" for depth in (20, 110, 44)]
+    grid = Grid("", "y", "x", ("a",), ("1", "2", "3"), (tuple(names),))
+    level = Points("", (), baseline=Curve(names[0], "level", "k"))
+    cells, line = draw((grid, level), records).axes
+    assert [text.get_text() for text in cells.texts] == ["8.40", "6.60", "-"]
+    assert set(line.lines[0].get_ydata()) == {8.4}
 
 
 def test_shortened_runs_are_marked(records: list[RunRecord]) -> None:

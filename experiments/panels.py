@@ -1,0 +1,91 @@
+"""Kinds of panels that figures are made of: training curves, final errors against something, and on
+a grid."""
+
+from dataclasses import dataclass
+
+C10, C100 = "cifar10_aug", "cifar100_aug"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The two curves of one network on a data set: training and test."""
+
+    experiment: str
+    label: str
+    colour: str
+    dataset: str = C10
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A panel of training curves, shallow to deep.
+
+    Attributes:
+        training: `train_error`, on the axis of the test error, or `train_loss`, on its own.
+        limit: top of the error axis in percent, as in the paper.
+        epochs: whether the horizontal axis counts epochs instead of iterations.
+    """
+
+    title: str
+    curves: tuple[Curve, ...]
+    training: str = "train_error"
+    limit: float = 20.0
+    epochs: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one kind, which a line joins; `at` is where each stands, if not its size."""
+
+    label: str
+    colour: str
+    experiments: tuple[str, ...]
+    dataset: str = C10
+    at: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Points:
+    """A panel of test errors.
+
+    Attributes:
+        x: label of the horizontal axis: `parameters (millions)`, `multiply-adds (billions)`, or
+            what the families' `at` is.
+        table: whose published numbers are shown beside ours, or None.
+        baseline: a network whose error is a level line, or None.
+    """
+
+    title: str
+    families: tuple[Family, ...]
+    x: str = "parameters (millions)"
+    table: str | None = None
+    baseline: Curve | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A panel of test errors by two settings: `experiments[i][j]` has `rows[i]`, `columns[j]`."""
+
+    title: str
+    y: str
+    x: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    experiments: tuple[tuple[str, ...], ...]
+    dataset: str = C10
+
+
+Panel = Curves | Points | Grid
+
+
+def parts(panel: Panel) -> list[tuple[str, tuple[str, ...], str]]:
+    """Label, rows and data set of everything a panel shows."""
+    if isinstance(panel, Curves):
+        return [(curve.label, (curve.experiment,), curve.dataset) for curve in panel.curves]
+    if isinstance(panel, Grid):
+        rows = tuple(row for line in panel.experiments for row in line)
+        return [(panel.title, rows, panel.dataset)]
+    found = [(family.label, family.experiments, family.dataset) for family in panel.families]
+    if panel.baseline is not None:
+        found.append((panel.baseline.label, (panel.baseline.experiment,), panel.baseline.dataset))
+    return found
