@@ -1,7 +1,8 @@
-"""Evaluate weights on a test set: top-1 error and loss, single view, float32.
+"""Evaluate weights on a test set (top-1 error and loss, single view, float32), or analyse them.
 
 python eval.py run=results/runs/he2015_residual/table6/resnet20/cifar10_aug/seed0
 python eval.py experiment=he2015_residual/table6/resnet20 weights=FILE
+python eval.py run=results/runs/he2015_residual/table6/resnet20/cifar10_aug/seed0 analysis=responses
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ from training import entry
 def job(config: DictConfig) -> None:
     """Find settings and weights, evaluate, print."""
     from training.config import read_settings
-    from training.evaluation import evaluate_weights, record_settings, record_weights
+    from training.evaluation import analyse, evaluate_weights, record_settings, record_weights
     from training.settings import ConfigError
 
     if config.run is not None:
@@ -27,6 +28,11 @@ def job(config: DictConfig) -> None:
         settings, weights = read_settings(config), Path(str(config.weights))
     else:
         raise ConfigError("Give run=<record folder>, or experiment=<row> and weights=<file>.")
+    if config.analysis is not None:
+        if config.run is None:
+            raise ConfigError("analysis=... writes into a record: give it with run=<folder>.")
+        print(analyse(settings, weights, str(config.analysis), Path(str(config.run))))
+        return
     loss, error, images = evaluate_weights(settings, weights)
     print(f"{weights}: top-1 error {error:.2f} %, loss {loss:.4f} ({images:,} test images)")
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Literal
 
 from matplotlib.axes import Axes
 
@@ -84,7 +85,9 @@ def place(x: str, family: Family, number: int) -> float:
     return fact.params / 1e6 if x.startswith("parameters") else fact.macs / 1e9
 
 
-def legend(axis: Axes, missing: Sequence[str], where: str = "upper right") -> None:
+def legend(
+    axis: Axes, missing: Sequence[str], where: Literal["upper right", "best"] = "upper right"
+) -> None:
     """What is drawn, and what has not run yet."""
     if missing:
         axis.plot([], [], " ", label=f"{MISSING}: " + ",\n".join(missing))

@@ -8,7 +8,7 @@ from training.settings import ConfigError, Settings
 from training.typed import convert
 
 # Keys of the composed configuration that are no setting of a run.
-NOT_SETTINGS = ("table", "run", "weights", "hydra")
+NOT_SETTINGS = ("table", "run", "weights", "analysis", "hydra")
 
 
 def in_table(config: DictConfig, experiment: str) -> bool:
