@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from experiments.panels import Curve, Curves, Panel, Points, parts
+from experiments.analyses import draw_responses, draw_reuse
+from experiments.panels import Curve, Curves, Grid, Panel, Points, Responses, parts
 from experiments.points import Runs, draw_grid, draw_points, legend
 from experiments.records import RunRecord
 
@@ -54,8 +55,12 @@ def draw(panels: Sequence[Panel], records: Sequence[RunRecord], note: str = "") 
                 _draw_curves(axis, panel, runs, shortened=bool(note))
             elif isinstance(panel, Points):
                 draw_points(axis, panel, runs)
-            else:
+            elif isinstance(panel, Grid):
                 draw_grid(axis, panel, runs)
+            elif isinstance(panel, Responses):
+                draw_responses(axis, panel, runs)
+            else:
+                draw_reuse(axis, panel, runs)
         _draw_key(figure, panels)
         if note:
             figure.supxlabel(note, fontsize=9, color="#B00020")

@@ -2,7 +2,18 @@
 
 from collections.abc import Sequence
 
-from experiments.panels import C10, C100, Curve, Curves, Family, Grid, Panel, Points
+from experiments.panels import (
+    C10,
+    C100,
+    Curve,
+    Curves,
+    Family,
+    Grid,
+    Panel,
+    Points,
+    Responses,
+    Reuse,
+)
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
@@ -50,6 +61,20 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
         Curves("Plain networks", _by_depth(PLAIN, "plain", (20, 32, 44, 56))),
         Curves("Residual networks", _by_depth(RESNET, "ResNet", (20, 32, 44, 56, 110))),
         Curves("110 and 1202 layers", _by_depth(RESNET, "ResNet", (110, 1202))),
+    ),
+    "he2015_residual/fig7": tuple(
+        Responses(
+            title,
+            (
+                Curve(f"{PLAIN}20", "plain-20", ORANGE),
+                Curve(f"{PLAIN}56", "plain-56", PINK),
+                Curve(f"{RESNET}20", "ResNet-20", SKY),
+                Curve(f"{RESNET}56", "ResNet-56", RED),
+                Curve(f"{RESNET}110", "ResNet-110", BLUE),
+            ),
+            ranked,
+        )
+        for title, ranked in (("Original order", False), ("Ranked by magnitude", True))
     ),
     "he2016_identity/fig1": (
         Curves(
@@ -116,6 +141,10 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
             LOSS,
             epochs=True,
         ),
+    ),
+    "huang2017_dense/fig5": tuple(
+        Reuse(f"Dense block {block}", "huang2017_dense/table2/densenet_40_12", block)
+        for block in (1, 2, 3)
     ),
     "huang2016_stochastic/fig8": (
         Points(

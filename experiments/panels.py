@@ -1,5 +1,4 @@
-"""Kinds of panels that figures are made of: training curves, final errors against something, and on
-a grid."""
+"""Kinds of panels that figures are made of: training curves, final errors, analyses of weights."""
 
 from dataclasses import dataclass
 
@@ -75,12 +74,33 @@ class Grid:
     dataset: str = C10
 
 
-Panel = Curves | Points | Grid
+@dataclass(frozen=True)
+class Responses:
+    """A panel of layer responses: in the order of the layers, or `ranked` by magnitude."""
+
+    title: str
+    curves: tuple[Curve, ...]
+    ranked: bool = False
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """A panel of the weights that the layers of a dense block give to those before them."""
+
+    title: str
+    experiment: str
+    block: int
+    dataset: str = C10
+
+
+Panel = Curves | Points | Grid | Responses | Reuse
 
 
 def parts(panel: Panel) -> list[tuple[str, tuple[str, ...], str]]:
     """Label, rows and data set of everything a panel shows."""
-    if isinstance(panel, Curves):
+    if isinstance(panel, Reuse):
+        return [(panel.title, (panel.experiment,), panel.dataset)]
+    if isinstance(panel, Curves | Responses):
         return [(curve.label, (curve.experiment,), curve.dataset) for curve in panel.curves]
     if isinstance(panel, Grid):
         rows = tuple(row for line in panel.experiments for row in line)

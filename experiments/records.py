@@ -93,6 +93,23 @@ class RunRecord:
         value = self.summary["test_error"][which]
         return None if value is None else float(value)
 
+    def analysis(self, name: str) -> pd.DataFrame | None:
+        """What eval.py analysis=<name> has found, or None where nobody has asked.
+
+        Raises:
+            RecordError: the file is damaged.
+        """
+        path = self.folder / f"{name}.csv"
+        if not path.exists():
+            return None
+        try:
+            frame = pd.read_csv(path)
+            if not all(map(pd.api.types.is_numeric_dtype, frame.dtypes)) or frame.empty:
+                raise ValueError("no numbers")
+            return frame
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{path} is damaged ({error}); make it again by eval.py.") from None
+
     def metrics(self) -> pd.DataFrame:
         """The metrics, one row an evaluation.
 

@@ -1,18 +1,28 @@
 """The curves of a figure: what is drawn where, from records that may be few."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from experiments.curves import draw, save
 from experiments.figures import FIGURES
-from experiments.panels import Curve, Curves, Family, Grid, Points, parts
+from experiments.panels import Curve, Curves, Family, Grid, Points, Responses, Reuse, parts
 from experiments.plan import table_rows
-from experiments.records import RunRecord, load_all
+from experiments.records import RecordError, RunRecord, load, load_all
 
 GOLDEN = Path(__file__).parent / "golden" / "runs"
 FIG6 = FIGURES["he2015_residual/fig6"]
+
+
+@pytest.fixture(autouse=True)
+def close() -> Iterator[None]:
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +142,39 @@ def test_a_grid_and_a_level_line(records: list[RunRecord]) -> None:
     cells, line = draw((grid, level), records).axes
     assert [text.get_text() for text in cells.texts] == ["8.40", "6.60", "-"]
     assert set(line.lines[0].get_ydata()) == {8.4}
+
+
+@pytest.fixture
+def analysed(tmp_path: Path) -> RunRecord:
+    """A made record with the responses of three layers and the reuse in a block of two."""
+    shutil.copytree(GOLDEN / "he2015_residual/table6/resnet20/cifar10_aug/seed0", tmp_path / "run")
+    (tmp_path / "run/responses.csv").write_text("layer,std\n1,0.5\n2,1.5\n3,1.0\n")
+    weights = "block,source,target,weight\n1,0,1,2\n1,0,2,1\n1,1,2,4\n1,0,3,1\n1,1,3,2\n1,2,3,8\n"
+    (tmp_path / "run/reuse.csv").write_text(weights)
+    return load(tmp_path / "run")
+
+
+def test_responses_in_order_and_ranked(analysed: RunRecord) -> None:
+    curve = Curve(analysed.experiment, "ResNet-20", "k")
+    panels = (Responses("", (curve,)), Responses("", (curve,), ranked=True))
+    order, ranked = draw(panels, [analysed]).axes
+    assert list(order.lines[0].get_ydata()) == [0.5, 1.5, 1.0]
+    assert list(ranked.lines[0].get_ydata()) == [1.5, 1.0, 0.5]
+
+
+def test_reuse_is_scaled_to_the_largest_of_each_target(analysed: RunRecord) -> None:
+    (axis,) = draw((Reuse("", analysed.experiment, 1),), [analysed]).axes
+    drawn = axis.images[0].get_array()
+    assert drawn is not None
+    rows = [[None if cell is np.ma.masked else float(cell) for cell in row] for row in drawn]
+    # Down: sources; across: targets. A layer does not read those after it.
+    assert rows == [[1.0, 0.25, 0.125], [None, 1.0, 0.25], [None, None, 1.0]]
+
+
+def test_a_damaged_analysis_is_named(analysed: RunRecord) -> None:
+    (analysed.folder / "reuse.csv").write_text("block\nx\n")
+    with pytest.raises(RecordError, match=r"reuse\.csv is damaged"):
+        analysed.analysis("reuse")
 
 
 def test_shortened_runs_are_marked(records: list[RunRecord]) -> None:
