@@ -300,5 +300,5 @@ def test_tables_need_no_torch() -> None:
 def test_an_unknown_table_or_figure_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert compile.main(["table", "he2015_residual/table7"]) == 2
     assert TABLE6 in capsys.readouterr().err
-    assert compile.main(["figure", "he2015_residual/fig7"]) == 2
+    assert compile.main(["figure", "he2015_residual/fig9"]) == 2
     assert "he2015_residual/fig6" in capsys.readouterr().err
