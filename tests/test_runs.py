@@ -1,8 +1,10 @@
 """train.py and eval.py as people use them: one run, a multirun, weights evaluated again."""
 
 import csv
+import itertools
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +61,31 @@ def test_a_run_leaves_its_record(command: Callable, tmp_path: Path, digits: Imag
     config = OmegaConf.load(folder / "config.yaml")
     assert config.recipe.milestones == [10] and config.data.pad == 1
     assert str(tmp_path) not in (folder / "config.yaml").read_text()
+
+
+def set_the_clock_back() -> None:
+    """Have every look at the clock find it an hour earlier than the last one."""
+    original, looks = time.time, itertools.count()
+    time.time = lambda: original() - 3600 * next(looks)
+
+
+def test_neither_the_clock_nor_the_locale_shows_in_a_record(
+    command: Callable, tmp_path: Path
+) -> None:
+    odd = {"LC_ALL": "C", "LANG": "tr_TR.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONUTF8": "0"}
+    told = ["train.py", f"experiment={ROW}", *SMOKE]
+    plain, shifted = tmp_path / "plain", tmp_path / "shifted"
+    assert command(*told, OUTPUT_DIR=str(plain)).code == 0
+    ended = command(*told, before=set_the_clock_back, OUTPUT_DIR=str(shifted), **odd)
+    assert ended.code == 0, ended.err
+    rows = []
+    for folder in (plain, shifted):
+        (metrics,) = folder.rglob("metrics.csv")
+        with metrics.open(newline="", encoding="utf-8") as file:
+            rows.append(list(csv.DictReader(file)))
+    seconds = [float(row.pop("seconds")) for row in rows[1]]
+    assert 0 <= seconds[0] <= seconds[1] < 60
+    assert rows[1] == [{k: v for k, v in row.items() if k != "seconds"} for row in rows[0]]
 
 
 def test_the_exported_weights_give_the_recorded_error(
