@@ -1,10 +1,13 @@
 """Panels of what trained weights show, from files that `eval.py run=... analysis=...` writes."""
 
+import sys
+
 import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.panels import Responses, Reuse
 from experiments.points import Runs, legend
+from experiments.records import RecordError
 
 
 def draw_responses(axis: Axes, panel: Responses, runs: Runs) -> None:
@@ -46,6 +49,13 @@ def draw_reuse(axis: Axes, panel: Reuse, runs: Runs) -> None:
 
 
 def _analysed(runs: Runs, experiment: str, dataset: str, name: str) -> pd.DataFrame | None:
-    """An analysis of the run of the lowest seed that has one, or None."""
-    found = (record.analysis(name) for record in runs.get((experiment, dataset), []))
-    return next((frame for frame in found if frame is not None), None)
+    """An analysis of the run of the lowest seed that has an intact one, or None."""
+    for record in runs.get((experiment, dataset), []):
+        try:
+            frame = record.analysis(name)
+        except RecordError as error:
+            print(f"Left out: {error}", file=sys.stderr)
+            continue
+        if frame is not None:
+            return frame
+    return None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from experiments.folders import result_folder, runs_folder
 from experiments.published import ROOT
-from experiments.records import RecordError, RunRecord, load
+from experiments.records import RecordError, RunRecord, check_place, load
 
 # Between the recorded error of the exported weights and a new evaluation, in percent points.
 TOLERANCE, PRINTED = 0.02, 0.0051  # and what rounding to two digits adds
@@ -29,9 +29,10 @@ def main() -> int:
     for folder in folders:
         try:
             record = load(folder)
+            check_place(record, runs)
             faults = contradictions(record)
         except RecordError as error:
-            print(f"{folder.relative_to(runs)}: damaged\n    {error}")
+            print(f"{folder.relative_to(runs)}: damaged or misplaced\n    {error}")
             bad += 1
             continue
         bad += bool(faults)
@@ -51,11 +52,7 @@ def contradictions(record: RunRecord) -> list[str]:
     Raises:
         RecordError: its metrics are missing or damaged.
     """
-    faults = []
-    place = record.folder.resolve()
-    if not place.as_posix().endswith(record.run):
-        faults.append(f"it lies in the folder of another run than {record.run}")
-    faults += metrics_faults(record)
+    faults = metrics_faults(record)
     weights = result_folder() / "weights" / f"{record.run}.safetensors"
     if weights.exists():
         faults += weights_faults(record, weights)

@@ -166,7 +166,7 @@ def survey(runs: Path) -> tuple[list[RunRecord], list[RecordError]]:
         try:
             record = load(path.parent)
             record.metrics()
-            _check_place(record, runs)
+            check_place(record, runs)
         except RecordError as error:
             faults.append(error)
         else:
@@ -175,7 +175,12 @@ def survey(runs: Path) -> tuple[list[RunRecord], list[RecordError]]:
     return records, faults
 
 
-def _check_place(record: RunRecord, runs: Path) -> None:
+def check_place(record: RunRecord, runs: Path) -> None:
+    """Refuse a record in the folder of another run.
+
+    Raises:
+        RecordError: it lies in one.
+    """
     if record.folder.relative_to(runs).as_posix() != record.run:
         raise RecordError(
             f"{record.folder} holds the record of {record.run}; move it to {runs / record.run}."

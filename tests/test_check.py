@@ -79,7 +79,7 @@ def test_damage_is_listed_and_the_rest_is_checked(
     assert check.main() == 1
     printed = capsys.readouterr().out
     assert printed.count("damaged") >= 2
-    assert "lies in the folder of another run" in printed
+    assert "holds the record of" in printed
     assert "4 records" in printed and "3 contradict" in printed
 
 

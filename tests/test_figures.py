@@ -171,10 +171,14 @@ def test_reuse_is_scaled_to_the_largest_of_each_target(analysed: RunRecord) -> N
     assert rows == [[1.0, 0.25, 0.125], [None, 1.0, 0.25], [None, None, 1.0]]
 
 
-def test_a_damaged_analysis_is_named(analysed: RunRecord) -> None:
+def test_a_damaged_analysis_is_named_and_left_out(
+    analysed: RunRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
     (analysed.folder / "reuse.csv").write_text("block\nx\n")
     with pytest.raises(RecordError, match=r"reuse\.csv is damaged"):
         analysed.analysis("reuse")
+    (axis,) = draw((Reuse("", analysed.experiment, 1),), [analysed]).axes
+    assert not axis.images and "Left out: " in capsys.readouterr().err
 
 
 def test_shortened_runs_are_marked(records: list[RunRecord]) -> None:
