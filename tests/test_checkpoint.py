@@ -135,6 +135,7 @@ def test_a_checkpoint_of_format_1_goes_on(
     assert run(settings, "old", "old/digits/seed0") == "finished"
     lines = (folder / "metrics.csv").read_text().splitlines()
     assert lines[:2] == (GOLDEN / "metrics.csv").read_text().splitlines()
+    assert len({line.count(",") for line in lines}) == 1, "columns are those it began with"
     fresh = old_run(settings_of, tmp_path / "fresh")
     run(fresh, "old", "old/digits/seed0")
     anew = tmp_path / "fresh" / folder.relative_to(tmp_path) / "metrics.csv"

@@ -41,7 +41,7 @@ def test_a_run_leaves_its_record(command: Callable, tmp_path: Path, digits: Imag
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
         "iteration", "epoch", "lr", "train_loss", "train_error", "val_loss", "val_error",
-        "test_loss", "test_error", "seconds",
+        "test_loss", "test_error", "gradient", "seconds",
     ]  # fmt: skip
     # 1,500 images in batches of 64: an epoch ends within the 24th; the last is evaluated too.
     assert [row["iteration"] for row in rows] == ["24", "30"]

@@ -112,6 +112,7 @@ def _training_metrics(trainer: Trainer) -> Row:
         "lr": trainer.learning_rate(done - 1),
         "train_loss": loss,
         "train_error": error,
+        "gradient": trainer.magnitude.take(),
     }
 
 

@@ -25,6 +25,7 @@ COLUMNS = {
     "val_error": ".4f",
     "test_loss": ".6f",
     "test_error": ".4f",
+    "gradient": ".4e",
     "seconds": ".1f",
 }
 Row = dict[str, float]
@@ -61,11 +62,16 @@ class Record:
 
     def append(self, row: Row) -> None:
         """Add the metrics of one evaluation; columns that do not apply stay empty."""
-        cells = (format(row[k], form) if k in row else "" for k, form in COLUMNS.items())
+        cells = (format(row[k], COLUMNS[k]) if k in row else "" for k in self.columns())
         with self.metrics.open("a") as file:
             file.write(",".join(cells) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def columns(self) -> list[str]:
+        """What the metrics of this run consist of; an earlier version measured less."""
+        with self.metrics.open() as file:
+            return file.readline().rstrip("\n").split(",")
 
     def rows(self) -> list[Row]:
         """The metrics so far, as numbers; empty cells are left out."""

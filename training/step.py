@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from data.batches import Batches
 from training.gates import Gates
+from training.magnitude import Magnitude
 from training.optimizer import FlatSGD
 
 # Columns of the metric sums.
@@ -26,6 +27,7 @@ class Step:
         bf16: whether convolutions and matrix products run in bfloat16 (master weights,
             normalisation statistics and loss stay in float32).
         gates: those of stochastic depth, where closed branches are computed nevertheless.
+        magnitude: of the first convolution's gradient, where it is asked for.
     """
 
     model: nn.Module
@@ -34,6 +36,7 @@ class Step:
     sums: Tensor
     bf16: bool = False
     gates: Gates | None = None
+    magnitude: Magnitude | None = None
 
     def __call__(self, size: int) -> None:
         images, labels = self.draw(size)
@@ -43,6 +46,8 @@ class Step:
         if self.gates is not None:
             self.gates.end()
         self.update()
+        if self.magnitude is not None:
+            self.magnitude.add()
 
     def update(self) -> None:
         """Let the optimizer change the weights."""
@@ -62,7 +67,8 @@ class Step:
     def tensors(self) -> list[Tensor]:
         """Every tensor that a call changes."""
         gates = [] if self.gates is None else self.gates.tensors()
-        own = [self.sums, self.batches.position, *gates]
+        magnitude = [] if self.magnitude is None else [self.magnitude.sums]
+        own = [self.sums, self.batches.position, *gates, *magnitude]
         return [*self.optimizer.tensors(), *self.model.buffers(), *own]
 
 

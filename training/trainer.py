@@ -13,6 +13,7 @@ from training.engine import choose_engine, prepare, step_kind
 from training.evaluate import Evaluation, mean_metrics
 from training.gates import Gates
 from training.graph import Captured
+from training.magnitude import Magnitude
 from training.network import build_model, is_random, skips
 from training.optimizer import FlatSGD
 from training.replica_step import ReplicaStep
@@ -83,6 +84,7 @@ class Trainer:
         alike = replicas is None or skips(self.model)
         self.own = () if alike or replicas is None else (replicas.rank,)
         self.optimizer = FlatSGD(self.model, recipe, half=self.bf16)
+        self.magnitude = Magnitude(self.model, self.optimizer)
         self.capture_steps(device)
 
     def prepare_model(self, settings: Settings, device: torch.device) -> nn.Module:
@@ -101,7 +103,10 @@ class Trainer:
 
     def capture_steps(self, device: torch.device) -> None:
         """Make the training step and the evaluations, captured where the engine says so."""
-        parts = (self.model, self.optimizer, self.batches, self.sums, self.bf16, self.gates)
+        parts = (
+            self.model, self.optimizer, self.batches, self.sums, self.bf16, self.gates,
+            self.magnitude,
+        )  # fmt: skip
         step = step_kind(self.engine)(*parts)
         if self.replicas is not None:
             step = ReplicaStep(*parts, replicas=self.replicas)
@@ -145,7 +150,8 @@ class Trainer:
         """Have all processes of the run start where the first one does."""
         if self.replicas is not None:
             iteration = torch.tensor(self.iteration)
-            self.replicas.copy_first([iteration, self.sums, *self.model.buffers()])
+            sums = [self.sums, self.magnitude.sums]
+            self.replicas.copy_first([iteration, *sums, *self.model.buffers()])
             self.replicas.copy_first([self.optimizer.weights, self.optimizer.momenta])
             self.optimizer.publish()
             self.iteration = int(iteration)
@@ -179,6 +185,7 @@ class Trainer:
             "model": self.weights(),
             "momentum": self.optimizer.momentum,
             "sums": self.sums,
+            "magnitude": self.magnitude.sums,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -192,6 +199,8 @@ class Trainer:
             buffer.copy_(state["model"][name])
         self.optimizer.load(state["model"], state["momentum"])
         self.sums.copy_(state["sums"])
+        if "magnitude" in state:  # the first checkpoints hold none
+            self.magnitude.sums.copy_(state["magnitude"])
 
 
 def check_fit(settings: Settings, images: ImageSet) -> None:
