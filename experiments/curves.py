@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
 from experiments.analyses import draw_responses, draw_reuse
-from experiments.panels import Curve, Curves, Grid, Panel, Points, Responses, parts
+from experiments.panels import Curve, Curves, Gradients, Grid, Panel, Points, Responses, parts
 from experiments.points import Runs, draw_grid, draw_points, legend
 from experiments.records import RunRecord
 
@@ -53,6 +53,8 @@ def draw(panels: Sequence[Panel], records: Sequence[RunRecord], note: str = "") 
         for axis, panel in zip(axes[0], panels, strict=True):
             if isinstance(panel, Curves):
                 _draw_curves(axis, panel, runs, shortened=bool(note))
+            elif isinstance(panel, Gradients):
+                _draw_gradients(axis, panel, runs)
             elif isinstance(panel, Points):
                 draw_points(axis, panel, runs)
             elif isinstance(panel, Grid):
@@ -130,3 +132,25 @@ def _draw_run(axis: Axes, errors: Axes, panel: Curves, curve: Curve, record: Run
     x = metrics["epoch" if panel.epochs else "iteration"]
     axis.plot(x, metrics[panel.training], color=curve.colour, **DASHED)
     errors.plot(x, metrics["test_error"], color=curve.colour, lw=BOLD, label=curve.label)
+
+
+def _draw_gradients(axis: Axes, panel: Gradients, runs: Runs) -> None:
+    axis.set_title(panel.title)
+    axis.set_xlabel("epochs")
+    axis.set_ylabel("mean gradient magnitude")
+    axis.set_yscale("log")
+    missing = []
+    for curve in panel.curves:
+        metrics = [record.metrics() for record in runs.get((curve.experiment, curve.dataset), [])]
+        measured = next((frame for frame in metrics if "gradient" in frame), None)
+        if measured is None:
+            missing.append(curve.label)
+            continue
+        line = {"color": curve.colour, "lw": 1.4, "label": curve.label}
+        axis.plot(measured["epoch"], measured["gradient"], **line)
+    for drop in panel.drops:
+        axis.axvline(drop, color="0.5", lw=0.9, ls=":")
+    if len(missing) == len(panel.curves):
+        axis.set_xlim(0, 500)
+        axis.set_ylim(1e-4, 1e-1)
+    legend(axis, missing)

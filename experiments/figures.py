@@ -8,6 +8,7 @@ from experiments.panels import (
     Curve,
     Curves,
     Family,
+    Gradients,
     Grid,
     Panel,
     Points,
@@ -29,7 +30,9 @@ def _pair(first: tuple[str, str], second: tuple[str, str], data: str = C10) -> t
     return (Curve(*first, BLUE, data), Curve(*second, RED, data))
 
 
-def _family(label: str, colour: str, prefix: str, depths: Sequence[int], *more: str) -> Family:
+def _family(
+    label: str, colour: str, prefix: str, depths: Sequence[int | str], *more: str
+) -> Family:
     return Family(label, colour, (*(f"{prefix}{depth}" for depth in depths), *more))
 
 
@@ -44,7 +47,8 @@ DEPTHS = (20, 38, 56, 74, 92)
 RESNET, PLAIN = "he2015_residual/table6/resnet", "he2015_residual/fig6/plain"
 SHORTCUTS, ORDERS = "he2016_identity/table1/", "he2016_identity/table2/"
 DEPTH, SMALL = "huang2016_stochastic/", "huang2017_dense/fig4/"
-BC100 = "huang2017_dense/table2/densenet_bc_100_12"
+DENSENETS = "huang2017_dense/table2/"
+BC100 = f"{DENSENETS}densenet_bc_100_12"
 BASE = (f"{RESNET}110", "110, original")
 LOSS = "train_loss"
 STOCHASTIC = f"{DEPTH}table1/resnet110_stochastic"
@@ -53,6 +57,20 @@ IMAGENET_DENSENETS = (
     *(f"huang2017_dense/table3/densenet{depth}" for depth in (121, 169, 201)),
     "huang2017_dense/fig3/densenet161",
     "huang2017_dense/table3/densenet264",
+)
+
+FIG3 = "huang2017_dense/fig3"
+SIZES = ("parameters (millions)", "multiply-adds (billions)")
+CIFAR_FAMILIES = (
+    _family("ResNet", RED, RESNET, (20, 32, 44, 56, 110)),
+    Family(
+        "pre-activation",
+        PINK,
+        (f"{ORDERS}full_preact_164", "he2016_identity/table3/full_preact_1001"),
+    ),
+    Family("stochastic depth", ORANGE, (STOCHASTIC, f"{DEPTH}fig4/resnet1202_stochastic")),
+    _family("DenseNet", SKY, f"{DENSENETS}densenet_", ("40_12", "100_12", "100_24")),
+    _family("DenseNet-BC", BLUE, f"{DENSENETS}densenet_bc_", ("100_12", "250_24", "190_40")),
 )
 
 FIGURES: dict[str, tuple[Panel, ...]] = {
@@ -142,6 +160,16 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
             epochs=True,
         ),
     ),
+    "huang2016_stochastic/fig7": (
+        Gradients(
+            "First convolution, CIFAR-10",
+            _pair(
+                (f"{DEPTH}table1/resnet110_constant", "constant depth"),
+                (f"{DEPTH}table1/resnet110_stochastic", "stochastic depth"),
+            ),
+            drops=(250, 375),
+        ),
+    ),
     "huang2017_dense/fig5": tuple(
         Reuse(f"Dense block {block}", "huang2017_dense/table2/densenet_40_12", block)
         for block in (1, 2, 3)
@@ -172,13 +200,17 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
         Points(
             "ImageNet, single crop",
             (
-                Family("ResNet", RED, IMAGENET_RESNETS, "imagenet"),
-                Family("DenseNet", BLUE, IMAGENET_DENSENETS, "imagenet"),
+                Family("ResNet", RED, IMAGENET_RESNETS, "imagenet", table=FIG3),
+                Family("DenseNet", BLUE, IMAGENET_DENSENETS, "imagenet", table=FIG3),
             ),
             x,
-            "huang2017_dense/fig3",
+            published=True,
         )
-        for x in ("parameters (millions)", "multiply-adds (billions)")
+        for x in SIZES
+    ),
+    # Ours: the same question on CIFAR-10, where the paper has a table only.
+    "huang2017_dense/fig3_cifar": tuple(
+        Points("CIFAR-10", CIFAR_FAMILIES, x, published=True, log=True) for x in SIZES
     ),
     "huang2017_dense/fig4": (
         Points(

@@ -33,14 +33,30 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Gradients:
+    """A panel of the gradient of the first convolution by epoch; the learning rate falls
+    after `drops`."""
+
+    title: str
+    curves: tuple[Curve, ...]
+    drops: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Family:
-    """Networks of one kind, which a line joins; `at` is where each stands, if not its size."""
+    """Networks of one kind, which a line joins.
+
+    Attributes:
+        at: where each stands, if not at its size.
+        table: where their errors are published, if not in the table of each.
+    """
 
     label: str
     colour: str
     experiments: tuple[str, ...]
     dataset: str = C10
     at: tuple[float, ...] = ()
+    table: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,15 +66,17 @@ class Points:
     Attributes:
         x: label of the horizontal axis: `parameters (millions)`, `multiply-adds (billions)`, or
             what the families' `at` is.
-        table: whose published numbers are shown beside ours, or None.
+        published: whether published errors are shown beside ours.
         baseline: a network whose error is a level line, or None.
+        log: whether the horizontal axis is logarithmic.
     """
 
     title: str
     families: tuple[Family, ...]
     x: str = "parameters (millions)"
-    table: str | None = None
+    published: bool = False
     baseline: Curve | None = None
+    log: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,14 +111,14 @@ class Reuse:
     dataset: str = C10
 
 
-Panel = Curves | Points | Grid | Responses | Reuse
+Panel = Curves | Gradients | Points | Grid | Responses | Reuse
 
 
 def parts(panel: Panel) -> list[tuple[str, tuple[str, ...], str]]:
     """Label, rows and data set of everything a panel shows."""
     if isinstance(panel, Reuse):
         return [(panel.title, (panel.experiment,), panel.dataset)]
-    if isinstance(panel, Curves | Responses):
+    if isinstance(panel, Curves | Gradients | Responses):
         return [(curve.label, (curve.experiment,), curve.dataset) for curve in panel.curves]
     if isinstance(panel, Grid):
         rows = tuple(row for line in panel.experiments for row in line)

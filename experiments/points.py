@@ -32,8 +32,8 @@ def draw_points(axis: Axes, panel: Points, runs: Runs) -> None:
         if known:
             x, y = zip(*known, strict=True)
             axis.plot(x, y, color=family.colour, lw=1.4, marker="o", ms=4, label=family.label)
-        if panel.table is not None:
-            _draw_published(axis, panel.table, family, places)
+        if panel.published:
+            _draw_published(axis, family, places)
     if panel.baseline is not None:
         line = panel.baseline
         level = mean_error(runs, line.experiment, line.dataset)
@@ -41,6 +41,9 @@ def draw_points(axis: Axes, panel: Points, runs: Runs) -> None:
             missing.append(line.label)
         else:
             axis.axhline(level, color=line.colour, lw=1, ls=(0, (4, 2)), label=line.label)
+    if panel.log:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     if not axis.lines:
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 20)
@@ -97,10 +100,12 @@ def legend(
             text.set_color("0.5" if text.get_text().startswith(MISSING) else "0")
 
 
-def _draw_published(axis: Axes, table: str, family: Family, places: Sequence[float]) -> None:
-    lines = [published.Line(table, row, family.dataset) for row in family.experiments]
+def _draw_published(axis: Axes, family: Family, places: Sequence[float]) -> None:
+    tables = [family.table or row.rpartition("/")[0] for row in family.experiments]
+    lines = [published.Line(table, row, family.dataset)
+             for table, row in zip(tables, family.experiments, strict=True)]  # fmt: skip
     known = [(x, published.value(line, published.ERROR))
              for x, line in zip(places, lines, strict=True)]  # fmt: skip
-    x, y = zip(*((x, y) for x, y in known if y is not None), strict=True)
+    x, y = zip(*sorted((x, y) for x, y in known if y is not None), strict=True)
     axis.plot(x, y, color=family.colour, lw=0.8, ls=":", marker="o", ms=5, mfc="none",
               label=f"{family.label}, published")  # fmt: skip

@@ -11,7 +11,17 @@ from matplotlib.figure import Figure
 
 from experiments.curves import draw, save
 from experiments.figures import FIGURES
-from experiments.panels import Curve, Curves, Family, Grid, Points, Responses, Reuse, parts
+from experiments.panels import (
+    Curve,
+    Curves,
+    Family,
+    Gradients,
+    Grid,
+    Points,
+    Responses,
+    Reuse,
+    parts,
+)
 from experiments.plan import table_rows
 from experiments.records import RecordError, RunRecord, load, load_all
 
@@ -142,6 +152,22 @@ def test_a_grid_and_a_level_line(records: list[RunRecord]) -> None:
     cells, line = draw((grid, level), records).axes
     assert [text.get_text() for text in cells.texts] == ["8.40", "6.60", "-"]
     assert set(line.lines[0].get_ydata()) == {8.4}
+
+
+def test_gradients_are_drawn_where_they_were_measured(
+    records: list[RunRecord], tmp_path: Path
+) -> None:
+    (record,) = [r for r in records if r.experiment.endswith("resnet32")]
+    shutil.copytree(record.folder, tmp_path / "run")
+    path = tmp_path / "run" / "metrics.csv"
+    frame = record.metrics().assign(gradient=[0.02, 0.01, 0.005, 0.004, 0.003])
+    frame.to_csv(path, index=False)
+    curve = Curve(record.experiment, "ResNet-32", "k")
+    other = Curve("he2015_residual/table6/resnet110", "ResNet-110", "k")
+    figure = draw((Gradients("", (curve, other), (82,)),), [*records[:1], load(tmp_path / "run")])
+    (axis,) = figure.axes
+    assert list(axis.lines[0].get_ydata()) == [0.02, 0.01, 0.005, 0.004, 0.003]
+    assert "ResNet-110" in axis.get_legend().get_texts()[-1].get_text()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """How large the gradient of the first convolution is (Huang et al. 2016, Fig. 7)."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from training.optimizer import FlatSGD
 
