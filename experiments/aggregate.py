@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
+from scipy.special import stdtrit
+
 from experiments.records import RunRecord
 
 # He et al. 2016, Table 1: an error above 20 % is printed as a failure. That is said of CIFAR-10;
@@ -21,12 +23,22 @@ class Measured:
         std: sample standard deviation over the runs, None for a single one.
         runs: number of runs in `value`.
         failed: runs that diverged or ended above `FAIL_ABOVE`; never part of `value`.
+        mean: over the same runs, whatever the statistic.
     """
 
     value: float | None
     std: float | None
     runs: int
     failed: int = 0
+    mean: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Where the mean lies with 95 % confidence (Student's t); None for fewer than two runs."""
+        if self.std is None or self.mean is None:
+            return None
+        half = float(stdtrit(self.runs - 1, 0.975)) * self.std / math.sqrt(self.runs)
+        return self.mean - half, self.mean + half
 
 
 def last(errors: Sequence[float]) -> float:
@@ -65,7 +77,7 @@ def aggregate(records: Sequence[RunRecord], statistic: str) -> Measured | None:
     if not errors:
         return Measured(None, None, 0, failed)
     std = stdev(errors) if len(errors) > 1 else None
-    return Measured(STATISTICS[statistic](errors), std, len(errors), failed)
+    return Measured(STATISTICS[statistic](errors), std, len(errors), failed, fmean(errors))
 
 
 def working_error(record: RunRecord, which: str = "last") -> float | None:

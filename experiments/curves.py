@@ -146,8 +146,8 @@ def _draw_gradients(axis: Axes, panel: Gradients, runs: Runs) -> None:
         if measured is None:
             missing.append(curve.label)
             continue
-        line = {"color": curve.colour, "lw": 1.4, "label": curve.label}
-        axis.plot(measured["epoch"], measured["gradient"], **line)
+        x, y = measured["epoch"], measured["gradient"]
+        axis.plot(x, y, color=curve.colour, lw=1.4, label=curve.label)
     for drop in panel.drops:
         axis.axvline(drop, color="0.5", lw=0.9, ls=":")
     if len(missing) == len(panel.curves):

@@ -9,7 +9,7 @@ from experiments import published
 from experiments.aggregate import working_error
 from experiments.records import RunRecord
 from experiments.rows import facts
-from experiments.verdict import spread
+from experiments.verdict import Deviation, others_deviation, spread
 
 OF = ("test_error", "train_error", "seconds", "params")
 
@@ -21,7 +21,7 @@ class Row:
     Attributes:
         value: mean over the runs that train; NaN where there is none.
         deviations: sample standard deviation and number of runs, of ours or else of the paper's.
-        others: standard deviation of independent reproductions.
+        others: the same of independent reproductions.
         failed: whether all runs fail to train.
         missing: whether there are no runs.
         text: the value as it is printed.
@@ -29,8 +29,8 @@ class Row:
     """
 
     value: float
-    deviations: tuple[float, int] | None
-    others: float | None
+    deviations: Deviation | None
+    others: Deviation | None
     failed: bool
     missing: bool
     text: str
@@ -56,7 +56,7 @@ def row_of(experiment: str, dataset: str, of: str, records: Sequence[RunRecord])
     return Row(
         fmean(values),
         (stdev(values), len(values)) if several else _paper(experiment, dataset, of),
-        published.reproduction_std(experiment, dataset) if of != "seconds" else None,
+        others_deviation(experiment, dataset) if of != "seconds" else None,
         not working,
         False,
         _text(values, of),
@@ -70,7 +70,7 @@ def difference_std(one: Row, other: Row) -> float | None:
     return spread(one.deviations, other.deviations, max(known, default=None))
 
 
-def _paper(experiment: str, dataset: str, of: str) -> tuple[float, int] | None:
+def _paper(experiment: str, dataset: str, of: str) -> Deviation | None:
     """The paper's own deviation of a row's test error, where it ran several."""
     line = published.Line(experiment.rpartition("/")[0], experiment, dataset)
     if of != "test_error" or line.table not in published.titles():

@@ -114,6 +114,27 @@ def label(line: Line) -> str:
     return str(_of(line)["label"].iloc[0])
 
 
+@cache
+def _independent(name: str) -> pd.DataFrame:
+    return pd.read_csv(PAPER / f"{name}.csv")
+
+
+def _about(name: str, experiment: str, dataset: str) -> pd.DataFrame:
+    frame = _independent(name)
+    return frame[(frame["experiment"] == experiment) & (frame["dataset"] == dataset)]
+
+
+def reproductions(experiment: str, dataset: str) -> list[float]:
+    """Test errors in percent that independent reproductions of a row report."""
+    return [float(value) for value in _about("reproductions", experiment, dataset)["value"]]
+
+
+def band(experiment: str, dataset: str) -> tuple[float, float] | None:
+    """Between which errors in percent independent reproductions of a row are expected to end."""
+    found = _about("bands", experiment, dataset)
+    return None if found.empty else (float(found["low"].iloc[0]), float(found["high"].iloc[0]))
+
+
 def runs_of(table: str, experiment: str, dataset: str) -> int:
     """How many runs the paper made of a row: 1 where it does not say.
 
@@ -125,14 +146,6 @@ def runs_of(table: str, experiment: str, dataset: str) -> int:
             counts = reported(line)["n_runs"].dropna()
             return int(counts.max()) if len(counts) else 1
     return 1
-
-
-def reproduction_std(experiment: str, dataset: str) -> float | None:
-    """Standard deviation over independent reproductions of a row, from three on."""
-    frame = pd.read_csv(PAPER / "reproductions.csv")
-    chosen = (frame["experiment"] == experiment) & (frame["dataset"] == dataset)
-    values = frame.loc[chosen, "value"]
-    return float(values.std(ddof=1)) if len(values) >= 3 else None
 
 
 def _of(line: Line) -> pd.DataFrame:

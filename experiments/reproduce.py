@@ -51,14 +51,15 @@ def show(table: str, preset: str) -> None:
     """Compile the table and its figures, and print where they are."""
     figures = table_config(table)["table"]["figures"]
     print()
+    records = compile.records_of(preset)
     if preset != "paper" or table in published.titles():
-        frame, paths = compile.write_table(table, preset)
-        print(tables.to_markdown(frame), end="\n\n")
-        print(*paths, sep="\n")
+        compiled = compile.compile_table(table, preset, records)
+        print(tables.to_markdown(compiled.frame), end="\n\n")
+        print(*compiled.write(preset), sep="\n")
         if preset == "paper":
             readme.update()
     for figure in figures:
-        print(*compile.write_figure(figure, preset), sep="\n")
+        print(*compile.write_figure(figure, preset, records), sep="\n")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -6,16 +6,22 @@ from statistics import fmean
 
 import pandas as pd
 
-from experiments import published
+from experiments import cells, published
 from experiments.aggregate import Measured, aggregate
+from experiments.cells import MISSING
 from experiments.published import ROOT, Line, PublishedError
 from experiments.records import RunRecord
-from experiments.rows import RowFacts, facts
-from experiments.verdict import RULE, spread, verdict
+from experiments.rows import facts
+from experiments.verdict import INTERVAL, RULE, others_deviation, spread, verdict
 
 # Columns that are left out where they say the same on every line.
-OPTIONAL = ("Data", "Paper, top 5 (%)")
-MISSING = "-"
+OTHERS, INTERVALS = "Others (%)", "95 % interval"
+OPTIONAL = ("Data", "Paper, top 5 (%)", OTHERS, INTERVALS)
+NOTES = {
+    OTHERS: "Others: what independent reproductions are expected to reach (their acceptance band), "
+    "or what the few there are report; sources in results/paper.",
+    INTERVALS: INTERVAL,
+}
 
 
 def compile_table(table: str, records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -26,12 +32,12 @@ def compile_table(table: str, records: Sequence[RunRecord]) -> pd.DataFrame:
     """
     counting = [record for record in records if record.counts]
     lines = published.lines(table)
-    cells = [
+    found = [
         _line(line, [r for r in counting if (r.experiment, r.dataset) == (line.experiment,
                                                                           line.dataset)])
         for line in lines
     ]  # fmt: skip
-    frame = pd.DataFrame(cells)
+    frame = pd.DataFrame(found)
     frame = frame.drop(columns=[c for c in OPTIONAL if frame[c].nunique() == 1])
     unit = "h" if published.metric(table) == "train_hours" else "%"
     return frame.rename(columns=lambda name: name.replace("(%)", f"({unit})"))
@@ -75,15 +81,16 @@ def to_markdown(frame: pd.DataFrame) -> str:
     return str(frame.to_markdown(index=False, disable_numparse=True))
 
 
-def paper_notes(table: str) -> list[str]:
-    """What has to be said below a paper's table."""
+def paper_notes(table: str, frame: pd.DataFrame) -> list[str]:
+    """What has to be said below a paper's table as it was compiled."""
     lines = published.lines(table)
     grouped: dict[str, list[Line]] = {}
     for line in lines:
         for note in published.notes(line):
             grouped.setdefault(note, []).append(line)
     notes = [f"{'; '.join(_names(noted, lines))}: {note}." for note, noted in grouped.items()]
-    return [RULE, "`-`: not run yet, or not published.", *notes]
+    columns = [note for name, note in NOTES.items() if name in frame.columns]
+    return [RULE, *columns, "`-`: not run yet, or not published.", *notes]
 
 
 def _names(noted: Sequence[Line], lines: Sequence[Line]) -> list[str]:
@@ -91,7 +98,7 @@ def _names(noted: Sequence[Line], lines: Sequence[Line]) -> list[str]:
     names = []
     for experiment in dict.fromkeys(line.experiment for line in noted):
         own = [line for line in noted if line.experiment == experiment]
-        facts = [f"{_layers(own[0])} layers"] if _layers(own[0]) != MISSING else []
+        facts = [f"{cells.layers(own[0])} layers"] if cells.layers(own[0]) != MISSING else []
         if len(own) < sum(line.experiment == experiment for line in lines):
             facts += [line.dataset for line in own]
         label = published.label(own[0])
@@ -106,13 +113,14 @@ def _line(line: Line, records: Sequence[RunRecord]) -> dict[str, str]:
             f"{line.experiment} on {line.dataset} is not in results/rows.csv: run "
             "`make architecture` (its table in conf/table lists the row and its data)."
         )
-    cells = {
+    shown = {
         "Method": published.label(line),
         "Data": line.dataset,
-        "Layers": _layers(line),
-        "Params": _params(line, row),
-        "Paper (%)": _paper_cell(numbers),
-        "Paper, top 5 (%)": _top5(line),
+        "Layers": cells.layers(line),
+        "Params": cells.parameters(line, row),
+        "Paper (%)": cells.paper(numbers),
+        "Paper, top 5 (%)": cells.top5(line),
+        OTHERS: cells.others(line),
     }
     measured, difference = None, MISSING
     if numbers.empty:
@@ -127,8 +135,9 @@ def _line(line: Line, records: Sequence[RunRecord]) -> dict[str, str]:
         if measured and measured.value is not None and main["statistic"] != "fail":
             difference = f"{measured.value - float(main['value']):+.2f}"
     with_best = "best" in set(numbers["statistic"])
-    return cells | {
-        "Ours (%)": _our_cell(measured, records, with_best),
+    return shown | {
+        "Ours (%)": cells.ours(measured, records, with_best),
+        INTERVALS: cells.interval(measured),
         "n": str(len(records)) if records else MISSING,
         "Difference": difference,
         "Verdict": decision,
@@ -138,7 +147,7 @@ def _line(line: Line, records: Sequence[RunRecord]) -> dict[str, str]:
 def _decide(line: Line, measured: Measured | None, main: pd.Series) -> str:
     ours = (measured.std, measured.runs) if measured and measured.std is not None else None
     paper = None if pd.isna(main["std"]) else (float(main["std"]), int(main["n_runs"]))
-    std = spread(ours, paper, published.reproduction_std(line.experiment, line.dataset))
+    std = spread(ours, paper, others_deviation(line.experiment, line.dataset))
     return verdict(measured, float(main["value"]), std, fails=main["statistic"] == "fail")
 
 
@@ -151,56 +160,6 @@ def _main(numbers: pd.DataFrame) -> pd.Series:
     """The published number that ours is compared with: a mean where there is one."""
     means = numbers[numbers["statistic"] == "mean_std"]
     return (numbers if means.empty else means).iloc[0]
-
-
-def _layers(line: Line) -> str:
-    layers = published.value(line, "layers")
-    return MISSING if layers is None else f"{layers:.0f}"
-
-
-def _params(line: Line, row: RowFacts | None) -> str:
-    if row:
-        return f"{row.params / 1e6:.2f}M"
-    quoted = published.value(line, "params_millions")
-    return MISSING if quoted is None else f"{quoted:g}M"
-
-
-def _top5(line: Line) -> str:
-    if published.metric(line.table) == published.TOP5:
-        return MISSING  # the table's own number
-    top5 = published.value(line, published.TOP5)
-    return MISSING if top5 is None else f"{top5:.2f}"
-
-
-def _paper_cell(numbers: pd.DataFrame) -> str:
-    by_statistic = {line["statistic"]: line for _, line in numbers.iterrows()}
-    if numbers.empty:
-        return MISSING
-    if "fail" in by_statistic:
-        return f"fail (> {by_statistic['fail']['value']:g})"
-    if "reading" in by_statistic:
-        return f"~{by_statistic['reading']['value']:g}"
-    if "mean_std" in by_statistic and not pd.isna(by_statistic["mean_std"]["std"]):
-        mean = by_statistic["mean_std"]
-        text = f"{mean['value']:.2f} ± {mean['std']:.2f}"
-        other = numbers[numbers["statistic"] != "mean_std"]
-        return text if other.empty else f"{other['value'].iloc[0]:.2f} ({text})"
-    return f"{numbers['value'].iloc[0]:.2f}"
-
-
-def _our_cell(measured: Measured | None, records: Sequence[RunRecord], with_best: bool) -> str:
-    if measured is None:
-        return MISSING
-    failed = f"fail ({measured.failed} of {len(records)})" if measured.failed else ""
-    if measured.value is None:
-        return "fail" if len(records) == 1 else failed
-    text = f"{measured.value:.2f}"
-    if measured.std is not None:
-        text += f" ± {measured.std:.2f}"
-        best = aggregate(records, "best")
-        if with_best and best and best.value is not None:
-            text = f"{best.value:.2f} ({text})"
-    return f"{text}, {failed}" if failed else text
 
 
 def _number(value: float | None) -> str:

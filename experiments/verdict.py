@@ -1,30 +1,55 @@
 """Our number against the published one, with the spread of both."""
 
 import math
+from statistics import stdev
 
+from experiments import published
 from experiments.aggregate import Measured
 
 RULE = (
     "Verdict: a difference inside two standard deviations is *reproduced*. The deviation is pooled "
-    "from our runs and the paper's where either has several, and is that of independent "
-    "reproductions where neither has."
+    "from our runs and the paper's where either has several; where they are fewer than four "
+    "together, that of independent reproductions counts too (from three on; else a quarter of "
+    "their acceptance band)."
 )
+INTERVAL = (
+    "Interval: where the mean of our runs lies, with 95 % confidence by Student's t. It narrows "
+    "with runs; two standard deviations do not, because the paper's run is one draw itself."
+)
+# Degrees of freedom below which a deviation is not trusted alone.
+ENOUGH = 3
+Deviation = tuple[float, int]
 
 
 def spread(
-    ours: tuple[float, int] | None, paper: tuple[float, int] | None, others: float | None
+    ours: Deviation | None, paper: Deviation | None, others: Deviation | None
 ) -> float | None:
-    """Standard deviation to judge a difference by: ours and the paper's pooled, or others'.
+    """Standard deviation to judge a difference by, or None where nobody knows one.
 
     Args:
         ours, paper: sample standard deviation and number of runs, where there are several.
-        others: standard deviation of independent reproductions.
+        others: the same of independent reproductions, which count where the runs are few.
     """
     known = [pair for pair in (ours, paper) if pair is not None]
+    if others is not None and sum(runs - 1 for _, runs in known) < ENOUGH:
+        known.append(others)
     if not known:
-        return others
+        return None
     freedom = sum(runs - 1 for _, runs in known)
     return math.sqrt(sum((runs - 1) * std**2 for std, runs in known) / freedom)
+
+
+def others_deviation(experiment: str, dataset: str) -> Deviation | None:
+    """Deviation and number of independent reproductions of a row.
+
+    Of fewer than three, their acceptance band speaks: four deviations wide, and no surer than two
+    runs.
+    """
+    values = published.reproductions(experiment, dataset)
+    if len(values) >= 3:
+        return stdev(values), len(values)
+    band = published.band(experiment, dataset)
+    return None if band is None else ((band[1] - band[0]) / 4, 2)
 
 
 def verdict(measured: Measured | None, paper: float, std: float | None, *, fails: bool) -> str:

@@ -8,15 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import stdev
 
 import pytest
 
 from experiments import compile, published, readme, tables
 from experiments.aggregate import Measured, aggregate
-from experiments.compile import write_figure, write_table
+from experiments.overview import comparisons, compile_overview
 from experiments.records import RecordError, RunRecord, load, load_all
 from experiments.tables import compile_table
-from experiments.verdict import spread, verdict
+from experiments.verdict import others_deviation, spread, verdict
 
 GOLDEN = Path(__file__).parent / "golden"
 TABLE6 = "he2015_residual/table6"
@@ -109,7 +110,9 @@ def test_the_papers_column_is_the_published_table(records: list[RunRecord]) -> N
 
 def test_compiling_again_changes_no_byte(results: Path) -> None:
     def compiled() -> dict[Path, bytes]:
-        files = write_table(TABLE6, "paper")[1] + write_figure("he2015_residual/fig6", "paper")
+        records = compile.records_of("paper")
+        files = compile.compile_table(TABLE6, "paper", records).write("paper")
+        files += compile.write_figure("he2015_residual/fig6", "paper", records)
         return {path: path.read_bytes() for path in files}
 
     first = compiled()
@@ -118,11 +121,12 @@ def test_compiling_again_changes_no_byte(results: Path) -> None:
 
 
 def test_csv_and_latex_hold_the_same_cells(results: Path) -> None:
-    frame, paths = write_table(TABLE6, "paper")
+    compiled = compile.compile_table(TABLE6, "paper", compile.records_of("paper"))
+    frame, paths = compiled.frame, compiled.write("paper")
     files = {path.suffix: path.read_text(encoding="utf-8") for path in paths}
     rows = list(csv.reader(files[".csv"].splitlines()))
     assert rows[0] == list(frame.columns) and len(rows) == 13
-    assert rows[-2][3:5] == ["6.43 (6.61 ± 0.16)", "6.40 (6.60 ± 0.16)"]
+    assert [rows[-2][3], rows[-2][5]] == ["6.43 (6.61 ± 0.16)", "6.40 (6.60 ± 0.16)"]
     assert r"6.40 (6.60 $\pm$ 0.16)" in files[".tex"] and r"\toprule" in files[".tex"]
     for special in ("±", "%)", "~"):
         body = files[".tex"].partition("\n")[2].replace(r"\%)", "")
@@ -133,14 +137,15 @@ def test_a_shortened_preset_is_labelled_and_apart(tmp_path: Path, results: Path)
     run = next((GOLDEN / "runs").rglob("resnet32"))
     target = tmp_path / "outputs" / "runs" / "short" / TABLE6 / "resnet32"
     shutil.copytree(run, target)
-    frame, paths = write_table(TABLE6, "short")
+    compiled = compile.compile_table(TABLE6, "short", compile.records_of("short"))
+    frame, paths = compiled.frame, compiled.write("short")
     assert all(path.is_relative_to(tmp_path / "outputs" / "short") for path in paths)
     assert "not comparable with the paper" in paths[0].read_text(encoding="utf-8")
     assert "Verdict" not in frame.columns and "7.51" not in frame.to_string()
 
 
 def test_the_readme_is_filled_between_its_markers(tmp_path: Path, results: Path) -> None:
-    write_table(TABLE6, "paper")
+    compile.compile_table(TABLE6, "paper", compile.records_of("paper")).write("paper")
     path = tmp_path / "README.md"
     path.write_text(f"before\n<!-- table: {TABLE6} -->\nold\n<!-- end -->\nafter\n")
     assert readme.update(path, results / "tables")
@@ -179,10 +184,44 @@ def test_no_runs_is_no_verdict() -> None:
 
 def test_spread_pools_ours_and_the_papers() -> None:
     # Two runs have one degree of freedom, five have four.
-    assert spread((0.3, 2), (0.4, 5), 9.0) == pytest.approx(((0.09 + 4 * 0.16) / 5) ** 0.5)
-    assert spread((0.3, 3), None, 9.0) == pytest.approx(0.3)
-    assert spread(None, None, 0.2) == 0.2
+    assert spread((0.3, 2), (0.4, 5), (9, 9)) == pytest.approx(((0.09 + 4 * 0.16) / 5) ** 0.5)
+    assert spread((0.3, 4), None, (9, 9)) == pytest.approx(0.3)
+    assert spread(None, None, (0.2, 6)) == pytest.approx(0.2)
     assert spread(None, None, None) is None
+
+
+def test_of_few_runs_others_decide_with_them() -> None:
+    """Two runs that happen to agree must not make a small difference a large one."""
+    assert spread((0.01, 2), None, (0.2, 5)) == pytest.approx(((0.0001 + 4 * 0.04) / 5) ** 0.5)
+    assert spread((0.3, 3), None, None) == pytest.approx(0.3)
+
+
+def test_others_are_three_reproductions_or_their_band() -> None:
+    row = "he2015_residual/table6/resnet20"
+    six = [8.27, 8.29, 8.29, 7.99, 8.06, 8.0]
+    assert others_deviation(row, "cifar10_aug") == (pytest.approx(stdev(six)), 6)
+    assert others_deviation("huang2017_dense/table2/densenet_bc_190_40", "cifar10_aug") == (
+        pytest.approx(0.075), 2,
+    )  # fmt: skip
+    assert others_deviation("he2016_identity/table1/dropout", "cifar10_aug") is None
+
+
+def test_the_interval_is_students() -> None:
+    """Moore and McCabe's table: t of 97.5 % is 2.776 for 4 degrees of freedom, 12.706 for 1."""
+    low, high = Measured(6.4, 0.2, 5, mean=6.6).interval or (0, 0)
+    assert (high + low) / 2 == pytest.approx(6.6)
+    assert (high - low) / 2 == pytest.approx(2.776 * 0.2 / 5**0.5, rel=1e-3)
+    low, high = Measured(6.6, 0.2, 2, mean=6.6).interval or (0, 0)
+    assert (high - low) / 2 == pytest.approx(12.706 * 0.2 / 2**0.5, rel=1e-3)
+    assert Measured(6.6, None, 1, mean=6.6).interval is None
+
+
+def test_the_overview_counts_verdicts_and_comparisons(records: list[RunRecord]) -> None:
+    frame = compile_table(TABLE6, records)
+    (line,) = compile_overview({TABLE6: frame}).to_dict("records")
+    assert (line["Lines"], line["Measured"]) == ("6", "6")
+    assert line["Verdicts"] == ("2 reproduced, 1 better, 1 undecided, 1 fails, 1 fails in part")
+    assert comparisons({TABLE6: frame, "again": frame}) == 12
 
 
 def test_statistics_of_several_runs(records: list[RunRecord]) -> None:
