@@ -15,8 +15,11 @@ from experiments.folders import result_folder, runs_folder
 from experiments.published import ROOT
 from experiments.records import RecordError, RunRecord, check_place, load
 
-# Between the recorded error of the exported weights and a new evaluation, in percent points.
-TOLERANCE, PRINTED = 0.02, 0.0051  # and what rounding to two digits adds
+# Between a new evaluation of the exported weights and what is recorded, in percent points: of the
+# same weights, and of the last iterate in the precision of training.
+SAME, TRAINED = 0.02, 0.1
+PRINTED = 0.0051  # what rounding to two digits adds
+SHIPPED = 30e6  # bytes of weights in all
 FILES = ("summary.json", "metrics.csv", "config.yaml")
 
 
@@ -42,6 +45,9 @@ def main() -> int:
         print(*(f"    {reason}" for reason in record.objections + faults), sep="\n", end="")
         if record.objections or faults:
             print()
+    stray = shipped_faults(result_folder() / "weights", runs)
+    print(*stray, sep="\n", end="\n" if stray else "")
+    bad += len(stray)
     print(f"{len(folders)} records, {counting} enter a table, {bad} contradict themselves.")
     return int(bad > 0)
 
@@ -86,13 +92,34 @@ def weights_faults(record: RunRecord, weights: Path) -> list[str]:
         return [f"{weights} is not the file that was recorded"]
     if not data_file(record.dataset).exists():
         return []
-    error, recorded = evaluated(record.folder, weights), record.error("exported")
-    if error is None or recorded is None:
+    error, exported, last = (
+        evaluated(record.folder, weights), record.error("exported"), record.error("last"),
+    )  # fmt: skip
+    if error is None or exported is None or last is None:
         return [f"{weights} cannot be evaluated"]
-    if abs(error - recorded) > TOLERANCE + PRINTED:
-        return [f"{weights} gives {error:.2f} %, recorded are {recorded:.2f} %"]
+    if abs(error - exported) > SAME + PRINTED:
+        return [f"{weights} gives {error:.2f} %, recorded are {exported:.2f} %"]
+    if abs(error - last) > TRAINED + PRINTED:
+        return [f"{weights} gives {error:.2f} %, the run ended at {last:.2f} %"]
     print(f"{record.run}: weights give {error:.2f} %, as recorded")
     return []
+
+
+def shipped_faults(weights: Path, runs: Path) -> list[str]:
+    """Weights of no record, and whether all together are too large to ship."""
+    files = sorted(weights.rglob("*.safetensors"))
+    stems = [path.relative_to(weights).with_suffix("") for path in files]
+    faults = [
+        f"{path} belongs to no record; delete it"
+        for path, stem in zip(files, stems, strict=True)
+        if not (runs / stem / "summary.json").exists()
+    ]
+    size = sum(path.stat().st_size for path in files)
+    if size > SHIPPED:
+        faults.append(
+            f"{weights} takes {size / 1e6:.1f} MB; at most {SHIPPED / 1e6:.0f} are shipped"
+        )
+    return faults
 
 
 def data_file(dataset: str) -> Path:

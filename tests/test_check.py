@@ -134,3 +134,27 @@ def test_shipped_weights_are_evaluated_where_the_data_are(
     for error, code in ((recorded + 0.01, 0), (recorded + 0.03, 1), (None, 1)):
         monkeypatch.setattr(check, "evaluated", lambda *_, error=error: error)
         assert check.main() == code
+    # As exported, but more than 0.1 points from where training ended.
+    monkeypatch.setattr(check, "evaluated", lambda *_: recorded)
+    for distance, code in ((0.09, 0), (0.12, 1)):
+        changed(test_error=record.summary["test_error"] | {"last": recorded + distance})
+        path = record.folder / "metrics.csv"
+        *lines, last = path.read_text().splitlines()
+        cells = last.split(",")
+        cells[-2] = str(recorded + distance)
+        path.write_text("\n".join([*lines, ",".join(cells)]) + "\n")
+        assert check.main() == code
+
+
+def test_weights_of_no_record_and_too_many_are_named(
+    changed: Callable[..., RunRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    changed()
+    path = tmp_path / "results" / "weights" / f"{RUN.replace('seed0', 'seed7')}.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"weights")
+    monkeypatch.setattr(check, "SHIPPED", 6)
+    assert check.main() == 1
+    printed = capsys.readouterr().out
+    assert "belongs to no record" in printed and "at most 0 are shipped" in printed
