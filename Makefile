@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table train status check table claims figure wandb-sync data bench test test-all test-gpu lint architecture recipes
+.PHONY: help setup reproduce-table train status check table claims figure report wandb-sync data bench test test-all test-gpu lint architecture recipes
 
 help: ## list the targets
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
@@ -49,6 +49,9 @@ claims: $(READY) ## what the papers claim, and whether our runs bear it out
 
 figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6], all by default
 	@$(RUN) -m experiments.compile figure $(if $(FIGURE),'$(FIGURE)')
+
+report: $(READY) ## tables, claims, figures, recipes and runs on one page: results/report/index.html
+	@$(RUN) -m experiments.report
 
 wandb-sync: $(READY) ## tell Weights & Biases of every record, complete and in order: [PRESET=paper]
 	@$(RUN) -m experiments.wandb_sync --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'

@@ -4,7 +4,7 @@ from functools import cache
 
 import pandas as pd
 
-from experiments.published import PAPER, ROOT
+from experiments.published import PAPER, ROOT, papers
 
 NOTES = [
     "Cells are what the built networks are made of. Where the paper prints something else, that "
@@ -26,6 +26,13 @@ def _built() -> pd.DataFrame:
 def tables() -> list[str]:
     """The architecture tables: `<paper>/<table>`."""
     return list(_published()["table"].unique())
+
+
+def title(table: str) -> str:
+    """What stands above a table."""
+    paper, _, name = table.partition("/")
+    cited = next(known.cited for known in papers() if known.name == paper)
+    return f"{cited}, {name.replace('table', 'Table ')}: architectures, as built"
 
 
 def compile_table(table: str) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -46,13 +47,23 @@ class Finding:
 def main() -> int:
     """Exit code: 0, or 2 where the file of claims has a mistake."""
     try:
-        frame = compile_claims(claims(), load_all(runs_folder("paper")))
+        frame, paths = write(load_all(runs_folder("paper")))
     except PublishedError as error:
         print(error, file=sys.stderr)
         return 2
-    paths = tables.write_table(frame, compiled_folder("paper") / "tables" / "claims", TITLE, NOTES)
     print(tables.to_markdown(frame), *paths, sep="\n")
     return 0
+
+
+def write(records: Sequence[RunRecord]) -> tuple[pd.DataFrame, list[Path]]:
+    """Decide every claim and write the table of them; returns it and the files.
+
+    Raises:
+        PublishedError: a claim has a mistake.
+    """
+    frame = compile_claims(claims(), records)
+    stem = compiled_folder("paper") / "tables" / "claims"
+    return frame, tables.write_table(frame, stem, TITLE, NOTES)
 
 
 TITLE = "The papers' claims, and what our runs say of them"

@@ -47,8 +47,8 @@ def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Comp
         PublishedError, PlanError: there is no such table.
     """
     if table in architecture.tables():
-        title = f"{table}: architectures, as built"
-        return Compiled(table, title, architecture.compile_table(table), architecture.NOTES)
+        frame = architecture.compile_table(table)
+        return Compiled(table, architecture.title(table), frame, architecture.NOTES)
     if preset == "paper":
         frame = tables.compile_table(table, records)
         return Compiled(table, published.titles()[table], frame, tables.paper_notes(table, frame))

@@ -130,7 +130,8 @@ def _draw_curves(axis: Axes, panel: Curves, runs: Runs, *, shortened: bool) -> N
 def _draw_run(axis: Axes, errors: Axes, panel: Curves, curve: Curve, record: RunRecord) -> None:
     metrics = record.metrics()
     x = metrics["epoch" if panel.epochs else "iteration"]
-    axis.plot(x, metrics[panel.training], color=curve.colour, **DASHED)
+    training = f"_{curve.label}, training"  # no legend has what starts so
+    axis.plot(x, metrics[panel.training], color=curve.colour, label=training, **DASHED)
     errors.plot(x, metrics["test_error"], color=curve.colour, lw=BOLD, label=curve.label)
 
 

@@ -41,6 +41,8 @@ def comparisons(compiled: Mapping[str, pd.DataFrame]) -> int:
 def notes(compiled: Mapping[str, pd.DataFrame]) -> list[str]:
     """What has to be said once for the verdicts of all tables."""
     made = comparisons(compiled)
+    if not made:
+        return ["No number of ours has been compared with a published one yet."]
     return [
         f"{made} comparisons of our numbers with published ones are made in all tables. No verdict "
         f"is corrected for their number: where nothing differs, about {CHANCE:.0%} of them "

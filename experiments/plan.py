@@ -1,7 +1,8 @@
 """The plan of a table or of a list: which runs it needs, which are done, what the rest takes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,9 @@ def table_rows(table: str, preset: str = "paper") -> list[tuple[str, str]]:
     return [(row, data) for row in map(str.strip, names) for data in only.get(row, datasets)]
 
 
-def table_config(table: str) -> dict[str, Any]:
-    """The config of a table.
+@cache
+def table_config(table: str) -> Mapping[str, Any]:
+    """The config of a table, not to be changed.
 
     Raises:
         PlanError: there is no such table.
@@ -114,6 +116,18 @@ def table_config(table: str) -> dict[str, Any]:
         raise PlanError(f"Unknown table {table}; choose one of {', '.join(names)}.")
     content: Any = OmegaConf.to_container(OmegaConf.load(path))
     return dict(content)
+
+
+def table_heading(table: str) -> str:
+    """What a table or figure shows, as its config says.
+
+    Raises:
+        PlanError: there is no such table.
+    """
+    table_config(table)
+    path = published.ROOT / "conf" / "table" / f"{table}.yaml"
+    line = path.read_text(encoding="utf-8").splitlines()[1]
+    return line.removeprefix("# ").partition("   make ")[0].rstrip(".")
 
 
 def describe(plan: Sequence[Entry]) -> str:

@@ -56,6 +56,23 @@ def numbers(paper: str) -> pd.DataFrame:
     return frame
 
 
+@dataclass(frozen=True)
+class Paper:
+    """A paper: its id, how it is cited, its title and its address."""
+
+    name: str
+    cited: str
+    title: str
+    url: str
+
+
+@cache
+def papers() -> list[Paper]:
+    """The papers, in their order."""
+    frame = pd.read_csv(PAPER / "papers.csv")
+    return [Paper(*line) for line in frame.itertuples(index=False, name=None)]
+
+
 @cache
 def _titles() -> pd.DataFrame:
     return pd.read_csv(PAPER / "tables.csv").set_index("table")

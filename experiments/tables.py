@@ -22,6 +22,8 @@ NOTES = {
     "or what the few there are report; sources in results/paper.",
     INTERVALS: INTERVAL,
 }
+DASH = "`-`: not run yet, or not published."
+GENERAL = (RULE, *NOTES.values(), DASH)  # what is said below many tables
 
 
 def compile_table(table: str, records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -90,7 +92,7 @@ def paper_notes(table: str, frame: pd.DataFrame) -> list[str]:
             grouped.setdefault(note, []).append(line)
     notes = [f"{'; '.join(_names(noted, lines))}: {note}." for note, noted in grouped.items()]
     columns = [note for name, note in NOTES.items() if name in frame.columns]
-    return [RULE, *columns, "`-`: not run yet, or not published.", *notes]
+    return [RULE, *columns, DASH, *notes]
 
 
 def _names(noted: Sequence[Line], lines: Sequence[Line]) -> list[str]:

@@ -1,0 +1,34 @@
+"""Tables, verdicts, claims, figures, recipes and runs on one page: `make report`.
+
+The page, results/report/index.html, is one file: it needs no server, no network and no script but
+its own. It is made from records only, and the same records give the same bytes. Tables, figures and
+the README are compiled again with it.
+"""
+
+import sys
+
+from experiments.folders import result_folder
+from experiments.jobs import PlanError
+from experiments.published import PublishedError
+from experiments.report.content import gather
+from experiments.report.page import render
+
+
+def main() -> int:
+    """Exit code: 0, or 2 where a file of published numbers or claims has a mistake."""
+    try:
+        content = gather()
+    except (PlanError, PublishedError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    path = result_folder() / "report" / "index.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(content), encoding="utf-8")
+    for fault in content.faults:
+        print(f"Left out: {fault}", file=sys.stderr)
+    print(f"{path}: {content.runs} runs, {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The figures as the report shows them: drawn, saved, and put into the page with their values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from experiments import compile, curves
+from experiments.figures import FIGURES
+from experiments.folders import compiled_folder
+from experiments.plan import table_heading
+from experiments.records import RunRecord
+from experiments.report.hover import axes_of
+from experiments.report.runs import slug
+
+# What an address of data may contain as it is; the rest of ASCII is escaped.
+PANEL = 24  # rem, the width of one
+SAFE = " /:;,=()'!?@&+*-._~<>"
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """A figure on the page.
+
+    Attributes:
+        picture: an address that holds all of it.
+        width: of the picture, in the page's units.
+        axes: its curves; none where nothing has run.
+    """
+
+    anchor: str
+    name: str
+    title: str
+    picture: str
+    width: int
+    axes: Sequence[dict[str, Any]]
+    command: str
+    files: Sequence[tuple[str, str]]
+
+
+def view(figure: str, records: Sequence[RunRecord]) -> FigureView:
+    """Draw a figure from records of full recipes, save it, and make it part of the page."""
+    drawn = compile.draw_figure(figure, "paper", records)
+    _, svg = curves.save(drawn, compiled_folder("paper") / "figures" / figure)
+    return FigureView(
+        anchor=f"figure-{slug(figure)}",
+        name=figure,
+        title=table_heading(figure),
+        picture=f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}",
+        width=PANEL * len(FIGURES[figure]),
+        axes=axes_of(drawn),
+        command=f"make reproduce-table TABLE={figure} PRESET=paper YES=1",
+        files=[(kind, f"../figures/{figure}.{kind}") for kind in ("png", "svg")],
+    )

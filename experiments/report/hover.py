@@ -1,0 +1,53 @@
+"""Where the curves of a drawn figure are, so that a page can show their values under a pointer."""
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+DIGITS = 4
+
+
+def axes_of(figure: Figure) -> list[dict[str, Any]]:
+    """Every pair of axes that has curves, in a figure that has been drawn.
+
+    Returns:
+        `box`: left, bottom, width and height, as fractions of the figure; `x`, `y`: labels;
+        `limits` and `log` of the horizontal axis; `lines`: name, colour, and the points' `x`, `y`.
+    """
+    found = [_axes(axes) for axes in figure.axes]
+    return [axes for axes in found if axes["lines"]]
+
+
+def _axes(axes: Axes) -> dict[str, Any]:
+    low, high = axes.get_xlim()
+    lines = [
+        {
+            "name": str(line.get_label()).removeprefix("_"),
+            "colour": line.get_color(),
+            "x": _rounded(line.get_xdata()),
+            "y": _rounded(line.get_ydata()),
+        }
+        for line in axes.get_lines()
+        if len(np.atleast_1d(line.get_xdata())) > 0 and not _is_guide(str(line.get_label()))
+    ]
+    return {
+        "box": [round(float(edge), 5) for edge in axes.get_position().bounds],
+        "x": axes.get_xlabel(),
+        "y": axes.get_ylabel(),
+        "limits": [float(low), float(high)],
+        "log": axes.get_xscale() == "log",
+        "lines": lines,
+    }
+
+
+def _is_guide(label: str) -> bool:
+    """Whether a line has no name of its own, as level and drop lines have none."""
+    return label.startswith("_child")
+
+
+def _rounded(values: Any) -> list[float | None]:
+    numbers = [float(value) for value in values]
+    return [float(f"{v:.{DIGITS + 1}g}") if math.isfinite(v) else None for v in numbers]

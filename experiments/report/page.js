@@ -1,0 +1,160 @@
+"use strict";
+// Sorting, values under the pointer, and the curve of a run when it is opened. The page can be read
+// without any of it.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const TIP = document.getElementById("tip");
+const SVG = "http://www.w3.org/2000/svg";
+
+// ---- Tables: a click on a head sorts by it, another one turns the order round.
+
+function sortKey(row, column) {
+  const text = row.cells[column].textContent.trim();
+  const number = parseFloat(text.replace(/^[~>]|,/g, ""));
+  return Number.isNaN(number) ? text.toLowerCase() : number;
+}
+
+function compare(a, b) {
+  if (typeof a === typeof b) return a < b ? -1 : a > b ? 1 : 0;
+  return typeof a === "number" ? -1 : 1; // what is no number stands last
+}
+
+function sortBy(head) {
+  const down = head.getAttribute("aria-sort") === "ascending";
+  for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", down ? "descending" : "ascending");
+  const body = head.closest("table").tBodies[0];
+  const rows = [...body.rows].map((row) => [sortKey(row, head.cellIndex), row]);
+  rows.sort(([a], [b]) => (down ? compare(b, a) : compare(a, b)));
+  body.append(...rows.map(([, row]) => row));
+}
+
+for (const button of document.querySelectorAll(".sortable th button")) {
+  button.addEventListener("click", () => sortBy(button.closest("th")));
+}
+
+// ---- Values under the pointer. Axes: {box, limits, log, x, lines: [{name, colour, x, y}]}, where
+// box is left, bottom, width and height as fractions of the picture.
+
+function nearest(values, target) {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) {
+    if (Math.abs(values[i] - target) < Math.abs(values[best] - target)) best = i;
+  }
+  return best;
+}
+
+function valueAt(axes, fraction) {
+  const [low, high] = axes.limits;
+  const place = (fraction - axes.box[0]) / axes.box[2];
+  return axes.log ? low * (high / low) ** place : low + (high - low) * place;
+}
+
+function inside(axes, x, y) {
+  const [left, bottom, width, height] = axes.box;
+  return x >= left && x <= left + width && y >= bottom && y <= bottom + height;
+}
+
+function format(value) {
+  return value === null ? "-" : value.toLocaleString("en", { maximumSignificantDigits: 5 });
+}
+
+function showTip(lines, event) {
+  TIP.replaceChildren(...lines.map(([text, colour]) => {
+    const line = document.createElement("div");
+    if (colour) line.append(Object.assign(document.createElement("i"), { style: `background:${colour}` }));
+    line.append(text);
+    return line;
+  }));
+  TIP.hidden = false;
+  const right = event.clientX + TIP.offsetWidth + 24 > window.innerWidth;
+  TIP.style.left = `${Math.max(4, event.clientX + (right ? -TIP.offsetWidth - 12 : 12))}px`;
+  TIP.style.top = `${event.clientY + 12}px`;
+}
+
+function follow(element, found) {
+  element.addEventListener("pointermove", (event) => {
+    const frame = element.getBoundingClientRect();
+    const x = (event.clientX - frame.left) / frame.width;
+    const y = 1 - (event.clientY - frame.top) / frame.height;
+    const under = found.filter((axes) => inside(axes, x, y));
+    if (under.length === 0) {
+      TIP.hidden = true;
+      return;
+    }
+    const lines = [];
+    for (const axes of under) {
+      const value = valueAt(axes, x);
+      for (const line of axes.lines) {
+        const index = nearest(line.x, value);
+        if (lines.length === 0) lines.push([`${axes.x}: ${format(line.x[index])}`, null]);
+        lines.push([`${line.name}: ${format(line.y[index])}`, line.colour]);
+      }
+    }
+    showTip(lines, event);
+  });
+  element.addEventListener("pointerleave", () => { TIP.hidden = true; });
+}
+
+for (const picture of document.querySelectorAll("[data-figure]")) {
+  follow(picture, DATA.figures[picture.dataset.figure]);
+}
+
+// ---- The curve of a run, drawn when it is opened.
+
+const WIDTH = 640, HEIGHT = 240, LEFT = 40, BOTTOM = 24, TOP = 10, RIGHT = 10;
+const SERIES = [["training error (%)", "train_error", "#D55E00"], ["test error (%)", "test_error", "#0072B2"]];
+
+function element(name, attributes, text) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function drawRun(holder) {
+  const run = DATA.runs[holder.dataset.run];
+  const last = run.epoch[run.epoch.length - 1] || 1;
+  const highest = Math.max(...run.train_error, ...run.test_error) || 1;
+  const top = [5, 10, 20, 50, 100].find((value) => value >= highest) || 100;
+  const px = (epoch) => LEFT + (epoch / last) * (WIDTH - LEFT - RIGHT);
+  const py = (error) => HEIGHT - BOTTOM - (error / top) * (HEIGHT - BOTTOM - TOP);
+  const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
+  svg.append(element("title", {}, "Training and test error by epoch"));
+  for (let i = 0; i <= 4; i++) {
+    const y = py((top * i) / 4), x = px((last * i) / 4);
+    svg.append(element("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y, stroke: "currentColor", "stroke-opacity": 0.2 }));
+    svg.append(element("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, format((top * i) / 4)));
+    svg.append(element("text", { x, y: HEIGHT - 6, "text-anchor": "middle" }, format(Math.round((last * i) / 4))));
+  }
+  for (const [, key, colour] of SERIES) {
+    const points = run.epoch.flatMap((epoch, i) => (run[key][i] === null ? [] : [`${px(epoch)},${py(Math.min(run[key][i], top))}`]));
+    svg.append(element("polyline", { points: points.join(" "), fill: "none", stroke: colour, "stroke-width": 1.6 }));
+  }
+  holder.replaceChildren(svg);
+  const box = [LEFT / WIDTH, BOTTOM / HEIGHT, (WIDTH - LEFT - RIGHT) / WIDTH, (HEIGHT - BOTTOM - TOP) / HEIGHT];
+  const lines = SERIES.map(([name, key, colour]) => ({ name, colour, x: run.epoch, y: run[key] }));
+  follow(svg, [{ box, limits: [0, last], log: false, x: "epoch", lines }]);
+}
+
+for (const run of document.querySelectorAll("details.run")) {
+  run.addEventListener("toggle", () => {
+    const holder = run.querySelector(".chart");
+    if (run.open && holder.childElementCount === 0) drawRun(holder);
+  });
+}
+
+// ---- An address within a closed part opens it.
+
+function openTarget() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let part = target; part; part = part.parentElement) {
+    if (part instanceof HTMLDetailsElement) part.open = true;
+  }
+  const first = target && target.querySelector("details.run");
+  if (first) first.open = true;
+  if (target) target.scrollIntoView();
+}
+
+window.addEventListener("hashchange", openTarget);
+openTarget();

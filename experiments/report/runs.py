@@ -1,0 +1,175 @@
+"""What the report shows of every run: its result, where it comes from, and what it took."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from experiments.cells import MISSING
+from experiments.folders import result_folder
+from experiments.records import RunRecord
+
+# What a summary says of where a number comes from, in the order of the page.
+PROVENANCE = {
+    "status": "Status", "preset": "Preset", "iterations": "Iterations", "precision": "Precision",
+    "engine": "Engine", "deterministic": "Deterministic", "bn_batch": "Images a normalisation sees",
+    "device": "Device", "driver": "Driver", "torch": "torch",
+    "images_per_second": "Images per second", "runs_at_once": "Runs at once",
+    "recipe": "Recipe hash", "data": "Data fingerprint",
+    "commit": "Commit", "clean": "Code committed", "code": "Code hash",
+    "weights": "SHA-256 of the weights",
+}  # fmt: skip
+FILES = ("summary.json", "metrics.csv", "config.yaml", "responses.csv", "reuse.csv", "NOTE.md")
+CURVES = ("epoch", "train_error", "test_error")
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run on the page.
+
+    Attributes:
+        files: name and address, relative to the page.
+        facts: name and value.
+        objections: why it enters no table.
+    """
+
+    anchor: str
+    name: str
+    error: str
+    minutes: str
+    command: str
+    files: Sequence[tuple[str, str]]
+    facts: Sequence[tuple[str, str]]
+    objections: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of a row on a data set."""
+
+    anchor: str
+    title: str
+    runs: Sequence[RunView]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What runs on one device took: minutes of training, and minutes of the device alone."""
+
+    device: str
+    runs: int
+    training: float
+    own: float
+
+
+def groups(records: Iterable[RunRecord]) -> list[Group]:
+    """All runs, by row and data set; what overrides changed stands with its row."""
+    found: dict[tuple[str, str], list[RunView]] = {}
+    for record in records:
+        found.setdefault((record.experiment, record.dataset), []).append(view(record))
+    return [Group(group_anchor(*row), f"{row[0]}, {row[1]}", own) for row, own in found.items()]
+
+
+def view(record: RunRecord) -> RunView:
+    """A run as the page shows it."""
+    summary, error, row = record.summary, record.error("last"), record.run.split("/")[2]
+    return RunView(
+        anchor=run_anchor(record),
+        name=f"seed {record.seed}" if record.unchanged else f"{row}, seed {record.seed}",
+        error="diverged" if error is None else f"{error:.2f} %",
+        minutes=f"{minutes(record):.1f} min" if "seconds" in summary else MISSING,
+        command=command(record),
+        files=files(record),
+        facts=[(name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary],
+        objections=record.objections,
+    )
+
+
+def command(record: RunRecord) -> str:
+    """What repeats a run."""
+    row = record.run.split("/")[2]
+    told = [f"experiment={record.experiment}", *row.split("+")[1:], f"data={record.dataset}"]
+    preset = record.summary["preset"]
+    told += [] if preset == "paper" else [f"preset={preset}"]
+    return " ".join(["python train.py", *told, f"seed={record.seed}"])
+
+
+def files(record: RunRecord) -> list[tuple[str, str]]:
+    """The files of a record, and its shipped weights, as seen from results/report."""
+    own = [(name, f"../runs/{record.run}/{name}") for name in FILES]
+    found = [(name, link) for name, link in own if (record.folder / name).exists()]
+    weights = f"weights/{record.run}.safetensors"
+    if (result_folder() / weights).exists():
+        found.append(("weights", f"../{weights}"))
+    return found
+
+
+def shown(value: Any) -> str:
+    """A fact as text."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def curves(records: Iterable[RunRecord]) -> dict[str, dict[str, list[float | None]]]:
+    """Training and test error by epoch of every run, by the anchor of the run."""
+    return {
+        run_anchor(record): {
+            name: [None if pd.isna(v) else round(float(v), 3) for v in frame[name]]
+            for name in CURVES
+        }
+        for record in records
+        for frame in [record.metrics()]
+    }
+
+
+def costs(records: Iterable[RunRecord]) -> list[Cost]:
+    """Time spent, by device, GPUs first."""
+    found: dict[tuple[bool, str], list[RunRecord]] = {}
+    for record in records:
+        if "device" in record.summary:
+            found.setdefault((not on_gpu(record), record.summary["device"]), []).append(record)
+    return [
+        Cost(device, len(own), sum(map(minutes, own)), sum(map(own_minutes, own)))
+        for (_, device), own in sorted(found.items())
+    ]
+
+
+def minutes(record: RunRecord) -> float:
+    """Minutes of training, evaluation apart."""
+    return float(record.summary["seconds"] / 60)
+
+
+def own_minutes(record: RunRecord) -> float:
+    """Minutes of a device that a run took: of its time, its share among the runs beside it."""
+    return minutes(record) / (record.summary.get("runs_at_once") or 1)
+
+
+def gpu_minutes(records: Iterable[RunRecord]) -> float:
+    """Minutes of GPUs that all runs took."""
+    return sum(own_minutes(record) for record in records if on_gpu(record))
+
+
+def on_gpu(record: RunRecord) -> bool:
+    """Whether a run was trained on a GPU."""
+    return record.summary.get("driver") is not None
+
+
+def group_anchor(experiment: str, dataset: str) -> str:
+    """Where the runs of a row are."""
+    return f"runs-{slug(experiment)}-{dataset}"
+
+
+def run_anchor(record: RunRecord) -> str:
+    """Where a run is."""
+    return f"run-{slug(record.run)}"
+
+
+def slug(name: str) -> str:
+    """A name as an address within the page."""
+    return "".join(c if c.isalnum() or c in "_.-" else "-" for c in name)
