@@ -4,6 +4,7 @@ TABLE ?= he2015_residual/table6
 PRESET ?= auto
 SEEDS ?= paper
 JOBS ?= auto
+A ?= results
 RUNS ?= experiments/queue.txt
 DATASET ?= cifar10
 
@@ -13,7 +14,7 @@ RUN := $(VENV)/bin/python
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table train status check table claims figure report wandb-sync data bench test test-all test-gpu lint architecture recipes
+.PHONY: help setup reproduce-table train status check table claims figure report compare bundle wandb-sync data bench test test-all test-gpu lint architecture recipes
 
 help: ## list the targets
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
@@ -52,6 +53,12 @@ figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6]
 
 report: $(READY) ## tables, claims, figures, recipes and runs on one page: results/report/index.html
 	@$(RUN) -m experiments.report
+
+compare: $(READY) ## two sets of records side by side: A=results B=../other/results, or B=results+precision=bf16
+	@$(RUN) -m experiments.compare '$(A)' '$(B)'
+
+bundle: $(READY) ## records as one file to share, or another's: [ROWS=he2015_residual] [OUT=file.zip] | IMPORT=file.zip [INTO=results]
+	@$(RUN) -m experiments.bundle --rows '$(ROWS)' $(if $(OUT),--out '$(OUT)') $(if $(IMPORT),--take '$(IMPORT)') $(if $(INTO),--into '$(INTO)')
 
 wandb-sync: $(READY) ## tell Weights & Biases of every record, complete and in order: [PRESET=paper]
 	@$(RUN) -m experiments.wandb_sync --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'

@@ -13,21 +13,20 @@ from pathlib import Path
 
 from experiments.folders import result_folder, runs_folder
 from experiments.published import ROOT
-from experiments.records import RecordError, RunRecord, check_place, load
+from experiments.records import PARTS, RecordError, RunRecord, check_place, load
 
 # Between a new evaluation of the exported weights and what is recorded, in percent points: of the
 # same weights, and of the last iterate in the precision of training.
 SAME, TRAINED = 0.02, 0.1
 PRINTED = 0.0051  # what rounding to two digits adds
 SHIPPED = 30e6  # bytes of weights in all
-FILES = ("summary.json", "metrics.csv", "config.yaml")
 
 
 def main() -> int:
     """Exit code: 0 if nothing contradicts itself, else 1. That a record stands for itself, as a
     shortened run or another precision does, is no contradiction."""
     runs = runs_folder("paper")
-    folders = sorted({path.parent for name in FILES for path in runs.rglob(name)})
+    folders = sorted({path.parent for name in PARTS for path in runs.rglob(name)})
     counting, bad = 0, 0
     for folder in folders:
         try:

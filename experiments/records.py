@@ -12,6 +12,8 @@ from experiments.published import fingerprints
 from experiments.rows import facts
 
 VERSION = 1
+PARTS = ("summary.json", "metrics.csv", "config.yaml")  # of every record
+EXTRAS = ("responses.csv", "reuse.csv", "NOTE.md")  # what analyses, or people, add
 METRICS = ("iteration", "epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments.cells import MISSING
 from experiments.folders import result_folder
-from experiments.records import RunRecord
+from experiments.records import EXTRAS, PARTS, RunRecord
 
 # What a summary says of where a number comes from, in the order of the page.
 PROVENANCE = {
@@ -20,7 +20,6 @@ PROVENANCE = {
     "commit": "Commit", "clean": "Code committed", "code": "Code hash",
     "weights": "SHA-256 of the weights",
 }  # fmt: skip
-FILES = ("summary.json", "metrics.csv", "config.yaml", "responses.csv", "reuse.csv", "NOTE.md")
 CURVES = ("epoch", "train_error", "test_error")
 
 
@@ -97,7 +96,7 @@ def command(record: RunRecord) -> str:
 
 def files(record: RunRecord) -> list[tuple[str, str]]:
     """The files of a record, and its shipped weights, as seen from results/report."""
-    own = [(name, f"../runs/{record.run}/{name}") for name in FILES]
+    own = [(name, f"../runs/{record.run}/{name}") for name in (*PARTS, *EXTRAS)]
     found = [(name, link) for name, link in own if (record.folder / name).exists()]
     weights = f"weights/{record.run}.safetensors"
     if (result_folder() / weights).exists():

@@ -1,0 +1,90 @@
+"""Records as one file, to be shared: `make bundle`; and those of others: `make bundle IMPORT=`.
+
+A bundle is a zip file of records and weights as they lie under results/, with a manifest of their
+checksums. The same records give the same bytes.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.check import contradictions
+from experiments.folders import output_folder, result_folder, runs_folder
+from experiments.records import EXTRAS, PARTS, RecordError, RunRecord, load_all
+from experiments.unbundle import MANIFEST, VERSION, BundleError, unbundle
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file knows
+
+
+def bundle(records: Sequence[RunRecord], target: Path) -> int:
+    """Write records, and their shipped weights, into a bundle; returns its size in bytes."""
+    content = {name: path.read_bytes() for name, path in sorted(parts(records))}
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+    runs = sorted(record.run for record in records)
+    manifest = {"version": VERSION, "runs": runs, "sha256": sums}
+    content[MANIFEST] = (json.dumps(manifest, indent=1) + "\n").encode()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(target, "w") as file:
+        for name, data in content.items():
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            file.writestr(entry, data)
+    return target.stat().st_size
+
+
+def parts(records: Sequence[RunRecord]) -> list[tuple[str, Path]]:
+    """Every file of records: its name in a bundle, and where it lies."""
+    found = []
+    for record in records:
+        found += [(f"runs/{record.run}/{name}", record.folder / name) for name in (*PARTS, *EXTRAS)]
+        weights = f"weights/{record.run}.safetensors"
+        found.append((weights, result_folder() / weights))
+    return [(name, path) for name, path in found if path.exists()]
+
+
+def chosen(rows: str) -> list[RunRecord]:
+    """The intact records whose names start so.
+
+    Raises:
+        BundleError: there is none, or one contradicts itself.
+    """
+    records = [r for r in load_all(runs_folder("paper")) if r.run.startswith(rows)]
+    if not records:
+        raise BundleError(f"{runs_folder('paper')} holds no record of {rows or 'any row'}.")
+    for record in records:
+        if faults := contradictions(record):
+            raise BundleError(f"{record.run} contradicts itself: {faults[0]}.")
+    return records
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0; 1 where records of a bundle were refused; 2 where nothing could be done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", default="", help="only runs whose names start so")
+    parser.add_argument("--out", type=Path, help="the bundle to write")
+    parser.add_argument("--take", type=Path, help="a bundle to import instead")
+    parser.add_argument("--into", type=Path, help="where to import it, results/ by default")
+    options = parser.parse_args(arguments)
+    try:
+        if options.take:
+            return unbundle(options.take, options.into or result_folder())
+        records = chosen(options.rows)
+        target = options.out or output_folder() / "residual-to-dense.zip"
+        size = bundle(records, target)
+    except (BundleError, RecordError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    print(f"{target}: {len(records)} records, {size / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
