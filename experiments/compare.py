@@ -21,7 +21,7 @@ from experiments.cells import MISSING
 from experiments.records import METRICS, RecordError, RunRecord, load_all
 from experiments.verdict import others_deviation, spread
 
-Key = tuple[str, str, str]  # row, data set, preset
+Key = tuple[str, str, str, str]  # row, data set, preset, fingerprint of the data
 
 
 class CompareError(Exception):
@@ -44,8 +44,8 @@ class Side:
         found: dict[Key, list[RunRecord]] = {}
         for record in load_all(self.folder):
             if record.run.split("/")[2] == record.experiment.split("/")[2] + self.suffix:
-                key = (record.experiment, record.dataset, str(record.summary["preset"]))
-                found.setdefault(key, []).append(record)
+                facts = (str(record.summary["preset"]), str(record.summary["data"]))
+                found.setdefault((record.experiment, record.dataset, *facts), []).append(record)
         if not found:
             changed = f" of rows with {self.suffix}" if self.suffix else ""
             raise CompareError(f"{self.folder} holds no record{changed}.")

@@ -2,7 +2,8 @@
 
 A run that was mirrored while it trained may have gaps there, after an outage or a resume. From its
 record it is told anew, as one run with an id made of its name and content: one curve, however
-often it was resumed. Online where logged in; otherwise the runs are written for `wandb sync`.
+often it was resumed. Online where logged in; otherwise the runs are written for `wandb sync`. The
+dashboard of each paper goes with them.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from experiments import dashboards
 from experiments.folders import output_folder, runs_folder
 from experiments.records import RunRecord, load_all
 
@@ -31,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         records = load_all(runs_folder(options.preset))
         done = [sync(record, options.project) for record in records]
+        if options.preset == "paper":
+            refresh_dashboards(records, options.project)
     except Exception as error:  # whatever W&B raises; what was sent before is marked
         print(f"W&B: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
@@ -55,8 +59,9 @@ def sync(record: RunRecord, project: str) -> bool:
         id=identity,
         name=record.run,
         group=record.experiment,
+        job_type=dashboards.JOB,
         tags=[*record.experiment.split("/")[:2], "record"],
-        config=recorded_config(record.folder),
+        config=recorded_config(record.folder) | {"dataset": record.dataset},
         dir=str(folder),
         resume="allow",
         mode=mode,
@@ -74,8 +79,22 @@ def sync(record: RunRecord, project: str) -> bool:
     run.summary.update(record.summary)
     run.finish()
     mark.touch()
-    print(f"{record.run}: {len(rows)} rows" + (f", {run.url}" if run.url else ""))
+    print(f"{record.run}: {len(rows)} rows" + (f", {run.url}" if mode == "online" else ""))
     return True
+
+
+def refresh_dashboards(records: Sequence[RunRecord], project: str) -> None:
+    """Write the dashboard of every paper and, where logged in, publish it."""
+    import wandb
+
+    try:
+        import wandb_workspaces  # noqa: F401
+    except ImportError:
+        print("Dashboards need wandb-workspaces: pip install -e .[dashboards].", file=sys.stderr)
+        return
+    print(*dashboards.write(records, project), sep="\n")
+    if _mode(wandb) == "online":
+        print(*dashboards.publish(records, project, str(wandb.Api().default_entity)), sep="\n")
 
 
 def run_id(record: RunRecord) -> str:

@@ -116,6 +116,7 @@ def _command(
 ) -> None:
     """The body of a command's process."""
     os.environ.update(environment, http_proxy="127.0.0.1:9", https_proxy="127.0.0.1:9")
+    os.environ.pop("WANDB_SERVICE", None)  # of another test in this process
     os.chdir(folder)
     for number, name in ((1, "out"), (2, "err")):
         handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
