@@ -38,6 +38,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for path in folder.rglob("resnet110/**/summary.json"):
         facts = {"device": "a GPU", "driver": "1.0", "seconds": 600.0, "runs_at_once": 2}
         path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+    add_long_name(folder)
     broken = folder / "runs" / TABLE6 / "resnet20" / "cifar10_aug" / "seed9"
     shutil.copytree(broken.with_name("seed0"), broken)
     (broken / "summary.json").write_text("{")
@@ -46,6 +47,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(content, "FIGURES", FIGURES)  # all of them take ten seconds
         assert report.main() == 0
         yield folder
+
+
+def add_long_name(folder: Path) -> None:
+    """A record of the row with the longest name."""
+    run = "huang2016_stochastic/table1/resnet110_stochastic/cifar100_aug/seed0"
+    shutil.copytree(GOLDEN / RESNET32, folder / "runs" / run)
+    path = folder / "runs" / run / "summary.json"
+    row, dataset = run.rsplit("/", 2)[:2]
+    names = {"run": run, "experiment": row, "dataset": dataset}
+    path.write_text(json.dumps(json.loads(path.read_text()) | names))
 
 
 @pytest.fixture(scope="module")

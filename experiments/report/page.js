@@ -115,8 +115,8 @@ function element(name, attributes, text) {
 function drawRun(holder) {
   const run = DATA.runs[holder.dataset.run];
   const last = run.epoch[run.epoch.length - 1] || 1;
-  const highest = Math.max(...run.train_error, ...run.test_error) || 1;
-  const top = [5, 10, 20, 50, 100].find((value) => value >= highest) || 100;
+  const end = run.test_error[run.test_error.length - 1] || 1;
+  const top = [2, 5, 10, 20, 50, 100].find((value) => value >= 2 * end) || 100;
   const px = (epoch) => LEFT + (epoch / last) * (WIDTH - LEFT - RIGHT);
   const py = (error) => HEIGHT - BOTTOM - (error / top) * (HEIGHT - BOTTOM - TOP);
   const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
@@ -127,9 +127,12 @@ function drawRun(holder) {
     svg.append(element("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, format((top * i) / 4)));
     svg.append(element("text", { x, y: HEIGHT - 6, "text-anchor": "middle" }, format(Math.round((last * i) / 4))));
   }
-  for (const [, key, colour] of SERIES) {
+  for (const [number, [name, key, colour]] of SERIES.entries()) {
     const points = run.epoch.flatMap((epoch, i) => (run[key][i] === null ? [] : [`${px(epoch)},${py(Math.min(run[key][i], top))}`]));
     svg.append(element("polyline", { points: points.join(" "), fill: "none", stroke: colour, "stroke-width": 1.6 }));
+    const label = element("text", { x: WIDTH - RIGHT - 4, y: TOP + 14 + 15 * number, "text-anchor": "end" }, name);
+    label.style.fill = colour;
+    svg.append(label);
   }
   holder.replaceChildren(svg);
   const box = [LEFT / WIDTH, BOTTOM / HEIGHT, (WIDTH - LEFT - RIGHT) / WIDTH, (HEIGHT - BOTTOM - TOP) / HEIGHT];
