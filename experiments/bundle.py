@@ -48,12 +48,13 @@ def parts(records: Sequence[RunRecord]) -> list[tuple[str, Path]]:
 
 
 def chosen(rows: str) -> list[RunRecord]:
-    """The intact records whose names start so.
+    """The intact records of rows, of tables or of papers, by name, comma-separated; empty for all.
 
     Raises:
         BundleError: there is none, or one contradicts itself.
     """
-    records = [r for r in load_all(runs_folder("paper")) if r.run.startswith(rows)]
+    names = [name.strip() for name in rows.split(",") if name.strip()]
+    records = [r for r in load_all(runs_folder("paper")) if not names or named(r, names)]
     if not records:
         raise BundleError(f"{runs_folder('paper')} holds no record of {rows or 'any row'}.")
     for record in records:
@@ -62,14 +63,24 @@ def chosen(rows: str) -> list[RunRecord]:
     return records
 
 
+def named(record: RunRecord, names: Sequence[str]) -> bool:
+    """Whether a record is that of one of these rows, tables or papers."""
+    row = record.run.split("/")[2]
+    return any(name == row or f"{record.run}/".startswith(f"{name}/") for name in names)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0; 1 where records of a bundle were refused; 2 where nothing could be done."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", default="", help="only runs whose names start so")
+    parser.add_argument(
+        "--rows", default="", help="only these rows, tables or papers, comma-separated"
+    )
     parser.add_argument("--out", type=Path, help="the bundle to write")
     parser.add_argument("--take", type=Path, help="a bundle to import instead")
     parser.add_argument("--into", type=Path, help="where to import it, results/ by default")
     options = parser.parse_args(arguments)
+    if options.into and not options.take:
+        parser.error("INTO= says where to import a bundle: give it with IMPORT=")
     try:
         if options.take:
             return unbundle(options.take, options.into or result_folder())
@@ -82,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 2
-    print(f"{target}: {len(records)} records, {size / 1e6:.1f} MB")
+    print(f"{target}: {len(records)} records, {size / 1000:,.0f} kB")
     return 0
 
 

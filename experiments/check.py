@@ -58,6 +58,7 @@ def contradictions(record: RunRecord) -> list[str]:
         RecordError: its metrics are missing or damaged.
     """
     faults = metrics_faults(record)
+    faults += [f"{name} is missing" for name in PARTS if not (record.folder / name).exists()]
     weights = result_folder() / "weights" / f"{record.run}.safetensors"
     if weights.exists():
         faults += weights_faults(record, weights)

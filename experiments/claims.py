@@ -15,6 +15,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from experiments import tables
+from experiments.cells import MISSING
 from experiments.folders import compiled_folder, runs_folder
 from experiments.measure import OF, Row, difference_std, row_of
 from experiments.published import PAPER, PublishedError
@@ -69,8 +70,10 @@ def write(records: Sequence[RunRecord]) -> tuple[pd.DataFrame, list[Path]]:
 TITLE = "The papers' claims, and what our runs say of them"
 NOTES = (
     "Rows are compared by their means. A difference of more than two standard deviations decides; "
-    "the deviation is that of our seeds, else the paper's, else that of independent reproductions.",
-    "`-`: not run yet.",
+    "the deviation is that of our seeds, else the paper's; where these are few, the one of "
+    "independent reproductions (of their test errors) counts too.",
+    "Ours: test error in percent, unless something else is said; the rows that a claim holds to be "
+    "lower stand first. `-`: not run yet.",
 )
 
 
@@ -131,8 +134,9 @@ def compile_claims(claimed: Sequence[Claim], records: Sequence[RunRecord]) -> pd
 
 
 def _joined(numbers: Sequence[str]) -> str:
-    """The numbers of all comparisons; a dash alone where there are none yet."""
-    return tables.MISSING if set(numbers) == {tables.MISSING} else "; ".join(numbers)
+    """The numbers of all comparisons that have some; a dash where none has."""
+    known = [text for text in numbers if text != MISSING]
+    return "; ".join(known) or MISSING
 
 
 def verdict(findings: Sequence[Finding]) -> str:
@@ -147,14 +151,14 @@ def find(comparison: Mapping[str, Any], records: Sequence[RunRecord]) -> Finding
     of, dataset = comparison.get("of", "test_error"), comparison.get("data", "cifar10_aug")
     rows = [row_of(name, dataset, of, records) for name in rows_in(comparison)]
     if all(row.missing for row in rows):
-        return Finding(None, tables.MISSING)
+        return Finding(None, MISSING)
     if any(row.missing for row in rows):
-        return Finding(None, " : ".join(row.text for row in rows))
+        return Finding(None, ", ".join(row.text for row in rows))
     if "fails" in comparison:
         return Finding(rows[0].failed, rows[0].text)
     if "below" in comparison:
         limit = float(comparison["below"])
-        return Finding(rows[0].value < limit, f"{rows[0].text} < {limit:g}")
+        return Finding(rows[0].value < limit, f"{rows[0].text}; asked: below {limit:g}")
     if "near" in comparison:
         return _near(rows[0], rows[1], float(comparison["within"]))
     return _lower(rows[0], rows[1], of, float(comparison.get("times", 1)))
@@ -163,8 +167,8 @@ def find(comparison: Mapping[str, Any], records: Sequence[RunRecord]) -> Finding
 def _lower(low: Row, high: Row, of: str, times: float) -> Finding:
     """Whether one row is below another, so many times."""
     if of == "seconds" and low.machines != high.machines:
-        return Finding(None, f"{low.text} : {high.text} (on different machines)")
-    numbers = f"{low.text} < {high.text}"
+        return Finding(None, f"{low.text}, {high.text} (on different machines)")
+    numbers = f"{low.text}, {high.text}"
     if low.failed or high.failed:
         return Finding(None if low.failed and high.failed else high.failed, numbers)
     gap = high.value - times * low.value
@@ -178,7 +182,7 @@ def _lower(low: Row, high: Row, of: str, times: float) -> Finding:
 
 def _near(row: Row, other: Row, within: float) -> Finding:
     """Whether a row's test error is not above another's by more than so much."""
-    numbers = f"{row.text} near {other.text}"
+    numbers = f"{row.text}, {other.text}"
     if row.failed or other.failed:
         return Finding(False if row.failed else None, numbers)
     excess, std = row.value - other.value - within, difference_std(row, other)

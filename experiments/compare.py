@@ -8,7 +8,7 @@ A set is a folder of records, with overrides behind it where it is about changed
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -18,7 +18,8 @@ import pandas as pd
 from experiments import tables
 from experiments.aggregate import working_error
 from experiments.cells import MISSING
-from experiments.records import METRICS, RecordError, RunRecord, load_all
+from experiments.published import fingerprints
+from experiments.records import METRICS, RecordError, RunRecord, load
 from experiments.verdict import others_deviation, spread
 
 Key = tuple[str, str, str, str]  # row, data set, preset, fingerprint of the data
@@ -42,7 +43,7 @@ class Side:
             CompareError: there are none.
         """
         found: dict[Key, list[RunRecord]] = {}
-        for record in load_all(self.folder):
+        for record in _intact(self.folder):
             if record.run.split("/")[2] == record.experiment.split("/")[2] + self.suffix:
                 facts = (str(record.summary["preset"]), str(record.summary["data"]))
                 found.setdefault((record.experiment, record.dataset, *facts), []).append(record)
@@ -53,17 +54,33 @@ class Side:
 
 
 def parse_side(text: str) -> Side:
-    """A set of records from `FOLDER[+override...]`; a results folder stands for its runs.
+    """A set of records from `FOLDER[+override...]`.
 
     Raises:
         CompareError: there is no such folder.
     """
     name, plus, overrides = text.partition("+")
+    if not text:
+        raise CompareError("Give two sets of records, as in A=results B=../elsewhere/results.")
     folder = Path(name or "results")
     if not folder.is_dir():
-        raise CompareError(f"{folder} is no folder of records.")
-    inner = folder / "runs"
-    return Side(inner if inner.is_dir() else folder, plus + overrides)
+        hint = " Import it first: make bundle IMPORT=... INTO=FOLDER." if folder.is_file() else ""
+        raise CompareError(f"{folder} is no folder of records.{hint}")
+    return Side(folder, plus + overrides)
+
+
+def _intact(folder: Path) -> Iterator[RunRecord]:
+    """The intact records anywhere below a folder, by seed; the others are named."""
+    records = []
+    for path in sorted(folder.rglob("summary.json")):
+        try:
+            record = load(path.parent)
+            record.metrics()
+        except RecordError as error:
+            print(f"Left out: {error}", file=sys.stderr)
+        else:
+            records.append(record)
+    yield from sorted(records, key=lambda record: record.seed)
 
 
 def compare(a: Side, b: Side) -> pd.DataFrame:
@@ -84,12 +101,12 @@ def _line(key: Key, ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> d
     both = first and second
     return {
         "Row": key[0],
-        "Data": key[1],
+        "Data": key[1] if key[3] == fingerprints().get(key[1], key[3]) else f"{key[1]}, {key[3]}",
         "Preset": key[2],
         "A (%)": _mean(first, len(ours)),
         "B (%)": _mean(second, len(theirs)),
         "B - A": f"{fmean(second) - fmean(first):+.2f}" if both else MISSING,
-        "Verdict": _verdict(key, first, second),
+        "Verdict": "identical" if _same(ours, theirs) else _verdict(key, first, second),
         "Same seed": _paired(ours, theirs),
         "Equal curves": _equal(ours, theirs),
         "Time B / A": _times(ours, theirs),
@@ -142,9 +159,19 @@ def _paired(ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> str:
 def _equal(ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> str:
     """Of the seeds that both have, how many gave the same metrics to the last digit."""
     pairs = _pairs(ours, theirs)
-    same = sum(one.metrics()[list(METRICS)].equals(other.metrics()[list(METRICS)])
-               for one, other in pairs)  # fmt: skip
-    return f"{same} of {len(pairs)}" if pairs else MISSING
+    return f"{sum(_alike(*pair) for pair in pairs)} of {len(pairs)}" if pairs else MISSING
+
+
+def _same(ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> bool:
+    """Whether both sets have the same seeds, and every one the same metrics."""
+    pairs = _pairs(ours, theirs)
+    return len(pairs) == len(ours) == len(theirs) and all(_alike(*pair) for pair in pairs)
+
+
+def _alike(one: RunRecord, other: RunRecord) -> bool:
+    return one.error("last") == other.error("last") and one.metrics()[list(METRICS)].equals(
+        other.metrics()[list(METRICS)]
+    )
 
 
 def _pairs(
@@ -172,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         frame = compare(parse_side(options.a), parse_side(options.b))
-    except (CompareError, RecordError) as error:
+    except CompareError as error:
         print(error, file=sys.stderr)
         return 2
     print(f"A: {options.a}   B: {options.b}\n")

@@ -80,8 +80,7 @@ def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figur
         PublishedError: there is no such figure.
     """
     if figure not in figures.FIGURES:
-        known = ", ".join(figures.FIGURES)
-        raise published.PublishedError(f"Unknown figure {figure}; choose one of {known}.")
+        raise published.PublishedError(published.unknown("figure", figure, figures.FIGURES))
     if preset == "paper":
         rows = table_rows(figure)
         shown = [r for r in records if r.counts and (r.experiment, r.dataset) in rows]

@@ -24,7 +24,7 @@ class Row:
         others: the same of independent reproductions.
         failed: whether all runs fail to train.
         missing: whether there are no runs.
-        text: the value as it is printed.
+        text: its name and the value, as they are printed.
         machines: device, engine and runs at once of every run: what a time depends on.
     """
 
@@ -39,27 +39,30 @@ class Row:
 
 def row_of(experiment: str, dataset: str, of: str, records: Sequence[RunRecord]) -> Row:
     """A row's runs among `records`, by a measure."""
+    name = experiment.rpartition("/")[2]
     if of == "params":
         row = facts(experiment, dataset)
         assert row is not None
-        return Row(row.params, None, None, False, False, f"{row.params / 1e6:.2f}M")
+        return Row(row.params, None, None, False, False, f"{name} {row.params / 1e6:.2f}M")
     own = [r for r in records if (r.experiment, r.dataset) == (experiment, dataset)]
     if not own:
-        return Row(math.nan, None, None, False, True, "-")
+        return Row(math.nan, None, None, False, True, f"{name} not run")
     working = [record for record in own if working_error(record) is not None]
-    # Of a run that fails to train, its training error can still be asked for.
-    asked = [r for r in own if not r.diverged] if of == "train_error" else working
+    # Where every run fails to train, their training error can still be asked for.
+    asked = working
+    if of == "train_error" and not working:
+        asked = [record for record in own if not record.diverged]
     values = [_value(record, of) for record in asked]
     if not values:
-        return Row(math.nan, None, None, True, False, "fails")
-    several = len(values) > 1
+        return Row(math.nan, None, None, True, False, f"{name} fails")
+    several, failed = len(values) > 1, len(asked) < len(own)
     return Row(
         fmean(values),
         (stdev(values), len(values)) if several else _paper(experiment, dataset, of),
         others_deviation(experiment, dataset) if of != "seconds" else None,
         not working,
         False,
-        _text(values, of),
+        f"{name} {_text(values, of)}" + (f" ({len(own) - len(asked)} fail)" if failed else ""),
         frozenset(_machine(record) for record in own),
     )
 
@@ -90,7 +93,8 @@ def _text(values: Sequence[float], of: str) -> str:
     if of == "seconds":
         return f"{fmean(values) / 60:.1f} min"
     text = f"{fmean(values):.2f}"
-    return f"{text} ± {stdev(values):.2f}" if len(values) > 1 else text
+    text += f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{text} in training" if of == "train_error" else text
 
 
 def _machine(record: RunRecord) -> tuple[str, ...]:

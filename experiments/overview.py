@@ -1,4 +1,4 @@
-"""What has been measured in all: every table's verdicts, counted, and how many there are."""
+"""What has been measured in all: the verdicts of every table, and how many comparisons."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,7 @@ def compile_overview(compiled: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             {
                 "Table": table,
                 "Shows": published.titles()[table],
-                "Lines": str(len(trained)),
+                "Rows to train": str(len(trained)),
                 "Measured": str((trained != "not run").sum()),
                 "Verdicts": ", ".join(verdicts) or "-",
             }
@@ -33,19 +33,27 @@ def compile_overview(compiled: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def comparisons(compiled: Mapping[str, pd.DataFrame]) -> int:
-    """How many of our numbers have been compared with a published one, over all tables."""
-    return sum(int((~frame["Verdict"].isin(OPEN)).sum()) for frame in compiled.values())
+def compared(compiled: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The verdict of every row on a data set that is compared with a published number.
+
+    A row that several tables quote counts once, in the first one.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for table, frame in compiled.items():
+        for line, verdict in zip(published.lines(table), frame["Verdict"], strict=True):
+            if verdict not in OPEN:
+                found.setdefault((line.experiment, line.dataset), str(verdict))
+    return list(found.values())
 
 
 def notes(compiled: Mapping[str, pd.DataFrame]) -> list[str]:
     """What has to be said once for the verdicts of all tables."""
-    made = comparisons(compiled)
+    made = len(compared(compiled))
     if not made:
         return ["No number of ours has been compared with a published one yet."]
     return [
-        f"{made} comparisons of our numbers with published ones are made in all tables. No verdict "
-        f"is corrected for their number: where nothing differs, about {CHANCE:.0%} of them "
-        f"({CHANCE * made:.1f}) would be called better or worse by chance.",
-        "A line that several tables quote is counted in each.",
+        f"{made} rows are compared with a published number, each counted once although several "
+        "tables may quote it. No verdict is corrected for their number: where nothing differs, "
+        f"about {CHANCE:.0%} of them ({CHANCE * made:.1f}) would be called better or worse by "
+        "chance.",
     ]

@@ -113,7 +113,7 @@ def table_config(table: str) -> Mapping[str, Any]:
         names = sorted(
             p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml")
         )
-        raise PlanError(f"Unknown table {table}; choose one of {', '.join(names)}.")
+        raise PlanError(published.unknown("table", table, names))
     content: Any = OmegaConf.to_container(OmegaConf.load(path))
     return dict(content)
 

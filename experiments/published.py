@@ -1,6 +1,8 @@
 """Published numbers, read from results/paper: the papers', their data sets', reproductions'."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -83,6 +85,15 @@ def titles() -> dict[str, str]:
     return dict(_titles()["title"])
 
 
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is not known: those that are near, or else all."""
+    known = list(known)
+    near = [full for full in known if name in full.split("/")]
+    near = near or get_close_matches(name, known, n=3, cutoff=0.75)
+    said = f"Did you mean {' or '.join(near)}?" if near else f"Choose one of {', '.join(known)}."
+    return f"Unknown {kind} {name!r}. {said}"
+
+
 def metric(table: str) -> str:
     """What a table reports: `test_error`, `test_error_top5` or `train_hours`."""
     return str(_titles().loc[table, "metric"])
@@ -102,7 +113,7 @@ def lines(table: str) -> list[Line]:
         PublishedError: there is no such table.
     """
     if table not in titles():
-        raise PublishedError(f"Unknown table {table}; choose one of {', '.join(titles())}.")
+        raise PublishedError(unknown("table", table, titles()))
     frame = numbers(table.split("/")[0])
     pairs = frame.loc[frame["table"] == table, ["experiment", "dataset"]].drop_duplicates()
     return [Line(table, *pair) for pair in pairs.itertuples(index=False, name=None)]

@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from experiments import command, compile, published, readme, tables
+from experiments import analyse, command, compile, published, readme, tables
 from experiments.jobs import PlanError
 from experiments.plan import make_plan, table_config, table_jobs
 
@@ -59,6 +59,7 @@ def show(table: str, preset: str) -> None:
         if preset == "paper":
             readme.update()
     for figure in figures:
+        analyse.complete(figure, records)
         print(*compile.write_figure(figure, preset, records), sep="\n")
 
 

@@ -16,7 +16,7 @@ from experiments.verdict import INTERVAL, RULE, others_deviation, spread, verdic
 
 # Columns that are left out where they say the same on every line.
 OTHERS, INTERVALS = "Others (%)", "95 % interval"
-OPTIONAL = ("Data", "Paper, top 5 (%)", OTHERS, INTERVALS)
+OPTIONAL = ("Data", "Paper, top 5 (%)", OTHERS, INTERVALS, "Margin")
 NOTES = {
     OTHERS: "Others: what independent reproductions are expected to reach (their acceptance band), "
     "or what the few there are report; sources in results/paper.",
@@ -124,7 +124,7 @@ def _line(line: Line, records: Sequence[RunRecord]) -> dict[str, str]:
         "Paper, top 5 (%)": cells.top5(line),
         OTHERS: cells.others(line),
     }
-    measured, difference = None, MISSING
+    measured, difference, margin = None, MISSING, MISSING
     if numbers.empty:
         decision = "not run" if row else "quoted"
     elif published.metric(line.table) == "train_hours":
@@ -133,24 +133,28 @@ def _line(line: Line, records: Sequence[RunRecord]) -> dict[str, str]:
     else:
         main = _main(numbers)
         measured = aggregate(records, str(main["statistic"])) if row else None
-        decision = _decide(line, measured, main) if row else "quoted"
-        if measured and measured.value is not None and main["statistic"] != "fail":
+        std = _spread(line, measured, main)
+        fails = main["statistic"] == "fail"
+        decision = verdict(measured, float(main["value"]), std, fails=fails) if row else "quoted"
+        if measured and measured.value is not None and not fails:
             difference = f"{measured.value - float(main['value']):+.2f}"
+            margin = MISSING if std is None else f"{2 * std:.2f}"
     with_best = "best" in set(numbers["statistic"])
     return shown | {
         "Ours (%)": cells.ours(measured, records, with_best),
         INTERVALS: cells.interval(measured),
         "n": str(len(records)) if records else MISSING,
         "Difference": difference,
+        "Margin": margin,
         "Verdict": decision,
     }
 
 
-def _decide(line: Line, measured: Measured | None, main: pd.Series) -> str:
+def _spread(line: Line, measured: Measured | None, main: pd.Series) -> float | None:
+    """The standard deviation by which a line is judged."""
     ours = (measured.std, measured.runs) if measured and measured.std is not None else None
     paper = None if pd.isna(main["std"]) else (float(main["std"]), int(main["n_runs"]))
-    std = spread(ours, paper, others_deviation(line.experiment, line.dataset))
-    return verdict(measured, float(main["value"]), std, fails=main["statistic"] == "fail")
+    return spread(ours, paper, others_deviation(line.experiment, line.dataset))
 
 
 def _hours(records: Sequence[RunRecord]) -> Measured | None:

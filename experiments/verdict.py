@@ -7,10 +7,12 @@ from experiments import published
 from experiments.aggregate import Measured
 
 RULE = (
-    "Verdict: a difference inside two standard deviations is *reproduced*. The deviation is pooled "
-    "from our runs and the paper's where either has several; where they are fewer than four "
-    "together, that of independent reproductions counts too (from three on; else a quarter of "
-    "their acceptance band)."
+    "Verdict: a difference inside two standard deviations (the margin) is *reproduced*, outside it "
+    "our error is *better* or *worse*; *undecided* where nobody knows the deviation; *fails* where "
+    "no run of ours trains, *fails in part* where some do not. Means are compared where the paper "
+    "gives one. The deviation is pooled from our runs and the paper's where either has several; "
+    "where they are fewer than four together, that of independent reproductions counts too (from "
+    "three on; else a quarter of their acceptance band)."
 )
 INTERVAL = (
     "Interval: where the mean of our runs lies, with 95 % confidence by Student's t. It narrows "

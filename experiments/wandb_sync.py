@@ -21,6 +21,7 @@ from experiments.folders import output_folder, runs_folder
 from experiments.records import RunRecord, load_all
 
 PROJECT = "residual-to-dense"
+MODES = ("online", "offline")
 INIT_SECONDS, FINISH_SECONDS = 30, 300
 
 
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", default="paper", choices=("paper", "short", "smoke"))
     parser.add_argument("--project", default=PROJECT)
     options = parser.parse_args(arguments)
+    mode = os.environ.get("WANDB_MODE")
+    if mode not in (None, *MODES):
+        print(f"WANDB_MODE={mode} sends nothing; it may be {' or '.join(MODES)}.", file=sys.stderr)
+        return 1
     try:
         records = load_all(runs_folder(options.preset))
         done = [sync(record, options.project) for record in records]
@@ -39,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"W&B: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     print(f"{len(done)} records, {sum(done)} sent or written now.")
+    offline = output_folder() / "wandb-sync" / "wandb"
+    if any(offline.glob("offline-run-*")):
+        print(f"What is not online yet can be sent later: wandb sync {offline}/offline-run-*")
     return 0
 
 

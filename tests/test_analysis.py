@@ -1,6 +1,7 @@
 """What weights show, against the definitions written out plainly."""
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import torch
 from torch import nn
 
 from data.arrays import ImageSet
+from experiments import analyse
+from experiments.records import RunRecord, load_all
 from models.densenet import DenseNet
 from models.resnet import ResNet
 from training.analysis import responses, reuse
 from training.settings import ConfigError
 
+GOLDEN_RUNS = Path(__file__).parent / "golden" / "runs"
 ROW = "he2015_residual/table6/resnet20"
 SMOKE = ["preset=smoke", "device=cpu", "threads=1", "recipe.length=30", "recipe.milestones=[10]"]
 
@@ -82,3 +86,29 @@ def test_the_command_writes_into_the_record(command: Callable, tmp_path: Path) -
         assert ended.code == 2 and message in ended.err
     ended = command("eval.py", f"experiment={ROW}", "weights=x.pt", "analysis=reuse")
     assert ended.code == 2 and "give it with run=" in ended.err
+
+
+def test_a_figure_asks_for_the_analyses_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One a row, of the lowest seed that has weights; what cannot be had is named."""
+    runs = tmp_path / "runs"
+    for depth, seed in ((20, 0), (20, 1), (56, 0), (110, 0)):
+        run = f"he2015_residual/table6/resnet{depth}/cifar10_aug/seed{seed}"
+        shutil.copytree(GOLDEN_RUNS / run, runs / run)
+    done = runs / "he2015_residual/table6/resnet56/cifar10_aug/seed0"
+    (done / "responses.csv").write_text("layer,std\n1,0.5\n")
+    asked = []
+
+    def ask(record: RunRecord, name: str) -> bool:
+        asked.append((record.run, name))
+        return "resnet20" in record.run and record.seed == 1
+
+    monkeypatch.setattr(analyse, "ask", ask)
+    analyse.complete("he2015_residual/fig7", load_all(runs))
+    row = "he2015_residual/table6/resnet"
+    assert asked == [
+        (f"{row}20/cifar10_aug/seed0", "responses"), (f"{row}20/cifar10_aug/seed1", "responses"),
+        (f"{row}110/cifar10_aug/seed0", "responses"),
+    ]  # fmt: skip
+    assert capsys.readouterr().out.count("no run of it has weights here") == 1

@@ -14,7 +14,7 @@ import pytest
 
 from experiments import compile, published, readme, tables
 from experiments.aggregate import Measured, aggregate
-from experiments.overview import comparisons, compile_overview
+from experiments.overview import compared, compile_overview
 from experiments.records import RecordError, RunRecord, load, load_all
 from experiments.tables import compile_table
 from experiments.verdict import others_deviation, spread, verdict
@@ -219,9 +219,12 @@ def test_the_interval_is_students() -> None:
 def test_the_overview_counts_verdicts_and_comparisons(records: list[RunRecord]) -> None:
     frame = compile_table(TABLE6, records)
     (line,) = compile_overview({TABLE6: frame}).to_dict("records")
-    assert (line["Lines"], line["Measured"]) == ("6", "6")
+    assert (line["Rows to train"], line["Measured"]) == ("6", "6")
     assert line["Verdicts"] == ("2 reproduced, 1 better, 1 undecided, 1 fails, 1 fails in part")
-    assert comparisons({TABLE6: frame, "again": frame}) == 12
+    # He et al. 2016 quote ResNet-110; it counts once.
+    quoting = "he2016_identity/table1"
+    both = {TABLE6: frame, quoting: compile_table(quoting, records)}
+    assert len(compared(both)) == 6 and compared(both).count("reproduced") == 2
 
 
 def test_statistics_of_several_runs(records: list[RunRecord]) -> None:

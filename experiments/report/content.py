@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from markupsafe import Markup
 
 from experiments import claims, compile, overview, published, readme, recipes
@@ -115,15 +114,14 @@ def tiles(
 ) -> list[tuple[str, str]]:
     """What stands at the top of the page."""
     titles = published.titles()
-    compared: dict[str, pd.DataFrame] = {t.name: t.frame for t in compiled if t.name in titles}
+    verdicts = overview.compared({t.name: t.frame for t in compiled if t.name in titles})
     counting = sum(record.counts for record in records)
-    verdicts = pd.concat([frame["Verdict"] for frame in compared.values()])
     holding = sum(claim.verdict == claims.HOLDS for claim in judged)
     decided = sum(claim.verdict != claims.UNDECIDED for claim in judged)
     return [
         (str(counting), f"runs of a full recipe, of {len(records)} records"),
-        (str(overview.comparisons(compared)), "comparisons with a published number"),
-        (str((verdicts == "reproduced").sum()), "of them reproduced"),
+        (str(len(verdicts)), "rows compared with a published number"),
+        (str(verdicts.count("reproduced")), "of them reproduced"),
         (f"{holding} of {decided}", f"decided claims hold, of {len(judged)}"),
         (f"{run_views.gpu_minutes(records):,.0f}", "GPU minutes"),
     ]

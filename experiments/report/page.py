@@ -23,7 +23,8 @@ def render(content: Content) -> str:
     # Inside a script element only `</` could end it.
     data = json.dumps(content.data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
     parts = {"style": asset("style.css"), "script": asset("page.js"), "data": Markup(data)}  # noqa: S704
-    return environment.get_template("page.html.j2").render(page=content, **parts) + "\n"
+    page = environment.get_template("page.html.j2").render(page=content, **parts)
+    return page.strip() + "\n"
 
 
 def asset(name: str) -> Markup:

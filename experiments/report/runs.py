@@ -77,7 +77,7 @@ def view(record: RunRecord) -> RunView:
         anchor=run_anchor(record),
         name=f"seed {record.seed}" if record.unchanged else f"{row}, seed {record.seed}",
         error="diverged" if error is None else f"{error:.2f} %",
-        minutes=f"{minutes(record):.1f} min" if "seconds" in summary else MISSING,
+        minutes=f", {minutes(record):.1f} min" if "seconds" in summary else "",
         command=command(record),
         files=files(record),
         facts=[(name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary],
