@@ -9,20 +9,25 @@ import hashlib
 import json
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experiments.check import contradictions
 from experiments.folders import output_folder, result_folder, runs_folder
 from experiments.records import EXTRAS, PARTS, RecordError, RunRecord, load_all
-from experiments.unbundle import MANIFEST, VERSION, BundleError, unbundle
+from experiments.unbundle import LARGEST, MANIFEST, MOST, VERSION, BundleError, unbundle
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file knows
 
 
 def bundle(records: Sequence[RunRecord], target: Path) -> int:
-    """Write records, and their shipped weights, into a bundle; returns its size in bytes."""
+    """Write records, and their shipped weights, into a bundle; returns its size in bytes.
+
+    Raises:
+        BundleError: they are too large to be imported.
+    """
     content = {name: path.read_bytes() for name, path in sorted(parts(records))}
+    check_size({name: len(data) for name, data in content.items()})
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
     runs = sorted(record.run for record in records)
     manifest = {"version": VERSION, "runs": runs, "sha256": sums}
@@ -35,6 +40,18 @@ def bundle(records: Sequence[RunRecord], target: Path) -> int:
             entry.external_attr = 0o644 << 16
             file.writestr(entry, data)
     return target.stat().st_size
+
+
+def check_size(sizes: Mapping[str, int]) -> None:
+    """Refuse what no import would take.
+
+    Raises:
+        BundleError: a file, or all together, are too large.
+    """
+    if large := [name for name, size in sizes.items() if size > LARGEST]:
+        raise BundleError(f"{large[0]} is larger than {LARGEST / 1e6:.0f} MB.")
+    if sum(sizes.values()) > MOST:
+        raise BundleError("All together is too large: bundle fewer rows, with ROWS=.")
 
 
 def parts(records: Sequence[RunRecord]) -> list[tuple[str, Path]]:

@@ -25,6 +25,13 @@ from experiments.verdict import others_deviation, spread
 Key = tuple[str, str, str, str]  # row, data set, preset, fingerprint of the data
 
 
+# What beside the measured may differ between two sets of runs of a row.
+ALIKE = {
+    "configuration": "recipe", "iterations": "iterations", "code": "code", "device": "device",
+    "runs at once": "runs_at_once", "processes": "processes",
+}  # fmt: skip
+
+
 class CompareError(Exception):
     """A set of records is not there, or the two have nothing in common."""
 
@@ -40,13 +47,19 @@ class Side:
         """The intact records, by what they measure, in the order of their seeds.
 
         Raises:
-            CompareError: there are none.
+            CompareError: there are none, or one twice.
         """
         found: dict[Key, list[RunRecord]] = {}
         for record in _intact(self.folder):
-            if record.run.split("/")[2] == record.experiment.split("/")[2] + self.suffix:
-                facts = (str(record.summary["preset"]), str(record.summary["data"]))
-                found.setdefault((record.experiment, record.dataset, *facts), []).append(record)
+            if record.run.split("/")[2] != record.experiment.split("/")[2] + self.suffix:
+                continue
+            facts = (str(record.summary["preset"]), str(record.summary["data"]))
+            own = found.setdefault((record.experiment, record.dataset, *facts), [])
+            if record.seed in [other.seed for other in own]:
+                raise CompareError(
+                    f"{self.folder} holds {record.run} twice; name one of the folders below it."
+                )
+            own.append(record)
         if not found:
             changed = f" of rows with {self.suffix}" if self.suffix else ""
             raise CompareError(f"{self.folder} holds no record{changed}.")
@@ -97,7 +110,7 @@ def compare(a: Side, b: Side) -> pd.DataFrame:
 
 
 def _line(key: Key, ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> dict[str, str]:
-    first, second = _errors(ours), _errors(theirs)
+    first, second = _errors(ours, key[2]), _errors(theirs, key[2])
     both = first and second
     return {
         "Row": key[0],
@@ -110,11 +123,24 @@ def _line(key: Key, ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> d
         "Same seed": _paired(ours, theirs),
         "Equal curves": _equal(ours, theirs),
         "Time B / A": _times(ours, theirs),
+        "Not the same": ", ".join(_unlike(ours, theirs)) or MISSING,
     }
 
 
-def _errors(records: Sequence[RunRecord]) -> list[float]:
-    found = [working_error(record) for record in records]
+def _unlike(ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> list[str]:
+    """What of the runs differs that might make a difference, beside the seed."""
+    sides = [[record.summary for record in records] for records in (ours, theirs)]
+    return [
+        name
+        for name, key in ALIKE.items()
+        if len({repr(summary.get(key)) for side in sides for summary in side}) > 1
+    ]
+
+
+def _errors(records: Sequence[RunRecord], preset: str) -> list[float]:
+    """Test errors of the runs that train; what fails is known of full recipes only."""
+    whole = preset == "paper"
+    found = [working_error(r) if whole else r.error("last") for r in records]
     return [error for error in found if error is not None]
 
 
@@ -133,12 +159,13 @@ def _verdict(key: Key, first: Sequence[float], second: Sequence[float]) -> str:
     if not first or not second:
         return "both fail" if not first and not second else "one fails"
     known = [(stdev(v), len(v)) if len(v) > 1 else None for v in (first, second)]
-    std = spread(known[0], known[1], others_deviation(key[0], key[1]))
+    others = others_deviation(key[0], key[1]) if key[2] == "paper" else None
+    std = spread(known[0], known[1], others)
     if std is None:
         return "undecided"
     gap = fmean(second) - fmean(first)
     if abs(gap) <= 2 * std:
-        return "no difference"
+        return "within the spread"
     return "A is lower" if gap > 0 else "B is lower"
 
 
@@ -147,8 +174,7 @@ def _paired(ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> str:
     gaps = [
         second - first
         for one, other in _pairs(ours, theirs)
-        if (first := working_error(one)) is not None
-        and (second := working_error(other)) is not None
+        if (first := one.error("last")) is not None and (second := other.error("last")) is not None
     ]
     if not gaps:
         return MISSING
@@ -183,7 +209,7 @@ def _pairs(
 
 def _times(ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> str:
     seconds = [
-        [r.summary["seconds"] for r in records if not r.diverged and "seconds" in r.summary]
+        [r.summary["seconds"] for r in records if not r.diverged and r.summary.get("seconds")]
         for records in (ours, theirs)
     ]
     if not all(seconds) or not fmean(seconds[0]):

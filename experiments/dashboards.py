@@ -42,7 +42,8 @@ def publish(records: Sequence[RunRecord], project: str, entity: str) -> list[str
     compiled = list(compile.compile_all(records))
     addresses = []
     for paper in published.papers():
-        report, mark = build(paper, compiled, project, entity), folder() / f"{paper.name}.id"
+        report = build(paper, compiled, project, entity)
+        mark = folder() / f"{paper.name}-{entity}-{project}.id"
         if mark.exists():
             report.id = mark.read_text(encoding="utf-8")
         report.save()
@@ -109,7 +110,7 @@ def bars(table: Compiled, project: str, entity: str) -> list[Any]:
     """The test errors of a table as bars, one picture a data set; none where it has no errors."""
     import wandb_workspaces.reports.v2 as wr
 
-    if published.titles().get(table.name) is None:
+    if table.name not in published.titles() or published.metric(table.name) != published.ERROR:
         return []
     rows: dict[str, list[str]] = {}
     for line in published.lines(table.name):

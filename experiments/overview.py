@@ -12,7 +12,6 @@ ORDER = (
     "reproduced", "better", "worse", "undecided", "fails as in the paper", "fails",
     "fails in part", "does not fail",
 )  # fmt: skip
-CHANCE = 0.05  # of a difference above two standard deviations where there is none
 
 
 def compile_overview(compiled: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -53,7 +52,8 @@ def notes(compiled: Mapping[str, pd.DataFrame]) -> list[str]:
         return ["No number of ours has been compared with a published one yet."]
     return [
         f"{made} rows are compared with a published number, each counted once although several "
-        "tables may quote it. No verdict is corrected for their number: where nothing differs, "
-        f"about {CHANCE:.0%} of them ({CHANCE * made:.1f}) would be called better or worse by "
-        "chance.",
+        "tables may quote it. No verdict is corrected for their number. Where one run of ours is "
+        "held against one of the paper's and nothing differs, about one in six is called better or "
+        "worse by chance, even if the deviation is known exactly; more where it is estimated from "
+        "few runs; one in fifteen where five runs of ours are held against one.",
     ]

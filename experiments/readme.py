@@ -3,13 +3,19 @@
 import re
 from pathlib import Path
 
+from experiments.folders import result_folder
 from experiments.published import ROOT
 
 MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def update(path: Path = ROOT / "README.md", tables: Path = ROOT / "results" / "tables") -> bool:
-    """Replace what stands between `<!-- table: NAME -->` and `<!-- end -->`; True if it changed."""
+    """Replace what stands between `<!-- table: NAME -->` and `<!-- end -->`; True if it changed.
+
+    Where results go elsewhere, the README is left as it is.
+    """
+    if tables.resolve() != (result_folder() / "tables").resolve():
+        return False
     before = path.read_text(encoding="utf-8")
 
     def fill(match: re.Match[str]) -> str:

@@ -8,12 +8,16 @@ from typing import Any
 
 import pandas as pd
 
+from experiments import validity
 from experiments.published import fingerprints
 from experiments.rows import facts
 
 VERSION = 1
 PARTS = ("summary.json", "metrics.csv", "config.yaml")  # of every record
 EXTRAS = ("responses.csv", "reuse.csv", "NOTE.md")  # what analyses, or people, add
+ANALYSES = {
+    "responses": ["layer", "std"], "reuse": ["block", "source", "target", "weight"],
+}  # fmt: skip
 METRICS = ("iteration", "epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
 
 
@@ -106,10 +110,11 @@ class RunRecord:
             return None
         try:
             frame = pd.read_csv(path)
+            frame = frame[ANALYSES[name]]
             if not all(map(pd.api.types.is_numeric_dtype, frame.dtypes)) or frame.empty:
                 raise ValueError("no numbers")
             return frame
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise RecordError(f"{path} is damaged ({error}); make it again by eval.py.") from None
 
     def metrics(self) -> pd.DataFrame:
@@ -139,11 +144,12 @@ def load(folder: Path) -> RunRecord:
     path = folder / "summary.json"
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
+        if summary["version"] != VERSION:
+            raise ValueError(f"version {summary['version']}")
+        if fault := validity.mistake(summary):
+            raise ValueError(fault)
         record = RunRecord(folder, summary)
-        complete = summary["version"] == VERSION and record.error("last") is not None
-        if not (complete or record.diverged) or not isinstance(record.objections, list):
-            raise ValueError("incomplete")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise RecordError(
             f"{path} is missing, damaged or of another version ({reason}).\n"

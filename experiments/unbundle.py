@@ -7,11 +7,9 @@ where records lie; nothing that is there already is changed.
 import hashlib
 import json
 import re
-import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
 from pathlib import Path, PurePosixPath
 
 from experiments.check import metrics_faults
@@ -19,8 +17,13 @@ from experiments.records import EXTRAS, PARTS, RecordError, RunRecord, check_pla
 
 VERSION = 1
 MANIFEST = "manifest.json"
-RUN = re.compile(r"\w+/\w+/\w[\w.+=-]*/\w+/seed\d+")
-LARGEST, MOST = 16_000_000, 2_000_000_000  # bytes of a file, and of all
+RUN = re.compile(r"\w+/\w+/\w[\w.+=-]*/\w+/seed\d+", re.ASCII)
+LARGEST, MOST = 32_000_000, 2_000_000_000  # bytes of a file, and of all
+# What reading a damaged zip file, or a manifest of anything, may raise.
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
+    KeyError, ValueError, TypeError, AttributeError, RuntimeError,
+)  # fmt: skip
 
 
 class BundleError(Exception):
@@ -38,38 +41,36 @@ def unbundle(bundle: Path, results: Path) -> int:
         OSError: it cannot be read, or a folder not be written.
     """
     results.mkdir(parents=True, exist_ok=True)
-    with unpacked(bundle, results) as (folder, runs):
-        outcomes = [(run, install(run, folder, results, bundle.name)) for run in runs]
-    for run, outcome in outcomes:
-        print(f"{run}: {outcome}")
-    refused = sum(outcome.startswith("refused") for _, outcome in outcomes)
-    print(f"{len(outcomes)} records, {refused} refused.")
+    refused = 0
+    with tempfile.TemporaryDirectory(dir=results, prefix=".import") as name:
+        runs = unpack(bundle, Path(name))
+        for run in runs:
+            outcome = install(run, Path(name), results, bundle.name)
+            print(f"{run}: {outcome}")
+            refused += outcome.startswith("refused")
+    print(f"{len(runs)} records, {refused} refused.")
     return int(refused > 0)
 
 
-@contextmanager
-def unpacked(bundle: Path, beside: Path) -> Iterator[tuple[Path, list[str]]]:
-    """A verified bundle in a folder of its own, and the runs in it.
+def unpack(bundle: Path, folder: Path) -> list[str]:
+    """Verify a bundle and unpack it into a folder; returns the runs in it.
 
     Raises:
         BundleError: it is no bundle, or damaged.
     """
     try:
-        with (
-            zipfile.ZipFile(bundle) as file,
-            tempfile.TemporaryDirectory(dir=beside, prefix=".import") as name,
-        ):
+        with zipfile.ZipFile(bundle) as file:
             sums, runs = read_manifest(file)
             for entry, expected in sums.items():
-                path = Path(name) / entry
+                path = folder / entry
                 path.parent.mkdir(parents=True, exist_ok=True)
                 data = file.read(entry)
                 if hashlib.sha256(data).hexdigest() != expected:
                     raise BundleError(f"{bundle}: {entry} is damaged.")
                 path.write_bytes(data)
-            yield Path(name), runs
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except DAMAGED as error:
         raise BundleError(f"{bundle} is no bundle, or damaged ({error}).") from None
+    return runs
 
 
 def read_manifest(file: zipfile.ZipFile) -> tuple[dict[str, str], list[str]]:
@@ -84,7 +85,8 @@ def read_manifest(file: zipfile.ZipFile) -> tuple[dict[str, str], list[str]]:
     manifest = json.loads(file.read(MANIFEST))
     if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
         raise ValueError("of another version")
-    sums, runs = dict(manifest["sha256"]), [str(run) for run in manifest["runs"]]
+    sums = dict(manifest["sha256"])
+    runs = list(dict.fromkeys(str(run) for run in manifest["runs"]))
     if strange := [run for run in runs if not RUN.fullmatch(run)]:
         raise ValueError(f"{strange[0]} is no run")
     if unknown := [name for name in entries if name != MANIFEST and name not in sums]:
@@ -108,27 +110,31 @@ def belongs(name: str, runs: list[str]) -> bool:
 
 def install(run: str, folder: Path, results: Path, source: str) -> str:
     """Put a record where it belongs; says what has become of it."""
-    record = folder / "runs" / run
-    target = results / "runs" / run
+    record, weights = folder / "runs" / run, folder / "weights" / f"{run}.safetensors"
+    target, shipped = results / "runs" / run, results / "weights" / f"{run}.safetensors"
     try:
         found = load(record)
         check_place(found, folder / "runs")
-        faults = faults_of(found, folder / "weights" / f"{run}.safetensors")
+        faults = faults_of(found, weights)
     except RecordError as error:
         return f"refused: {str(error).splitlines()[0].replace(str(folder), source)}"
     if faults:
         return f"refused: {faults[0]}"
-    if target.exists():
-        return "already here" if same(record, target) else "refused: another record is here already"
-    note = record / "NOTE.md"
-    known = note.read_text(encoding="utf-8") + "\n" if note.exists() else ""
-    note.write_text(f"{known}Imported from {source}.\n", encoding="utf-8")
-    weights = folder / "weights" / f"{run}.safetensors"
-    if weights.exists():
-        move(weights, results / "weights" / f"{run}.safetensors")
-    move(record, target)
+    if target.exists() and not same(record, target):
+        return "refused: another record is here already"
+    if shipped.exists() and weights.exists() and shipped.read_bytes() != weights.read_bytes():
+        return "refused: other weights are here already"
+    here = target.exists()
+    if not here:
+        note = record / "NOTE.md"
+        known = note.read_text(encoding="utf-8", errors="replace") + "\n" if note.exists() else ""
+        note.write_text(f"{known}Imported from {source}.\n", encoding="utf-8")
+        move(record, target)
+    if weights.exists() and not shipped.exists():
+        move(weights, shipped)
     reasons = "; ".join(found.objections)
-    return f"imported, but enters no table: {reasons}" if reasons else "imported"
+    said = "already here" if here else "imported"
+    return f"{said}, but enters no table: {reasons}" if reasons and not here else said
 
 
 def faults_of(record: RunRecord, weights: Path) -> list[str]:
@@ -156,6 +162,6 @@ def same(record: Path, target: Path) -> bool:
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file or a folder in one step, within a file system."""
+    """Move a file or a folder in one step; `target` does not exist yet, or is an empty folder."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(source, target)
+    source.rename(target)

@@ -11,8 +11,8 @@ RULE = (
     "our error is *better* or *worse*; *undecided* where nobody knows the deviation; *fails* where "
     "no run of ours trains, *fails in part* where some do not. Means are compared where the paper "
     "gives one. The deviation is pooled from our runs and the paper's where either has several; "
-    "where they are fewer than four together, that of independent reproductions counts too (from "
-    "three on; else a quarter of their acceptance band)."
+    "where that leaves fewer than three degrees of freedom, independent reproductions count too, "
+    "whose protocols differ (from three on; else a quarter of their acceptance band)."
 )
 INTERVAL = (
     "Interval: where the mean of our runs lies, with 95 % confidence by Student's t. It narrows "

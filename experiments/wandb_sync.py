@@ -21,6 +21,7 @@ from experiments.folders import output_folder, runs_folder
 from experiments.records import RunRecord, load_all
 
 PROJECT = "residual-to-dense"
+VERSION = 2  # of what is sent of a record
 MODES = ("online", "offline")
 INIT_SECONDS, FINISH_SECONDS = 30, 300
 
@@ -107,7 +108,7 @@ def refresh_dashboards(records: Sequence[RunRecord], project: str) -> None:
 
 def run_id(record: RunRecord) -> str:
     """The id of a record there: the same for the same record, on any machine."""
-    name = f"{record.summary['preset']}/{record.run}/{digest(record.folder)}"
+    name = f"{VERSION}/{record.summary['preset']}/{record.run}/{digest(record.folder)}"
     return f"record-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 

@@ -176,7 +176,9 @@ def set_summary(**values: object) -> Callable[[dict[str, bytes]], None]:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (set_summary(run=OTHER), "holds the record of"),
+        (set_summary(run=OTHER, experiment=OTHER.rsplit("/", 2)[0]), "holds the record of"),
+        (set_summary(experiment="a/b/$(id)"), "its names do not fit together"),
+        (set_summary(seconds="x"), "seconds is no number"),
         (set_summary(iterations=63000), "metrics.csv ends at iteration 64,000"),
         (set_summary(version=99), "of another version"),
         (set_summary(weights="0" * 64), "its weights are others"),
@@ -210,6 +212,74 @@ def test_a_record_that_contradicts_itself_is_not_sent(
     (tmp_path / "theirs" / "weights" / f"{RUN}.safetensors").write_bytes(b"others")
     assert bundle.main(["--out", str(tmp_path / "no.zip")]) == 2
     assert "contradicts itself" in capsys.readouterr().err and not (tmp_path / "no.zip").exists()
+
+
+def test_damage_anywhere_in_the_file_is_noticed(
+    packed: Path, take: Callable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sixteen bytes at every place; what is not noticed changes nothing that is imported."""
+    whole = packed.read_bytes()
+    assert take(packed) == 0
+    expected = files(tmp_path / "ours")
+    for place in range(0, len(whole) - 16, 40):
+        shutil.rmtree(tmp_path / "ours")
+        packed.write_bytes(whole[:place] + bytes(16) + whole[place + 16 :])
+        if take(packed) == 0:
+            assert files(tmp_path / "ours") == expected, place
+        else:
+            assert len(capsys.readouterr().err.splitlines()) <= 1, place
+
+
+@pytest.mark.parametrize("change", [{"sha256": 5}, {"runs": None}, {"version": 9}, {"runs": [[]]}])
+def test_a_manifest_of_anything_is_refused(
+    change: dict[str, object], packed: Path, take: Callable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def damage(content: dict[str, bytes]) -> None:
+        manifest = json.loads(content["manifest.json"]) | change
+        content["manifest.json"] = json.dumps(manifest).encode()
+
+    rewrite(packed, damage, sums=False)
+    assert take(packed) == 2
+    assert "is no bundle, or damaged" in capsys.readouterr().err
+
+
+def test_weights_that_are_there_are_kept_and_missing_ones_taken(
+    packed: Path, take: Callable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "ours" / "weights" / f"{RUN}.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"ours")
+    assert take(packed) == 1
+    assert "refused: other weights are here already" in capsys.readouterr().out
+    assert weights.read_bytes() == b"ours" and not (tmp_path / "ours" / "runs" / RUN).exists()
+    weights.unlink()
+    assert take(packed) == 0
+    weights.unlink()
+    assert take(packed) == 0 and weights.read_bytes() == b"weights"
+
+
+def test_a_note_that_is_no_text_and_a_run_named_twice(
+    packed: Path, take: Callable, tmp_path: Path
+) -> None:
+    def change(content: dict[str, bytes]) -> None:
+        content[f"runs/{OTHER}/NOTE.md"] = b"\xff"
+        manifest = json.loads(content["manifest.json"])
+        content["manifest.json"] = json.dumps(manifest | {"runs": [RUN, OTHER, RUN]}).encode()
+
+    rewrite(packed, change)
+    assert take(packed) == 0
+    assert (tmp_path / "ours" / "runs" / OTHER / "NOTE.md").exists()
+
+
+def test_what_no_import_takes_is_not_packed(
+    packed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(bundle, "LARGEST", 5)
+    assert bundle.main(["--out", str(tmp_path / "large.zip")]) == 2
+    assert "is larger than" in capsys.readouterr().err
 
 
 def test_a_bundle_that_is_not_there(take: Callable, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from experiments import check
-from experiments.records import RunRecord, load
+from experiments.records import RecordError, RunRecord, load
 from training.export import export
 from training.network import build_model
 from training.settings import Settings
@@ -83,6 +83,37 @@ def test_damage_is_listed_and_the_rest_is_checked(
     assert "4 records" in printed and "3 contradict" in printed
 
 
+def test_an_error_that_metrics_do_not_show(
+    changed: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    errors = changed().summary["test_error"]
+    for which in ("last", "best"):
+        changed(test_error=errors | {which: 0.01})
+        assert check.main() == 1
+        assert f"the test error ({which}) is 8.4000 in metrics.csv" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"seconds": "x", "device": "a GPU"}, {"device": "a GPU"}, {"device": ["a"], "seconds": 1.0},
+        {"runs_at_once": "2"}, {"runs_at_once": 0}, {"train_error": float("nan")},
+        {"preset": "paper; id"}, {"status": "ended"}, {"seed": True}, {"iterations": -1},
+        {"experiment": "he2015_residual/table6/resnet20 $(id)"}, {"dataset": "a/b"},
+        {"run": RUN.replace("resnet20", "resnet32")}, {"test_error": 8.4}, {"recipe": None},
+        {"run": "a/b/ë/cifar10_aug/seed0", "experiment": "a/b/ë"},
+        {"test_error": {"last": float("nan"), "best": 8.4, "at_best_val": None, "exported": 8.4}},
+        {"test_error": {"last": None, "best": 8.4, "at_best_val": None, "exported": 8.4}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_summary_of_anything_is_no_record(
+    values: dict[str, Any], changed: Callable[..., RunRecord]
+) -> None:
+    with pytest.raises(RecordError, match=r"summary\.json is missing, damaged"):
+        changed(**values)
+
+
 def test_metrics_that_do_not_fit_the_summary(
     changed: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,10 +168,11 @@ def test_shipped_weights_are_evaluated_where_the_data_are(
     # As exported, but more than 0.1 points from where training ended.
     monkeypatch.setattr(check, "evaluated", lambda *_: recorded)
     for distance, code in ((0.09, 0), (0.12, 1)):
-        changed(test_error=record.summary["test_error"] | {"last": recorded + distance})
+        last = {"last": recorded + distance, "best": recorded + distance}
+        changed(test_error=record.summary["test_error"] | last)
         path = record.folder / "metrics.csv"
-        *lines, last = path.read_text().splitlines()
-        cells = last.split(",")
+        *lines, line = path.read_text().splitlines()
+        cells = line.split(",")
         cells[-2] = str(recorded + distance)
         path.write_text("\n".join([*lines, ",".join(cells)]) + "\n")
         assert check.main() == code

@@ -48,7 +48,7 @@ FIVE = (8.0, 8.1, 7.9, 8.15, 7.85)
 
 @pytest.mark.parametrize(
     ("shift", "verdict"),
-    [(0.1, "no difference"), (0.5, "A is lower"), (-0.5, "B is lower")],
+    [(0.1, "within the spread"), (0.5, "A is lower"), (-0.5, "B is lower")],
 )
 def test_means_are_told_apart_by_two_deviations(
     shift: float, verdict: str, made: Callable[..., Path]
@@ -86,6 +86,26 @@ def test_failures_and_times(made: Callable[..., Path]) -> None:
     assert found["Verdict"] == "one fails" and found["B (%)"] == "fail (2)"
     assert found["A (%)"] == "8.00 (n = 1, 1 failed)"
     assert line(a, made("c", 8.0, seconds=50.0))["Time B / A"] == "0.50"
+
+
+def test_what_else_differs_is_named(made: Callable[..., Path]) -> None:
+    a, b = made("a", 8.0, device="one", seconds=1.0), made("b", 8.0, device="two", seconds=1.0)
+    assert line(a, b)["Not the same"] == "device" and line(a, a)["Not the same"] == "-"
+    assert line(a, a)["Verdict"] == "identical"
+
+
+def test_shortened_runs_are_not_judged_by_what_is_known_of_whole_ones(
+    made: Callable[..., Path],
+) -> None:
+    found = line(made("a", 45.0, preset="short"), made("b", 35.0, preset="short"))
+    assert found["A (%)"] == "45.00 (n = 1)" and found["Verdict"] == "undecided"
+
+
+def test_a_seed_that_is_there_twice_is_named(made: Callable[..., Path], tmp_path: Path) -> None:
+    made("both/one", 8.0)
+    made("both/two", 8.1)
+    with pytest.raises(CompareError, match="twice"):
+        line(tmp_path / "both", tmp_path / "both")
 
 
 def test_what_cannot_be_compared_is_named(

@@ -13,8 +13,8 @@ from experiments.records import RunRecord
 from experiments.report.hover import axes_of
 from experiments.report.runs import slug
 
-# What an address of data may contain as it is; the rest of ASCII is escaped.
 PANEL = 24  # rem, the width of one
+# What an address of data may contain as it is; the rest of ASCII is escaped.
 SAFE = " /:;,=()'!?@&+*-._~<>"
 
 

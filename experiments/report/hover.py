@@ -31,7 +31,9 @@ def _axes(axes: Axes) -> dict[str, Any]:
             "y": _rounded(line.get_ydata()),
         }
         for line in axes.get_lines()
-        if len(np.atleast_1d(line.get_xdata())) > 0 and not _is_guide(str(line.get_label()))
+        if line.get_transform() == axes.transData  # no level line, whose x are no values
+        and len(np.atleast_1d(line.get_xdata())) > 0
+        and not _is_guide(str(line.get_label()))
     ]
     return {
         "box": [round(float(edge), 5) for edge in axes.get_position().bounds],

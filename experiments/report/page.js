@@ -16,7 +16,12 @@ function sortKey(row, column) {
 
 function compare(a, b) {
   if (typeof a === typeof b) return a < b ? -1 : a > b ? 1 : 0;
-  return typeof a === "number" ? -1 : 1; // what is no number stands last
+  return typeof a === "number" ? -1 : 1;
+}
+
+function order(a, b, down) {
+  const text = typeof a === "string" || typeof b === "string"; // what is no number stands last
+  return down && !(text && typeof a !== typeof b) ? compare(b, a) : compare(a, b);
 }
 
 function sortBy(head) {
@@ -25,7 +30,7 @@ function sortBy(head) {
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
   const body = head.closest("table").tBodies[0];
   const rows = [...body.rows].map((row) => [sortKey(row, head.cellIndex), row]);
-  rows.sort(([a], [b]) => (down ? compare(b, a) : compare(a, b)));
+  rows.sort(([a], [b]) => order(a, b, down));
   body.append(...rows.map(([, row]) => row));
 }
 
@@ -48,6 +53,16 @@ function valueAt(axes, fraction) {
   const [low, high] = axes.limits;
   const place = (fraction - axes.box[0]) / axes.box[2];
   return axes.log ? low * (high / low) ** place : low + (high - low) * place;
+}
+
+// The point of each line that is nearest to a value of x, of those lines that reach so far.
+function pointsAt(axes, value) {
+  const reach = Math.abs(axes.limits[1] - axes.limits[0]) / 50;
+  return axes.lines.flatMap((line) => {
+    const index = nearest(line.x, value);
+    const beyond = value < Math.min(...line.x) - reach || value > Math.max(...line.x) + reach;
+    return beyond ? [] : [{ name: line.name, colour: line.colour, x: line.x[index], y: line.y[index] }];
+  });
 }
 
 function inside(axes, x, y) {
@@ -82,16 +97,13 @@ function follow(element, found) {
       TIP.hidden = true;
       return;
     }
-    const lines = [];
-    for (const axes of under) {
-      const value = valueAt(axes, x);
-      for (const line of axes.lines) {
-        const index = nearest(line.x, value);
-        if (lines.length === 0) lines.push([`${axes.x}: ${format(line.x[index])}`, null]);
-        lines.push([`${line.name}: ${format(line.y[index])}`, line.colour]);
-      }
-    }
-    showTip(lines, event);
+    const points = under.flatMap((axes) => pointsAt(axes, valueAt(axes, x)));
+    const common = points.every((point) => point.x === points[0].x);
+    const lines = points.map((point) => {
+      const where = common ? "" : ` at ${format(point.x)}`;
+      return [`${point.name}${where}: ${format(point.y)}`, point.colour];
+    });
+    showTip(common && points.length ? [[`${under[0].x}: ${format(points[0].x)}`, null], ...lines] : lines, event);
   });
   element.addEventListener("pointerleave", () => { TIP.hidden = true; });
 }
@@ -115,11 +127,14 @@ function element(name, attributes, text) {
 function drawRun(holder) {
   const run = DATA.runs[holder.dataset.run];
   const last = run.epoch[run.epoch.length - 1] || 1;
-  const end = run.test_error[run.test_error.length - 1] || 1;
+  const end = run.test_error[run.test_error.length - 1] ?? 50;
   const top = [2, 5, 10, 20, 50, 100].find((value) => value >= 2 * end) || 100;
   const px = (epoch) => LEFT + (epoch / last) * (WIDTH - LEFT - RIGHT);
   const py = (error) => HEIGHT - BOTTOM - (error / top) * (HEIGHT - BOTTOM - TOP);
   const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
+  const frame = element("clipPath", { id: `clip-${holder.dataset.run}` });
+  frame.append(element("rect", { x: LEFT, y: TOP, width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM }));
+  svg.append(frame);
   svg.append(element("title", {}, "Training and test error by epoch"));
   for (let i = 0; i <= 4; i++) {
     const y = py((top * i) / 4), x = px((last * i) / 4);
@@ -128,8 +143,9 @@ function drawRun(holder) {
     svg.append(element("text", { x, y: HEIGHT - 6, "text-anchor": "middle" }, format(Math.round((last * i) / 4))));
   }
   for (const [number, [name, key, colour]] of SERIES.entries()) {
-    const points = run.epoch.flatMap((epoch, i) => (run[key][i] === null ? [] : [`${px(epoch)},${py(Math.min(run[key][i], top))}`]));
-    svg.append(element("polyline", { points: points.join(" "), fill: "none", stroke: colour, "stroke-width": 1.6 }));
+    const points = run.epoch.flatMap((epoch, i) => (run[key][i] === null ? [] : [`${px(epoch)},${py(run[key][i])}`]));
+    const clip = `url(#clip-${holder.dataset.run})`; // early errors lie above
+    svg.append(element("polyline", { points: points.join(" "), fill: "none", "clip-path": clip, stroke: colour, "stroke-width": 1.6 }));
     const label = element("text", { x: WIDTH - RIGHT - 4, y: TOP + 14 + 15 * number, "text-anchor": "end" }, name);
     label.style.fill = colour;
     svg.append(label);

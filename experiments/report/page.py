@@ -20,8 +20,8 @@ def render(content: Content) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # Inside a script element only `</` could end it.
-    data = json.dumps(content.data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    # Without `<` nothing in it can end the script element.
+    data = json.dumps(content.data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     parts = {"style": asset("style.css"), "script": asset("page.js"), "data": Markup(data)}  # noqa: S704
     page = environment.get_template("page.html.j2").render(page=content, **parts)
     return page.strip() + "\n"

@@ -1,10 +1,10 @@
 """What the report shows of every run: its result, where it comes from, and what it took."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import pandas as pd
+from urllib.parse import quote
 
 from experiments.cells import MISSING
 from experiments.folders import result_folder
@@ -13,7 +13,8 @@ from experiments.records import EXTRAS, PARTS, RunRecord
 # What a summary says of where a number comes from, in the order of the page.
 PROVENANCE = {
     "status": "Status", "preset": "Preset", "iterations": "Iterations", "precision": "Precision",
-    "engine": "Engine", "deterministic": "Deterministic", "bn_batch": "Images a normalisation sees",
+    "engine": "Engine", "processes": "Processes", "deterministic": "Deterministic",
+    "bn_batch": "Images a normalisation sees",
     "device": "Device", "driver": "Driver", "torch": "torch",
     "images_per_second": "Images per second", "runs_at_once": "Runs at once",
     "recipe": "Recipe hash", "data": "Data fingerprint",
@@ -77,7 +78,7 @@ def view(record: RunRecord) -> RunView:
         anchor=run_anchor(record),
         name=f"seed {record.seed}" if record.unchanged else f"{row}, seed {record.seed}",
         error="diverged" if error is None else f"{error:.2f} %",
-        minutes=f", {minutes(record):.1f} min" if "seconds" in summary else "",
+        minutes=f", {minutes(record):.1f} min" if summary.get("seconds") is not None else "",
         command=command(record),
         files=files(record),
         facts=[(name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary],
@@ -86,8 +87,10 @@ def view(record: RunRecord) -> RunView:
 
 
 def command(record: RunRecord) -> str:
-    """What repeats a run."""
+    """What repeats a run; nothing where its name does not tell all that was changed."""
     row = record.run.split("/")[2]
+    if "-" in row:  # what stands in a name in place of whatever no name can hold
+        return ""
     told = [f"experiment={record.experiment}", *row.split("+")[1:], f"data={record.dataset}"]
     preset = record.summary["preset"]
     told += [] if preset == "paper" else [f"preset={preset}"]
@@ -96,11 +99,11 @@ def command(record: RunRecord) -> str:
 
 def files(record: RunRecord) -> list[tuple[str, str]]:
     """The files of a record, and its shipped weights, as seen from results/report."""
-    own = [(name, f"../runs/{record.run}/{name}") for name in (*PARTS, *EXTRAS)]
+    own = [(name, quote(f"../runs/{record.run}/{name}")) for name in (*PARTS, *EXTRAS)]
     found = [(name, link) for name, link in own if (record.folder / name).exists()]
     weights = f"weights/{record.run}.safetensors"
     if (result_folder() / weights).exists():
-        found.append(("weights", f"../{weights}"))
+        found.append(("weights", quote(f"../{weights}")))
     return found
 
 
@@ -119,7 +122,7 @@ def curves(records: Iterable[RunRecord]) -> dict[str, dict[str, list[float | Non
     """Training and test error by epoch of every run, by the anchor of the run."""
     return {
         run_anchor(record): {
-            name: [None if pd.isna(v) else round(float(v), 3) for v in frame[name]]
+            name: [round(float(v), 3) if math.isfinite(v) else None for v in frame[name]]
             for name in CURVES
         }
         for record in records
@@ -131,7 +134,7 @@ def costs(records: Iterable[RunRecord]) -> list[Cost]:
     """Time spent, by device, GPUs first."""
     found: dict[tuple[bool, str], list[RunRecord]] = {}
     for record in records:
-        if "device" in record.summary:
+        if record.summary.get("device") is not None:
             found.setdefault((not on_gpu(record), record.summary["device"]), []).append(record)
     return [
         Cost(device, len(own), sum(map(minutes, own)), sum(map(own_minutes, own)))
@@ -145,8 +148,10 @@ def minutes(record: RunRecord) -> float:
 
 
 def own_minutes(record: RunRecord) -> float:
-    """Minutes of a device that a run took: of its time, its share among the runs beside it."""
-    return minutes(record) / (record.summary.get("runs_at_once") or 1)
+    """Minutes of devices that a run took: of one, its share among the runs beside it; of several,
+    those of each."""
+    summary = record.summary
+    return minutes(record) * (summary.get("processes") or 1) / (summary.get("runs_at_once") or 1)
 
 
 def gpu_minutes(records: Iterable[RunRecord]) -> float:
@@ -170,5 +175,5 @@ def run_anchor(record: RunRecord) -> str:
 
 
 def slug(name: str) -> str:
-    """A name as an address within the page."""
-    return "".join(c if c.isalnum() or c in "_.-" else "-" for c in name)
+    """A name as an address within the page, another one for every name of a run."""
+    return name.replace("/", "-").replace("=", "_is_").replace("+", "_with_").replace(" ", "-")

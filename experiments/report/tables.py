@@ -60,7 +60,7 @@ def view(compiled: Compiled, measured: Collection[tuple[str, str]]) -> TableView
             ]
             for number, row in enumerate(texts)
         ],
-        commands=[(label(line), told) for line in lines if (told := command(line))],
+        commands=commands(lines),
         notes=[inline(note) for note in compiled.notes if note not in GENERAL],
         files=table_files(compiled.name),
     )
@@ -76,11 +76,20 @@ def cell(column: str, text: str, source: str) -> Cell:
     return Cell(text, source if ours else "")
 
 
-def label(line: Line) -> str:
-    """A line in words."""
-    depth = layers(line)
-    known = [published.label(line), f"{depth} layers" if depth != MISSING else "", line.dataset]
-    return ", ".join(part for part in known if part)
+def commands(lines: Sequence[Line]) -> list[tuple[str, str]]:
+    """What measures each row of a table, on all the data sets that the table has it on."""
+    rows: dict[str, list[Line]] = {}
+    for line in lines:
+        if command(line):
+            rows.setdefault(line.experiment, []).append(line)
+    return [(label(own), command(own[0])) for own in rows.values()]
+
+
+def label(lines: Sequence[Line]) -> str:
+    """The lines of a row in words."""
+    depth = layers(lines[0])
+    known = [published.label(lines[0]), f"{depth} layers" if depth != MISSING else ""]
+    return ", ".join(part for part in [*known, *(line.dataset for line in lines)] if part)
 
 
 def command(line: Line) -> str:
