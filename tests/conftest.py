@@ -43,11 +43,13 @@ def settings_of() -> Callable[..., Settings]:
     """Settings as `train.py` would read them from these overrides."""
 
     @cache  # many tests ask for the same rows, and composing one takes a tenth of a second
-    def read(*overrides: str) -> Settings:
+    def read(folders: tuple[str | None, ...], *overrides: str) -> Settings:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return read_settings(compose("config", overrides=list(overrides)))
 
-    return read
+    # What a test sets in the environment must not reach another one.
+    names = ("DATA_DIR", "OUTPUT_DIR", "RESULTS_DIR")
+    return lambda *overrides: read(tuple(map(os.environ.get, names)), *overrides)
 
 
 @pytest.fixture
