@@ -30,7 +30,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|short|smoke] [SEEDS=paper|5] [ROWS=a,b] [JOBS=auto|4] [MINUTES=] [PLAN=1] [YES=1]
+reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|short|smoke|imagenette] [SEEDS=paper|5] [ROWS=a,b] [JOBS=auto|4] [MINUTES=] [PLAN=1] [YES=1]
 	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(HOW)
 
 train: $(READY) ## train the runs that a file names, for so many minutes: [RUNS=experiments/queue.txt] [MINUTES=] [PRESET=] [JOBS=auto|4] [PLAN=1] [YES=1]

@@ -1,8 +1,10 @@
-"""Evaluate weights on a test set (top-1 error and loss, single view, float32), or analyse them.
+"""Evaluate weights on a test set (errors and loss, in float32), or analyse them.
 
 python eval.py run=results/runs/he2015_residual/table6/resnet20/cifar10_aug/seed0
 python eval.py experiment=he2015_residual/table6/resnet20 weights=FILE
 python eval.py run=results/runs/he2015_residual/table6/resnet20/cifar10_aug/seed0 analysis=responses
+python eval.py experiment=he2015_residual/table3/resnet50 weights=FILE protocol=multi_scale
+python eval.py run=[FOLDER,FOLDER] protocol=ten_crop
 """
 
 from pathlib import Path
@@ -15,26 +17,30 @@ from training import entry
 
 def job(config: DictConfig) -> None:
     """Find settings and weights, evaluate, print."""
-    from training.config import read_settings
-    from training.evaluation import analyse, evaluate_weights, record_settings, record_weights
+    from data.sets import ARRAYS
+    from training.evaluation import analyse, evaluate_members, evaluate_weights, members
     from training.settings import ConfigError
 
-    if config.run is not None:
-        folder = Path(str(config.run))
-        settings = record_settings(config, folder)
-        weights = Path(config.weights or record_weights(folder, Path(settings.results_dir)))
-    elif config.weights is not None:
+    if config.run is None and config.weights is not None:
         entry.chosen_experiment()
-        settings, weights = read_settings(config), Path(str(config.weights))
-    else:
-        raise ConfigError("Give run=<record folder>, or experiment=<row> and weights=<file>.")
+    chosen = members(config, Path(str(config.results_dir)))
+    settings, weights = chosen[0].settings, chosen[0].weights
     if config.analysis is not None:
-        if config.run is None:
+        if config.run is None or len(chosen) > 1:
             raise ConfigError("analysis=... writes into a record: give it with run=<folder>.")
         print(analyse(settings, weights, str(config.analysis), Path(str(config.run))))
         return
-    loss, error, images = evaluate_weights(settings, weights)
-    print(f"{weights}: top-1 error {error:.2f} %, loss {loss:.4f} ({images:,} test images)")
+    told = ", ".join(str(member.weights) for member in chosen)
+    protocols = len(chosen) > 1 or config.protocol != "single" or config.crop or config.short
+    if settings.data.source in ARRAYS and not protocols:
+        loss, error, images = evaluate_weights(settings, weights)
+        print(f"{told}: top-1 error {error:.2f} %, loss {loss:.4f} ({images:,} test images)")
+        return
+    found = evaluate_members(chosen, str(config.protocol), config.crop, config.short)
+    print(
+        f"{told}: top-1 error {found.top1:.2f} %, top-5 error {found.top5:.2f} %, "
+        f"loss {found.loss:.4f} ({found.images:,} test images, {config.protocol})"
+    )
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="eval")

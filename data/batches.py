@@ -10,7 +10,36 @@ from data.augment import INDEX, crop_and_flip, draw_epoch
 EVERYTHING = slice(None)
 
 
-class Batches:
+class Spans:
+    """Which samples an iteration takes, counted from the start of training.
+
+    Args:
+        count: training images.
+        wrap: whether batches run on across the end of an epoch (as in Caffe) or the last batch of
+            an epoch is short (as in Torch).
+    """
+
+    def __init__(self, count: int, batch: int, wrap: bool):
+        self.count, self.batch, self.wrap = count, batch, wrap
+
+    def span(self, iteration: int) -> tuple[int, int]:
+        """First and last + 1 sample of an iteration."""
+        if self.wrap:
+            return iteration * self.batch, (iteration + 1) * self.batch
+        epoch, step = divmod(iteration, iterations_per_epoch(self.count, self.batch))
+        first = epoch * self.count + step * self.batch
+        return first, min(first + self.batch, (epoch + 1) * self.count)
+
+    def size(self, iteration: int) -> int:
+        """Samples in the batch of an iteration."""
+        first, last = self.span(iteration)
+        return last - first
+
+    def fetch(self, size: int) -> None:
+        """Bring the next batch to the device, where it is not there anyhow."""
+
+
+class Batches(Spans):
     """Random training batches of a set that lies whole on the device.
 
     The sequence is cut into segments (the iterations between two evaluations). `load` draws a
@@ -21,8 +50,7 @@ class Batches:
         images: uint8 (N, H, W, 3).
         labels: int64 (N,).
         mean, scale: see `data.augment.crop_and_flip`.
-        wrap: whether batches run on across the end of an epoch (as in Caffe) or the last batch of
-            an epoch is short (as in Torch).
+        batch, wrap: see `Spans`.
     """
 
     def __init__(
@@ -38,9 +66,10 @@ class Batches:
         flip: bool,
         seed: int,
     ):
+        super().__init__(len(images), batch, wrap)
         self.images, self.labels = images, labels
         self.mean, self.scale = mean, scale
-        self.batch, self.wrap, self.pad = batch, wrap, pad
+        self.pad = pad
         self.epoch = lru_cache(maxsize=2)(
             lambda epoch: draw_epoch(len(images), seed=seed, epoch=epoch, pad=pad, flip=flip)
         )
@@ -48,19 +77,6 @@ class Batches:
         self.plan = torch.zeros(len(images) + batch, 4, dtype=torch.int64, device=images.device)
         self.position = torch.zeros((), dtype=torch.int64, device=images.device)
         self.lanes = torch.arange(batch, device=images.device)
-
-    def span(self, iteration: int) -> tuple[int, int]:
-        """First and last + 1 sample of an iteration, counted from the start of training."""
-        if self.wrap:
-            return iteration * self.batch, (iteration + 1) * self.batch
-        epoch, step = divmod(iteration, iterations_per_epoch(len(self.images), self.batch))
-        first = epoch * len(self.images) + step * self.batch
-        return first, min(first + self.batch, (epoch + 1) * len(self.images))
-
-    def size(self, iteration: int) -> int:
-        """Samples in the batch of an iteration."""
-        first, last = self.span(iteration)
-        return last - first
 
     def load(self, first: int, last: int) -> None:
         """Draw iterations `first` to `last` - 1, an epoch at most, and start at `first`."""

@@ -9,28 +9,33 @@ import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from data import cifar, digits, imagenet, svhn
+from data import cifar, digits, photographs, svhn
 from data.arrays import DataError, ImageSet, canonical, check, check_arrays, read, write
+from data.photographs import Photographs
 
-NAMES = ("cifar10", "cifar100", "svhn", "digits", "imagenet")
+ARRAYS = ("cifar10", "cifar100", "svhn", "digits")
 
 
-def load(name: str, folder: Path) -> ImageSet:
-    """A verified set in canonical order; its array file is built first where it is missing.
+def load(name: str, folder: Path) -> ImageSet | Photographs:
+    """A verified set: arrays in canonical order, or a tree of photographs.
 
     Args:
-        name: one of `NAMES`.
-        folder: where `<name>.npz` lies, or goes.
+        name: one of `ARRAYS`, whose array file is built first where it is missing, or the name of
+            a folder tree of photographs.
+        folder: where `<name>.npz` lies, or goes, or the tree `<name>/{train,val}/<class>/` is.
 
     Raises:
         DataError: the set is missing and cannot be fetched, damaged, or not what it claims.
     """
-    if name not in NAMES:
-        raise DataError(f"Unknown data set {name!r}; choose one of {', '.join(NAMES)}.")
+    if name not in ARRAYS:
+        if name != "imagenet" and not (folder / name).is_dir():
+            known = ", ".join((*ARRAYS, "imagenet"))
+            raise DataError(
+                f"Unknown data set {name!r}: none of {known}, and {folder / name} is no folder."
+            )
+        return photographs.read(name, folder)
     if name == "digits":
         return digits.build()
-    if name == "imagenet":
-        raise DataError(imagenet.ABSENT)
     path = folder / f"{name}.npz"
     if not path.exists():
         _fetch(name, path)
@@ -43,9 +48,8 @@ def training_images(name: str) -> int:
     """Size of a training set, held-out images included."""
     if name in cifar.FACTS:
         return cifar.FACTS[name].train
-    return {"svhn": svhn.TRAIN + svhn.EXTRA, "imagenet": imagenet.TRAIN, "digits": digits.TRAIN}[
-        name
-    ]
+    counts = {"svhn": svhn.TRAIN + svhn.EXTRA, "digits": digits.TRAIN}
+    return (counts | {"imagenet": photographs.TRAIN})[name]
 
 
 def verify(images: ImageSet) -> None:
@@ -94,7 +98,11 @@ def main(names: list[str]) -> int:
     try:
         for name in names:
             images = load(name, folder)
-            sizes = f"{len(images.train_images)} training and {len(images.test_images)} test images"
+            if isinstance(images, Photographs):
+                counts = len(images.train), len(images.test)
+            else:
+                counts = len(images.train_images), len(images.test_images)
+            sizes = f"{counts[0]} training and {counts[1]} test images"
             print(f"{name}: {sizes}, fingerprint {images.fingerprint}")
     except DataError as error:
         print(error, file=sys.stderr)

@@ -11,6 +11,7 @@ from experiments.machine import gpus
 from experiments.plan import Entry, describe, duration, make_plan
 from experiments.states import ENDED, Failure, state_of
 from experiments.sweeps import registered
+from experiments.validity import PRESETS
 
 ASK_ABOVE_SECONDS = 3600
 FAILED, BAD_CONFIG = 1, 2
@@ -18,7 +19,7 @@ FAILED, BAD_CONFIG = 1, 2
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of every command that trains."""
-    parser.add_argument("--preset", default="auto", choices=("auto", "paper", "short", "smoke"))
+    parser.add_argument("--preset", default="auto", choices=("auto", *PRESETS))
     parser.add_argument("--jobs", default="auto", help="runs at once on a GPU: a number, or `auto`")
     parser.add_argument("--minutes", default="", help="save and stop after so many")
     parser.add_argument("--plan", action="store_true", help="stop after the plan")

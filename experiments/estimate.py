@@ -15,6 +15,7 @@ START_SECONDS = 8.0
 # Weights and momentum, of four bytes each: two checkpoints, and one that is being written.
 CHECKPOINT_BYTES_PER_PARAMETER = 3 * 8
 WEIGHT_BYTES = 2  # of a parameter in the file of final weights
+PIXELS = {"digits": (16 / 32) ** 2, "imagenette": (64 / 224) ** 2}  # of stand-ins, to the row's
 AT_ONCE = 8  # runs on a GPU, at most, where nothing else is said
 
 
@@ -70,7 +71,7 @@ def disk_of_all(jobs: Sequence[Job]) -> int:
 
 
 def _step_seconds(job: Job, *, gpu: bool) -> float:
-    pixels = (16 / 32) ** 2 if job.dataset == "digits" else 1.0
+    pixels = PIXELS.get(job.dataset, 1.0)
     depths = [x.split("=")[1] for x in job.overrides if x.startswith("model.depth=")]
     scale = pixels * (int(depths[0]) / job.facts.depth if depths else 1.0)
     macs = 3 * job.facts.macs * job.batch * scale

@@ -73,7 +73,24 @@ CIFAR_FAMILIES = (
     _family("DenseNet-BC", BLUE, f"{DENSENETS}densenet_bc_", ("100_12", "250_24", "190_40")),
 )
 
+ON_IMAGENET = "he2015_residual/table2/"
+
 FIGURES: dict[str, tuple[Panel, ...]] = {
+    # The paper shows the error on the training and on the validation set, from 20 to 60 %.
+    "he2015_residual/fig4": tuple(
+        Curves(
+            title,
+            (
+                Curve(f"{ON_IMAGENET}{kind}18", f"{label}-18", SKY, "imagenet"),
+                Curve(f"{ON_IMAGENET}{kind}34", f"{label}-34", RED, "imagenet"),
+            ),
+            limit=60.0,
+        )
+        for title, kind, label in (
+            ("Plain networks", "plain", "plain"),
+            ("Residual networks", "resnet", "ResNet"),
+        )
+    ),
     # Plain-110 ends above 60 % and is not displayed there either.
     "he2015_residual/fig6": (
         Curves("Plain networks", _by_depth(PLAIN, "plain", (20, 32, 44, 56))),

@@ -11,6 +11,11 @@ from experiments.folders import output_folder, runs_folder
 from experiments.published import ROOT
 from experiments.rows import RowFacts, facts
 
+# The small data set of a preset that has one, and those whose place it takes.
+STAND_INS = {"smoke": "digits", "imagenette": "imagenette"}
+STOOD_IN_FOR = {"digits": ("cifar10_aug", "cifar10"), "imagenette": ("imagenet",)}
+IMAGENETTE = 9_469  # training images of the whole set of that name
+
 
 class PlanError(Exception):
     """What was asked for is no plan: an unknown table, row, run or number of seeds."""
@@ -50,8 +55,8 @@ class Job:
             PlanError: nobody has counted it.
         """
         found = facts(self.experiment, self.dataset)
-        if found is None and self.dataset == "digits":
-            found = facts(self.experiment, "cifar10_aug") or facts(self.experiment, "cifar10")
+        for dataset in STOOD_IN_FOR.get(self.dataset, ()):
+            found = found or facts(self.experiment, dataset)
         if found is None:
             raise PlanError(
                 f"{self.experiment} on {self.dataset} is not in results/rows.csv: "
@@ -73,14 +78,14 @@ class Job:
     def arguments(self) -> list[str]:
         """What train.py is told."""
         told = [f"experiment={self.experiment}", f"seed={self.seed}", f"preset={self.preset}"]
-        data = [] if self.preset == "smoke" else [f"data={self.dataset}"]
+        data = [] if self.preset in STAND_INS else [f"data={self.dataset}"]
         return [*told, *self.overrides, *data]
 
 
 def parse_run(name: str, preset: str = "paper") -> Job:
     """The job of a run's name, `<paper>/<table>/<row>[+override...]/<dataset>/seed<k>`.
 
-    With the preset `smoke`, its data set is `digits`.
+    With a preset that has a data set of its own, that is its data set.
 
     Raises:
         PlanError: it is no name of a run, or there is no such row on that data set.
@@ -92,7 +97,7 @@ def parse_run(name: str, preset: str = "paper") -> Job:
             "such as he2015_residual/table6/resnet20/cifar10_aug/seed0."
         )
     experiment, overrides, dataset, seed = match.groups()
-    dataset = "digits" if preset == "smoke" else dataset
+    dataset = STAND_INS.get(preset, dataset)
     job = Job(experiment, dataset, int(seed), preset, tuple(overrides.split("+")[1:]))
     _ = job.facts  # or there is no such row
     return job
@@ -105,4 +110,6 @@ def _length(job: Job) -> tuple[int, int]:
     config: Any = OmegaConf.load(ROOT / "conf" / "preset" / f"{job.preset}.yaml")
     if job.preset == "smoke":
         return config.recipe.length, config.recipe.batch
+    if job.preset == "imagenette":
+        return config.recipe.length * -(-IMAGENETTE // config.recipe.batch), config.recipe.batch
     return min(job.facts.iterations, config.stop), job.facts.batch

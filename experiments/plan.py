@@ -35,7 +35,7 @@ def table_jobs(table: str, *, preset: str, seeds: str = "paper", rows: str = "")
     """Every run a table needs, in its order.
 
     Args:
-        preset: `paper`, `short` or `smoke`.
+        preset: see conf/preset.
         seeds: how many runs a row, or `paper` for the paper's own number.
         rows: only these, comma-separated, by the last part of their names; empty for all.
 
@@ -83,7 +83,7 @@ def table_rows(table: str, preset: str = "paper") -> list[tuple[str, str]]:
     """The rows a table trains, each with its data set, from the table's config.
 
     Raises:
-        PlanError: there is no such table, or it has no smoke version.
+        PlanError: there is no such table, or it has no version for this preset.
     """
     config = table_config(table)
     if preset == "smoke":
@@ -92,7 +92,12 @@ def table_rows(table: str, preset: str = "paper") -> list[tuple[str, str]]:
         return [(row, "digits") for row in config["table"]["smoke"]]
     names = config["hydra"]["sweeper"]["params"]["experiment"].split(",")
     datasets, only = config["table"]["datasets"], config["table"].get("only", {})
-    return [(row, data) for row in map(str.strip, names) for data in only.get(row, datasets)]
+    rows = [(row, data) for row in map(str.strip, names) for data in only.get(row, datasets)]
+    if preset != "imagenette":
+        return rows
+    if not any(data == "imagenet" for _, data in rows):
+        raise PlanError(f"{table} has no rows on ImageNet, which PRESET=imagenette is for.")
+    return [(row, preset) for row, data in rows if data == "imagenet"]
 
 
 @cache

@@ -90,6 +90,8 @@ class RunRecord:
         known = fingerprints().get(self.dataset, summary["data"])
         if summary["data"] != known:
             reasons.append(f"its data are others ({summary['data']}, known: {known})")
+        if summary.get("damaged"):
+            reasons.append(f"it left out {summary['damaged']} damaged images")
         if summary.get("clean") is False:
             reasons.append("its code had changes that were not committed")
         return reasons

@@ -108,10 +108,10 @@ def test_missing_data_without_network(command: Callable, tmp_path: Path) -> None
     assert not files_below(tmp_path) and not (tmp_path / "outputs").exists()
 
 
-def test_imagenet_cannot_be_read_yet(command: Callable, tmp_path: Path) -> None:
+def test_imagenet_is_asked_for(command: Callable, tmp_path: Path) -> None:
     ended = command("train.py", "experiment=he2015_residual/table3/resnet50")
     assert ended.code == BAD_DATA
-    assert is_short(ended.err) and "cannot read its folder tree yet" in ended.err, ended.err
+    assert is_short(ended.err) and "imagenet/train is missing" in ended.err, ended.err
     assert not (tmp_path / "outputs").exists()
 
 

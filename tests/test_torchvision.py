@@ -1,12 +1,16 @@
 """ImageNet networks against torchvision's, with weights copied by order."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 from torch import nn
 
 from models.densenet import DenseNet
 from models.resnet import ResNet
+from training.export import WeightsError, load_weights
 
 
 def copied(theirs: nn.Module, ours: nn.Module) -> None:
@@ -50,3 +54,25 @@ def test_dense_networks(depth: int, growth: int) -> None:
     theirs = getattr(torchvision.models, f"densenet{depth}")(weights=None)
     ours = DenseNet(depth, growth, 1000, images="imagenet", bottleneck=True, compression=0.5)
     assert_equal_outputs(theirs, ours)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_a_state_dict_of_torchvisions_is_read_by_order(suffix: str, tmp_path: Path) -> None:
+    theirs = torchvision.models.resnet18(weights=None).eval()
+    path = tmp_path / f"resnet18.{suffix}"
+    if suffix == "pth":
+        torch.save(theirs.state_dict(), path)
+    else:
+        save_file(theirs.state_dict(), path)
+    ours = ResNet(18, 1000, images="imagenet", match="project").eval()
+    if suffix == "safetensors":  # which sorts its tensors by name
+        with pytest.raises(WeightsError, match="another network"):
+            load_weights(ours, path)
+        return
+    load_weights(ours, path)
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+    other = ResNet(34, 1000, images="imagenet", match="project")
+    with pytest.raises(WeightsError, match="another network"):
+        load_weights(other, path)

@@ -6,6 +6,7 @@ import re
 import typing
 from typing import Any
 
+from data.colour import KINDS
 from training.engine import ENGINES
 from training.network import model_arguments, model_class, outline
 from training.settings import ConfigError, Settings
@@ -18,6 +19,9 @@ CHOICES = {
     "recipe.decay": ("weights", "all"),
     "recipe.init": ("fan_in", "fan_out"),
     "recipe.mean": ("none", "pixel", "channel"),
+    "recipe.crop": ("pad", "scale", "aspect"),
+    "recipe.colour": KINDS,
+    "damaged": ("stop", "skip"),
     "recipe.std": ("none", "channel", "global", "255"),
     "logger.name": ("none", "wandb"),
 }
@@ -25,6 +29,7 @@ CHOICES = {
 RANGES: dict[str, tuple[float | None, float | None]] = {
     "seed": (0, 2**63 - 1),
     "threads": (1, None),
+    "workers": (0, None),
     "checkpoint_seconds": (0, None),
     "data.pad": (0, None),
     "recipe.length": (1, None),

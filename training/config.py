@@ -8,7 +8,7 @@ from training.settings import ConfigError, Settings
 from training.typed import convert
 
 # Keys of the composed configuration that are no setting of a run.
-NOT_SETTINGS = ("table", "run", "weights", "analysis", "hydra")
+NOT_SETTINGS = ("table", "run", "weights", "analysis", "protocol", "crop", "short", "hydra")
 
 
 def in_table(config: DictConfig, experiment: str) -> bool:
@@ -17,7 +17,7 @@ def in_table(config: DictConfig, experiment: str) -> bool:
     A sweep combines every row with every data set; papers did not. Small versions of a row train on
     another set anyhow.
     """
-    if config.preset.name == "smoke":
+    if config.preset.name in ("smoke", "imagenette"):
         return True
     only = OmegaConf.select(config, "table.only") or {}
     return experiment not in only or config.data.name in only[experiment]

@@ -1,14 +1,15 @@
 """Evaluate weights on the test set of a run, from its record or from any weights file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor, nn
 
-from data.augment import statistics
+from data.photographs import Photographs
 from data.sets import load as load_images
 from training.analysis import responses, reuse, write
 from training.config import read_settings
@@ -16,7 +17,9 @@ from training.device import find_device
 from training.evaluate import evaluate
 from training.export import WeightsError, load_weights
 from training.network import build_model
+from training.protocols import PROTOCOLS, Result, evaluate_photographs
 from training.settings import ConfigError, Settings
+from training.source import check_fit, normalisation, test_split, workers
 
 ANALYSES = ("responses", "reuse")
 # What a record says of its run; the rest is up to the machine at hand.
@@ -61,6 +64,14 @@ def record_weights(folder: Path, results: Path) -> Path:
 
 
 @dataclass(frozen=True)
+class Member:
+    """A network by its settings, and its weights."""
+
+    settings: Settings
+    weights: Path
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A network with its weights, and the test set as it is fed to it: images uint8 (N, H, W, 3),
     labels (N,)."""
@@ -85,15 +96,67 @@ def prepare(settings: Settings, weights: Path) -> Prepared:
     model = build_model(settings)
     load_weights(model, weights)
     images = load_images(settings.data.source, Path(settings.data.folder))
-    kept = len(images.train_images) - settings.recipe.holdout
-    mean, scale = statistics(images.train_images[:kept], settings.recipe.mean, settings.recipe.std)
-    return Prepared(
-        model.to(device).to(memory_format=torch.channels_last),
-        torch.from_numpy(images.test_images).to(device),
-        torch.from_numpy(images.test_labels).to(device),
-        mean.to(device),
-        scale.to(device),
+    mean, scale = (tensor.to(device) for tensor in normalisation(settings, images))
+    model = model.to(device).to(memory_format=torch.channels_last)
+    return Prepared(model, *test_split(settings, images, device), mean, scale)
+
+
+def members(config: DictConfig, results: Path) -> list[Member]:
+    """The networks that the command line names: of records, or of a row and weights files.
+
+    Raises:
+        ConfigError, WeightsError: it names none, or none that can be read.
+    """
+    weights = (
+        None if config.weights is None else [Path(str(path)) for path in _each(config.weights)]
     )
+    if config.run is None:
+        if weights is None:
+            raise ConfigError("Give run=<record folder>, or experiment=<row> and weights=<file>.")
+        settings = read_settings(config)
+        return [Member(settings, path) for path in weights]
+    folders = [Path(str(folder)) for folder in _each(config.run)]
+    settings_of = {folder: record_settings(config, folder) for folder in folders}
+    found = weights or [record_weights(folder, results) for folder in folders]
+    if len(found) != len(folders):
+        raise ConfigError(f"{len(folders)} runs and {len(found)} weights files: give one for each.")
+    return [Member(settings_of[folder], path) for folder, path in zip(folders, found, strict=True)]
+
+
+def _each(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, ListConfig) else [value]
+
+
+def evaluate_members(
+    chosen: Sequence[Member], protocol: str, crop: int | None, short: int | None
+) -> Result:
+    """Test a network, or an ensemble, on photographs, in float32.
+
+    Raises:
+        ConfigError: there is no such protocol, or the networks are not for the same photographs.
+        WeightsError, DataError: see `prepare`.
+    """
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"protocol={protocol} is unknown; choose one of {', '.join(PROTOCOLS)}.")
+    settings = chosen[0].settings
+    if len({member.settings.data.source for member in chosen}) > 1:
+        raise ConfigError("The members of an ensemble are tested on one data set; these have two.")
+    device = find_device(settings.device)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    images = load_images(settings.data.source, Path(settings.data.folder))
+    if not isinstance(images, Photographs):
+        raise ConfigError("protocol, crop and ensembles are for photographs; leave them out.")
+    models = []
+    for member in chosen:
+        check_fit(member.settings, images)
+        model = build_model(member.settings)
+        load_weights(model, member.weights)
+        models.append(model.to(device).to(memory_format=torch.channels_last))
+    mean, scale = (tensor.to(device) for tensor in normalisation(settings, images))
+    return evaluate_photographs(
+        models, images.test, protocol, size=crop or settings.data.size, short=short,
+        mean=mean, scale=scale, workers=workers(settings, device),
+    )  # fmt: skip
 
 
 def evaluate_weights(settings: Settings, weights: Path) -> tuple[float, float, int]:

@@ -45,6 +45,8 @@ def exported(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_weights(model: nn.Module, path: Path) -> None:
     """Fill a network from a safetensors file, a torch state dict or a checkpoint of this suite.
 
+    Where no name is ours, tensors of the same shapes in the same order will do.
+
     Raises:
         WeightsError: the file is missing or damaged, or its tensors are not this network's.
     """
@@ -52,6 +54,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     own = model.state_dict()
     own = {k: v for k, v in own.items() if not k.endswith("num_batches_tracked")}
     tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
+    if not own.keys() & tensors.keys():
+        tensors = by_order(own, tensors)
     missing, unknown = own.keys() - tensors.keys(), tensors.keys() - own.keys()
     if missing or unknown:
         what = [f"it lacks {_some(missing)}"] if missing else []
@@ -68,6 +72,18 @@ def load_weights(model: nn.Module, path: Path) -> None:
                 f"{shapes}.\nName the row they belong to with experiment=..."
             )
     model.load_state_dict(tensors, strict=False)
+
+
+def by_order(own: Mapping[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that another code has named, under our names, if they are alike one by one.
+
+    torchvision's ResNets and DenseNets define their layers in our order.
+    """
+    pairs = list(zip(own.items(), tensors.values(), strict=False))
+    alike = all(ours.shape == theirs.shape for (_, ours), theirs in pairs)
+    if len(own) != len(tensors) or not alike:
+        return tensors
+    return {name: theirs for (name, _), theirs in pairs}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

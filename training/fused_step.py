@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from data.stream import Stream
 from training.kernels.batch import gather
 from training.kernels.loss import cross_entropy
 from training.step import Step
@@ -13,6 +14,8 @@ class FusedStep(Step):
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
         batches = self.batches
+        if isinstance(batches, Stream):
+            return super().draw(size)
         batch = gather(
             batches.images, batches.labels, batches.plan, batches.position, size,
             pad=batches.pad, mean=batches.mean, scale=batches.scale,

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from data.arrays import ImageSet
 from data.sets import load as load_images
 from training import checkpoint, loop
 from training.device import find_device
@@ -21,13 +20,15 @@ from training.record import Record, is_finished, make_folder
 from training.replicas import Replicas, replicas
 from training.settings import Settings
 from training.signals import Signals, Stopped
+from training.source import Images
 from training.summary import summarise
 from training.tracking import Tracker
 from training.trainer import Trainer
 
 # Settings of the machine at hand, which say nothing about a run.
 MACHINE = (
-    "output_dir", "results_dir", "checkpoint_seconds", "logger", "threads", "device", "engine",
+    "output_dir", "results_dir", "checkpoint_seconds", "logger", "threads", "workers", "device",
+    "engine",
 )  # fmt: skip
 
 
@@ -127,7 +128,7 @@ class Run:
     """A run under way: its trainer, its record and its checkpoint."""
 
     def __init__(
-        self, settings: Settings, experiment: str, name: str, trainer: Trainer, images: ImageSet
+        self, settings: Settings, experiment: str, name: str, trainer: Trainer, images: Images
     ):
         self.settings, self.experiment, self.name = settings, experiment, name
         self.trainer, self.fingerprint = trainer, images.fingerprint

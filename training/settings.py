@@ -44,6 +44,8 @@ class Recipe:
     std: str
     holdout: int
     dropout: float = 0.0
+    crop: str = "pad"
+    colour: str = "none"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Settings:
     engine: str
     deterministic: bool
     threads: int | None
+    workers: int | None
+    damaged: str
     checkpoint_seconds: float
     output_dir: str
     results_dir: str

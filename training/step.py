@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.batches import Batches
+from data.stream import Stream
 from training.gates import Gates
 from training.magnitude import Magnitude
 from training.optimizer import FlatSGD
@@ -32,7 +33,7 @@ class Step:
 
     model: nn.Module
     optimizer: FlatSGD
-    batches: Batches
+    batches: Batches | Stream
     sums: Tensor
     bf16: bool = False
     gates: Gates | None = None

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from data.stream import Stream
 from training.evaluate import evaluate
 from training.export import exported
 from training.identity import recipe_hash
@@ -56,11 +57,18 @@ def summarise(
         "bn_batch": settings.recipe.batch // processes,
         "engine": trainer.engine,
         "deterministic": settings.deterministic,
+        **left_out(trainer),
         "code": code,
         **source,
         "data": fingerprint,
         "recipe": recipe_hash(settings),
     }
+
+
+def left_out(trainer: Trainer) -> dict[str, int]:
+    """How many damaged photographs this process has left out, where there are photographs."""
+    batches = trainer.batches
+    return {"damaged": len(batches.skipped)} if isinstance(batches, Stream) else {}
 
 
 def test_errors(rows: list[Row]) -> dict[str, float | None]:

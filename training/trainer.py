@@ -5,9 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data.arrays import ImageSet
-from data.augment import derived_seed, statistics
-from data.batches import Batches, iterations_per_epoch
+from data.augment import derived_seed
+from data.batches import iterations_per_epoch
 from training.device import prepare_backend
 from training.engine import choose_engine, prepare, step_kind
 from training.evaluate import Evaluation, mean_metrics
@@ -19,7 +18,8 @@ from training.optimizer import FlatSGD
 from training.replica_step import ReplicaStep
 from training.replicas import Replicas, check_shares
 from training.schedules import learning_rate, next_evaluation, total_iterations
-from training.settings import ConfigError, Settings
+from training.settings import Settings
+from training.source import Images, make_source
 from training.step import Step
 
 
@@ -36,7 +36,7 @@ class Trainer:
     def __init__(
         self,
         settings: Settings,
-        images: ImageSet,
+        images: Images,
         device: torch.device,
         replicas: Replicas | None = None,
     ):
@@ -44,37 +44,13 @@ class Trainer:
         self.replicas = replicas
         recipe = self.recipe = settings.recipe
         self.bf16 = settings.precision == "bf16"
-        self.images = len(images.train_images) - recipe.holdout
-        if self.images < recipe.batch:
-            raise ConfigError(
-                f"recipe.holdout={recipe.holdout} leaves {self.images} of "
-                f"{len(images.train_images)} training images, below recipe.batch={recipe.batch}."
-            )
-        check_fit(settings, images)
+        source = make_source(settings, images, device, replicas)
+        self.images, self.batches, self.splits = source.count, source.batches, source.splits
+        self.mean, self.scale = source.mean, source.scale
         self.iteration = 0
         self.last = min(total_iterations(recipe, self.images), settings.preset.stop or 2**62)
-        mean, scale = statistics(images.train_images[: self.images], recipe.mean, recipe.std)
-        self.mean, self.scale = mean.to(device), scale.to(device)
-        x, y = (
-            torch.from_numpy(array).to(device)
-            for array in (images.train_images, images.train_labels)
-        )
-        self.splits = {"test": _on(device, images.test_images, images.test_labels)}
-        if recipe.holdout:
-            self.splits["val"] = (x[self.images :], y[self.images :])
         self.engine = choose_engine(settings.engine, device, alone=replicas is None)
         self.model = self.prepare_model(settings, device)
-        self.batches = Batches(
-            x[: self.images],
-            y[: self.images],
-            mean=self.mean,
-            scale=self.scale,
-            batch=recipe.batch,
-            wrap=recipe.wrap,
-            pad=settings.data.pad,
-            flip=settings.data.flip,
-            seed=settings.seed,
-        )
         if replicas is not None:
             iterations = iterations_per_epoch(self.images, recipe.batch)
             check_shares({self.batches.size(k) for k in range(iterations)}, replicas.count)
@@ -139,7 +115,9 @@ class Trainer:
             # So that what is drawn, too, is a pure function of seed and iteration.
             torch.manual_seed(derived_seed(self.seed, self.iteration, *self.own))
         self.optimizer.set_learning_rate(self.learning_rate(self.iteration))
-        self.step(self.batches.size(self.iteration))
+        size = self.batches.size(self.iteration)
+        self.batches.fetch(size)
+        self.step(size)
         self.iteration += 1
 
     def agreed(self, flag: bool) -> bool:
@@ -201,21 +179,3 @@ class Trainer:
         self.sums.copy_(state["sums"])
         if "magnitude" in state:  # the first checkpoints hold none
             self.magnitude.sums.copy_(state["magnitude"])
-
-
-def check_fit(settings: Settings, images: ImageSet) -> None:
-    """Refuse a configuration whose classes or image size are not those of the data.
-
-    Raises:
-        ConfigError: they are not.
-    """
-    found = {"classes": len(images.classes), "size": images.train_images.shape[1]}
-    for key, value in found.items():
-        if getattr(settings.data, key) != value:
-            raise ConfigError(
-                f"data.{key}={getattr(settings.data, key)}, but {images.name} has {value}."
-            )
-
-
-def _on(device: torch.device, *arrays: Any) -> tuple[Tensor, ...]:
-    return tuple(torch.from_numpy(array).to(device) for array in arrays)

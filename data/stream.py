@@ -1,0 +1,209 @@
+"""Training batches of a folder tree: decoded by worker processes, a pure function of seed and
+iteration however many they are."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from data import colour
+from data.arrays import DataError
+from data.augment import derived_seed
+from data.batches import Spans
+from data.photographs import View, decode, test_view
+from data.tree import Tree
+
+Key = tuple[int, int]  # epoch and image
+WHOLE = -1  # in place of a damaged image's index
+PREFETCH = 4  # batches a worker is ahead
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Views(Dataset[tuple[Tensor, int, int]]):
+    """Views of the images of a tree, by epoch and index: a pure function of both and of the seed.
+
+    An item is the view, uint8 (H, W, 3), its label, and the index of a damaged image or `WHOLE`;
+    the next image that is whole takes the place of a damaged one.
+    """
+
+    def __init__(self, tree: Tree, view: View, seed: int):
+        self.tree, self.view, self.seed = tree, view, seed
+
+    def __len__(self) -> int:
+        return len(self.tree)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int, int]:
+        epoch, index = key
+        damaged = WHOLE
+        for step in range(len(self.tree)):
+            chosen = (index + step) % len(self.tree)
+            try:
+                image = decode(self.tree.folder / self.tree.paths[chosen])
+            except DataError:
+                damaged = index if damaged == WHOLE else damaged
+                continue
+            with torch.random.fork_rng([]):
+                torch.manual_seed(derived_seed(self.seed, epoch, index))
+                seen = self.view(image)
+            return seen.permute(1, 2, 0).contiguous(), int(self.tree.labels[chosen]), damaged
+        raise DataError(f"{self.tree.folder} holds no image that is whole.")
+
+
+class Planned:
+    """The batches that are wanted next, as lists of keys; read by the loader."""
+
+    def __init__(self) -> None:
+        self.batches: Sequence[Sequence[Key]] = ()
+
+    def __iter__(self) -> Iterator[Sequence[Key]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class Stream(Spans):
+    """Random training batches of a tree, with the interface of `data.batches.Batches`.
+
+    `load` sets the workers to a segment of iterations, `fetch` brings the next batch to the device,
+    `next` augments it there; `next` can be captured in a CUDA graph.
+
+    Args:
+        tree: the training images.
+        view: crop and flip of one image.
+        kind: change of colour, see `data.colour.recolour`.
+        mean: float32 (3,), subtracted; scale: multiplied after that.
+        workers: processes that decode; 0 decodes in this one.
+        damaged: `stop` or `skip`, what to do with damaged images.
+        share: of a batch's samples those that this process takes, given its size.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        view: View,
+        *,
+        size: int,
+        kind: str,
+        mean: Tensor,
+        scale: Tensor,
+        batch: int,
+        wrap: bool,
+        seed: int,
+        workers: int,
+        damaged: str,
+        share: Callable[[int], slice] | None = None,
+    ):
+        super().__init__(len(tree), batch, wrap)
+        self.tree, self.kind, self.seed, self.damaged = tree, kind, seed, damaged
+        self.mean, self.scale = mean, scale
+        self.share: Callable[[int], slice] = share or slice
+        self.skipped: set[int] = set()
+        self.planned, self.order = Planned(), (-1, torch.empty(0, dtype=torch.int64))
+        self.loader = make_loader(Views(tree, view, seed), self.planned, workers, mean.device)
+        self.arriving: Iterator[tuple[Tensor, Tensor, Tensor]] = iter(())
+        device = mean.device
+        self.images = torch.zeros(batch, size, size, 3, dtype=torch.uint8, device=device)
+        self.labels = torch.zeros(batch, dtype=torch.int64, device=device)
+        self.drawn = torch.zeros(batch, colour.DRAWN, device=device)
+        self.position = torch.zeros((), dtype=torch.int64, device=device)
+        self.iteration = 0
+
+    def load(self, first: int, last: int) -> None:
+        """Have the workers begin with iterations `first` to `last` - 1."""
+        self.planned.batches = [self.keys(iteration) for iteration in range(first, last)]
+        self.iteration = first
+        self.arriving = iter(self.loader)
+
+    def keys(self, iteration: int) -> list[Key]:
+        """What this process takes of an iteration's batch."""
+        start, stop = self.span(iteration)
+        whole = [self.key(sample) for sample in range(start, stop)]
+        return whole[self.share(len(whole))]
+
+    def key(self, sample: int) -> Key:
+        """Epoch and image of a sample, counted from the start of training."""
+        epoch, place = divmod(sample, self.count)
+        if self.order[0] != epoch:
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch))
+            self.order = (epoch, torch.randperm(self.count, generator=generator))
+        return epoch, int(self.order[1][place])
+
+    def fetch(self, size: int) -> None:
+        """Bring the next batch of the segment, of `size` samples over all processes, to the device.
+
+        Raises:
+            DataError: an image is damaged, and they are not to be skipped.
+        """
+        images, labels, damaged = next(self.arriving)
+        self.note(damaged[damaged != WHOLE].tolist())
+        drawn = colour.draw(size, seed=derived_seed(self.seed, self.iteration, 1))
+        drawn = drawn[self.share(size)]
+        for place, value in ((self.images, images), (self.labels, labels), (self.drawn, drawn)):
+            place[: len(value)].copy_(value, non_blocking=True)
+        self.iteration += 1
+
+    def next(self, size: int, share: slice | None = None) -> tuple[Tensor, Tensor]:
+        """The batch that was fetched: images float32 (n, 3, H, W), labels int64 (n,)."""
+        n = len(range(size)[self.share(size)])
+        images = colour.recolour(self.images[:n].float(), self.drawn[:n], self.kind)
+        images = (images - self.mean) * self.scale
+        return images.permute(0, 3, 1, 2), self.labels[:n]
+
+    def note(self, damaged: Sequence[int]) -> None:
+        """Stop at damaged images, or count them.
+
+        Raises:
+            DataError: they are not to be skipped.
+        """
+        for index in damaged:
+            path = self.tree.folder / self.tree.paths[index]
+            if self.damaged == "stop":
+                decode(path)  # which says what is wrong with it
+            if index not in self.skipped:
+                print(f"Left out: {path} is damaged.", file=sys.stderr)
+            self.skipped.add(index)
+
+
+def make_loader(
+    views: Views, planned: Planned, workers: int, device: torch.device
+) -> DataLoader[tuple[Tensor, int, int]]:
+    """A loader whose workers stay from one segment to the next."""
+    return DataLoader(
+        views,
+        batch_sampler=planned,  # type: ignore[arg-type]
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=PREFETCH if workers else None,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=begin_worker,
+        generator=torch.Generator(),  # which leaves the run's own alone
+    )
+
+
+def begin_worker(number: int) -> None:
+    """A worker leaves signals to the process that trains, which saves first."""
+    torch.set_num_threads(1)
+    for which in IGNORED:
+        signal.signal(which, signal.SIG_IGN)
+
+
+def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
+    """Centres of all images of a tree, uint8 (N, size, size, 3).
+
+    Raises:
+        DataError: one is damaged.
+    """
+    planned = Planned()
+    planned.batches = [[(0, i)] for i in range(len(tree))]
+    loader = make_loader(Views(tree, test_view(size), 0), planned, workers, torch.device("cpu"))
+    images = torch.empty(len(tree), size, size, 3, dtype=torch.uint8)
+    for index, (image, _, damaged) in enumerate(loader):
+        if int(damaged[0]) != WHOLE:
+            decode(Path(tree.folder / tree.paths[index]))
+        images[index] = image[0]
+    return images

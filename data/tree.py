@@ -1,0 +1,146 @@
+"""Folder trees of images, `<split>/<class>/*.JPEG`: what is in them, without reading the images.
+
+Listing a large tree takes minutes on a slow disk, so what was found is kept in a file and used as
+long as no folder has changed.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.arrays import DataError
+
+SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
+INDEX = ".index.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One split of a tree.
+
+    Attributes:
+        folder: of the split.
+        classes: names of the class folders, in label order.
+        paths: of the images, relative to `folder`, sorted.
+        labels: int64 (N,).
+        sizes: int64 (N,), bytes of the files.
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    sizes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def read_tree(folder: Path, classes: int | None = None) -> Tree:
+    """The images of a split.
+
+    Args:
+        classes: how many there have to be; None where any number will do.
+
+    Raises:
+        DataError: there is no such folder, it has another number of classes, a class has no image,
+            or a file is empty.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder} is missing; photographs lie in {folder.parent}/{{train,val}}/<class>/.\n"
+            "Set DATA_DIR to the folder that holds such a tree."
+        )
+    entries = [entry for entry in os.scandir(folder) if entry.is_dir()]
+    names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    if len(names) != (classes or len(names)) or not names:
+        raise DataError(f"{folder} has {len(names)} class folders, expected {classes or 'some'}.")
+    listed = _known(folder, names) or _list(folder, names)
+    tree = _tree(folder, names, listed)
+    _check(tree)
+    return tree
+
+
+def fingerprint(splits: dict[str, Tree]) -> str:
+    """Hash over names and sizes of all files, 16 hex digits; their content is not read."""
+    state = hashlib.sha256()
+    for name, tree in sorted(splits.items()):
+        state.update(f"{name} {len(tree)}\n".encode())
+        for path, size in zip(tree.paths, tree.sizes.tolist(), strict=True):
+            state.update(f"{path} {size}\n".encode())
+    return state.hexdigest()[:16]
+
+
+def _list(folder: Path, names: list[str]) -> dict[str, Any]:
+    """Every image file with its size, class by class; kept for the next time."""
+    listed: dict[str, Any] = {}
+    for name in names:
+        files = {}
+        for entry in os.scandir(folder / name):
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
+                files[entry.name] = entry.stat().st_size
+        listed[name] = {"changed": _changed(folder / name), "files": dict(sorted(files.items()))}
+    _keep(folder, listed)
+    return listed
+
+
+def _known(folder: Path, names: list[str]) -> dict[str, Any] | None:
+    """What was listed before, if no class folder has changed since."""
+    try:
+        content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if content["version"] != VERSION:
+            return None
+        classes: dict[str, Any] = content["classes"]
+        same = all(classes[name]["changed"] == _changed(folder / name) for name in names)
+        return classes if same and len(classes) == len(names) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(folder: Path, listed: dict[str, Any]) -> None:
+    """Write the index beside the classes, if the folder can be written to."""
+    temporary = folder / f"{INDEX}.{os.getpid()}.tmp"
+    try:
+        temporary.write_text(json.dumps({"version": VERSION, "classes": listed}), encoding="utf-8")
+        os.replace(temporary, folder / INDEX)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+
+
+def _changed(folder: Path) -> int:
+    """When a file was last added to a folder, or taken from it."""
+    return folder.stat().st_mtime_ns
+
+
+def _tree(folder: Path, names: list[str], listed: dict[str, Any]) -> Tree:
+    paths, labels, sizes = [], [], []
+    for label, name in enumerate(names):
+        for file, size in listed[name]["files"].items():
+            paths.append(f"{name}/{file}")
+            labels.append(label)
+            sizes.append(size)
+    return Tree(
+        folder, tuple(names), tuple(paths), np.array(labels, np.int64), np.array(sizes, np.int64)
+    )
+
+
+def _check(tree: Tree) -> None:
+    """Refuse classes without images, and empty files.
+
+    Raises:
+        DataError: there are some; the first one is named.
+    """
+    counts = np.bincount(tree.labels, minlength=len(tree.classes))
+    if len(empty := np.flatnonzero(counts == 0)):
+        raise DataError(f"{tree.folder / tree.classes[empty[0]]} holds no image.")
+    if len(empty := np.flatnonzero(tree.sizes == 0)):
+        raise DataError(
+            f"{tree.folder / tree.paths[empty[0]]} is empty, as are {len(empty) - 1} others.\n"
+            "Fetch them again, or delete them."
+        )
