@@ -4,6 +4,7 @@ iteration however many they are."""
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 class Views(Dataset[tuple[Tensor, int, int]]):
     """Views of the images of a tree, by epoch and index: a pure function of both and of the seed.
 
-    An item is the view, uint8 (H, W, 3), its label, and the index of a damaged image or `WHOLE`;
+    An item is the view, uint8 (3, H, W), its label, and the index of a damaged image or `WHOLE`;
     the next image that is whole takes the place of a damaged one.
     """
 
@@ -46,11 +47,24 @@ class Views(Dataset[tuple[Tensor, int, int]]):
             except DataError:
                 damaged = index if damaged == WHOLE else damaged
                 continue
-            with torch.random.fork_rng([]):
-                torch.manual_seed(derived_seed(self.seed, epoch, index))
+            with seeded(derived_seed(self.seed, epoch, index)):
                 seen = self.view(image)
-            return seen.permute(1, 2, 0).contiguous(), int(self.tree.labels[chosen]), damaged
+            return seen, int(self.tree.labels[chosen]), damaged
         raise DataError(f"{self.tree.folder} holds no image that is whole.")
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from PyTorch's generator on the CPU as seeded, and leave it as it was.
+
+    `torch.manual_seed` would note every call for a GPU that a worker never uses.
+    """
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)
 
 
 class Planned:
@@ -107,7 +121,7 @@ class Stream(Spans):
         self.loader = make_loader(Views(tree, view, seed), self.planned, workers, mean.device)
         self.arriving: Iterator[tuple[Tensor, Tensor, Tensor]] = iter(())
         device = mean.device
-        self.images = torch.zeros(batch, size, size, 3, dtype=torch.uint8, device=device)
+        self.images = torch.zeros(batch, 3, size, size, dtype=torch.uint8, device=device)
         self.labels = torch.zeros(batch, dtype=torch.int64, device=device)
         self.drawn = torch.zeros(batch, colour.DRAWN, device=device)
         self.position = torch.zeros((), dtype=torch.int64, device=device)
@@ -150,7 +164,8 @@ class Stream(Spans):
     def next(self, size: int, share: slice | None = None) -> tuple[Tensor, Tensor]:
         """The batch that was fetched: images float32 (n, 3, H, W), labels int64 (n,)."""
         n = len(range(size)[self.share(size)])
-        images = colour.recolour(self.images[:n].float(), self.drawn[:n], self.kind)
+        images = self.images[:n].permute(0, 2, 3, 1).float()
+        images = colour.recolour(images, self.drawn[:n], self.kind)
         images = (images - self.mean) * self.scale
         return images.permute(0, 3, 1, 2), self.labels[:n]
 
@@ -205,5 +220,5 @@ def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
     for index, (image, _, damaged) in enumerate(loader):
         if int(damaged[0]) != WHOLE:
             decode(Path(tree.folder / tree.paths[index]))
-        images[index] = image[0]
+        images[index] = image[0].permute(1, 2, 0)
     return images

@@ -10,7 +10,7 @@ import torch
 
 from experiments import bench as drawing
 from models.stochastic_depth import StochasticDepth
-from training.bench import apart, cpu, loops, report
+from training.bench import apart, cpu, loading, loops, report
 from training.bench.cases import (
     CONSTANT,
     PREACT164,
@@ -228,3 +228,16 @@ def test_both_loops_go_on_across_epochs(monkeypatch: pytest.MonkeyPatch) -> None
         step = make(settings, "cpu")
         for _ in range(5):
             step()
+
+
+def test_loading_takes_turns_on_made_photographs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))  # which holds none
+    monkeypatch.setattr(loading, "MADE", 8)
+    monkeypatch.setattr(loading, "BATCH", 2)
+    monkeypatch.setattr(loading, "ROUNDS", 3)
+    usual, ours = loading.measure()
+    assert (usual["loop"], ours["loop"]) == ("conventional", "ours")
+    assert usual["to_conventional"] == 1.0 and ours["to_conventional"] > 0
+    assert ours["images_per_second"] == pytest.approx(2000 / ours["ms_per_step"], rel=0.01)

@@ -9,9 +9,9 @@ import argparse
 
 import torch
 
-from training.bench import cpu, cuda
+from training.bench import cpu, cuda, loading
 from training.bench.apart import call
-from training.bench.cases import Case, cpu_cases, gpu_cases
+from training.bench.cases import cpu_cases, gpu_cases
 from training.bench.limits import Limits, measure_limits
 from training.bench.report import rows_of, show, write
 from training.provenance import ROOT
@@ -19,33 +19,40 @@ from training.provenance import ROOT
 
 def main() -> None:
     gpu = torch.cuda.is_available()
-    cases = chosen(gpu_cases() if gpu else cpu_cases())
+    known = gpu_cases() if gpu else cpu_cases()
+    asked = wanted([*(case.network for case in known), loading.NAME])
+    cases = [case for case in known if case.network in asked]
     limits: Limits | None = call(measure_limits) if gpu else None
     if limits is not None:
         print(f"copy {limits.bandwidth / 1e12:.2f} TB/s, kernel {limits.node * 1e6:.2f} µs")
     measure = cuda.measure if gpu else cpu.measure
     device = torch.device("cuda" if gpu else "cpu")
     path = None
+    order = [*(case.network for case in cpu_cases() + gpu_cases()), loading.NAME]
     for case in cases:
         print(case.network, flush=True)
         rows = rows_of(case, measure(case), limits)
         show(rows)
         # After each, so that a bench that is cut short leaves what it has measured.
-        path = write(rows, device, [case.network for case in cpu_cases() + gpu_cases()])
+        path = write(rows, device, order)
+    if loading.NAME in asked:
+        print(loading.NAME, flush=True)
+        rows = call(loading.measure)
+        show(rows)
+        path = write(rows, device, order)
     if path is not None:
         print(path.relative_to(ROOT))
 
 
-def chosen(cases: list[Case]) -> list[Case]:
+def wanted(names: list[str]) -> list[str]:
     """The cases asked for on the command line."""
-    names = [case.network for case in cases]
     parser = argparse.ArgumentParser(prog="python -m training.bench")
     parser.add_argument("--networks", default="", help=f"of {','.join(names)}; all by default")
-    wanted = parser.parse_args().networks
-    asked = wanted.split(",") if wanted else names
+    told = parser.parse_args().networks
+    asked = told.split(",") if told else names
     if unknown := set(asked) - set(names):
         parser.error(f"no case {', '.join(sorted(unknown))}; choose of {', '.join(names)}")
-    return [case for case in cases if case.network in asked]
+    return asked
 
 
 if __name__ == "__main__":
