@@ -163,6 +163,25 @@ def test_workers_leave_signals_to_the_trainer(stream: Callable[..., Stream]) -> 
     assert worker.is_alive()
 
 
+def test_workers_stay_and_take_no_more_memory(stream: Callable[..., Stream]) -> None:
+    """The same two processes from epoch to epoch; nothing grows with what was seen."""
+    made, sizes, workers = stream(workers=2, wrap=False), [], set()
+    for epoch in range(3):
+        for _ in range(6):  # an epoch of six batches, several times over
+            batches(made, 6 * epoch, 6 * epoch + 6)
+        children = [p.pid for p in multiprocessing.active_children() if "DataLoader" in p.name
+                    or p.daemon]  # fmt: skip
+        workers |= set(children)
+        sizes.append(sum(resident(pid) for pid in children if pid))
+    assert len(workers) == 2
+    assert sizes[2] < 1.02 * sizes[0] + 2e6
+
+
+def resident(pid: int) -> int:
+    """Bytes of a process in memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_the_test_images_are_the_centres(folder: Path) -> None:
     tree = photographs.read("made", folder).test
     for workers in (0, 2):
