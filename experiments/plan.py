@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from experiments import architecture, estimate, published
+from experiments import architecture, estimate, input_rate, published
 from experiments.folders import output_folder, runs_folder
 from experiments.jobs import Job, PlanError, parse_run
 from experiments.machine import free_bytes
@@ -149,6 +149,8 @@ def describe(plan: Sequence[Entry]) -> str:
         f"{len(plan) - len(todo)} of {len(plan)} runs done; the others take about "
         f"{duration(seconds)} and {disk / 1e6:.0f} MB of disk ({free / 1e9:.0f} GB free)."
     )
+    if photographs := [entry.job for entry in todo if entry.job.dataset == "imagenet"]:
+        lines.append(input_rate.describe(photographs))
     if disk > free:
         lines.append(
             f"The disk may fill up: free some space, or set OUTPUT_DIR ({output_folder()})."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import command, estimate, machine, plan, reproduce, train
+from experiments import command, estimate, input_rate, machine, plan, reproduce, train
 from experiments.jobs import Job, PlanError, parse_run
 from experiments.plan import Entry, describe, listed_jobs, make_plan, table_jobs
 from experiments.states import Failure, note_failure
@@ -257,3 +257,31 @@ def test_gpus_that_may_be_used(
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert machine.gpus.__wrapped__() == expected
+
+
+def test_a_plan_on_imagenet_says_what_it_takes_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    jobs = table_jobs("he2015_residual/table2", preset="paper", rows="resnet18,resnet34")
+    monkeypatch.setattr(input_rate, "FOLDER", tmp_path)
+    monkeypatch.setattr(input_rate, "device_name", lambda: "A (R) Processor")
+    monkeypatch.setattr(input_rate.os, "cpu_count", lambda: 4)
+    assert input_rate.decoded() is None
+    rows = "network,loop,images_per_second\nloading,conventional,300\nloading,ours,500\n"
+    (tmp_path / "a_r_processor.csv").write_text(rows)
+    assert "4 cores here decode 2,000." in input_rate.describe(jobs)
+    # 600,000 batches of 256 in the hours that are said.
+    hours = sum(600_000 * 256 / input_rate.needed(job) for job in jobs) / 3600
+    assert f"about {hours:.0f} GPU hours" in input_rate.describe(jobs)
+
+
+def test_the_preset_imagenette_is_for_rows_on_imagenet() -> None:
+    jobs = table_jobs("he2015_residual/fig4", preset="imagenette")
+    assert [job.run.split("/")[2:] for job in jobs] == [
+        [row, "imagenette", "seed0"] for row in ("plain18", "resnet18", "plain34", "resnet34")
+    ]
+    assert jobs[0].arguments == [
+        "experiment=he2015_residual/table2/plain18", "seed=0", "preset=imagenette",
+    ]  # fmt: skip
+    with pytest.raises(PlanError, match="has no rows on ImageNet"):
+        table_jobs("he2015_residual/table6", preset="imagenette")
