@@ -12,8 +12,8 @@ from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
 from experiments import curves, published
+from experiments.colours import BLUE, GREEN, ORANGE, PINK, RED, SKY
 from experiments.curves import STYLE
-from experiments.figures import BLUE, GREEN, ORANGE, PINK, RED, SKY
 
 FOLDER = published.ROOT / "results" / "bench"
 GREY = "#999999"

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from experiments.colours import BLACK, BLUE, GREEN, ORANGE, PINK, RED, SKY
+from experiments.figures_dense import DENSE
 from experiments.panels import (
     C10,
     C100,
@@ -13,27 +15,14 @@ from experiments.panels import (
     Panel,
     Points,
     Responses,
-    Reuse,
+    pair,
 )
 
-# Okabe and Ito's colours, which the colour-blind can tell apart.
-ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
-RED, BLUE, PINK, BLACK = "#D55E00", "#0072B2", "#CC79A7", "#000000"
 BY_DEPTH = {20: ORANGE, 32: SKY, 44: GREEN, 56: RED, 110: BLUE, 1202: PINK}
 
 
 def _by_depth(prefix: str, label: str, depths: Sequence[int]) -> tuple[Curve, ...]:
     return tuple(Curve(f"{prefix}{d}", f"{label}-{d}", BY_DEPTH[d]) for d in depths)
-
-
-def _pair(first: tuple[str, str], second: tuple[str, str], data: str = C10) -> tuple[Curve, ...]:
-    return (Curve(*first, BLUE, data), Curve(*second, RED, data))
-
-
-def _family(
-    label: str, colour: str, prefix: str, depths: Sequence[int | str], *more: str
-) -> Family:
-    return Family(label, colour, (*(f"{prefix}{depth}" for depth in depths), *more))
 
 
 def _decays(rule: str, *, own: str | None = None) -> tuple[str, ...]:
@@ -46,32 +35,10 @@ TENTHS = tuple(tenth / 10 for tenth in range(1, 10))
 DEPTHS = (20, 38, 56, 74, 92)
 RESNET, PLAIN = "he2015_residual/table6/resnet", "he2015_residual/fig6/plain"
 SHORTCUTS, ORDERS = "he2016_identity/table1/", "he2016_identity/table2/"
-DEPTH, SMALL = "huang2016_stochastic/", "huang2017_dense/fig4/"
-DENSENETS = "huang2017_dense/table2/"
-BC100 = f"{DENSENETS}densenet_bc_100_12"
+DEPTH = "huang2016_stochastic/"
 BASE = (f"{RESNET}110", "110, original")
 LOSS = "train_loss"
 STOCHASTIC = f"{DEPTH}table1/resnet110_stochastic"
-IMAGENET_RESNETS = tuple(f"huang2017_dense/fig3/resnet{depth}" for depth in (34, 50, 101, 152))
-IMAGENET_DENSENETS = (
-    *(f"huang2017_dense/table3/densenet{depth}" for depth in (121, 169, 201)),
-    "huang2017_dense/fig3/densenet161",
-    "huang2017_dense/table3/densenet264",
-)
-
-FIG3 = "huang2017_dense/fig3"
-SIZES = ("parameters (millions)", "multiply-adds (billions)")
-CIFAR_FAMILIES = (
-    _family("ResNet", RED, RESNET, (20, 32, 44, 56, 110)),
-    Family(
-        "pre-activation",
-        PINK,
-        (f"{ORDERS}full_preact_164", "he2016_identity/table3/full_preact_1001"),
-    ),
-    Family("stochastic depth", ORANGE, (STOCHASTIC, f"{DEPTH}fig4/resnet1202_stochastic")),
-    _family("DenseNet", SKY, f"{DENSENETS}densenet_", ("40_12", "100_12", "100_24")),
-    _family("DenseNet-BC", BLUE, f"{DENSENETS}densenet_bc_", ("100_12", "250_24", "190_40")),
-)
 
 ON_IMAGENET = "he2015_residual/table2/"
 
@@ -114,7 +81,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
     "he2016_identity/fig1": (
         Curves(
             "ResNet-1001",
-            _pair(
+            pair(
                 ("he2016_identity/table3/original_1001", "original"),
                 ("he2016_identity/table3/full_preact_1001", "full pre-activation"),
             ),
@@ -122,7 +89,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
         ),
     ),
     "he2016_identity/fig3": tuple(
-        Curves(title, _pair(BASE, (f"{SHORTCUTS}{row}", label)), LOSS)
+        Curves(title, pair(BASE, (f"{SHORTCUTS}{row}", label)), LOSS)
         for title, row, label in (
             ("(a) constant scaling", "scale_05_05", "scaled by 0.5"),
             ("(b) exclusive gating", "exclusive_gate_b6", "gated, bias -6"),
@@ -131,10 +98,10 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
         )
     ),
     "he2016_identity/fig6": (
-        Curves("110 layers", _pair(BASE, (f"{ORDERS}bn_after_add_110", "BN after addition")), LOSS),
+        Curves("110 layers", pair(BASE, (f"{ORDERS}bn_after_add_110", "BN after addition")), LOSS),
         Curves(
             "164 layers",
-            _pair(
+            pair(
                 (f"{ORDERS}original_164", "original"),
                 (f"{ORDERS}full_preact_164", "full pre-activation"),
             ),
@@ -144,7 +111,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
     "huang2016_stochastic/fig3": tuple(
         Curves(
             title,
-            _pair(
+            pair(
                 (f"{DEPTH}table1/resnet110_constant", "constant depth"),
                 (f"{DEPTH}table1/resnet110_stochastic", "stochastic depth"),
                 data,
@@ -158,7 +125,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
     "huang2016_stochastic/fig4": (
         Curves(
             "ResNet-152, SVHN",
-            _pair(
+            pair(
                 (f"{DEPTH}table1/resnet152_constant", "constant depth"),
                 (f"{DEPTH}table1/resnet152_stochastic", "stochastic depth"),
                 "svhn",
@@ -169,7 +136,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
         ),
         Curves(
             "ResNet-1202, CIFAR-10",
-            _pair(
+            pair(
                 (f"{DEPTH}fig4/resnet1202_constant", "constant depth"),
                 (f"{DEPTH}fig4/resnet1202_stochastic", "stochastic depth"),
             ),
@@ -180,16 +147,12 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
     "huang2016_stochastic/fig7": (
         Gradients(
             "First convolution, CIFAR-10",
-            _pair(
+            pair(
                 (f"{DEPTH}table1/resnet110_constant", "constant depth"),
                 (f"{DEPTH}table1/resnet110_stochastic", "stochastic depth"),
             ),
             drops=(250, 375),
         ),
-    ),
-    "huang2017_dense/fig5": tuple(
-        Reuse(f"Dense block {block}", "huang2017_dense/table2/densenet_40_12", block)
-        for block in (1, 2, 3)
     ),
     "huang2016_stochastic/fig8": (
         Points(
@@ -213,52 +176,5 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
             ),
         ),
     ),
-    "huang2017_dense/fig3": tuple(
-        Points(
-            "ImageNet, single crop",
-            (
-                Family("ResNet", RED, IMAGENET_RESNETS, "imagenet", table=FIG3),
-                Family("DenseNet", BLUE, IMAGENET_DENSENETS, "imagenet", table=FIG3),
-            ),
-            x,
-            published=True,
-        )
-        for x in SIZES
-    ),
-    # Ours: the same question on CIFAR-10, where the paper has a table only.
-    "huang2017_dense/fig3_cifar": tuple(
-        Points("CIFAR-10", CIFAR_FAMILIES, x, published=True, log=True) for x in SIZES
-    ),
-    "huang2017_dense/fig4": (
-        Points(
-            "DenseNet variants",
-            (
-                _family("DenseNet", ORANGE, f"{SMALL}densenet_", (10, 16, 22, 28, 34)),
-                _family("DenseNet-C", SKY, f"{SMALL}densenet_c_", (10, 16, 22, 28, 34, 40, 46)),
-                _family("DenseNet-B", GREEN, f"{SMALL}densenet_b_", (22, 34, 46, 58, 70, 82)),
-                _family(
-                    "DenseNet-BC", BLUE, f"{SMALL}densenet_bc_", (16, 28, 40, 52, 64, 76, 88), BC100
-                ),
-            ),
-        ),
-        Points(
-            "Against ResNet",
-            (
-                _family("ResNet, basic", RED, f"{SMALL}full_preact_", (8, 14, 20, 32, 44, 56)),
-                _family("ResNet, bottleneck", PINK, f"{SMALL}full_preact_", (29, 47, 65, 83)),
-                _family(
-                    "DenseNet-BC", BLUE, f"{SMALL}densenet_bc_", (16, 28, 40, 52, 64, 76, 88), BC100
-                ),
-            ),
-        ),
-        Curves(
-            "A tenth of the parameters",
-            _pair(
-                ("he2016_identity/table4/full_preact_1001_bs64", "ResNet-1001 (10.3M)"),
-                (BC100, "DenseNet-BC 100-12 (0.8M)"),
-            ),
-            LOSS,
-            epochs=True,
-        ),
-    ),
+    **DENSE,
 }

@@ -1,6 +1,9 @@
 """Kinds of panels that figures are made of: training curves, final errors, analyses of weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from experiments.colours import BLUE, RED
 
 C10, C100 = "cifar10_aug", "cifar100_aug"
 
@@ -77,6 +80,16 @@ class Points:
     published: bool = False
     baseline: Curve | None = None
     log: bool = False
+
+
+def pair(first: tuple[str, str], second: tuple[str, str], data: str = C10) -> tuple[Curve, ...]:
+    """Two networks against each other, each by its row and label."""
+    return (Curve(*first, BLUE, data), Curve(*second, RED, data))
+
+
+def family(label: str, colour: str, prefix: str, depths: Sequence[int | str], *more: str) -> Family:
+    """Networks whose rows differ in what follows `prefix`, and some more."""
+    return Family(label, colour, (*(f"{prefix}{depth}" for depth in depths), *more))
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,8 @@ def test_the_command_evaluates_networks_and_ensembles(evaluated: Callable, tmp_p
     [
         (["protocol=twelve_crop"], "protocol=twelve_crop is unknown; choose one of single,"),
         (["data.source=digits", "protocol=ten_crop"], "for photographs"),
+        (["crop=wide"], "crop=wide is no number of pixels"),
+        (["short=0"], "short=0 is no number of pixels"),
         (["data.classes=9"], "data.classes=9, but imagenette has 8"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -214,6 +215,16 @@ def test_the_interval_is_students() -> None:
     low, high = Measured(6.6, 0.2, 2, mean=6.6).interval or (0, 0)
     assert (high - low) / 2 == pytest.approx(12.706 * 0.2 / 2**0.5, rel=1e-3)
     assert Measured(6.6, None, 1, mean=6.6).interval is None
+
+
+def test_how_often_a_verdict_errs_by_chance_is_what_the_overview_says() -> None:
+    """Of two equal rows, a difference beyond two deviations of one run: normal, deviation known."""
+
+    def chance(ours: int) -> float:
+        return math.erfc(2 / math.sqrt(1 + 1 / ours) / math.sqrt(2))
+
+    assert 1 / chance(1) == pytest.approx(6, abs=0.5)
+    assert 1 / chance(5) == pytest.approx(15, abs=0.5)
 
 
 def test_the_overview_counts_verdicts_and_comparisons(records: list[RunRecord]) -> None:

@@ -138,6 +138,9 @@ def evaluate_members(
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"protocol={protocol} is unknown; choose one of {', '.join(PROTOCOLS)}.")
+    for name, pixels in (("crop", crop), ("short", short)):
+        if pixels is not None and not (isinstance(pixels, int) and pixels > 0):
+            raise ConfigError(f"{name}={pixels} is no number of pixels.")
     settings = chosen[0].settings
     if len({member.settings.data.source for member in chosen}) > 1:
         raise ConfigError("The members of an ensemble are tested on one data set; these have two.")

@@ -10,7 +10,7 @@ import argparse
 import torch
 
 from training.bench import cpu, cuda, loading
-from training.bench.apart import call
+from training.bench.apart import LeftOut, call
 from training.bench.cases import cpu_cases, gpu_cases
 from training.bench.limits import Limits, measure_limits
 from training.bench.report import rows_of, show, write
@@ -37,9 +37,13 @@ def main() -> None:
         path = write(rows, device, order)
     if loading.NAME in asked:
         print(loading.NAME, flush=True)
-        rows = call(loading.measure)
-        show(rows)
-        path = write(rows, device, order)
+        try:
+            rows = call(loading.measure)
+        except LeftOut as reason:
+            print(f"  left out ({reason})")
+        else:
+            show(rows)
+            path = write(rows, device, order)
     if path is not None:
         print(path.relative_to(ROOT))
 
