@@ -15,6 +15,7 @@ from training.typed import convert, nearest
 CHOICES = {
     "precision": ("tf32", "fp32", "bf16"),
     "engine": ENGINES,
+    "recipe.schedule": ("step", "plateau"),
     "recipe.unit": ("iteration", "epoch"),
     "recipe.decay": ("weights", "all"),
     "recipe.init": ("fan_in", "fan_out"),
@@ -41,6 +42,8 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "recipe.weight_decay": (0, 1),
     "recipe.holdout": (0, None),
     "recipe.dropout": (0, 0.99),
+    "recipe.patience": (0, None),
+    "recipe.statistics_batches": (0, None),
     "preset.stop": (1, None),
 }
 IMAGENET_SIZE = 64

@@ -81,7 +81,7 @@ def follow(trainer: Trainer, signals: Signals) -> None:
             if trainer.agreed(signals.code is not None):
                 raise Stopped("stopped with the first process", signals.code or PREEMPTED)
             trainer.train_iteration()
-        if not math.isfinite(trainer.take_training_metrics()[0]):
+        if not math.isfinite(trainer.end_segment()[0]):
             return
 
 
@@ -104,12 +104,13 @@ def _stopped(trainer: Trainer, signals: Signals) -> Stopped:
 
 def _training_metrics(trainer: Trainer) -> Row:
     """What training itself measured over the epoch that has just ended."""
-    loss, error = trainer.take_training_metrics()
     done = trainer.iteration
+    lr = trainer.learning_rate(done - 1)  # before the segment's error may lower it
+    loss, error = trainer.end_segment()
     return {
         "iteration": done,
         "epoch": trainer.batches.span(done - 1)[1] / trainer.images,
-        "lr": trainer.learning_rate(done - 1),
+        "lr": lr,
         "train_loss": loss,
         "train_error": error,
         "gradient": trainer.magnitude.take(),

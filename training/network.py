@@ -1,6 +1,7 @@
 """The network that a configuration names: its class, its arguments, its size."""
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -40,6 +41,14 @@ def build_model(settings: Settings) -> nn.Module:
     same seed means the same start on any device)."""
     torch.manual_seed(settings.seed)
     return model_class(settings.model)(**model_arguments(settings.model))
+
+
+def rebuilt(settings: Settings, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
+    """The network of a run as it is written, whatever an engine made of it, with given weights."""
+    with torch.random.fork_rng([]):
+        model = build_model(settings)
+    model.load_state_dict(weights, strict=False)
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 def is_random(model: nn.Module) -> bool:

@@ -9,14 +9,17 @@ def total_iterations(recipe: Recipe, images: int) -> int:
     return recipe.length * _unit(recipe, images)
 
 
-def learning_rate(recipe: Recipe, images: int, iteration: int) -> float:
+def learning_rate(recipe: Recipe, images: int, iteration: int, plateaus: int = 0) -> float:
     """Learning rate of an iteration, counted from 0.
 
-    Step schedule with constant warm-up: He et al. 2015, Section 4.2.
+    Step schedule with constant warm-up: He et al. 2015, Section 4.2. With `schedule: plateau` the
+    rate has dropped `plateaus` times instead of at the milestones.
     """
     if iteration < recipe.warmup_iterations:
         return recipe.warmup_lr
     drops = sum(iteration >= m * _unit(recipe, images) for m in recipe.milestones)
+    if recipe.schedule == "plateau":
+        drops = plateaus
     return recipe.lr * recipe.lr_factor**drops
 
 

@@ -46,6 +46,9 @@ class Recipe:
     dropout: float = 0.0
     crop: str = "pad"
     colour: str = "none"
+    schedule: str = "step"
+    patience: int = 5
+    statistics_batches: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from data.stream import Stream
 from training.evaluate import evaluate
 from training.export import exported
 from training.identity import recipe_hash
-from training.network import build_model, network_size
+from training.network import network_size, rebuilt
 from training.provenance import machine, peak_memory
 from training.record import Row
 from training.settings import Settings
@@ -84,10 +84,7 @@ def test_errors(rows: list[Row]) -> dict[str, float | None]:
 
 def exported_error(settings: Settings, trainer: Trainer) -> float:
     """Test error in percent of the weights as they are exported, evaluated in float32."""
-    with torch.random.fork_rng([]):
-        model = build_model(settings)
-    model.load_state_dict(exported(trainer.weights()), strict=False)
-    model.to(trainer.sums.device).to(memory_format=torch.channels_last)
+    model = rebuilt(settings, exported(trainer.weights()), trainer.sums.device)
     images, labels = trainer.splits["test"]
     tf32 = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False

@@ -1,5 +1,6 @@
 """One run as an object: its network, optimizer, batches and metric sums on a device."""
 
+import math
 from typing import Any
 
 import torch
@@ -13,13 +14,15 @@ from training.evaluate import Evaluation, mean_metrics
 from training.gates import Gates
 from training.graph import Captured
 from training.magnitude import Magnitude
-from training.network import build_model, is_random, skips
+from training.network import build_model, is_random, rebuilt, skips
 from training.optimizer import FlatSGD
+from training.plateau import Plateau
 from training.replica_step import ReplicaStep
 from training.replicas import Replicas, check_shares
 from training.schedules import learning_rate, next_evaluation, total_iterations
 from training.settings import Settings
 from training.source import Images, make_source
+from training.statistics import averaged_statistics
 from training.step import Step
 
 
@@ -42,7 +45,8 @@ class Trainer:
     ):
         prepare_backend(settings, device)
         self.replicas = replicas
-        recipe = self.recipe = settings.recipe
+        self.settings, recipe = settings, settings.recipe
+        self.recipe, self.plateau = recipe, Plateau(recipe.patience)
         self.bf16 = settings.precision == "bf16"
         source = make_source(settings, images, device, replicas)
         self.images, self.batches, self.splits = source.count, source.batches, source.splits
@@ -128,7 +132,7 @@ class Trainer:
         """Have all processes of the run start where the first one does."""
         if self.replicas is not None:
             iteration = torch.tensor(self.iteration)
-            sums = [self.sums, self.magnitude.sums]
+            sums = [self.sums, self.magnitude.sums, self.plateau.state]
             self.replicas.copy_first([iteration, *sums, *self.model.buffers()])
             self.replicas.copy_first([self.optimizer.weights, self.optimizer.momenta])
             self.optimizer.publish()
@@ -136,13 +140,33 @@ class Trainer:
 
     def learning_rate(self, iteration: int) -> float:
         """Learning rate of an iteration, counted from 0."""
-        return learning_rate(self.recipe, self.images, iteration)
+        return learning_rate(self.recipe, self.images, iteration, self.plateau.drops)
 
     def take_training_metrics(self) -> tuple[float, float]:
         """Mean loss and error in percent over the training batches since the last call."""
         metrics = mean_metrics(self.sums)
         self.sums.zero_()
         return metrics
+
+    def end_segment(self) -> tuple[float, float]:
+        """`take_training_metrics`, and what a recipe does between epochs and after the last one."""
+        loss, error = self.take_training_metrics()
+        self.plateau.note(error)
+        if self.iteration == self.last and math.isfinite(loss):
+            self.average_statistics()
+        return loss, error
+
+    def average_statistics(self) -> None:
+        """Exchange the moving averages for statistics taken anew, where the recipe asks for it."""
+        if self.recipe.statistics_batches == 0:
+            return
+        model = rebuilt(self.settings, self.weights(), self.sums.device)
+        found = averaged_statistics(
+            self.settings, model, self.batches, self.iteration, self.replicas
+        )
+        for name, buffer in self.model.named_buffers():
+            if name in found:
+                buffer.copy_(found[name])
 
     def evaluate(self, split: str) -> tuple[float, float]:
         """Loss and top-1 error in percent of a split, single view."""
@@ -164,6 +188,7 @@ class Trainer:
             "momentum": self.optimizer.momentum,
             "sums": self.sums,
             "magnitude": self.magnitude.sums,
+            "plateau": self.plateau.state,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -179,3 +204,5 @@ class Trainer:
         self.sums.copy_(state["sums"])
         if "magnitude" in state:  # the first checkpoints hold none
             self.magnitude.sums.copy_(state["magnitude"])
+        if "plateau" in state:
+            self.plateau.state.copy_(state["plateau"])
