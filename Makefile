@@ -83,7 +83,8 @@ test-all: $(READY) ## the tests, with the slow ones
 	@$(RUN) -m pytest -n auto
 
 test-gpu: $(READY) ## everything that is tested on a CUDA GPU: engines, kernels, runs at once
-	@$(RUN) -m pytest tests/test_gpu.py tests/test_kernels.py tests/test_fused.py
+	@$(RUN) -m pytest tests/test_gpu.py tests/test_kernels.py tests/test_fused.py \
+		tests/test_nvjpeg.py
 
 lint: $(READY) ## ruff and mypy
 	@$(RUN) -m ruff check .

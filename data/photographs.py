@@ -15,7 +15,7 @@ from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import InterpolationMode, v2
 
 from data.arrays import DataError
-from data.tree import Tree, fingerprint, read_tree
+from data.tree import Tree, check_sizes, fingerprint, read_tree
 
 TRAIN = 1_281_167  # training images of ImageNet (ILSVRC 2012)
 CLASSES = {"imagenet": 1000}  # of the sets that have a fixed number
@@ -49,7 +49,8 @@ def read(name: str, folder: Path) -> Photographs:
     """The set `<folder>/<name>/{train,val}/<class>/`.
 
     Raises:
-        DataError: there is no such tree, or one with other classes than it should have.
+        DataError: there is no such tree, or one with other classes than it should have, or a test
+            image is empty.
     """
     expected = CLASSES.get(name)
     train = read_tree(folder / name / "train", expected)
@@ -57,6 +58,7 @@ def read(name: str, folder: Path) -> Photographs:
     if train.classes != test.classes:
         odd = sorted(set(train.classes) ^ set(test.classes))[0]
         raise DataError(f"{folder / name}: class {odd} is in one of train and val only.")
+    check_sizes(test)
     return Photographs(name, train, test)
 
 

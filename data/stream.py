@@ -4,67 +4,22 @@ iteration however many they are."""
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from data import colour
-from data.arrays import DataError
+from data import colour, nvjpeg
 from data.augment import derived_seed
 from data.batches import Spans
 from data.photographs import View, decode, test_view
 from data.tree import Tree
+from data.views import WHOLE, Key, Views
 
-Key = tuple[int, int]  # epoch and image
-WHOLE = -1  # in place of a damaged image's index
 PREFETCH = 4  # batches a worker is ahead
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-
-
-class Views(Dataset[tuple[Tensor, int, int]]):
-    """Views of the images of a tree, by epoch and index: a pure function of both and of the seed.
-
-    An item is the view, uint8 (3, H, W), its label, and the index of a damaged image or `WHOLE`;
-    the next image that is whole takes the place of a damaged one.
-    """
-
-    def __init__(self, tree: Tree, view: View, seed: int):
-        self.tree, self.view, self.seed = tree, view, seed
-
-    def __len__(self) -> int:
-        return len(self.tree)
-
-    def __getitem__(self, key: Key) -> tuple[Tensor, int, int]:
-        epoch, index = key
-        damaged = WHOLE
-        for step in range(len(self.tree)):
-            chosen = (index + step) % len(self.tree)
-            try:
-                image = decode(self.tree.folder / self.tree.paths[chosen])
-            except DataError:
-                damaged = index if damaged == WHOLE else damaged
-                continue
-            with seeded(derived_seed(self.seed, epoch, index)):
-                seen = self.view(image)
-            return seen, int(self.tree.labels[chosen]), damaged
-        raise DataError(f"{self.tree.folder} holds no image that is whole.")
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw from PyTorch's generator on the CPU as seeded, and leave it as it was.
-
-    `torch.manual_seed` would note every call for a GPU that a worker never uses.
-    """
-    before = torch.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(before)
 
 
 class Planned:
@@ -93,6 +48,8 @@ class Stream(Spans):
         mean: float32 (3,), subtracted; scale: multiplied after that.
         workers: processes that decode; 0 decodes in this one.
         damaged: `stop` or `skip`, what to do with damaged images.
+        decoder: `cpu`, where the workers decode, or `nvjpeg`, where the device does (which then may
+            be the CPU, too: the same arithmetic).
         share: of a batch's samples those that this process takes, given its size.
     """
 
@@ -110,6 +67,7 @@ class Stream(Spans):
         seed: int,
         workers: int,
         damaged: str,
+        decoder: str = "cpu",
         share: Callable[[int], slice] | None = None,
     ):
         super().__init__(len(tree), batch, wrap)
@@ -118,7 +76,9 @@ class Stream(Spans):
         self.share: Callable[[int], slice] = share or slice
         self.skipped: set[int] = set()
         self.planned, self.order = Planned(), (-1, torch.empty(0, dtype=torch.int64))
-        self.loader = make_loader(Views(tree, view, seed), self.planned, workers, mean.device)
+        self.views, self.decoder = Views(tree, view, seed), decoder
+        items = self.views if decoder == "cpu" else nvjpeg.Files(self.views)
+        self.loader = make_loader(items, self.planned, workers, mean.device)
         self.arriving: Iterator[tuple[Tensor, Tensor, Tensor]] = iter(())
         device = mean.device
         self.images = torch.zeros(batch, 3, size, size, dtype=torch.uint8, device=device)
@@ -131,7 +91,11 @@ class Stream(Spans):
         """Have the workers begin with iterations `first` to `last` - 1."""
         self.planned.batches = [self.keys(iteration) for iteration in range(first, last)]
         self.iteration = first
-        self.arriving = iter(self.loader)
+        arriving: Iterator[Any] = iter(self.loader)
+        if self.decoder == "nvjpeg":
+            plan, device = self.planned.batches, self.mean.device
+            arriving = nvjpeg.decoded(self.views, arriving, plan, device)
+        self.arriving = arriving
 
     def keys(self, iteration: int) -> list[Key]:
         """What this process takes of an iteration's batch."""
@@ -185,16 +149,17 @@ class Stream(Spans):
 
 
 def make_loader(
-    views: Views, planned: Planned, workers: int, device: torch.device
-) -> DataLoader[tuple[Tensor, int, int]]:
+    items: Views | nvjpeg.Files, planned: Planned, workers: int, device: torch.device
+) -> DataLoader[Any]:
     """A loader whose workers stay from one segment to the next."""
     return DataLoader(
-        views,
+        items,
         batch_sampler=planned,  # type: ignore[arg-type]
         num_workers=workers,
         persistent_workers=workers > 0,
         prefetch_factor=PREFETCH if workers else None,
         pin_memory=device.type == "cuda",
+        collate_fn=None if isinstance(items, Views) else list,
         worker_init_fn=begin_worker,
         generator=torch.Generator(),  # which leaves the run's own alone
     )

@@ -1,12 +1,14 @@
 """Folder trees of images, `<split>/<class>/*.JPEG`: what is in them, without reading the images.
 
 Listing a large tree takes minutes on a slow disk, so what was found is kept in a file and used as
-long as no folder has changed.
+long as no folder has changed: beside the classes or, where nothing can be written there, in the
+user's cache.
 """
 
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from data.arrays import DataError
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
 INDEX = ".index.json"
 VERSION = 1
+CACHE = "residual-to-dense"
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ def read_tree(folder: Path, classes: int | None = None) -> Tree:
         classes: how many there have to be; None where any number will do.
 
     Raises:
-        DataError: there is no such folder, it has another number of classes, a class has no image,
-            or a file is empty.
+        DataError: there is no such folder, it has another number of classes, or a class has no
+            image.
     """
     if not folder.is_dir():
         raise DataError(
@@ -92,25 +95,39 @@ def _list(folder: Path, names: list[str]) -> dict[str, Any]:
 
 def _known(folder: Path, names: list[str]) -> dict[str, Any] | None:
     """What was listed before, if no class folder has changed since."""
-    try:
-        content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if content["version"] != VERSION:
-            return None
-        classes: dict[str, Any] = content["classes"]
-        same = all(classes[name]["changed"] == _changed(folder / name) for name in names)
-        return classes if same and len(classes) == len(names) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    for path in _places(folder):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            classes: dict[str, Any] = content["classes"]
+            same = all(classes[name]["changed"] == _changed(folder / name) for name in names)
+            if content["version"] == VERSION and same and len(classes) == len(names):
+                return classes
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
 
 
 def _keep(folder: Path, listed: dict[str, Any]) -> None:
-    """Write the index beside the classes, if the folder can be written to."""
-    temporary = folder / f"{INDEX}.{os.getpid()}.tmp"
-    try:
-        temporary.write_text(json.dumps({"version": VERSION, "classes": listed}), encoding="utf-8")
-        os.replace(temporary, folder / INDEX)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    """Write the index to the first place where that is possible, if there is one."""
+    text = json.dumps({"version": VERSION, "classes": listed})
+    for path in _places(folder):
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            if path.parent != folder:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
+            return
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _places(folder: Path) -> tuple[Path, Path]:
+    """Where the index of a split may be: there, or in the user's cache under a name of its own."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return folder / INDEX, cache / CACHE / f"{name}.json"
 
 
 def _changed(folder: Path) -> int:
@@ -131,7 +148,7 @@ def _tree(folder: Path, names: list[str], listed: dict[str, Any]) -> Tree:
 
 
 def _check(tree: Tree) -> None:
-    """Refuse classes without images, and empty files.
+    """Refuse classes without images.
 
     Raises:
         DataError: there are some; the first one is named.
@@ -139,8 +156,16 @@ def _check(tree: Tree) -> None:
     counts = np.bincount(tree.labels, minlength=len(tree.classes))
     if len(empty := np.flatnonzero(counts == 0)):
         raise DataError(f"{tree.folder / tree.classes[empty[0]]} holds no image.")
+
+
+def check_sizes(tree: Tree) -> None:
+    """Refuse empty files, which show without any being read.
+
+    Raises:
+        DataError: there are some; the first one is named.
+    """
     if len(empty := np.flatnonzero(tree.sizes == 0)):
         raise DataError(
             f"{tree.folder / tree.paths[empty[0]]} is empty, as are {len(empty) - 1} others.\n"
-            "Fetch them again, or delete them."
+            "Fetch them again, delete them, or let damaged images be left out: damaged=skip."
         )

@@ -62,11 +62,22 @@ def test_the_index_is_used_until_a_folder_changes(
     assert len(read_tree(tree / "made" / "train", 2)) == 11
 
 
-def test_a_folder_that_cannot_be_written_to_is_read(tree: Path, monkeypatch: object) -> None:
+def test_the_index_of_a_folder_that_cannot_be_written_to_is_in_the_cache(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tree / "made" / "train"
     (folder / INDEX).mkdir()  # so that no index can take its place
     assert len(read_tree(folder, 2)) == 10
     assert not list(folder.glob("*.tmp"))
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
+    monkeypatch.setattr("data.tree._list", None)
+    assert len(read_tree(folder, 2)) == 10
+    # Nor anywhere else.
+    (tmp_path / "file").touch()
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(read_tree(folder, 2)) == 10
 
 
 def test_the_fingerprint_is_of_names_and_sizes(tree: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from data.colour import draw, recolour
 from data.photographs import decode, training_view
 from data.stream import Stream, decode_all
 from training.settings import Settings
+from training.summary import left_out
 from training.trainer import Trainer
 
 SIZE, IMAGES, BATCH = 64, 22, 4
@@ -149,6 +151,22 @@ def test_or_the_next_one_takes_its_place_and_it_is_counted(
     seen = Counter(names(batches(made, 0, 11)))
     assert seen[4, 1] == 4 and seen[3, 1] == 0 and len(made.skipped) == 1
     assert capsys.readouterr().err.count("3.png is damaged") == 1
+
+
+def test_empty_images_are_damaged_ones(settings: Settings, damaged: Any, tmp_path: Path) -> None:
+    (tmp_path / "made/train/n01/3.png").write_bytes(b"")
+    os.utime(tmp_path / "made/train/n01")
+    images = photographs.read("made", tmp_path)
+    with pytest.raises(DataError, match=r"n01/3\.png is empty, as are 0 others"):
+        Trainer(settings, images, torch.device("cpu"))
+    trainer = Trainer(replace(settings, damaged="skip"), images, torch.device("cpu"))
+    trainer.start_segment()
+    for _ in range(6):
+        trainer.train_iteration()
+    resumed = Trainer(replace(settings, damaged="skip"), images, torch.device("cpu"))
+    resumed.load(trainer.state())
+    for one in (trainer, resumed):
+        assert left_out(one) == {"damaged": 1}
 
 
 def test_workers_leave_signals_to_the_trainer(stream: Callable[..., Stream]) -> None:

@@ -23,6 +23,7 @@ CHOICES = {
     "recipe.crop": ("pad", "scale", "aspect"),
     "recipe.colour": KINDS,
     "damaged": ("stop", "skip"),
+    "decoder": ("cpu", "nvjpeg"),
     "recipe.std": ("none", "channel", "global", "255"),
     "logger.name": ("none", "wandb"),
 }

@@ -54,6 +54,13 @@ class Replicas:
         dist.all_reduce(said, dist.ReduceOp.MAX)
         return bool(said)
 
+    def union(self, found: set[int], count: int) -> set[int]:
+        """All that any process has found among 0 to `count` - 1."""
+        marks = torch.zeros(count)
+        marks[sorted(found)] = 1
+        dist.all_reduce(marks)
+        return set(marks.nonzero().flatten().tolist())
+
     def copy_first(self, tensors: list[Tensor]) -> None:
         """Give all processes the first one's tensors."""
         for tensor in tensors:

@@ -80,6 +80,7 @@ class Settings:
     threads: int | None
     workers: int | None
     damaged: str
+    decoder: str
     checkpoint_seconds: float
     output_dir: str
     results_dir: str

@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data import photographs
+from data import nvjpeg, photographs
 from data.arrays import ImageSet
 from data.augment import statistics
 from data.batches import Batches
 from data.photographs import Photographs, training_view
 from data.stream import Stream, decode_all
+from data.tree import check_sizes
+from training.engine import failure
 from training.replicas import Replicas
 from training.settings import ConfigError, Settings
 
@@ -25,8 +27,8 @@ class Source:
 
     Attributes:
         count: training images, without those held out.
-        splits: `test` and, where images are held out, `val`; each holds uint8 images (N, H, W, 3)
-            and labels (N,) on the device.
+        splits: `test` (of the process that evaluates) and, where images are held out, `val`; each
+            holds uint8 images (N, H, W, 3) and labels (N,) on the device.
         mean, scale: see `data.augment.normalise`.
     """
 
@@ -45,7 +47,7 @@ def make_source(
     Raises:
         ConfigError: the recipe asks for more images than there are, or the set is another one than
             the configuration says.
-        DataError: a test image is damaged.
+        DataError: a test image is damaged, or one of training is empty and none are to be skipped.
     """
     check_fit(settings, images)
     recipe = settings.recipe
@@ -56,12 +58,16 @@ def make_source(
             f"training images, below recipe.batch={recipe.batch}."
         )
     mean, scale = (tensor.to(device) for tensor in normalisation(settings, images))
-    splits = {"test": test_split(settings, images, device)}
+    splits = {}
+    if replicas is None or replicas.rank == 0:  # the others evaluate nothing
+        splits["test"] = test_split(settings, images, device)
     common: dict[str, Any] = {
         "mean": mean, "scale": scale, "batch": recipe.batch, "wrap": recipe.wrap,
         "seed": settings.seed,
     }  # fmt: skip
     if isinstance(images, Photographs):
+        if settings.damaged == "stop":
+            check_sizes(images.train)
         stream = Stream(
             images.train,
             training_view(recipe.crop, settings.data.size),
@@ -69,6 +75,7 @@ def make_source(
             kind=recipe.colour,
             workers=workers(settings, device),
             damaged=settings.damaged,
+            decoder=checked_decoder(settings, device),
             share=None if replicas is None else replicas.share,
             **common,
         )
@@ -123,6 +130,21 @@ def workers(settings: Settings, device: torch.device) -> int:
         return settings.workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (cores or 1) if device.type == "cuda" else 1
+
+
+def checked_decoder(settings: Settings, device: torch.device) -> str:
+    """What decodes the training photographs.
+
+    Raises:
+        ConfigError: nvJPEG does not work on the device.
+    """
+    if settings.decoder == "nvjpeg":
+        reason = "it needs a CUDA GPU"
+        if device.type == "cuda":
+            reason = failure(nvjpeg.check, device) or ""
+        if reason:
+            raise ConfigError(f"decoder=nvjpeg does not work here ({reason}); use decoder=cpu.")
+    return settings.decoder
 
 
 def check_fit(settings: Settings, images: Images) -> None:

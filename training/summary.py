@@ -66,7 +66,7 @@ def summarise(
 
 
 def left_out(trainer: Trainer) -> dict[str, int]:
-    """How many damaged photographs this process has left out, where there are photographs."""
+    """How many damaged photographs the run has left out, where there are photographs."""
     batches = trainer.batches
     return {"damaged": len(batches.skipped)} if isinstance(batches, Stream) else {}
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from data.augment import derived_seed
 from data.batches import iterations_per_epoch
+from data.stream import Stream
 from training.device import prepare_backend
 from training.engine import choose_engine, prepare, step_kind
 from training.evaluate import Evaluation, mean_metrics
@@ -152,6 +153,8 @@ class Trainer:
         """`take_training_metrics`, and what a recipe does between epochs and after the last one."""
         loss, error = self.take_training_metrics()
         self.plateau.note(error)
+        if self.replicas is not None and isinstance(self.batches, Stream):
+            self.batches.skipped = self.replicas.union(self.batches.skipped, self.images)
         if self.iteration == self.last and math.isfinite(loss):
             self.average_statistics()
         return loss, error
@@ -189,6 +192,7 @@ class Trainer:
             "sums": self.sums,
             "magnitude": self.magnitude.sums,
             "plateau": self.plateau.state,
+            "skipped": sorted(self.batches.skipped) if isinstance(self.batches, Stream) else [],
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -206,3 +210,5 @@ class Trainer:
             self.magnitude.sums.copy_(state["magnitude"])
         if "plateau" in state:
             self.plateau.state.copy_(state["plateau"])
+        if isinstance(self.batches, Stream):
+            self.batches.skipped |= set(state.get("skipped", []))

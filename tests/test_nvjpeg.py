@@ -1,0 +1,108 @@
+"""Decoding in batches on a device, against the decoding of workers; nvJPEG itself with a GPU."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data import nvjpeg, photographs
+from data.arrays import DataError
+from data.photographs import training_view
+from data.stream import Stream
+from training.settings import ConfigError, Settings
+from training.source import checked_decoder
+
+SIZE, BATCH = 32, 4
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Ten JPEG files a class, of odd sizes: RGB, grey, CMYK and, under the same name, PNG."""
+    random = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for label in range(2):
+            place = tmp_path / "made" / split / f"n{label}"
+            place.mkdir(parents=True)
+            for number in range(10):
+                pixels = random.integers(0, 256, (5, 6 + number, 3), np.uint8)
+                image = Image.fromarray(pixels).resize((40 + 7 * number, 60 - 3 * number))
+                mode = {3: "L", 5: "CMYK"}.get(number, "RGB")
+                kind = "PNG" if number == 7 else "JPEG"
+                image.convert(mode).save(place / f"{number}.JPEG", kind)
+    return tmp_path
+
+
+def batches(
+    folder: Path, decoder: str, device: torch.device, **changes: Any
+) -> tuple[list[torch.Tensor], Stream]:
+    tree = photographs.read("made", folder).train
+    arguments: dict[str, Any] = {"kind": "jitter", "workers": 0, "damaged": "stop", **changes}
+    stream = Stream(
+        tree, training_view("scale", SIZE), size=SIZE, mean=torch.zeros(3, device=device),
+        scale=torch.ones((), device=device), batch=BATCH, wrap=True, seed=1, decoder=decoder,
+        **arguments,
+    )  # fmt: skip
+    stream.load(0, 5)
+    found = []
+    for iteration in range(5):
+        stream.fetch(stream.size(iteration))
+        images, labels = stream.next(BATCH)
+        found += [images.clone(), labels.clone()]
+    return found, stream
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_those_of_the_workers(workers: int, folder: Path) -> None:
+    cpu = torch.device("cpu")
+    expected = batches(folder, "cpu", cpu)[0]
+    found = batches(folder, "nvjpeg", cpu, workers=workers)[0]
+    for one, other in zip(expected, found, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_only_whole_jpeg_files_in_grey_or_rgb_go_to_the_device(folder: Path) -> None:
+    place = folder / "made/train/n0"
+    content = {int(path.stem): path.read_bytes() for path in place.glob("*.JPEG")}
+    assert [n for n in range(10) if not nvjpeg.is_usual(content[n])] == [5, 7]
+    assert not nvjpeg.is_usual(content[0][:-30]) and not nvjpeg.is_usual(b"")
+
+
+@pytest.mark.parametrize("broken", [b"", b"no image", "half", "middle"])
+def test_a_damaged_file_stops_training_or_is_left_out(broken: bytes | str, folder: Path) -> None:
+    path = folder / "made/train/n1/2.JPEG"
+    content = path.read_bytes()
+    if broken == "half":
+        path.write_bytes(content[: len(content) // 2])
+    elif broken == "middle":  # its end is there, yet no decoder takes it
+        path.write_bytes(content[:20] + content[-2:])
+    else:
+        path.write_bytes(bytes(broken))
+    cpu = torch.device("cpu")
+    with pytest.raises(DataError, match=r"n1/2\.JPEG is damaged or no image"):
+        batches(folder, "nvjpeg", cpu)
+    expected, _ = batches(folder, "cpu", cpu, damaged="skip")
+    found, stream = batches(folder, "nvjpeg", cpu, damaged="skip")
+    assert len(stream.skipped) == 1
+    for one, other in zip(expected, found, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_without_a_gpu_it_is_refused(settings_of: Callable[..., Settings]) -> None:
+    settings = settings_of("experiment=he2015_residual/table2/resnet18", "decoder=nvjpeg")
+    with pytest.raises(ConfigError, match="needs a CUDA GPU"):
+        checked_decoder(settings, torch.device("cpu"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+def test_a_gpu_decodes_what_a_cpu_decodes(folder: Path) -> None:
+    cuda = torch.device("cuda")
+    nvjpeg.check(cuda)
+    expected = batches(folder, "cpu", cuda, kind="none")[0]
+    found = batches(folder, "nvjpeg", cuda, kind="none")[0]
+    for one, other in zip(expected, found, strict=True):
+        assert (one.float() - other.float()).abs().mean() < 3  # of 255
