@@ -50,7 +50,7 @@ def is_usual(content: bytes) -> bool:
 def decoded(
     views: Views,
     batches: Iterable[Sequence[Read]],
-    plan: Sequence[Sequence[Key]],
+    plan: Iterable[Sequence[Key]],
     device: torch.device,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Batches of views on the device, as the workers of `data.stream` make them on the CPU.

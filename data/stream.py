@@ -4,6 +4,7 @@ iteration however many they are."""
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,52 @@ PREFETCH = 4  # batches a worker is ahead
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
-class Planned:
-    """The batches that are wanted next, as lists of keys; read by the loader."""
+class Order(Spans):
+    """Which images an iteration takes: every one once an epoch, in an order drawn for it.
 
-    def __init__(self) -> None:
-        self.batches: Sequence[Sequence[Key]] = ()
+    Args:
+        share: of a batch's samples those that this process takes, given its size.
+    """
+
+    def __init__(
+        self, count: int, batch: int, wrap: bool, *, seed: int, share: Callable[[int], slice]
+    ):
+        super().__init__(count, batch, wrap)
+        self.share = share
+        self.epoch = lru_cache(maxsize=2)(
+            lambda epoch: torch.randperm(
+                count, generator=torch.Generator().manual_seed(derived_seed(seed, epoch))
+            )
+        )
+
+    def keys(self, iteration: int) -> list[Key]:
+        """What this process takes of an iteration's batch."""
+        samples = range(*self.span(iteration))
+        return [self.key(sample) for sample in samples[self.share(len(samples))]]
+
+    def key(self, sample: int) -> Key:
+        """Epoch and image of a sample, counted from the start of training."""
+        epoch, place = divmod(sample, self.count)
+        return epoch, int(self.epoch(epoch)[place])
+
+
+class Planned:
+    """The batches that are wanted next, as lists of keys; read by the loader.
+
+    An epoch of ImageNet has over a million keys: each batch is made when its turn comes.
+
+    Args:
+        keys: of an iteration.
+    """
+
+    def __init__(self, keys: Callable[[int], Sequence[Key]]):
+        self.keys, self.iterations = keys, range(0)
 
     def __iter__(self) -> Iterator[Sequence[Key]]:
-        return iter(self.batches)
+        return map(self.keys, self.iterations)
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return len(self.iterations)
 
 
 class Stream(Spans):
@@ -75,7 +111,9 @@ class Stream(Spans):
         self.mean, self.scale = mean, scale
         self.share: Callable[[int], slice] = share or slice
         self.skipped: set[int] = set()
-        self.planned, self.order = Planned(), (-1, torch.empty(0, dtype=torch.int64))
+        # Neither knows the stream: without a cycle, the workers end as soon as it is dropped.
+        self.order = Order(len(tree), batch, wrap, seed=seed, share=self.share)
+        self.planned = Planned(self.order.keys)
         self.views, self.decoder = Views(tree, view, seed), decoder
         items = self.views if decoder == "cpu" else nvjpeg.Files(self.views)
         self.loader = make_loader(items, self.planned, workers, mean.device)
@@ -89,27 +127,13 @@ class Stream(Spans):
 
     def load(self, first: int, last: int) -> None:
         """Have the workers begin with iterations `first` to `last` - 1."""
-        self.planned.batches = [self.keys(iteration) for iteration in range(first, last)]
+        self.planned.iterations = range(first, last)
         self.iteration = first
         arriving: Iterator[Any] = iter(self.loader)
         if self.decoder == "nvjpeg":
-            plan, device = self.planned.batches, self.mean.device
+            plan, device = map(self.order.keys, range(first, last)), self.mean.device
             arriving = nvjpeg.decoded(self.views, arriving, plan, device)
         self.arriving = arriving
-
-    def keys(self, iteration: int) -> list[Key]:
-        """What this process takes of an iteration's batch."""
-        start, stop = self.span(iteration)
-        whole = [self.key(sample) for sample in range(start, stop)]
-        return whole[self.share(len(whole))]
-
-    def key(self, sample: int) -> Key:
-        """Epoch and image of a sample, counted from the start of training."""
-        epoch, place = divmod(sample, self.count)
-        if self.order[0] != epoch:
-            generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch))
-            self.order = (epoch, torch.randperm(self.count, generator=generator))
-        return epoch, int(self.order[1][place])
 
     def fetch(self, size: int) -> None:
         """Bring the next batch of the segment, of `size` samples over all processes, to the device.
@@ -178,8 +202,8 @@ def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
     Raises:
         DataError: one is damaged.
     """
-    planned = Planned()
-    planned.batches = [[(0, i)] for i in range(len(tree))]
+    planned = Planned(lambda index: [(0, index)])
+    planned.iterations = range(len(tree))
     loader = make_loader(Views(tree, test_view(size), 0), planned, workers, torch.device("cpu"))
     images = torch.empty(len(tree), size, size, 3, dtype=torch.uint8)
     for index, (image, _, damaged) in enumerate(loader):

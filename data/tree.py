@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from data.arrays import DataError
+from data.names import Names
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
 INDEX = ".index.json"
@@ -37,7 +38,7 @@ class Tree:
 
     folder: Path
     classes: tuple[str, ...]
-    paths: tuple[str, ...]
+    paths: Names
     labels: np.ndarray
     sizes: np.ndarray
 
@@ -143,7 +144,7 @@ def _tree(folder: Path, names: list[str], listed: dict[str, Any]) -> Tree:
             labels.append(label)
             sizes.append(size)
     return Tree(
-        folder, tuple(names), tuple(paths), np.array(labels, np.int64), np.array(sizes, np.int64)
+        folder, tuple(names), Names(paths), np.array(labels, np.int64), np.array(sizes, np.int64)
     )
 
 

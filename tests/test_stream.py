@@ -52,8 +52,9 @@ def stream(folder: Path) -> Iterator[Callable[..., Stream]]:
         tree = changes.pop("tree", photographs.read("made", folder).train)
         return Stream(tree, training_view("aspect", SIZE), **arguments | changes)
 
+    before = multiprocessing.active_children()
     yield make
-    assert not [p for p in multiprocessing.active_children() if "DataLoader" in p.name]
+    assert [p for p in multiprocessing.active_children() if p not in before] == []
 
 
 def batches(stream: Stream, first: int, last: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -187,12 +188,35 @@ def test_workers_stay_and_take_no_more_memory(stream: Callable[..., Stream]) -> 
     for epoch in range(3):
         for _ in range(6):  # an epoch of six batches, several times over
             batches(made, 6 * epoch, 6 * epoch + 6)
-        children = [p.pid for p in multiprocessing.active_children() if "DataLoader" in p.name
-                    or p.daemon]  # fmt: skip
+        children = [p.pid for p in multiprocessing.active_children() if p.daemon]
         workers |= set(children)
         sizes.append(sum(resident(pid) for pid in children if pid))
     assert len(workers) == 2
     assert sizes[2] < 1.02 * sizes[0] + 2e6
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_epochs_of_real_photographs() -> None:
+    """The process and its workers together, after each of three epochs."""
+    folder = Path(os.environ.get("DATA_DIR", "datasets"))
+    if not (folder / "imagenette").is_dir():
+        pytest.skip(f"no imagenette in {folder}; set DATA_DIR")
+    tree = photographs.read("imagenette", folder).train
+    made = Stream(
+        tree, training_view("scale", 224), size=224, kind="pca", mean=torch.zeros(3),
+        scale=torch.ones(()), batch=32, wrap=False, seed=1, workers=2, damaged="stop",
+    )  # fmt: skip
+    sizes, iterations = [], -(-len(tree) // 32)
+    for epoch in range(3):
+        made.load(epoch * iterations, (epoch + 1) * iterations)
+        for iteration in range(epoch * iterations, (epoch + 1) * iterations):
+            made.fetch(made.size(iteration))
+            made.next(made.size(iteration))
+        family = [os.getpid(), *(p.pid or 0 for p in multiprocessing.active_children())]
+        sizes.append(sum(resident(pid) for pid in family))
+    assert len(family) == 3
+    print("\n" + ", ".join(f"{size / 1e6:.1f} MB" for size in sizes))
+    assert sizes[2] < 1.02 * sizes[0]
 
 
 def resident(pid: int) -> int:

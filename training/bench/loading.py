@@ -62,10 +62,11 @@ def conventional(folder: Path) -> Callable[[], Iterator[Any]]:
 
 def ours(folder: Path) -> Callable[[], Iterator[Any]]:
     """The same augmentation by our workers' code; colours and mean are left to the device."""
-    tree, planned = read_tree(folder), Planned()
+    tree = read_tree(folder)
     order = np.random.default_rng(0).permutation(len(tree)).tolist()
     keys = [(0, index) for index in order]
-    planned.batches = [keys[i : i + BATCH] for i in range(0, len(keys) - BATCH + 1, BATCH)]
+    planned = Planned(lambda i: keys[i * BATCH : (i + 1) * BATCH])
+    planned.iterations = range(len(keys) // BATCH)
     views = Views(tree, training_view("aspect", SIZE), 0)
     loader = make_loader(views, planned, 0, torch.device("cpu"))
     return lambda: iter(loader)
