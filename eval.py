@@ -5,6 +5,7 @@ python eval.py experiment=he2015_residual/table6/resnet20 weights=FILE
 python eval.py run=results/runs/he2015_residual/table6/resnet20/cifar10_aug/seed0 analysis=responses
 python eval.py experiment=he2015_residual/table3/resnet50 weights=FILE protocol=multi_scale
 python eval.py run=[FOLDER,FOLDER] protocol=ten_crop
+python eval.py run=FOLDER protocol=ten_crop save=true
 """
 
 from pathlib import Path
@@ -18,7 +19,13 @@ from training import entry
 def job(config: DictConfig) -> None:
     """Find settings and weights, evaluate, print."""
     from data.sets import ARRAYS
-    from training.evaluation import analyse, evaluate_members, evaluate_weights, members
+    from training.evaluation import (
+        analyse,
+        evaluate_members,
+        evaluate_weights,
+        members,
+        save_result,
+    )  # fmt: skip
     from training.settings import ConfigError
 
     if config.run is None and config.weights is not None:
@@ -31,6 +38,8 @@ def job(config: DictConfig) -> None:
         print(analyse(settings, weights, str(config.analysis), Path(str(config.run))))
         return
     told = ", ".join(str(member.weights) for member in chosen)
+    if config.save and (len(chosen) > 1 or config.run is None or config.weights is not None):
+        raise ConfigError("save=true is for one record and its own weights: run=<folder>.")
     protocols = len(chosen) > 1 or config.protocol != "single" or config.crop or config.short
     if settings.data.source in ARRAYS and not protocols:
         loss, error, images = evaluate_weights(settings, weights)
@@ -41,6 +50,9 @@ def job(config: DictConfig) -> None:
         f"{told}: top-1 error {found.top1:.2f} %, top-5 error {found.top5:.2f} %, "
         f"loss {found.loss:.4f} ({found.images:,} test images, {config.protocol})"
     )
+    if config.save:
+        run = Path(str(config.run))
+        print(save_result(found, run, str(config.protocol), config.crop, config.short))
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="eval")

@@ -1,6 +1,7 @@
 """How a table prints a line's numbers: the paper's, those of others, ours."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import pandas as pd
 
@@ -33,6 +34,13 @@ def top5(line: Line) -> str:
         return MISSING  # the table's own number
     known = published.value(line, published.TOP5)
     return MISSING if known is None else f"{known:.2f}"
+
+
+def our_top5(records: Sequence[RunRecord]) -> str:
+    """Our mean top-5 error, where the networks were tested for it."""
+    key = published.TOP5
+    errors = [float(record.summary[key]) for record in records if key in record.summary]
+    return f"{fmean(errors):.2f}" if errors else MISSING
 
 
 def paper(numbers: pd.DataFrame) -> str:

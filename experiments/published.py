@@ -77,7 +77,7 @@ def papers() -> list[Paper]:
 
 @cache
 def _titles() -> pd.DataFrame:
-    return pd.read_csv(PAPER / "tables.csv").set_index("table")
+    return pd.read_csv(PAPER / "tables.csv").fillna({"test": ""}).set_index("table")
 
 
 def titles() -> dict[str, str]:
@@ -97,6 +97,24 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 def metric(table: str) -> str:
     """What a table reports: `test_error`, `test_error_top5` or `train_hours`."""
     return str(_titles().loc[table, "metric"])
+
+
+def test(table: str) -> str | None:
+    """How a table's networks are tested, where that is not as in training: the name of the file
+    that `eval.py save=true` writes into a record, as `ten_crop` or `single_320_320`."""
+    return str(_titles().loc[table, "test"]) or None
+
+
+def test_arguments(name: str) -> list[str]:
+    """What a test is called on eval.py's command line."""
+    protocol, *pixels = name.split("_") if name.startswith("single") else [name]
+    sizes = zip(("crop", "short"), pixels, strict=False)
+    return [f"protocol={protocol}", *(f"{key}={value}" for key, value in sizes)]
+
+
+def tests() -> list[str]:
+    """All that `test` says of any table."""
+    return sorted(set(_titles()["test"]) - {""})
 
 
 @cache

@@ -52,6 +52,8 @@ def show(table: str, preset: str) -> None:
     figures = table_config(table)["table"]["figures"]
     print()
     records = compile.records_of(preset)
+    if preset == "paper":
+        analyse.test(table, records)
     if preset != "paper" or table in published.titles():
         compiled = compile.compile_table(table, preset, records)
         print(tables.to_markdown(compiled.frame), end="\n\n")

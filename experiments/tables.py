@@ -1,5 +1,6 @@
 """A paper's table, compiled from records and published numbers: Markdown, CSV and LaTeX."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -10,13 +11,15 @@ from experiments import cells, published
 from experiments.aggregate import Measured, aggregate
 from experiments.cells import MISSING
 from experiments.published import ROOT, Line, PublishedError
-from experiments.records import RunRecord
+from experiments.records import RecordError, RunRecord
 from experiments.rows import facts
 from experiments.verdict import INTERVAL, RULE, others_deviation, spread, verdict
 
 # Columns that are left out where they say the same on every line.
 OTHERS, INTERVALS = "Others (%)", "95 % interval"
-OPTIONAL = ("Data", "Paper, top 5 (%)", OTHERS, INTERVALS, "Margin")
+TOP5 = "Ours, top 5 (%)"
+OPTIONAL = ("Data", "Paper, top 5 (%)", OTHERS, INTERVALS, TOP5, "Margin")
+NOT_TESTED = "not tested"
 NOTES = {
     OTHERS: "Others: what independent reproductions are expected to reach (their acceptance band), "
     "or what the few there are report; sources in results/paper.",
@@ -92,7 +95,18 @@ def paper_notes(table: str, frame: pd.DataFrame) -> list[str]:
             grouped.setdefault(note, []).append(line)
     notes = [f"{'; '.join(_names(noted, lines))}: {note}." for note, noted in grouped.items()]
     columns = [note for name, note in NOTES.items() if name in frame.columns]
-    return [RULE, *columns, DASH, *notes]
+    return [RULE, *columns, *_test_note(table), DASH, *notes]
+
+
+def _test_note(table: str) -> list[str]:
+    name = published.test(table)
+    if name is None:
+        return []
+    told = " ".join(published.test_arguments(name))
+    return [
+        f"Networks are tested by `python eval.py run=<record> {told} save=true`, which `make "
+        f"reproduce-table` does for every record with weights; *{NOT_TESTED}* where nobody has."
+    ]
 
 
 def _names(noted: Sequence[Line], lines: Sequence[Line]) -> list[str]:
@@ -108,7 +122,25 @@ def _names(noted: Sequence[Line], lines: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _line(line: Line, records: Sequence[RunRecord]) -> dict[str, str]:
+def as_tested(records: Sequence[RunRecord], table: str) -> list[RunRecord]:
+    """The records with the errors of the test that a table asks for; those without one are left
+    out, but where training failed no test can follow."""
+    name = published.test(table)
+    if name is None:
+        return list(records)
+    found = []
+    for record in records:
+        try:
+            tested = record if record.diverged else record.tested(name)
+        except RecordError as error:
+            print(f"Left out: {error}", file=sys.stderr)
+            continue
+        found += [] if tested is None else [tested]
+    return found
+
+
+def _line(line: Line, runs: Sequence[RunRecord]) -> dict[str, str]:
+    records = as_tested(runs, line.table)
     numbers, row = published.reported(line), facts(line.experiment, line.dataset)
     if row is None and (ROOT / "conf" / "experiment" / f"{line.experiment}.yaml").exists():
         raise PublishedError(
@@ -139,10 +171,13 @@ def _line(line: Line, records: Sequence[RunRecord]) -> dict[str, str]:
         if measured and measured.value is not None and not fails:
             difference = f"{measured.value - float(main['value']):+.2f}"
             margin = MISSING if std is None else f"{2 * std:.2f}"
+    if runs and not records:
+        decision = NOT_TESTED
     with_best = "best" in set(numbers["statistic"])
     return shown | {
         "Ours (%)": cells.ours(measured, records, with_best),
         INTERVALS: cells.interval(measured),
+        TOP5: cells.our_top5(records),
         "n": str(len(records)) if records else MISSING,
         "Difference": difference,
         "Margin": margin,

@@ -108,7 +108,8 @@ def test_a_figure_asks_for_the_analyses_it_lacks(
     analyse.complete("he2015_residual/fig7", load_all(runs))
     row = "he2015_residual/table6/resnet"
     assert asked == [
-        (f"{row}20/cifar10_aug/seed0", "responses"), (f"{row}20/cifar10_aug/seed1", "responses"),
-        (f"{row}110/cifar10_aug/seed0", "responses"),
+        (f"{row}20/cifar10_aug/seed0", "analysis=responses"),
+        (f"{row}20/cifar10_aug/seed1", "analysis=responses"),
+        (f"{row}110/cifar10_aug/seed0", "analysis=responses"),
     ]  # fmt: skip
     assert capsys.readouterr().out.count("no run of it has weights here") == 1

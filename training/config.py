@@ -8,7 +8,9 @@ from training.settings import ConfigError, Settings
 from training.typed import convert
 
 # Keys of the composed configuration that are no setting of a run.
-NOT_SETTINGS = ("table", "run", "weights", "analysis", "protocol", "crop", "short", "hydra")
+NOT_SETTINGS = (
+    "table", "run", "weights", "analysis", "protocol", "crop", "short", "save", "hydra",
+)  # fmt: skip
 
 
 def in_table(config: DictConfig, experiment: str) -> bool:

@@ -43,19 +43,19 @@ def record_settings(config: DictConfig, folder: Path) -> Settings:
     return read_settings(OmegaConf.merge(OmegaConf.create(merged), machine))  # type: ignore[arg-type]
 
 
-def record_weights(folder: Path, results: Path) -> Path:
-    """The weights of a record: beside it, or among the shipped ones.
+def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
+    """The weights of a record: beside it, among the shipped ones, or where they were trained.
 
     Raises:
         WeightsError: there are none.
     """
-    beside = folder / "weights.safetensors"
+    places = [folder / "weights.safetensors"]
     runs = (results / "runs").resolve()
-    shipped = beside
     if folder.resolve().is_relative_to(runs):
         name = folder.resolve().relative_to(runs)
-        shipped = results / "weights" / f"{name}.safetensors"
-    for path in (beside, shipped):
+        places.append(results / "weights" / f"{name}.safetensors")
+        places.append(outputs / "runs" / "paper" / name / "weights.safetensors")
+    for path in places:
         if path.exists():
             return path
     raise WeightsError(
@@ -117,7 +117,8 @@ def members(config: DictConfig, results: Path) -> list[Member]:
         return [Member(settings, path) for path in weights]
     folders = [Path(str(folder)) for folder in _each(config.run)]
     settings_of = {folder: record_settings(config, folder) for folder in folders}
-    found = weights or [record_weights(folder, results) for folder in folders]
+    outputs = Path(str(config.output_dir))
+    found = weights or [record_weights(folder, results, outputs) for folder in folders]
     if len(found) != len(folders):
         raise ConfigError(f"{len(folders)} runs and {len(found)} weights files: give one for each.")
     return [Member(settings_of[folder], path) for folder, path in zip(folders, found, strict=True)]
@@ -160,6 +161,17 @@ def evaluate_members(
         models, images.test, protocol, size=crop or settings.data.size, short=short,
         mean=mean, scale=scale, workers=workers(settings, device),
     )  # fmt: skip
+
+
+def save_result(
+    found: Result, run: Path, protocol: str, crop: int | None, short: int | None
+) -> Path:
+    """Note what a test of a record's own weights found in its folder; returns the file."""
+    name = "_".join(str(part) for part in (protocol, crop, short) if part is not None)
+    path = run / f"{name}.csv"
+    errors = {"test_error": found.top1, "test_error_top5": found.top5, "test_loss": found.loss}
+    write([{**{k: f"{v:.4f}" for k, v in errors.items()}, "images": found.images}], path)
+    return path
 
 
 def evaluate_weights(settings: Settings, weights: Path) -> tuple[float, float, int]:
