@@ -154,4 +154,4 @@ def _draw_gradients(axis: Axes, panel: Gradients, runs: Runs) -> None:
     if len(missing) == len(panel.curves):
         axis.set_xlim(0, 500)
         axis.set_ylim(1e-4, 1e-1)
-    legend(axis, missing)
+    legend(axis, missing, "best")

@@ -90,7 +90,13 @@ def explained(error: Exception) -> tuple[str, int]:
         return f"{what}.\nThe last checkpoint is intact; the same command goes on.", code
     if isinstance(error, Busy):
         return str(error), BUSY
-    if isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError):
+    if isinstance(error, torch.OutOfMemoryError):
+        reason = str(error).splitlines()[0]
+        return (
+            f"{reason}\nThe last checkpoint is intact. Free the GPU, let several share the run "
+            "(torchrun --nproc-per-node N train.py ...), or try precision=bf16."
+        ), FAILED
+    if isinstance(error, torch.AcceleratorError):
         reason = str(error).splitlines()[0]
         return f"{reason}\nThe last checkpoint is intact; the same command goes on.", FAILED
     return str(error), BAD_CONFIG
