@@ -14,7 +14,7 @@ class Names(Sequence[str]):
     """
 
     def __init__(self, names: Iterable[str]):
-        encoded = [name.encode(errors="surrogateescape") for name in names]
+        encoded = [name.encode() for name in names]
         self.ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
         self.content = np.frombuffer(b"".join(encoded), np.uint8)
 
@@ -26,4 +26,4 @@ class Names(Sequence[str]):
             index += len(self)
         start = int(self.ends[index - 1]) if index else 0
         text = self.content[start : int(self.ends[index])].tobytes()
-        return text.decode(errors="surrogateescape")
+        return text.decode()

@@ -18,11 +18,14 @@ from data.views import WHOLE, Key, Views
 
 END = b"\xff\xd9"  # of every whole JPEG file, padding apart
 MODES = ("L", "RGB")
-Read = tuple[Tensor, bool]
+Read = tuple[bytes, bool]
+# The files of a batch in one tensor, so that a worker hands over three of them and not one a file:
+# bytes uint8 (total,), length of each int64 (N,), and whether a GPU decodes it bool (N,).
+Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class Files(Dataset[Read]):
-    """The files of a tree by epoch and index: bytes uint8 (n,), and whether a GPU decodes them."""
+    """The files of a tree by epoch and index: content, and whether a GPU decodes it."""
 
     def __init__(self, views: Views):
         self.tree = views.tree
@@ -32,8 +35,18 @@ class Files(Dataset[Read]):
             content = (self.tree.folder / self.tree.paths[key[1]]).read_bytes()
         except OSError:
             content = b""
-        whole = bytearray(content or b"-")  # a tensor of no bytes cannot be made
-        return torch.frombuffer(whole, dtype=torch.uint8), is_usual(content)
+        return content, is_usual(content)
+
+
+def joined(files: Sequence[Read]) -> Batch:
+    """The files of a batch in few tensors."""
+    content = bytearray(b"".join(one for one, _ in files) or b"-")  # no tensor has no bytes
+    lengths = torch.tensor([len(one) for one, _ in files])
+    return (
+        torch.frombuffer(content, dtype=torch.uint8),
+        lengths,
+        torch.tensor([ok for _, ok in files]),
+    )
 
 
 def is_usual(content: bytes) -> bool:
@@ -43,13 +56,13 @@ def is_usual(content: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(content)) as image:  # which reads the header only
             return image.format == "JPEG" and image.mode in MODES
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
 
 
 def decoded(
     views: Views,
-    batches: Iterable[Sequence[Read]],
+    batches: Iterable[Batch],
     plan: Iterable[Sequence[Key]],
     device: torch.device,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -61,32 +74,38 @@ def decoded(
     Yields:
         Views uint8 (N, 3, H, W), labels int64 (N,), and int64 (N,) damaged indices or `WHOLE`.
     """
-    for keys, files in zip(plan, batches, strict=True):
-        usual = [key for key, (_, ok) in zip(keys, files, strict=True) if ok]
-        images = decode([content for content, ok in files if ok], device)
-        of_gpu = dict(zip(usual, images, strict=True)) if images else {}
+    for keys, (content, lengths, usual) in zip(plan, batches, strict=True):
+        files = content[: int(lengths.sum())].split(lengths.tolist())
+        chosen = [place for place, ok in enumerate(usual.tolist()) if ok]
+        images = decode([files[place] for place in chosen], device)
+        of_gpu = dict(zip(chosen, images, strict=True))
         seen, labels, damaged = [], [], []
-        for key in keys:
-            if key in of_gpu:
-                item = views.seen(key, of_gpu[key]), int(views.tree.labels[key[1]]), WHOLE
-            else:
+        for place, key in enumerate(keys):
+            image = of_gpu.get(place)
+            if image is None:
                 item = views[key]
+            else:
+                item = views.seen(key, image), int(views.tree.labels[key[1]]), WHOLE
             seen.append(item[0].to(device))
             labels.append(item[1])
             damaged.append(item[2])
         yield torch.stack(seen), torch.tensor(labels), torch.tensor(damaged)
 
 
-def decode(files: list[Tensor], device: torch.device) -> list[Tensor]:
-    """Images uint8 (3, H, W) in RGB on the device; none where one of the files is damaged."""
+def decode(files: list[Tensor], device: torch.device) -> list[Tensor | None]:
+    """Images uint8 (3, H, W) in RGB on the device; None for a file that it does not take."""
     if not files:
         return []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return decode_jpeg(files, mode=ImageReadMode.RGB, device=device)
+            return list(decode_jpeg(files, mode=ImageReadMode.RGB, device=device))
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
     except RuntimeError:  # which does not say of which file
-        return []
+        if len(files) == 1:
+            return [None]
+        return [image for file in files for image in decode([file], device)]
 
 
 def check(device: torch.device) -> None:

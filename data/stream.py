@@ -183,7 +183,7 @@ def make_loader(
         persistent_workers=workers > 0,
         prefetch_factor=PREFETCH if workers else None,
         pin_memory=device.type == "cuda",
-        collate_fn=None if isinstance(items, Views) else list,
+        collate_fn=None if isinstance(items, Views) else nvjpeg.joined,
         worker_init_fn=begin_worker,
         generator=torch.Generator(),  # which leaves the run's own alone
     )

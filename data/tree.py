@@ -53,8 +53,8 @@ def read_tree(folder: Path, classes: int | None = None) -> Tree:
         classes: how many there have to be; None where any number will do.
 
     Raises:
-        DataError: there is no such folder, it has another number of classes, or a class has no
-            image.
+        DataError: there is no such folder, it has another number of classes, a class has no image,
+            or a file's name is no text.
     """
     if not folder.is_dir():
         raise DataError(
@@ -88,10 +88,26 @@ def _list(folder: Path, names: list[str]) -> dict[str, Any]:
         files = {}
         for entry in os.scandir(folder / name):
             if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
-                files[entry.name] = entry.stat().st_size
+                files[_legible(entry.name, folder / name)] = entry.stat().st_size
         listed[name] = {"changed": _changed(folder / name), "files": dict(sorted(files.items()))}
-    _keep(folder, listed)
+    if all(min(content["files"].values(), default=1) for content in listed.values()):
+        _keep(folder, listed)  # an empty file may be fetched again, which no folder would show
     return listed
+
+
+def _legible(name: str, folder: Path) -> str:
+    """A file's name, if it is text.
+
+    Raises:
+        DataError: it is not; torchvision could not open the file.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{folder} holds a file whose name is no UTF-8: {name!a}; rename it."
+        ) from None
+    return name
 
 
 def _known(folder: Path, names: list[str]) -> dict[str, Any] | None:
@@ -126,7 +142,7 @@ def _keep(folder: Path, listed: dict[str, Any]) -> None:
 
 def _places(folder: Path) -> tuple[Path, Path]:
     """Where the index of a split may be: there, or in the user's cache under a name of its own."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     return folder / INDEX, cache / CACHE / f"{name}.json"
 
@@ -159,14 +175,18 @@ def _check(tree: Tree) -> None:
         raise DataError(f"{tree.folder / tree.classes[empty[0]]} holds no image.")
 
 
-def check_sizes(tree: Tree) -> None:
+def check_sizes(tree: Tree, remedy: str = "") -> None:
     """Refuse empty files, which show without any being read.
+
+    Args:
+        remedy: what else can be done about it.
 
     Raises:
         DataError: there are some; the first one is named.
     """
     if len(empty := np.flatnonzero(tree.sizes == 0)):
+        others = f", as are {len(empty) - 1} others" if len(empty) > 1 else ""
         raise DataError(
-            f"{tree.folder / tree.paths[empty[0]]} is empty, as are {len(empty) - 1} others.\n"
-            "Fetch them again, delete them, or let damaged images be left out: damaged=skip."
+            f"{tree.folder / tree.paths[empty[0]]} is empty{others}.\n"
+            f"Fetch what is empty again, or delete it{remedy}."
         )

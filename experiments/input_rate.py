@@ -37,7 +37,7 @@ def describe(jobs: Sequence[Job]) -> str:
     hours = sum(map(seconds_on_gpu, jobs)) / 3600
     text = (
         f"Photographs: about {hours:.0f} GPU hours on one large GPU, {hours / SPEED_UP:.0f} hours "
-        f"on eight (with precision=bf16 less than half). One takes up to "
+        f"on eight. One takes up to "
         f"{max(map(needed, jobs)):,.0f} images/s"
     )
     cores, rate = os.cpu_count() or 1, decoded()

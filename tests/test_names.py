@@ -9,7 +9,7 @@ import pytest
 from data.names import Names
 
 MAPS = Path("/proc/self/smaps_rollup")
-TEXTS = ["", "n01/0.JPEG", "Grüße/✓.png", "", "n02/\udcff.JPEG"]
+TEXTS = ["", "n01/0.JPEG", "Grüße/✓.png", "", "n02/1.JPEG"]
 
 
 def test_names_are_read_back() -> None:

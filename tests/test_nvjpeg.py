@@ -55,13 +55,29 @@ def batches(
     return found, stream
 
 
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each call of the device's decoder has given."""
+    found, original = [], nvjpeg.decode_jpeg
+
+    def decode(files: list[torch.Tensor], **told: Any) -> list[torch.Tensor]:
+        images = original(files, **told)
+        found.append(len(images))
+        return images
+
+    monkeypatch.setattr(nvjpeg, "decode_jpeg", decode)
+    return found
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-def test_batches_are_those_of_the_workers(workers: int, folder: Path) -> None:
+def test_batches_are_those_of_the_workers(workers: int, folder: Path, taken: list[int]) -> None:
     cpu = torch.device("cpu")
     expected = batches(folder, "cpu", cpu)[0]
     found = batches(folder, "nvjpeg", cpu, workers=workers)[0]
     for one, other in zip(expected, found, strict=True):
         assert torch.equal(one, other)
+    # An epoch of twenty images, of which two are CMYK and two PNG.
+    assert sum(taken) == 16
 
 
 def test_only_whole_jpeg_files_in_grey_or_rgb_go_to_the_device(folder: Path) -> None:
@@ -69,10 +85,14 @@ def test_only_whole_jpeg_files_in_grey_or_rgb_go_to_the_device(folder: Path) -> 
     content = {int(path.stem): path.read_bytes() for path in place.glob("*.JPEG")}
     assert [n for n in range(10) if not nvjpeg.is_usual(content[n])] == [5, 7]
     assert not nvjpeg.is_usual(content[0][:-30]) and not nvjpeg.is_usual(b"")
+    start = content[0].index(b"\xff\xc0") + 5  # of height and width in the header: 65,000 each
+    assert not nvjpeg.is_usual(content[0][:start] + b"\xfd\xe8" * 2 + content[0][start + 4 :])
 
 
 @pytest.mark.parametrize("broken", [b"", b"no image", "half", "middle"])
-def test_a_damaged_file_stops_training_or_is_left_out(broken: bytes | str, folder: Path) -> None:
+def test_a_damaged_file_stops_training_or_is_left_out(
+    broken: bytes | str, folder: Path, taken: list[int]
+) -> None:
     path = folder / "made/train/n1/2.JPEG"
     content = path.read_bytes()
     if broken == "half":
@@ -84,9 +104,10 @@ def test_a_damaged_file_stops_training_or_is_left_out(broken: bytes | str, folde
     cpu = torch.device("cpu")
     with pytest.raises(DataError, match=r"n1/2\.JPEG is damaged or no image"):
         batches(folder, "nvjpeg", cpu)
+    taken.clear()
     expected, _ = batches(folder, "cpu", cpu, damaged="skip")
     found, stream = batches(folder, "nvjpeg", cpu, damaged="skip")
-    assert len(stream.skipped) == 1
+    assert len(stream.skipped) == 1 and sum(taken) == 15
     for one, other in zip(expected, found, strict=True):
         assert torch.equal(one, other)
 
@@ -99,10 +120,13 @@ def test_without_a_gpu_it_is_refused(settings_of: Callable[..., Settings]) -> No
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-def test_a_gpu_decodes_what_a_cpu_decodes(folder: Path) -> None:
+def test_a_gpu_decodes_what_a_cpu_decodes(folder: Path, taken: list[int]) -> None:
     cuda = torch.device("cuda")
     nvjpeg.check(cuda)
     expected = batches(folder, "cpu", cuda, kind="none")[0]
     found = batches(folder, "nvjpeg", cuda, kind="none")[0]
-    for one, other in zip(expected, found, strict=True):
-        assert (one.float() - other.float()).abs().mean() < 3  # of 255
+    assert sum(taken) == 16
+    for images, other in zip(expected[::2], found[::2], strict=True):
+        assert (images - other).abs().mean() < 3  # of 255
+    for labels, other in zip(expected[1::2], found[1::2], strict=True):
+        assert torch.equal(labels, other)

@@ -25,6 +25,8 @@ def science(settings: Settings) -> dict[str, Any]:
     kept["model"] = _without(defaults, kept["model"])
     defaults = {field.name: field.default for field in fields(Recipe)}
     kept["recipe"] = _without(defaults, kept["recipe"])
+    if settings.decoder != "cpu":  # whose pixels are not quite the same
+        kept["decoder"] = settings.decoder
     kept["data"] = {key: value for key, value in whole["data"].items() if key != "folder"}
     return kept
 

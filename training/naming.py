@@ -8,7 +8,7 @@ from training.settings import Settings
 # Overrides that the name holds already, or that change no number.
 UNNAMED = {
     "experiment", "data", "seed", "preset", "table", "device", "threads", "engine", "deterministic",
-    "checkpoint_seconds", "output_dir", "results_dir", "run", "weights", "workers", "decoder",
+    "checkpoint_seconds", "output_dir", "results_dir", "run", "weights", "workers",
 }  # fmt: skip
 UNNAMED_GROUPS = ("hydra", "logger")
 

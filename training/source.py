@@ -67,7 +67,7 @@ def make_source(
     }  # fmt: skip
     if isinstance(images, Photographs):
         if settings.damaged == "stop":
-            check_sizes(images.train)
+            check_sizes(images.train, ", or let damaged images be left out: damaged=skip")
         stream = Stream(
             images.train,
             training_view(recipe.crop, settings.data.size),

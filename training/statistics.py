@@ -1,7 +1,7 @@
 """Normalisation statistics taken anew after training, in place of moving averages.
 
 So were those of the ImageNet models that the authors of He et al. 2015 released: averaged over a
-large batch of training images (README of KaimingHe/deep-residual-networks).
+"sufficiently large training batch" (README of KaimingHe/deep-residual-networks).
 """
 
 from collections.abc import Iterator

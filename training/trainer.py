@@ -153,10 +153,10 @@ class Trainer:
         """`take_training_metrics`, and what a recipe does between epochs and after the last one."""
         loss, error = self.take_training_metrics()
         self.plateau.note(error)
-        if self.replicas is not None and isinstance(self.batches, Stream):
-            self.batches.skipped = self.replicas.union(self.batches.skipped, self.images)
         if self.iteration == self.last and math.isfinite(loss):
             self.average_statistics()
+        if self.replicas is not None and isinstance(self.batches, Stream):
+            self.batches.skipped = self.replicas.union(self.batches.skipped, self.images)
         return loss, error
 
     def average_statistics(self) -> None:
