@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from experiments import published
 from experiments.check import data_folder, quoted
@@ -36,30 +36,40 @@ def complete(figure: str, records: Sequence[RunRecord]) -> None:
             own = [r for r in records if r.experiment == row and not r.diverged]
             if any((record.folder / f"{name}.csv").exists() for record in own):
                 continue
-            if own and not any(ask(record, f"analysis={name}") for record in own):
-                print(f"{row}: no {name}.csv, because no run of it has weights here.")
+            reason = ""
+            for record in own:
+                reason = ask(record, f"analysis={name}")
+                if not reason:
+                    break
+            if reason:
+                print(f"{row}: no {name}.csv. {reason}")
 
 
-def test(table: str, records: Sequence[RunRecord]) -> None:
-    """Test every network of a table that has weights as the table asks for."""
+def test(table: str, rows: Collection[tuple[str, str]], records: Sequence[RunRecord]) -> None:
+    """Test the networks of a table as it asks for, where that is still to do.
+
+    Args:
+        rows: experiment and data set of those that are asked for.
+    """
     name = published.test(table) if table in published.titles() else None
     if name is None:
         return
-    rows = {(line.experiment, line.dataset) for line in published.lines(table)}
     for record in records:
-        own = (record.experiment, record.dataset) in rows and record.counts
-        if not own or record.diverged or (record.folder / f"{name}.csv").exists():
+        asked = (record.experiment, record.dataset) in rows and record.counts
+        if not asked or record.diverged or (record.folder / f"{name}.csv").exists():
             continue
-        print(f"{record.run}: {' '.join(published.test_arguments(name))}")
-        if not ask(record, *published.test_arguments(name), "save=true"):
-            print(
-                f"{record.run}: no {name}.csv, because it has no weights, or no photographs, here."
-            )
+        arguments = published.test_arguments(name)
+        print(f"{record.run}: test by {' '.join(arguments)}", flush=True)
+        if reason := ask(record, *arguments, "save=true"):
+            print(f"{record.run}: no {name}.csv. {reason}")
 
 
-def ask(record: RunRecord, *arguments: str) -> bool:
-    """Run eval.py on a record; whether it could."""
+def ask(record: RunRecord, *arguments: str) -> str:
+    """Run eval.py on a record; why it could not, or nothing."""
     told = [f"run={quoted(str(record.folder.resolve()))}", *arguments]
     told.append(f"data.folder={quoted(str(data_folder().resolve()))}")
     command = [sys.executable, "eval.py", *told]
-    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True).returncode == 0
+    ended = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    if ended.returncode == 0:
+        return ""
+    return (ended.stderr.strip() or f"eval.py ended with code {ended.returncode}.").splitlines()[0]

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,11 @@ from experiments.rows import facts
 
 VERSION = 1
 PARTS = ("summary.json", "metrics.csv", "config.yaml")  # of every record
-TESTED = ("test_error", "test_error_top5", "test_loss")
-# What eval.py adds to a record: analyses of the weights, and tests by other protocols.
 ANALYSES = {
-    "responses": ("layer", "std"), "reuse": ("block", "source", "target", "weight"),
-    **dict.fromkeys(tests(), TESTED),
+    "responses": ["layer", "std"], "reuse": ["block", "source", "target", "weight"],
 }  # fmt: skip
-EXTRAS = (*(f"{name}.csv" for name in ANALYSES), "NOTE.md")
+# What eval.py, or people, add: analyses of the weights, and tests by other protocols.
+EXTRAS = (*(f"{name}.csv" for name in (*ANALYSES, *tests())), "NOTE.md")
 METRICS = ("iteration", "epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
 
 
@@ -105,7 +103,7 @@ class RunRecord:
         return None if value is None else float(value)
 
     def analysis(self, name: str) -> pd.DataFrame | None:
-        """What eval.py has found (see `ANALYSES`), or None where nobody has asked.
+        """What eval.py analysis=<name> has found, or None where nobody has asked.
 
         Raises:
             RecordError: the file is damaged.
@@ -115,27 +113,12 @@ class RunRecord:
             return None
         try:
             frame = pd.read_csv(path)
-            frame = frame[list(ANALYSES[name])]
+            frame = frame[ANALYSES[name]]
             if not all(map(pd.api.types.is_numeric_dtype, frame.dtypes)) or frame.empty:
                 raise ValueError("no numbers")
             return frame
         except (OSError, ValueError, KeyError) as error:
             raise RecordError(f"{path} is damaged ({error}); make it again by eval.py.") from None
-
-    def tested(self, name: str) -> "RunRecord | None":
-        """The record with the errors of another test in place of those of training, and the top-5
-        error beside them; None where nobody has made it.
-
-        Raises:
-            RecordError: its file is damaged.
-        """
-        frame = self.analysis(name)
-        if frame is None:
-            return None
-        top1, top5, loss = (float(frame[key].iloc[0]) for key in TESTED)
-        errors = dict.fromkeys(validity.ERRORS, top1)
-        found = {"test_error": errors, "test_error_top5": top5, "test_loss": loss}
-        return replace(self, summary=self.summary | found)
 
     def metrics(self) -> pd.DataFrame:
         """The metrics, one row an evaluation.

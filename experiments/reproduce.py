@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from experiments import analyse, command, compile, published, readme, tables
+from experiments.execute import INTERRUPTED
 from experiments.jobs import PlanError
 from experiments.plan import make_plan, table_config, table_jobs
 
@@ -21,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PlanError, published.PublishedError) as error:
         print(error, file=sys.stderr)
         return command.BAD_CONFIG
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on.", file=sys.stderr)
+        return INTERRUPTED
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return command.FAILED
@@ -43,6 +47,9 @@ def reproduce(options: argparse.Namespace) -> int:
         return command.BAD_CONFIG
     execution = command.carry_out(f"{options.table} (preset {preset})", jobs, options)
     code = command.report(execution)
+    if preset == "paper" and not execution.stopped:
+        rows = {(job.experiment, job.dataset) for job in jobs}
+        analyse.test(options.table, rows, compile.records_of(preset))
     show(options.table, preset)
     return code
 
@@ -52,8 +59,6 @@ def show(table: str, preset: str) -> None:
     figures = table_config(table)["table"]["figures"]
     print()
     records = compile.records_of(preset)
-    if preset == "paper":
-        analyse.test(table, records)
     if preset != "paper" or table in published.titles():
         compiled = compile.compile_table(table, preset, records)
         print(tables.to_markdown(compiled.frame), end="\n\n")

@@ -1,6 +1,5 @@
 """A paper's table, compiled from records and published numbers: Markdown, CSV and LaTeX."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -11,8 +10,9 @@ from experiments import cells, published
 from experiments.aggregate import Measured, aggregate
 from experiments.cells import MISSING
 from experiments.published import ROOT, Line, PublishedError
-from experiments.records import RecordError, RunRecord
+from experiments.records import RunRecord
 from experiments.rows import facts
+from experiments.tested import as_tested
 from experiments.verdict import INTERVAL, RULE, others_deviation, spread, verdict
 
 # Columns that are left out where they say the same on every line.
@@ -122,25 +122,8 @@ def _names(noted: Sequence[Line], lines: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def as_tested(records: Sequence[RunRecord], table: str) -> list[RunRecord]:
-    """The records with the errors of the test that a table asks for; those without one are left
-    out, but where training failed no test can follow."""
-    name = published.test(table)
-    if name is None:
-        return list(records)
-    found = []
-    for record in records:
-        try:
-            tested = record if record.diverged else record.tested(name)
-        except RecordError as error:
-            print(f"Left out: {error}", file=sys.stderr)
-            continue
-        found += [] if tested is None else [tested]
-    return found
-
-
 def _line(line: Line, runs: Sequence[RunRecord]) -> dict[str, str]:
-    records = as_tested(runs, line.table)
+    records, untested = as_tested(runs, line.table)
     numbers, row = published.reported(line), facts(line.experiment, line.dataset)
     if row is None and (ROOT / "conf" / "experiment" / f"{line.experiment}.yaml").exists():
         raise PublishedError(
@@ -171,18 +154,25 @@ def _line(line: Line, runs: Sequence[RunRecord]) -> dict[str, str]:
         if measured and measured.value is not None and not fails:
             difference = f"{measured.value - float(main['value']):+.2f}"
             margin = MISSING if std is None else f"{2 * std:.2f}"
-    if runs and not records:
-        decision = NOT_TESTED
+    if untested and all(record.diverged for record in records):
+        measured, difference, margin, decision = None, MISSING, MISSING, NOT_TESTED
     with_best = "best" in set(numbers["statistic"])
     return shown | {
         "Ours (%)": cells.ours(measured, records, with_best),
         INTERVALS: cells.interval(measured),
         TOP5: cells.our_top5(records),
-        "n": str(len(records)) if records else MISSING,
+        "n": _count(records, untested),
         "Difference": difference,
         "Margin": margin,
         "Verdict": decision,
     }
+
+
+def _count(records: Sequence[RunRecord], untested: int) -> str:
+    """How many runs a number is of."""
+    if untested:
+        return f"{len(records)} of {len(records) + untested}"
+    return str(len(records)) if records else MISSING
 
 
 def _spread(line: Line, measured: Measured | None, main: pd.Series) -> float | None:

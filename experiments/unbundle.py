@@ -130,10 +130,14 @@ def install(run: str, folder: Path, results: Path, source: str) -> str:
         known = note.read_text(encoding="utf-8", errors="replace") + "\n" if note.exists() else ""
         note.write_text(f"{known}Imported from {source}.\n", encoding="utf-8")
         move(record, target)
+    added = [name for name in EXTRAS if not (target / name).exists() and (record / name).exists()]
+    for name in added if here else []:  # tests and analyses that were made after it was taken
+        move(record / name, target / name)
     if weights.exists() and not shipped.exists():
         move(weights, shipped)
     reasons = "; ".join(found.objections)
     said = "already here" if here else "imported"
+    said += f", added {', '.join(added)}" if here and added else ""
     return f"{said}, but enters no table: {reasons}" if reasons and not here else said
 
 

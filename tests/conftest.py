@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from training.entry import CONF
 from training.settings import Settings
 
 torch.set_num_threads(1)  # tests run side by side
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and so would every process that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROW = "he2015_residual/table6/resnet20"
 # A run of a second or two: the smoke preset with a shallow network.

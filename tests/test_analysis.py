@@ -85,7 +85,7 @@ def test_the_command_writes_into_the_record(command: Callable, tmp_path: Path) -
         ended = command("eval.py", f"run='{summary.parent}'", f"analysis={analysis}")
         assert ended.code == 2 and message in ended.err
     ended = command("eval.py", f"experiment={ROW}", "weights=x.pt", "analysis=reuse")
-    assert ended.code == 2 and "give it with run=" in ended.err
+    assert ended.code == 2 and "give run=<folder>" in ended.err
 
 
 def test_a_figure_asks_for_the_analyses_it_lacks(
@@ -100,9 +100,9 @@ def test_a_figure_asks_for_the_analyses_it_lacks(
     (done / "responses.csv").write_text("layer,std\n1,0.5\n")
     asked = []
 
-    def ask(record: RunRecord, name: str) -> bool:
+    def ask(record: RunRecord, name: str) -> str:
         asked.append((record.run, name))
-        return "resnet20" in record.run and record.seed == 1
+        return "" if "resnet20" in record.run and record.seed == 1 else "It has no weights."
 
     monkeypatch.setattr(analyse, "ask", ask)
     analyse.complete("he2015_residual/fig7", load_all(runs))
@@ -112,4 +112,4 @@ def test_a_figure_asks_for_the_analyses_it_lacks(
         (f"{row}20/cifar10_aug/seed1", "analysis=responses"),
         (f"{row}110/cifar10_aug/seed0", "analysis=responses"),
     ]  # fmt: skip
-    assert capsys.readouterr().out.count("no run of it has weights here") == 1
+    assert capsys.readouterr().out == f"{row}110: no responses.csv. It has no weights.\n"

@@ -65,10 +65,11 @@ def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
 
 @dataclass(frozen=True)
 class Member:
-    """A network by its settings, and its weights."""
+    """A network by its settings, and its weights; `record` is the folder they were found by."""
 
     settings: Settings
     weights: Path
+    record: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,9 @@ def members(config: DictConfig, results: Path) -> list[Member]:
     found = weights or [record_weights(folder, results, outputs) for folder in folders]
     if len(found) != len(folders):
         raise ConfigError(f"{len(folders)} runs and {len(found)} weights files: give one for each.")
-    return [Member(settings_of[folder], path) for folder, path in zip(folders, found, strict=True)]
+    records = [None if weights else folder for folder in folders]
+    told = [settings_of[folder] for folder in folders]
+    return [Member(*parts) for parts in zip(told, found, records, strict=True)]
 
 
 def _each(value: Any) -> list[Any]:
@@ -149,7 +152,7 @@ def evaluate_members(
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     images = load_images(settings.data.source, Path(settings.data.folder))
     if not isinstance(images, Photographs):
-        raise ConfigError("protocol, crop and ensembles are for photographs; leave them out.")
+        raise ConfigError("protocol, crop, save and ensembles are for photographs; leave them out.")
     models = []
     for member in chosen:
         check_fit(member.settings, images)
@@ -161,17 +164,6 @@ def evaluate_members(
         models, images.test, protocol, size=crop or settings.data.size, short=short,
         mean=mean, scale=scale, workers=workers(settings, device),
     )  # fmt: skip
-
-
-def save_result(
-    found: Result, run: Path, protocol: str, crop: int | None, short: int | None
-) -> Path:
-    """Note what a test of a record's own weights found in its folder; returns the file."""
-    name = "_".join(str(part) for part in (protocol, crop, short) if part is not None)
-    path = run / f"{name}.csv"
-    errors = {"test_error": found.top1, "test_error_top5": found.top5, "test_loss": found.loss}
-    write([{**{k: f"{v:.4f}" for k, v in errors.items()}, "images": found.images}], path)
-    return path
 
 
 def evaluate_weights(settings: Settings, weights: Path) -> tuple[float, float, int]:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from experiments import published
 from experiments.cells import MISSING
 from experiments.folders import result_folder
 from experiments.records import EXTRAS, PARTS, RunRecord
+from experiments.tested import results
 
 # What a summary says of where a number comes from, in the order of the page.
 PROVENANCE = {
@@ -81,9 +83,23 @@ def view(record: RunRecord) -> RunView:
         minutes=f", {minutes(record):.1f} min" if summary.get("seconds") is not None else "",
         command=command(record),
         files=files(record),
-        facts=[(name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary],
+        facts=[
+            *((name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary),
+            *tests(record),
+        ],
         objections=record.objections,
     )
+
+
+def tests(record: RunRecord) -> list[tuple[str, str]]:
+    """What other tests than that of training have found: top 1 and top 5."""
+    return [
+        (
+            f"Error by {' '.join(published.test_arguments(name))}",
+            f"{one.error('last'):.2f} %, top 5 {one.summary[published.TOP5]:.2f} %",
+        )
+        for name, one in results(record).items()
+    ]
 
 
 def command(record: RunRecord) -> str:
