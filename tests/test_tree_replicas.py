@@ -1,7 +1,9 @@
 """Two processes (gloo) on a folder tree: killed at any moment, the run ends with the same bits."""
 
 import csv
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,11 +35,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def torchrun(data: Path, output: Path) -> subprocess.Popen:
+def torchrun(data: Path, output: Path, *overrides: str) -> subprocess.Popen:
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
     environment = {"OUTPUT_DIR": str(output), "DATA_DIR": str(data), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, *command, *TOLD], cwd=ROOT, env=os.environ | environment,
+        [sys.executable, *command, *TOLD, *overrides], cwd=ROOT, env=os.environ | environment,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -76,3 +78,18 @@ def test_a_killed_process_of_two_changes_nothing(victim: int, data: Path, tmp_pa
     (rows, weights), (other_rows, other_weights) = map(outcome, tmp_path.iterdir())
     assert rows == other_rows and weights.keys() == other_weights.keys()
     assert all(torch.equal(tensor, other_weights[name]) for name, tensor in weights.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [1, 2])
+def test_what_either_process_leaves_out_is_counted(length: int, data: Path, tmp_path: Path) -> None:
+    """Two damaged images, in an epoch of which one process sees no more than its share."""
+    shutil.copytree(data, tmp_path / "data")
+    for number in (2, 5):
+        (tmp_path / f"data/made/train/n1/{number}.JPEG").write_bytes(b"damaged")
+    told = ["damaged=skip", f"recipe.length={length}", "recipe.milestones=[]"]
+    process = torchrun(tmp_path / "data", tmp_path / "out", *told)
+    _, errors = process.communicate(timeout=180)
+    assert process.returncode == 0, errors
+    (summary,) = (tmp_path / "out").rglob("summary.json")
+    assert json.loads(summary.read_text())["damaged"] == 2
