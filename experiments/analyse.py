@@ -72,4 +72,5 @@ def ask(record: RunRecord, *arguments: str) -> str:
     ended = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
     if ended.returncode == 0:
         return ""
-    return (ended.stderr.strip() or f"eval.py ended with code {ended.returncode}.").splitlines()[0]
+    lines = ended.stderr.strip().splitlines() or [f"eval.py ended with code {ended.returncode}."]
+    return lines[-1 if lines[0].startswith("Traceback") else 0]

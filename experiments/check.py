@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 from experiments.folders import result_folder, runs_folder
-from experiments.published import ROOT
+from experiments.published import ROOT, tests
 from experiments.records import PARTS, RecordError, RunRecord, check_place, load
+from experiments.tested import tested
 
 # Between a new evaluation of the exported weights and what is recorded, in percent points: of the
 # same weights, and of the last iterate in the precision of training.
@@ -59,9 +60,21 @@ def contradictions(record: RunRecord) -> list[str]:
     """
     faults = metrics_faults(record)
     faults += [f"{name} is missing" for name in PARTS if not (record.folder / name).exists()]
+    faults += protocol_faults(record)
     weights = result_folder() / "weights" / f"{record.run}.safetensors"
     if weights.exists():
         faults += weights_faults(record, weights)
+    return faults
+
+
+def protocol_faults(record: RunRecord) -> list[str]:
+    """Whether the tests by other protocols are of this record's weights and photographs."""
+    faults = []
+    for name in tests():
+        try:
+            tested(record, name)
+        except RecordError as error:
+            faults.append(str(error))
     return faults
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from PIL import Image
 
 if not torch.cuda.is_available():
     # Kernels run in Triton's interpreter, on the CPU; it has to know before it is imported.
@@ -137,6 +138,16 @@ def _command(
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def save_tree(folder: Path, picture: Callable[[int, int], Image.Image], count: int) -> None:
+    """A set of photographs: `count` JPEG files, by class and number, in each of two classes in
+    both splits of a folder."""
+    for split in ("train", "val"):
+        for label in range(2):
+            (folder / split / f"n{label}").mkdir(parents=True)
+            for number in range(count):
+                picture(label, number).save(folder / split / f"n{label}/{number}.JPEG", "JPEG")
 
 
 def real(name: str) -> Path:

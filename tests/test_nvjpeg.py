@@ -13,6 +13,7 @@ from data import nvjpeg, photographs
 from data.arrays import DataError
 from data.photographs import training_view
 from data.stream import Stream
+from tests.conftest import save_tree
 from training.settings import ConfigError, Settings
 from training.source import checked_decoder
 
@@ -23,16 +24,15 @@ SIZE, BATCH = 32, 4
 def folder(tmp_path: Path) -> Path:
     """Ten JPEG files a class, of odd sizes: RGB, grey, CMYK and, under the same name, PNG."""
     random = np.random.default_rng(0)
-    for split in ("train", "val"):
-        for label in range(2):
-            place = tmp_path / "made" / split / f"n{label}"
-            place.mkdir(parents=True)
-            for number in range(10):
-                pixels = random.integers(0, 256, (5, 6 + number, 3), np.uint8)
-                image = Image.fromarray(pixels).resize((40 + 7 * number, 60 - 3 * number))
-                mode = {3: "L", 5: "CMYK"}.get(number, "RGB")
-                kind = "PNG" if number == 7 else "JPEG"
-                image.convert(mode).save(place / f"{number}.JPEG", kind)
+
+    def picture(label: int, number: int) -> Image.Image:
+        pixels = random.integers(0, 256, (5, 6 + number, 3), np.uint8)
+        image = Image.fromarray(pixels).resize((40 + 7 * number, 60 - 3 * number))
+        return image.convert({3: "L", 5: "CMYK"}.get(number, "RGB"))
+
+    save_tree(tmp_path / "made", picture, 10)
+    for path in (tmp_path / "made").rglob("7.JPEG"):
+        Image.open(path).save(path, "PNG")
     return tmp_path
 
 

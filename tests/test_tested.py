@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from experiments import analyse, published
+from experiments.check import protocol_faults
 from experiments.measure import row_of
 from experiments.records import EXTRAS, RunRecord, load_all
 from experiments.rows import facts
 from experiments.tables import compile_table
-from tests.conftest import Ended
+from tests.conftest import Ended, save_tree
 
 WHOLE = f"50000,{'0' * 16},{'f' * 64}"
 TABLE3, TABLE4 = "he2015_residual/table3", "he2015_residual/table4"
@@ -87,6 +88,20 @@ def test_a_row_whose_only_tested_run_has_diverged_is_not_decided(tmp_path: Path)
     assert (found["Ours (%)"], found["n"], found["Verdict"]) == ("-", "1 of 2", "not tested")
 
 
+def test_a_centre_crop_is_what_training_has_evaluated(tmp_path: Path) -> None:
+    row = "huang2017_dense/table3/densenet121"
+    made(tmp_path, row)
+    found = cells("huang2017_dense/table3", load_all(tmp_path), "121")
+    assert (found["Ours (%)"], found["n"]) == ("24.50", "1")
+
+
+def test_a_strange_test_contradicts_its_record(tmp_path: Path) -> None:
+    made(tmp_path, ROW, ten_crop=f"22.9,6.8,0.9,{WHOLE}", multi_scale="20.8,5.2,0.8,8")
+    (record,) = load_all(tmp_path)
+    (fault,) = protocol_faults(record)
+    assert "multi_scale.csv is damaged or strange" in fault
+
+
 def test_a_claim_compares_what_the_table_shows(tmp_path: Path) -> None:
     row = "he2015_residual/table2/plain18"
     made(tmp_path, row, ten_crop=f"27.9,9.0,0.9,{WHOLE}")
@@ -123,15 +138,12 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Four images in each of two classes and splits."""
     random = np.random.default_rng(0)
-    for split in ("train", "val"):
-        for label in range(2):
-            folder = tmp_path / "data/imagenette" / split / f"n{label}"
-            folder.mkdir(parents=True)
-            for number in range(4):
-                pixels = random.integers(0, 256, (70, 80, 3), np.uint8)
-                Image.fromarray(pixels).save(folder / f"{number}.png")
+
+    def picture(label: int, number: int) -> Image.Image:
+        return Image.fromarray(random.integers(0, 256, (70, 80, 3), np.uint8))
+
+    save_tree(tmp_path / "data/imagenette", picture, 4)
     return tmp_path / "data"
 
 

@@ -16,6 +16,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from tests.conftest import save_tree
+
 ROOT = Path(__file__).parent.parent
 TOLD = ["experiment=he2015_residual/table2/resnet18", "preset=imagenette", "data.source=made",
         "data.classes=2", "recipe.batch=4", "recipe.length=4", "recipe.milestones=[3]",
@@ -26,12 +28,12 @@ TOLD = ["experiment=he2015_residual/table2/resnet18", "preset=imagenette", "data
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root, random = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
-    for split in ("train", "val"):
-        for label in range(2):
-            (root / "made" / split / f"n{label}").mkdir(parents=True)
-            for number in range(8):
-                pixels = random.integers(100 * label, 100 * label + 100, (70, 80, 3), np.uint8)
-                Image.fromarray(pixels).save(root / "made" / split / f"n{label}/{number}.JPEG")
+
+    def picture(label: int, number: int) -> Image.Image:
+        pixels = random.integers(100 * label, 100 * label + 100, (70, 80, 3), np.uint8)
+        return Image.fromarray(pixels)
+
+    save_tree(root / "made", picture, 8)
     return root
 
 

@@ -27,10 +27,15 @@ def export(weights: Mapping[str, Tensor], path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
     save_file(exported(weights), temporary)
-    with temporary.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    found = digest(temporary)
     os.replace(temporary, path)
-    return digest
+    return found
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, by which a record knows its weights."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def exported(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

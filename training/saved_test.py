@@ -1,6 +1,5 @@
 """The result of a test, noted in the record whose weights were tested."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from data.sets import load as load_images
 from training.analysis import write
 from training.evaluation import Member
+from training.export import digest
 from training.finished import summary_of
 from training.protocols import Result
 from training.settings import ConfigError
@@ -50,9 +50,3 @@ def save_result(
     path = folder / f"{name}.csv"
     write([row], path)
     return path
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
