@@ -14,7 +14,7 @@ RUN := $(VENV)/bin/python
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table train status check table claims figure report compare bundle wandb-sync data bench test test-all test-gpu lint architecture recipes
+.PHONY: help setup reproduce-table train status check table claims figure report compare wandb-sync data bench test test-all test-gpu lint architecture recipes
 
 help: ## list the targets
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
@@ -40,13 +40,13 @@ status: $(READY) ## what is being trained now, and how long it takes; from any s
 	@$(RUN) -m experiments.status
 
 check: $(READY) ## may every record enter its table, and do its weights give its numbers?
-	@$(RUN) -m experiments.check
+	@$(RUN) -m experiments.verdicts.check
 
 table: $(READY) ## compile tables from the records: [TABLE=he2015_residual/table6], all by default
 	@$(RUN) -m experiments.compile table $(if $(filter file,$(origin TABLE)),,'$(TABLE)')
 
 claims: $(READY) ## what the papers claim, and whether our runs bear it out
-	@$(RUN) -m experiments.claims
+	@$(RUN) -m experiments.tables.claims
 
 figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6], all by default
 	@$(RUN) -m experiments.compile figure $(if $(FIGURE),'$(FIGURE)')
@@ -55,26 +55,23 @@ report: $(READY) ## tables, claims, figures, recipes and runs on one page: resul
 	@$(RUN) -m experiments.report
 
 compare: $(READY) ## two sets of records side by side: A=results B=../other/results, or B=results+precision=bf16
-	@$(RUN) -m experiments.compare '$(A)' '$(B)'
-
-bundle: $(READY) ## records as one file to share, or another's: [ROWS=he2015_residual] [OUT=file.zip] | IMPORT=file.zip [INTO=results]
-	@$(RUN) -m experiments.bundle --rows '$(ROWS)' $(if $(OUT),--out '$(OUT)') $(if $(IMPORT),--take '$(IMPORT)') $(if $(INTO),--into '$(INTO)')
+	@$(RUN) -m experiments.sharing.compare '$(A)' '$(B)'
 
 wandb-sync: $(READY) ## tell Weights & Biases of every record, complete and in order: [PRESET=paper]
-	@$(RUN) -m experiments.wandb_sync --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
+	@$(RUN) -m experiments.sharing.wandb_sync --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
 
 data: $(READY) ## fetch and verify a data set: [DATASET=cifar10|cifar100|svhn]
 	@$(RUN) -m data.sets $(DATASET)
 
 bench: $(READY) ## how fast a training step is here, against the usual loop, and what limits it: [NETWORKS=resnet20,resnet110]
 	@$(RUN) -m training.bench --networks '$(NETWORKS)'
-	@$(RUN) -m experiments.bench
+	@$(RUN) -m experiments.figures.bench
 
 architecture: $(READY) ## count what every row trains again: results/rows.csv, results/architecture.csv
-	@$(RUN) -m training.architecture
+	@$(RUN) -m training.counts.rows
 
 recipes: $(READY) ## write the recipe sheet of each paper again: results/recipes/
-	@$(RUN) -m experiments.recipes
+	@$(RUN) -m experiments.papers.recipes
 
 test: $(READY) ## the tests (minutes; those on real CIFAR-10 use DATA_DIR, or ./datasets)
 	@$(RUN) -m pytest -n auto -m 'not slow'
@@ -82,9 +79,8 @@ test: $(READY) ## the tests (minutes; those on real CIFAR-10 use DATA_DIR, or ./
 test-all: $(READY) ## the tests, with the slow ones
 	@$(RUN) -m pytest -n auto
 
-test-gpu: $(READY) ## everything that is tested on a CUDA GPU: engines, kernels, runs at once
-	@$(RUN) -m pytest tests/test_gpu.py tests/test_kernels.py tests/test_fused.py \
-		tests/test_nvjpeg.py
+test-gpu: $(READY) ## everything that is tested on a CUDA GPU: engines and kernels
+	@$(RUN) -m pytest tests/training/engines
 
 lint: $(READY) ## ruff and mypy
 	@$(RUN) -m ruff check .

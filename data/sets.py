@@ -9,9 +9,18 @@ import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from data import cifar, digits, photographs, svhn
-from data.arrays import DataError, ImageSet, canonical, check, check_arrays, read, write
-from data.photographs import Photographs
+from data.arrays import cifar, digits, svhn
+from data.arrays.imageset import (
+    ImageSet,
+    canonical,
+    check,
+    check_arrays,
+    read,
+    write,
+)
+from data.order import DataError
+from data.photographs import photographs
+from data.photographs.photographs import Photographs
 
 ARRAYS = ("cifar10", "cifar100", "svhn", "digits")
 

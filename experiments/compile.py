@@ -6,33 +6,22 @@ python -m experiments.compile figure [he2015_residual/fig6] [--preset smoke]
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments import architecture, curves, figures, overview, published, readme, tables
-from experiments.folders import compiled_folder, runs_folder
-from experiments.jobs import Job, PlanError
-from experiments.plan import table_config, table_rows
-from experiments.records import RunRecord, load_all
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A compiled table: its cells, all of them text, and what stands above and below."""
-
-    name: str
-    title: str
-    frame: pd.DataFrame
-    notes: Sequence[str]
-
-    def write(self, preset: str) -> list[Path]:
-        """Write it as Markdown, CSV and LaTeX; returns the files."""
-        stem = compiled_folder(preset) / "tables" / self.name
-        return tables.write_table(self.frame, stem, self.title, self.notes)
+from experiments.figures import drawing
+from experiments.figures.figures import FIGURES
+from experiments.papers import architecture, published
+from experiments.papers.conf import PlanError, table_config, table_rows
+from experiments.plan.jobs import Job
+from experiments.tables import readme
+from experiments.tables.overview import overview
+from experiments.tables.sheets import Sheet, Table, to_markdown, write
+from experiments.tables.tables import paper_table, shortened_table
+from experiments.verdicts.records import RunRecord, load_all
+from records.names import compiled_folder, runs_folder
 
 
 def records_of(preset: str) -> list[RunRecord]:
@@ -40,37 +29,38 @@ def records_of(preset: str) -> list[RunRecord]:
     return load_all(runs_folder(preset))
 
 
-def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Compiled:
+def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Table:
     """Compile a table from the records of a preset.
 
     Raises:
         PublishedError, PlanError: there is no such table.
     """
     if table in architecture.tables():
-        frame = architecture.compile_table(table)
-        return Compiled(table, architecture.title(table), frame, architecture.NOTES)
+        return _architecture(table)
     if preset == "paper":
-        frame = tables.compile_table(table, records)
-        return Compiled(table, published.titles()[table], frame, tables.paper_notes(table, frame))
-    records = _own(table, preset, records)
-    title, notes = f"{table}: shortened runs, preset {preset}", [shortened_note(preset, records)]
-    return Compiled(table, title, tables.shortened_table(records), notes)
+        return paper_table(table, records)
+    records = _shortened(table, preset, records)
+    title = f"{table}: shortened runs, preset {preset}"
+    return shortened_table(table, title, shortened_note(preset, records), records)
 
 
-def compile_all(records: Sequence[RunRecord]) -> Iterator[Compiled]:
+def compile_all(records: Sequence[RunRecord]) -> Iterator[Table]:
     """Every table, from the records of full recipes; last of all their overview."""
-    compared: dict[str, pd.DataFrame] = {}
-    for table in [*published.titles(), *architecture.tables()]:
-        compiled = compile_table(table, "paper", records)
-        yield compiled
-        if table in published.titles():
-            compared[table] = compiled.frame
-    yield _overview(compared)
+    compared = []
+    for table in published.titles():
+        compared.append(paper_table(table, records))
+        yield compared[-1]
+    yield from map(_architecture, architecture.tables())
+    yield overview(compared)
 
 
-def _overview(compared: Mapping[str, pd.DataFrame]) -> Compiled:
-    frame = overview.compile_overview(compared)
-    return Compiled(overview.NAME, overview.TITLE, frame, overview.notes(compared))
+def figures_of(table: str) -> list[str]:
+    """The figures to draw when a table, or a figure, has been trained.
+
+    Raises:
+        PlanError: there is no such table.
+    """
+    return [table] if table in FIGURES else table_config(table)["table"].get("figures", [])
 
 
 def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figure:
@@ -79,14 +69,12 @@ def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figur
     Raises:
         PublishedError: there is no such figure.
     """
-    if figure not in figures.FIGURES:
-        raise published.PublishedError(published.unknown("figure", figure, figures.FIGURES))
+    if figure not in FIGURES:
+        raise published.PublishedError(published.unknown("figure", figure, FIGURES))
     if preset == "paper":
-        rows = table_rows(figure)
-        shown = [r for r in records if r.counts and (r.experiment, r.dataset) in rows]
-        return curves.draw(figures.FIGURES[figure], shown)
-    shown = _own(figure, preset, records)
-    return curves.draw(figures.FIGURES[figure], shown, shortened_note(preset, shown))
+        return drawing.draw(FIGURES[figure], [record for record in records if record.counts])
+    shown = _shortened(figure, preset, records)
+    return drawing.draw(FIGURES[figure], shown, shortened_note(preset, shown))
 
 
 def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list[Path]:
@@ -96,10 +84,15 @@ def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list
         PublishedError: there is no such figure.
     """
     drawn = draw_figure(figure, preset, records)
-    return curves.save(drawn, compiled_folder(preset) / "figures" / figure)
+    return drawing.save(drawn, compiled_folder(preset) / "figures" / figure)
 
 
-def _own(table: str, preset: str, records: Sequence[RunRecord]) -> list[RunRecord]:
+def _architecture(table: str) -> Sheet:
+    frame = architecture.layers_table(table)
+    return Sheet(table, architecture.title(table), frame, architecture.NOTES)
+
+
+def _shortened(table: str, preset: str, records: Sequence[RunRecord]) -> list[RunRecord]:
     """The shortened runs that a table, or a figure, is made of.
 
     Raises:
@@ -130,12 +123,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     preset, records = options.preset, records_of(options.preset)
     try:
         if options.kind == "figure":
-            for figure in options.names or figures.FIGURES:
+            for figure in options.names or FIGURES:
                 print(*write_figure(figure, preset, records))
             return 0
         named = (compile_table(table, preset, records) for table in options.names)
-        for compiled in named if options.names else compile_all(records):
-            print(tables.to_markdown(compiled.frame), *compiled.write(preset), sep="\n")
+        for table in named if options.names else compile_all(records):
+            print(to_markdown(table.frame), *write(table, preset), sep="\n")
         if preset == "paper":
             readme.update()
     except (PlanError, published.PublishedError) as error:

@@ -8,10 +8,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from experiments import analyse, command, compile, published, readme, tables
-from experiments.execute import INTERRUPTED
-from experiments.jobs import PlanError
-from experiments.plan import make_plan, table_config, table_jobs
+from experiments import compile
+from experiments.execution import command, complete
+from experiments.papers import published
+from experiments.papers.conf import PlanError
+from experiments.plan.plan import make_plan, table_jobs
+from experiments.tables import readme
+from experiments.tables.sheets import to_markdown, write
+from records.exits import BAD_CONFIG, FAILED, INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,13 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return reproduce(options)
     except (PlanError, published.PublishedError) as error:
         print(error, file=sys.stderr)
-        return command.BAD_CONFIG
+        return BAD_CONFIG
     except KeyboardInterrupt:
         print("Stopped; the same command goes on.", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        return command.FAILED
+        return FAILED
 
 
 def reproduce(options: argparse.Namespace) -> int:
@@ -37,36 +41,35 @@ def reproduce(options: argparse.Namespace) -> int:
     jobs = table_jobs(options.table, preset=preset, seeds=options.seeds, rows=options.rows)
     plan = make_plan(jobs)
     if options.table in published.titles():
-        frame = tables.compile_table(options.table, compile.records_of("paper"))
-        print(f"{published.titles()[options.table]}, as measured so far\n")
-        print(tables.to_markdown(frame), end="\n\n")
+        table = compile.compile_table(options.table, "paper", compile.records_of("paper"))
+        print(f"{table.title}, as measured so far\n")
+        print(to_markdown(table.frame), end="\n\n")
     command.show_plan(plan, options)
     if options.plan:
         return 0
     if command.too_long(plan, options):
-        return command.BAD_CONFIG
+        return BAD_CONFIG
     execution = command.carry_out(f"{options.table} (preset {preset})", jobs, options)
     code = command.report(execution)
     if preset == "paper" and not execution.stopped:
         rows = {(job.experiment, job.dataset) for job in jobs}
-        analyse.test(options.table, rows, compile.records_of(preset))
+        complete.test_rows(options.table, rows, compile.records_of(preset))
     show(options.table, preset)
     return code
 
 
 def show(table: str, preset: str) -> None:
     """Compile the table and its figures, and print where they are."""
-    figures = table_config(table)["table"]["figures"]
     print()
     records = compile.records_of(preset)
     if preset != "paper" or table in published.titles():
         compiled = compile.compile_table(table, preset, records)
-        print(tables.to_markdown(compiled.frame), end="\n\n")
-        print(*compiled.write(preset), sep="\n")
+        print(to_markdown(compiled.frame), end="\n\n")
+        print(*write(compiled, preset), sep="\n")
         if preset == "paper":
             readme.update()
-    for figure in figures:
-        analyse.complete(figure, records)
+    for figure in compile.figures_of(table):
+        complete.complete_figure(figure, records)
         print(*compile.write_figure(figure, preset, records), sep="\n")
 
 

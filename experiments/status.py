@@ -2,12 +2,14 @@
 
 import sys
 
-from experiments.display import progress_lines
-from experiments.folders import output_folder
-from experiments.jobs import Job, PlanError, parse_run
-from experiments.plan import make_plan
-from experiments.states import CHECKPOINTS, FAILURE, LOCK, failure_of, progress_of, state_of
-from experiments.sweeps import under_way
+from experiments.execution.display import progress_lines
+from experiments.execution.sweeps import under_way
+from experiments.papers.conf import PlanError
+from experiments.plan.jobs import Job, parse_run
+from experiments.plan.plan import make_plan
+from experiments.plan.states import failure_of, state_of
+from records.names import CHECKPOINTS, FAILURE, LOCK, outputs
+from records.progress import progress_of
 
 
 def main() -> int:
@@ -28,13 +30,13 @@ def lines() -> list[str]:
         text += [title, *progress_lines(make_plan(jobs))]
     others = [job for job in jobs_on_disk() if job not in planned]
     text += [line for job in others if (line := _line(job))]
-    return text or [f"Nothing is being trained, and nothing waits in {output_folder()}."]
+    return text or [f"Nothing is being trained, and nothing waits in {outputs()}."]
 
 
 def jobs_on_disk() -> list[Job]:
     """Every run that has begun and not ended, with whatever preset."""
     found = dict[Job, None]()
-    runs = output_folder() / "runs"
+    runs = outputs() / "runs"
     for pattern in (LOCK, CHECKPOINTS, FAILURE):
         for path in sorted(runs.rglob(pattern)):
             preset, _, run = path.parent.relative_to(runs).as_posix().partition("/")
@@ -47,9 +49,9 @@ def jobs_on_disk() -> list[Job]:
 
 def _line(job: Job) -> str:
     state = state_of(job)
-    progress, failure = progress_of(job), failure_of(job)
+    progress, failure = progress_of(job.working), failure_of(job)
     if state == "running" and progress is not None:
-        return f"  {job.run}  running, {progress.iteration:,} of {progress.last:,}"
+        return f"  {job.run}  running, {progress.iteration:,} of {job.iterations:,}"
     if state == "failed" and failure is not None:
         return f"  {job.run}  failed: {failure.reason.splitlines()[0]}"
     return f"  {job.run}  {state}" if state in ("running", "resumable", "failed") else ""

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import command
-from experiments.jobs import PlanError
-from experiments.plan import listed_jobs, make_plan
+from experiments.execution import command
+from experiments.papers.conf import PlanError
+from experiments.plan.plan import listed_jobs, make_plan
+from records.exits import BAD_CONFIG, FAILED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,14 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.plan:
             return 0
         if command.too_long(plan, options):
-            return command.BAD_CONFIG
+            return BAD_CONFIG
         return command.report(command.carry_out(str(options.runs), jobs, options))
     except PlanError as error:
         print(error, file=sys.stderr)
-        return command.BAD_CONFIG
+        return BAD_CONFIG
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        return command.FAILED
+        return FAILED
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from triton.runtime.jit import JITFunction
 
 from models.densenet import DenseNet
 from models.resnet import ResNet
-from training.fused import fuse
-from training.kernels.batch import gather
-from training.kernels.loss import cross_entropy
+from training.engines.fused_residual import fuse
+from training.engines.kernels.batch import gather
+from training.engines.kernels.loss import cross_entropy
 
 TYPES = {
     torch.float32: "*fp32", torch.float64: "*fp64", torch.bfloat16: "*bf16",

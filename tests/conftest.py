@@ -19,11 +19,10 @@ if not torch.cuda.is_available():
     # Kernels run in Triton's interpreter, on the CPU; it has to know before it is imported.
     os.environ["TRITON_INTERPRET"] = "1"
 
-from data.arrays import ImageSet
+from data.arrays.imageset import ImageSet
 from data.sets import load
-from training.config import read_settings
-from training.entry import CONF
-from training.settings import Settings
+from training.settings.config import CONF, read_settings
+from training.settings.settings import Settings
 
 torch.set_num_threads(1)  # tests run side by side
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -103,7 +102,9 @@ def command(tmp_path: Path) -> Callable[..., Ended]:
         **environment: str,
     ) -> Ended:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["training.run", "training.entry", "sklearn.datasets"])
+        context.set_forkserver_preload(
+            ["training.runs.run", "training.runs.entry", "sklearn.datasets"]
+        )
         body = (script, arguments, defaults | environment, tmp_path / "cwd", before)
         process = context.Process(target=_command, args=body)
         process.start()

@@ -1,8 +1,7 @@
-"""Stands in for training.group_entry, without torch: leaves records, or fails as it is told.
+"""Stands in for train.py, without torch: leaves a record, or fails as it is told.
 
-BEHAVIOUR maps the seed of a run to `raise`, `kill`, `hang`, `memory`, `stop`, `full`, `once` or
-`nothing`.
-Every execution is noted in EXECUTED, a line each.
+BEHAVIOUR maps the seed of a run to `raise`, `kill`, `hang`, `memory`, `stop`, `full`, `once`,
+`crowded` or `nothing`. Every execution is noted in EXECUTED, a line each.
 """
 
 import json
@@ -13,78 +12,77 @@ import sys
 import time
 from pathlib import Path
 
-from training.lock import Busy, locked
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from records.exits import BUSY, FULL, NO_MEMORY, PREEMPTED
+from records.lock import Busy, locked
 
 
-def train(folder: Path, results: Path, behaviour: str) -> tuple[int, str]:
-    """Exit code and reason of a run."""
+def train(folder: Path, results: Path, behaviour: str) -> int:
+    """Exit code of a run."""
     if (results / "summary.json").exists():
-        return 0, ""
+        return 0
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked(folder):
             if (results / "summary.json").exists():
-                return 0, ""
+                return 0
             with Path(os.environ["EXECUTED"]).open("a") as file:
                 file.write(f"{folder.name}\n")
             time.sleep(0.05)
+            if behaviour == "nothing":
+                return 0
             return fail(behaviour, folder) or finish(results)
     except Busy as busy:
-        return 69, str(busy)
+        print(busy, file=sys.stderr)
+        return BUSY
 
 
-def fail(behaviour: str, folder: Path) -> tuple[int, str] | None:
-    """Do what a run does that goes wrong."""
+def fail(behaviour: str, folder: Path) -> int:
+    """Do what a run does that goes wrong; its exit code, or 0 if it goes on."""
     tried = folder / "tried"
-    if behaviour == "once" and not tried.exists():
-        tried.touch()
+    first = not tried.exists()
+    tried.touch()
+    if behaviour == "once" and first:
         os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "raise":
-        print("about to divide")
-        return 1, f"ZeroDivisionError: {folder.name}"
+        print("about to divide", flush=True)
+        sys.exit("ZeroDivisionError: division by zero")
     if behaviour == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "hang":
         time.sleep(600)
-    if behaviour == "nothing":
-        return 0, ""
     if behaviour == "memory":
         resource.setrlimit(resource.RLIMIT_AS, (2**28, 2**28))
         bytearray(2**30)
     if behaviour == "stop":
-        return 75, "stopped by a scheduler"
-    if behaviour == "full" and not tried.exists():
-        tried.touch()
-        return 74, "No space left on device."
-    return None
+        return PREEMPTED
+    if behaviour == "full" and first:
+        print("No space left on device.\nThe last checkpoint is intact.", file=sys.stderr)
+        return FULL
+    if behaviour == "crowded" and first:
+        return NO_MEMORY
+    return 0
 
 
-def finish(results: Path) -> tuple[int, str]:
+def finish(results: Path) -> int:
     results.mkdir(parents=True, exist_ok=True)
     temporary = results / "summary.json.tmp"
     temporary.write_text(json.dumps({"status": "finished", "test_error": {"last": 8.4}}))
     os.replace(temporary, results / "summary.json")
-    return 0, ""
-
-
-def main() -> int:
-    outcomes = Path(sys.argv[sys.argv.index("--outcomes") + 1])
-    behaviours = json.loads(os.environ.get("BEHAVIOUR", "{}"))
-    for number, arguments in enumerate(json.load(sys.stdin)):
-        choice = dict(part.split("=", 1) for part in arguments)
-        run = f"{choice['experiment']}/{choice['data']}/seed{choice['seed']}"
-        code, reason = train(
-            Path(os.environ["OUTPUT_DIR"]) / "runs" / "paper" / run,
-            Path(os.environ["RESULTS_DIR"]) / "runs" / run,
-            behaviours.get(choice["seed"], ""),
-        )
-        with outcomes.open("a") as file:
-            file.write(json.dumps({"job": number, "code": code, "reason": reason}) + "\n")
-        if code == 75:
-            return 75
     return 0
 
 
+def main() -> int:
+    choice = dict(part.split("=", 1) for part in sys.argv[1:])
+    run = f"{choice['experiment']}/{choice['data']}/seed{choice['seed']}"
+    behaviours = json.loads(os.environ.get("BEHAVIOUR", "{}"))
+    return train(
+        Path(os.environ["OUTPUT_DIR"]) / "runs" / "paper" / run,
+        Path(os.environ["RESULTS_DIR"]) / "runs" / run,
+        behaviours.get(choice["seed"], ""),
+    )
+
+
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path.cwd()))
     sys.exit(main())

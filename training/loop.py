@@ -1,19 +1,16 @@
-"""The training loop: iterate, evaluate every epoch and at the end, record, save, stop if asked.
-
-It is a generator that pauses after every iteration, so that several runs can take turns on a GPU.
-"""
+"""The training loop: iterate, evaluate every epoch and at the end, record, save, stop if asked."""
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
-from training.progress import ProgressLine
-from training.record import Record, Row
-from training.signals import Signals, Stopped
+from records.exits import PREEMPTED
+from records.record import Record, Row
+from training.process.progress import ProgressLine
+from training.process.signals import Signals, Stopped
 from training.trainer import Trainer
 
 Save = Callable[[float], None]
-PREEMPTED = 75  # for a process that another one stops
 
 
 def train(
@@ -26,7 +23,7 @@ def train(
     progress: ProgressLine,
     signals: Signals,
     log: Callable[[Row], None],
-) -> Generator[None, None, tuple[str, float]]:
+) -> tuple[str, float]:
     """Train to the end of the recipe, or until the loss stops being finite.
 
     Args:
@@ -43,19 +40,19 @@ def train(
     """
     due = time.monotonic() + save_every
     while trainer.iteration < trainer.last:
-        end, since = trainer.next_evaluation(), time.monotonic()
-        trainer.start_segment()
+        since = time.monotonic()
+        end = trainer.begin_segment()
         while trainer.iteration < end:
             # At the border of a segment nothing is pending: its evaluation is recorded.
             stop = trainer.agreed(signals.code is not None)
-            if stop or time.monotonic() >= due:
-                _save(trainer, save, seconds + time.monotonic() - since)
+            # The last state that had a finite loss is never saved over.
+            if (stop or time.monotonic() >= due) and trainer.metrics.is_finite():
+                save(seconds + time.monotonic() - since)
                 due = time.monotonic() + save_every
             if stop:
                 raise _stopped(trainer, signals)
             trainer.train_iteration()
             progress.advance(trainer.iteration)
-            yield
         row = _training_metrics(trainer)
         seconds += time.monotonic() - since
         row |= _evaluation(trainer) | {"seconds": seconds}
@@ -75,8 +72,7 @@ def follow(trainer: Trainer, signals: Signals) -> None:
         Stopped: a signal came to one of them; the first one has saved.
     """
     while trainer.iteration < trainer.last:
-        end = trainer.next_evaluation()
-        trainer.start_segment()
+        end = trainer.begin_segment()
         while trainer.iteration < end:
             if trainer.agreed(signals.code is not None):
                 raise Stopped("stopped with the first process", signals.code or PREEMPTED)
@@ -85,25 +81,15 @@ def follow(trainer: Trainer, signals: Signals) -> None:
             return
 
 
-def _is_finite(trainer: Trainer) -> bool:
-    return math.isfinite(float(trainer.sums.sum()))
-
-
-def _save(trainer: Trainer, save: Save, seconds: float) -> None:
-    """Save, but never over the last state that had a finite loss."""
-    if _is_finite(trainer):
-        save(seconds)
-
-
 def _stopped(trainer: Trainer, signals: Signals) -> Stopped:
-    known = _is_finite(trainer)
-    where = "there" if known else "the last checkpoint, because the loss is not finite"
+    finite = trainer.metrics.is_finite()
+    where = "there" if finite else "the last checkpoint, because the loss is not finite"
     message = f"stopped at iteration {trainer.iteration}; the same command goes on from {where}."
     return Stopped(message, signals.code or PREEMPTED)
 
 
 def _training_metrics(trainer: Trainer) -> Row:
-    """What training itself measured over the epoch that has just ended."""
+    """What training itself measured over the segment that has just ended."""
     done = trainer.iteration
     lr = trainer.learning_rate(done - 1)  # before the segment's error may lower it
     loss, error = trainer.end_segment()
@@ -113,7 +99,7 @@ def _training_metrics(trainer: Trainer) -> Row:
         "lr": lr,
         "train_loss": loss,
         "train_error": error,
-        "gradient": trainer.magnitude.take(),
+        "gradient": trainer.gradient.take(),
     }
 
 

@@ -7,11 +7,11 @@ the README are compiled again with it.
 
 import sys
 
-from experiments.folders import result_folder
-from experiments.jobs import PlanError
-from experiments.published import PublishedError
+from experiments.papers.conf import PlanError
+from experiments.papers.published import PublishedError
 from experiments.report.content import gather
 from experiments.report.page import render
+from records.names import results
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
     except (PlanError, PublishedError) as error:
         print(error, file=sys.stderr)
         return 2
-    path = result_folder() / "report" / "index.html"
+    path = results() / "report" / "index.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(content), encoding="utf-8")
     for fault in content.faults:

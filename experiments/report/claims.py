@@ -3,9 +3,8 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from experiments.claims import Claim, compile_claims, rows_in
-from experiments.records import RunRecord
 from experiments.report.runs import group_anchor, slug
+from experiments.tables.claims import Claim, Judged, rows_in
 
 
 @dataclass(frozen=True)
@@ -21,17 +20,12 @@ class ClaimView:
     evidence: Sequence[tuple[str, str]]
 
 
-def views(
-    claimed: Sequence[Claim],
-    records: Sequence[RunRecord],
-    measured: Collection[tuple[str, str]],
-) -> list[ClaimView]:
+def views(judged: Sequence[Judged], measured: Collection[tuple[str, str]]) -> list[ClaimView]:
     """All claims as the page shows them; `measured` are the rows that have runs."""
-    frame = compile_claims(claimed, records)
     return [
-        ClaimView(claim.name, claim.statement, claim.source, numbers, verdict,
-                  slug(verdict).lower(), evidence(claim, measured))
-        for claim, numbers, verdict in zip(claimed, frame["Ours"], frame["Verdict"], strict=True)
+        ClaimView(one.claim.name, one.claim.statement, one.claim.source, one.numbers, one.verdict,
+                  slug(one.verdict).lower(), evidence(one.claim, measured))
+        for one in judged
     ]  # fmt: skip
 
 

@@ -6,12 +6,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from experiments import claims, compile, overview, published, readme, recipes
-from experiments.compile import Compiled
-from experiments.figures import FIGURES
-from experiments.folders import runs_folder
-from experiments.published import Paper
-from experiments.records import RunRecord, survey
+from experiments import compile
+from experiments.figures.figures import FIGURES
+from experiments.papers import published, recipes
+from experiments.papers.published import Paper
+from experiments.papers.rows import all_rows
 from experiments.report import claims as claim_views
 from experiments.report import figures as figure_views
 from experiments.report import runs as run_views
@@ -20,7 +19,21 @@ from experiments.report.claims import ClaimView
 from experiments.report.figures import FigureView
 from experiments.report.runs import Cost, Group
 from experiments.report.tables import TableView
-from experiments.tables import GENERAL
+from experiments.tables import claims, readme
+from experiments.tables.claims import Judged
+from experiments.tables.overview import Overview
+from experiments.tables.sheets import Table, write
+from experiments.tables.tables import GENERAL, PaperTable
+from experiments.verdicts.records import RunRecord, survey
+from records.names import runs_folder
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe that rows are trained by, and its sheet, once on the page: where it comes first."""
+
+    name: str
+    sheet: Markup | None
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class Section:
     tables: Sequence[TableView]
     figures: Sequence[FigureView]
     claims: Sequence[ClaimView]
-    recipe: Markup
+    recipes: Sequence[Recipe]
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,6 @@ class Content:
         overview: verdicts by table.
         tiles: number and caption of what stands at the top.
         rules: how tables are to be read.
-        fair: the recipe sheet that is no paper's own.
         costs: runs and minutes by device.
         faults: what is wrong with the records that are left out.
         data: curves, by run and by figure, for the page's script.
@@ -52,7 +64,6 @@ class Content:
     tiles: Sequence[tuple[str, str]]
     sections: Sequence[Section]
     rules: Sequence[Markup]
-    fair: Markup
     groups: Sequence[Group]
     costs: Sequence[Cost]
     faults: Sequence[str]
@@ -68,20 +79,30 @@ def gather() -> Content:
     """
     records, faults = survey(runs_folder("paper"))
     measured = {(r.experiment, r.dataset) for r in records}
-    compiled = list(compile.compile_all(records))
-    for table in compiled:
-        table.write("paper")
-    claims.write(records)
+    *compiled, total = compile.compile_all(records)
+    assert isinstance(total, Overview)
+    judged = claims.judge(claims.claims(), records)
+    for table in [*compiled, total, claims.claims_table(judged)]:
+        write(table, "paper")
     readme.update()
     figures = [figure_views.view(name, records) for name in FIGURES]
-    *tables, total = [table_views.view(table, measured) for table in compiled]
-    judged = claim_views.views(claims.claims(), records, measured)
+    tables = [table_views.view(table, measured) for table in compiled]
+    claimed = claim_views.views(judged, measured)
+    sheets = recipes_of(compiled)
     return Content(
-        overview=total,
-        tiles=tiles(compiled, judged, records),
-        sections=[section(paper, tables, figures, judged) for paper in published.papers()],
+        overview=table_views.view(total, measured),
+        tiles=tiles(total, judged, records),
+        sections=[
+            Section(
+                paper=paper,
+                tables=[table for table in tables if table.name.startswith(f"{paper.name}/")],
+                figures=[figure for figure in figures if figure.name.startswith(f"{paper.name}/")],
+                claims=[claim for claim in claimed if claim.source.startswith(paper.cited)],
+                recipes=sheets[paper.name],
+            )
+            for paper in published.papers()
+        ],
         rules=[table_views.inline(rule) for rule in GENERAL],
-        fair=table_views.block(recipes.sheet("fair")),
         groups=run_views.groups(records),
         costs=run_views.costs(records),
         faults=[str(fault) for fault in faults],
@@ -93,35 +114,46 @@ def gather() -> Content:
     )
 
 
-def section(
-    paper: Paper,
-    tables: Sequence[TableView],
-    figures: Sequence[FigureView],
-    judged: Sequence[ClaimView],
-) -> Section:
-    """What concerns one paper."""
-    return Section(
-        paper=paper,
-        tables=[table for table in tables if table.name.startswith(f"{paper.name}/")],
-        figures=[figure for figure in figures if figure.name.startswith(f"{paper.name}/")],
-        claims=[claim for claim in judged if claim.source.startswith(paper.cited)],
-        recipe=table_views.block(recipes.sheet(paper.name.partition("_")[0])),
-    )
+def recipes_of(tables: Sequence[Table]) -> dict[str, list[Recipe]]:
+    """By paper, the recipes of the rows in its tables."""
+    rows = {
+        (paper_of(table.name), *result.row)
+        for table in tables
+        if isinstance(table, PaperTable)
+        for result in table.results
+    }
+    shown = set[str]()
+    by_paper = dict[str, list[Recipe]]()
+    for paper in published.papers():
+        names = dict.fromkeys(
+            row.recipe for key, row in all_rows().items()
+            if (paper.name, *key) in rows or paper_of(row.experiment) == paper.name
+        )  # fmt: skip
+        by_paper[paper.name] = [
+            Recipe(name, None if name in shown else table_views.block(recipes.sheet(name)))
+            for name in names
+        ]
+        shown |= set(names)
+    return by_paper
+
+
+def paper_of(name: str) -> str:
+    """The paper of a table, figure or row."""
+    return name.partition("/")[0]
 
 
 def tiles(
-    compiled: Sequence[Compiled], judged: Sequence[ClaimView], records: Sequence[RunRecord]
+    total: Overview, judged: Sequence[Judged], records: Sequence[RunRecord]
 ) -> list[tuple[str, str]]:
     """What stands at the top of the page."""
-    titles = published.titles()
-    verdicts = overview.compared({t.name: t.frame for t in compiled if t.name in titles})
     counting = sum(record.counts for record in records)
-    holding = sum(claim.verdict == claims.HOLDS for claim in judged)
-    decided = sum(claim.verdict != claims.UNDECIDED for claim in judged)
+    verdicts = [claim.verdict for claim in judged]
+    decided = [verdict for verdict in verdicts if verdict != claims.UNDECIDED]
     return [
         (str(counting), f"runs of a full recipe, of {len(records)} records"),
-        (str(len(verdicts)), "rows compared with a published number"),
-        (str(verdicts.count("reproduced")), "of them reproduced"),
-        (f"{holding} of {decided}", f"decided claims hold, of {len(judged)}"),
+        (str(len(total.compared)), "rows compared with a published number"),
+        (str(total.compared.count("reproduced")), "of them reproduced"),
+        (f"{verdicts.count(claims.HOLDS)} of {len(decided)}",
+         f"decided claims hold, of {len(judged)}"),
         (f"{run_views.gpu_minutes(records):,.0f}", "GPU minutes"),
-    ]
+    ]  # fmt: skip

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from experiments import compile, curves
-from experiments.figures import FIGURES
-from experiments.folders import compiled_folder
-from experiments.plan import table_heading
-from experiments.records import RunRecord
+from experiments import compile
+from experiments.figures import drawing
+from experiments.figures.figures import FIGURES
+from experiments.papers.conf import table_heading
 from experiments.report.hover import axes_of
 from experiments.report.runs import slug
+from experiments.verdicts.records import RunRecord
+from records.names import compiled_folder
 
 PANEL = 24  # rem, the width of one
 # What an address of data may contain as it is; the rest of ASCII is escaped.
@@ -41,7 +42,7 @@ class FigureView:
 def view(figure: str, records: Sequence[RunRecord]) -> FigureView:
     """Draw a figure from records of full recipes, save it, and make it part of the page."""
     drawn = compile.draw_figure(figure, "paper", records)
-    _, svg = curves.save(drawn, compiled_folder("paper") / "figures" / figure)
+    _, svg = drawing.save(drawn, compiled_folder("paper") / "figures" / figure)
     return FigureView(
         anchor=f"figure-{slug(figure)}",
         name=figure,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from experiments import published
-from experiments.cells import MISSING
-from experiments.folders import result_folder
-from experiments.records import EXTRAS, PARTS, RunRecord
-from experiments.tested import results
+from experiments.papers import published
+from experiments.tables.cells import MISSING
+from experiments.verdicts.records import EXTRAS, RunRecord
+from experiments.verdicts.tested import results as tests_of
+from records.names import PARTS, results
 
 # What a summary says of where a number comes from, in the order of the page.
 PROVENANCE = {
@@ -98,7 +98,7 @@ def tests(record: RunRecord) -> list[tuple[str, str]]:
             f"Error by {' '.join(published.test_arguments(name))}",
             f"{one.error('last'):.2f} %, top 5 {one.summary[published.TOP5]:.2f} %",
         )
-        for name, one in results(record).items()
+        for name, one in tests_of(record).items()
     ]
 
 
@@ -118,7 +118,7 @@ def files(record: RunRecord) -> list[tuple[str, str]]:
     own = [(name, quote(f"../runs/{record.run}/{name}")) for name in (*PARTS, *EXTRAS)]
     found = [(name, link) for name, link in own if (record.folder / name).exists()]
     weights = f"weights/{record.run}.safetensors"
-    if (result_folder() / weights).exists():
+    if (results() / weights).exists():
         found.append(("weights", quote(f"../{weights}")))
     return found
 

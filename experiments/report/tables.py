@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from experiments import published
-from experiments.cells import MISSING, layers
-from experiments.compile import Compiled
-from experiments.jobs import PlanError
-from experiments.plan import table_rows
-from experiments.published import Line
+from experiments.papers.conf import PlanError, table_rows
+from experiments.papers.published import Line
 from experiments.report.runs import group_anchor, slug
-from experiments.tables import GENERAL
+from experiments.tables.cells import Column
+from experiments.tables.overview import Overview
+from experiments.tables.results import Result
+from experiments.tables.sheets import Table
+from experiments.tables.tables import GENERAL, PaperTable
 
-# Columns whose numbers come from our runs.
-OURS = ("Ours", "95 % interval", "n", "Difference")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
@@ -43,53 +41,58 @@ class TableView:
     files: Sequence[tuple[str, str]]
 
 
-def view(compiled: Compiled, measured: Collection[tuple[str, str]]) -> TableView:
+def view(table: Table, measured: Collection[tuple[str, str]]) -> TableView:
     """A table as the page shows it; `measured` are the rows that have runs, with their data."""
-    columns = list(map(str, compiled.frame.columns))
-    texts = compiled.frame.to_numpy().tolist()
-    lines = published.lines(compiled.name) if compiled.name in published.titles() else []
     return TableView(
-        anchor=slug(compiled.name),
-        name=compiled.name,
-        title=compiled.title,
-        columns=columns,
-        rows=[
-            [
-                cell(column, str(text), _source(lines, number, measured))
-                for column, text in zip(columns, row, strict=True)
-            ]
-            for number, row in enumerate(texts)
-        ],
-        commands=commands(lines),
-        notes=[inline(note) for note in compiled.notes if note not in GENERAL],
-        files=table_files(compiled.name),
+        anchor=slug(table.name),
+        name=table.name,
+        title=table.title,
+        columns=list(map(str, table.frame.columns)),
+        rows=cells(table, measured),
+        commands=commands(table.results) if isinstance(table, PaperTable) else [],
+        notes=[inline(note) for note in table.notes if note not in GENERAL],
+        files=table_files(table.name),
     )
 
 
-def cell(column: str, text: str, source: str) -> Cell:
-    """A cell; numbers of ours lead to their runs, verdicts are marked."""
-    if column == "Verdict":
-        return Cell(text, source, slug(text).lower())
-    if column == "Table":
-        return Cell(text, f"#{slug(text)}")
-    ours = column.startswith(OURS) and text != MISSING
-    return Cell(text, source if ours else "")
+def cells(table: Table, measured: Collection[tuple[str, str]]) -> list[list[Cell]]:
+    """The cells of a table; in an overview the tables lead to their place on the page."""
+    if isinstance(table, PaperTable):
+        return [result_cells(result, table.columns, measured) for result in table.results]
+    rows = [[Cell(str(text)) for text in row] for row in table.frame.to_numpy()]
+    if isinstance(table, Overview):
+        for row, total in zip(rows, table.totals, strict=True):
+            row[0] = Cell(total.table.name, f"#{slug(total.table.name)}")
+    return rows
 
 
-def commands(lines: Sequence[Line]) -> list[tuple[str, str]]:
+def result_cells(
+    result: Result, columns: Sequence[Column], measured: Collection[tuple[str, str]]
+) -> list[Cell]:
+    """The cells of a line: numbers of ours lead to their runs, verdicts are marked."""
+    source = f"#{group_anchor(*result.row)}" if result.row in measured else ""
+    shown = [(column.cell(result), column) for column in columns[:-1]]
+    kind = slug(result.comparison.verdict or "").lower()
+    return [
+        *(Cell(text, source if column.ours and column.text(result) else "")
+          for text, column in shown),
+        Cell(columns[-1].cell(result), source, kind),
+    ]  # fmt: skip
+
+
+def commands(results: Sequence[Result]) -> list[tuple[str, str]]:
     """What measures each row of a table, on all the data sets that the table has it on."""
-    rows: dict[str, list[Line]] = {}
-    for line in lines:
-        if command(line):
-            rows.setdefault(line.experiment, []).append(line)
-    return [(label(own), command(own[0])) for own in rows.values()]
+    rows: dict[str, list[Result]] = {}
+    for result in results:
+        if command(result.line):
+            rows.setdefault(result.line.experiment, []).append(result)
+    return [(label(lines), command(lines[0].line)) for lines in rows.values()]
 
 
-def label(lines: Sequence[Line]) -> str:
+def label(lines: Sequence[Result]) -> str:
     """The lines of a row in words."""
-    depth = layers(lines[0])
-    known = [published.label(lines[0]), f"{depth} layers" if depth != MISSING else ""]
-    return ", ".join(part for part in [*known, *(line.dataset for line in lines)] if part)
+    layers = [] if lines[0].layers is None else [f"{lines[0].layers} layers"]
+    return ", ".join([lines[0].label, *layers, *(result.line.dataset for result in lines)])
 
 
 def command(line: Line) -> str:
@@ -122,10 +125,3 @@ def block(text: str) -> Markup:
         html = html.replace(f"</h{level}>", f"</h{level + 3}>")
     html = html.replace("<table>", '<div class="scroll"><table>')
     return Markup(html.replace("</table>", "</table></div>"))  # noqa: S704
-
-
-def _source(lines: Sequence[Line], number: int, measured: Collection[tuple[str, str]]) -> str:
-    if not lines:
-        return ""
-    row = (lines[number].experiment, lines[number].dataset)
-    return f"#{group_anchor(*row)}" if row in measured else ""

@@ -1,0 +1,2 @@
+"""How fast a training step is, against the usual loop and what the machine allows. Imports all
+below it."""

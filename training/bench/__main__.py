@@ -1,62 +1,52 @@
 """Measure training steps on this machine: python -m training.bench [--networks a,b]
 
 On a CPU each network's loops take turns, a step each, with one thread in a process of their own:
-what is compared is images per CPU-second. On a GPU every engine is timed, and the least time that
-the machine allows is computed from what it can copy, multiply and launch.
+what is compared is images per CPU-second. On a GPU each loop is timed alone, and the least time
+that the machine allows is computed from what it can copy and launch.
 """
 
 import argparse
 
+import pandas as pd
 import torch
 
-from training.bench import cpu, cuda, loading
-from training.bench.apart import LeftOut, call
-from training.bench.cases import cpu_cases, gpu_cases
-from training.bench.limits import Limits, measure_limits
-from training.bench.report import rows_of, show, write
-from training.provenance import ROOT
+from training.bench.cases import NETWORKS, Loop, loops_on
+from training.bench.roofline import measure_limits
+from training.bench.table import row_of, write
+from training.bench.turns import measure
+
+ROUNDS = 10  # on a GPU
 
 
 def main() -> None:
-    gpu = torch.cuda.is_available()
-    known = gpu_cases() if gpu else cpu_cases()
-    asked = wanted([*(case.network for case in known), loading.NAME])
-    cases = [case for case in known if case.network in asked]
-    limits: Limits | None = call(measure_limits) if gpu else None
-    if limits is not None:
-        print(f"copy {limits.bandwidth / 1e12:.2f} TB/s, kernel {limits.node * 1e6:.2f} µs")
-    measure = cuda.measure if gpu else cpu.measure
-    device = torch.device("cuda" if gpu else "cpu")
-    path = None
-    order = [*(case.network for case in cpu_cases() + gpu_cases()), loading.NAME]
-    for case in cases:
-        print(case.network, flush=True)
-        rows = rows_of(case, measure(case), limits)
-        show(rows)
-        # After each, so that a bench that is cut short leaves what it has measured.
-        path = write(rows, device, order)
-    if loading.NAME in asked:
-        print(loading.NAME, flush=True)
-        try:
-            rows = call(loading.measure)
-        except LeftOut as reason:
-            print(f"  left out ({reason})")
-        else:
-            show(rows)
-            path = write(rows, device, order)
-    if path is not None:
-        print(path.relative_to(ROOT))
+    networks = asked()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    limits = measure_limits() if device.type == "cuda" else None
+    for network in networks:
+        print(network, flush=True)
+        times = times_on(network, device.type)
+        rows = [row_of(*time, next(iter(times.values())), limits) for time in times.items()]
+        if rows:  # after each network, so that what is cut short leaves what it has measured
+            print(pd.DataFrame(rows).to_string(index=False, na_rep="-"))
+            print(f"  {write(network, rows, device)}", flush=True)
 
 
-def wanted(names: list[str]) -> list[str]:
-    """The cases asked for on the command line."""
+def times_on(network: str, device: str) -> dict[Loop, list[float]]:
+    """Seconds of the steps of each loop: by turns on a CPU, one loop after another on a GPU."""
+    loops = loops_on(network, device)
+    if device == "cpu":
+        return measure(loops, NETWORKS[network][1])
+    return {loop: times for one in loops for loop, times in measure([one], ROUNDS).items()}
+
+
+def asked() -> list[str]:
+    """The networks on the command line; all by default."""
     parser = argparse.ArgumentParser(prog="python -m training.bench")
-    parser.add_argument("--networks", default="", help=f"of {','.join(names)}; all by default")
-    told = parser.parse_args().networks
-    asked = told.split(",") if told else names
-    if unknown := set(asked) - set(names):
-        parser.error(f"no case {', '.join(sorted(unknown))}; choose of {', '.join(names)}")
-    return asked
+    parser.add_argument("--networks", default="", help=f"of {','.join(NETWORKS)}; all by default")
+    names = [name for name in parser.parse_args().networks.split(",") if name] or list(NETWORKS)
+    if unknown := sorted(set(names) - set(NETWORKS)):
+        parser.error(f"no network {', '.join(unknown)}; choose of {', '.join(NETWORKS)}")
+    return names
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
-"""The least time a training step can take on a GPU: bytes, operations and kernels of its layers.
+"""The least time a training step can take on a GPU: what its kernels move, and their launches.
 
-Counted for the fused form: a convolution is three kernels of the library (its first has no gradient
-by the images), a normalisation with its ReLU and additions four of ours. Bytes are those of the
-maps in bfloat16 or float32; weights are small beside them. It is a floor for kernels of this form
-only: what stays in a cache between two of them is counted as moved, and a dense block's shared
-statistics, which the fused engine has, are not credited.
+Counted for the fused form: a convolution is three kernels of the library (that of the images two,
+for they take no gradient), a normalisation with its ReLU and additions four of ours. Bytes are
+those of the maps; weights are small beside them. It is a floor for kernels of this form only: what
+stays in a cache between two of them counts as moved, and a dense block's shared statistics, which
+the fused engine has, are not credited.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from statistics import median
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.residual import ResidualUnit
 from models.shortcuts import Identity
-from training.network import model_arguments, model_class
+from training.bench.turns import gpu_seconds
 
 # Kernels of a step that no layer of the body has: the batch and its position; pooling and the
 # classifier, forward and back; loss; gathering gradients, update and cast.
@@ -26,73 +26,60 @@ NORM_PASSES = (1, 2, 2, 3)
 # An addition before the ReLU reads the shortcut forward; back it reads the second gradient and the
 # ReLU's output, and writes the sum. One before a normalisation reads a summand and writes the sum
 # forward, and reads the shortcut's gradient back.
-ADDITION_PASSES = {"after": 4, "before": 3}
+BEFORE_RELU, BEFORE_NORM = 4, 3
+COPY, LAUNCHES = 2**30, 1000
 
 
-@dataclass
-class Kernel:
-    """What a kernel moves and computes: bytes, and floating-point operations."""
+@dataclass(frozen=True)
+class Limits:
+    """Of a GPU: bytes a second that a copy reads and writes, seconds of an empty kernel."""
 
-    bytes: float
-    flops: float = 0.0
+    bandwidth: float
+    launch: float
 
-
-@dataclass
-class Work:
-    """A training step: its kernels, its convolutions, and the bytes of what those put out."""
-
-    kernels: list[Kernel]
-    convs: int = 0
-    conv_bytes: float = 0.0
-
-    @property
-    def bytes(self) -> float:
-        """Bytes that all kernels move."""
-        return sum(kernel.bytes for kernel in self.kernels)
-
-    def floor(self, *, bandwidth: float, node: float, flops: float) -> float:
-        """Seconds: of each kernel the longest of its launch, its bytes and its operations."""
-        return sum(
-            max(node, kernel.bytes / bandwidth, kernel.flops / flops) for kernel in self.kernels
-        )
+    def floor(self, kernels: list[int]) -> float:
+        """Seconds that kernels take at least, given the bytes that each moves."""
+        return sum(max(self.launch, moved / self.bandwidth) for moved in kernels)
 
 
-def work_of(model: dict[str, Any], *, batch: int, pixels: int, element: int = 2) -> Work:
-    """The work of a training step of a network.
+def kernels_of(network: nn.Module, batch: int, pixels: int, element: int) -> list[int]:
+    """Bytes that each kernel of a training step moves.
 
     Args:
-        model: as in the settings.
+        network: its outline, on the meta device.
         element: bytes of a number in the maps.
     """
-    with torch.device("meta"):
-        network = model_class(model)(**model_arguments(model)).eval()
-    work = Work([])
+    moved: list[int] = []
 
-    def conv(layer: nn.Conv2d, inputs: tuple, output: torch.Tensor) -> None:
-        read, written = (t.numel() * element for t in (inputs[0], output))
-        flops = 2.0 * output.numel() * layer.weight[0].numel()
-        passes = 2 if layer.in_channels == 3 else 3
-        work.kernels += [Kernel(read + written, flops) for _ in range(passes)]
-        work.convs += 1
-        work.conv_bytes += written
-
-    def norm(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-        size = output.numel() * element
-        work.kernels += [Kernel(passes * size) for passes in NORM_PASSES]
-
-    def unit(layer: ResidualUnit, inputs: tuple, output: torch.Tensor) -> None:
-        # The addition lies in the kernels of a normalisation.
-        passes = ADDITION_PASSES["after" if len(layer.after) else "before"]
-        work.kernels[-1].bytes += passes * output.numel() * element
-
-    for layer in network.modules():
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        written = output.numel() * element
         if isinstance(layer, nn.Conv2d):
-            layer.register_forward_hook(conv)
+            read = inputs[0].numel() * element
+            moved.extend([read + written] * (2 if layer.in_channels == 3 else 3))
         elif isinstance(layer, nn.BatchNorm2d):
-            layer.register_forward_hook(norm)
+            moved.extend(passes * written for passes in NORM_PASSES)
         elif isinstance(layer, ResidualUnit) and isinstance(layer.shortcut, Identity):
-            layer.register_forward_hook(unit)
+            # The addition lies in the kernels of a normalisation.
+            moved[-1] += (BEFORE_RELU if len(layer.after) else BEFORE_NORM) * written
+
+    hooks = [layer.register_forward_hook(count) for layer in network.modules()]
     with torch.no_grad():
         network(torch.empty(batch, 3, pixels, pixels, device="meta"))
-    work.kernels += [Kernel(0.0)] * OTHERS
-    return work
+    for hook in hooks:
+        hook.remove()
+    return [*moved, *[0] * OTHERS]
+
+
+def measure_limits() -> Limits:
+    """Those of the current GPU: by a large copy, and by a graph of many kernels of one number."""
+    source = torch.empty(COPY, dtype=torch.uint8, device="cuda")
+    target, one = torch.empty_like(source), torch.zeros(1, device="cuda")
+    copying = median(gpu_seconds(lambda: target.copy_(source), 10) for _ in range(5))
+    one.add_(1)  # what loads with the first kernel cannot be captured
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(LAUNCHES):
+            one.add_(1)
+    launching = median(gpu_seconds(graph.replay, 5) for _ in range(5))
+    return Limits(bandwidth=2 * COPY / copying, launch=launching / LAUNCHES)

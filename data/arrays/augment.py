@@ -1,0 +1,88 @@
+"""Random crops and flips: drawn once an epoch on the CPU, applied in batches on the device."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.arrays.imageset import channel_statistics
+from data.order import derived_seed
+
+# Columns of an epoch's plan, one row a training sample.
+INDEX, TOP, LEFT, FLIP = range(4)
+
+
+def draw_epoch(images: int, *, seed: int, epoch: int, pad: int, flip: bool) -> Tensor:
+    """Order, crop offsets and flips of one epoch: a pure function of its arguments.
+
+    Returns:
+        int64 (images, 4): image index, crop offset from the top and from the left of the padded
+        image (uniform over 0 .. 2 pad, independent), and 1 where the crop is mirrored (half of
+        them where `flip` is set).
+    """
+    generator = torch.Generator().manual_seed(derived_seed(seed, epoch))
+    plan = torch.zeros(images, 4, dtype=torch.int64)
+    plan[:, INDEX] = torch.randperm(images, generator=generator)
+    offsets = torch.randint(0, 2 * pad + 1, (images, 2), generator=generator)
+    plan[:, TOP : LEFT + 1] = offsets
+    mirrored = torch.randint(0, 2, (images,), generator=generator)
+    plan[:, FLIP] = mirrored if flip else 0
+    return plan
+
+
+def crop_and_flip(images: Tensor, plan: Tensor, *, pad: int, mean: Tensor, scale: Tensor) -> Tensor:
+    """Gather, normalise, zero-pad, crop and mirror a batch.
+
+    The mean belongs to the original pixel and padding happens after it is subtracted, so the
+    border is exactly zero (as in the authors' codes).
+
+    Args:
+        images: uint8 (N, H, W, 3), the whole set.
+        plan: int64 (B, 4), rows of `draw_epoch`.
+        mean: float32 (H, W, 3) or (3,), subtracted.
+        scale: float32 (3,) or (), multiplied after that.
+
+    Returns:
+        float32 (B, 3, H, W), channels last in memory.
+    """
+    _, height, width, channels = images.shape
+    rows = torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device)
+    index, top, left, flip = plan.unbind(1)
+    y = rows + (top - pad)[:, None]
+    x = torch.where(flip[:, None] > 0, width - 1 - columns, columns) + (left - pad)[:, None]
+    inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
+    pixel = y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None, :]
+    source = pixel + index[:, None, None] * (height * width)
+    batch = images.view(-1, channels)[source.view(-1)].view(len(plan), height, width, channels)
+    mean = mean.expand(height, width, channels).reshape(-1, channels)[pixel.view(-1)]
+    batch = (batch - mean.view(batch.shape)) * scale
+    return (batch * inside[..., None]).permute(0, 3, 1, 2)
+
+
+def normalise(images: Tensor, *, mean: Tensor, scale: Tensor) -> Tensor:
+    """Test images as the network sees them: uint8 (B, H, W, 3) to float32 (B, 3, H, W)."""
+    return ((images - mean) * scale).permute(0, 3, 1, 2)
+
+
+def statistics(images: np.ndarray, mean: str, std: str) -> tuple[Tensor, Tensor]:
+    """Mean and scale of the training images, for `crop_and_flip` and `normalise`.
+
+    Args:
+        images: uint8 (N, H, W, 3).
+        mean: `pixel` (one value a pixel and channel), `channel`, or `none` (0).
+        std: `channel` or `global` (one deviation over all pixels and channels), `255`, or `none`;
+            the scale is 1 over it.
+    """
+    means, deviations = (torch.tensor(x, dtype=torch.float64) for x in channel_statistics(images))
+    scales = {
+        "none": torch.ones((), dtype=torch.float64),
+        "channel": 1 / deviations,
+        # The variance over everything: within the channels, and between them.
+        "global": 1 / (deviations.square().mean() + means.var(correction=0)).sqrt(),
+        "255": torch.tensor(1 / 255, dtype=torch.float64),
+    }
+    if mean == "pixel":
+        means = torch.from_numpy(images.mean(axis=0, dtype=np.float64))
+    elif mean == "none":
+        means = torch.zeros(3, dtype=torch.float64)
+    return means.float(), scales[std].float()

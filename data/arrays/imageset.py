@@ -1,0 +1,196 @@
+"""Image sets as arrays: one file a set, checked, in one canonical order, with a fingerprint."""
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from data.order import DataError
+
+KEYS = ("train_images", "train_labels", "test_images", "test_labels", "classes")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A whole image set in memory.
+
+    Attributes:
+        train_images, test_images: uint8 (N, H, W, 3), RGB.
+        train_labels, test_labels: int64 (N,).
+        classes: class names, in label order.
+    """
+
+    can_hold_out = True  # some of the training images for validation
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    classes: tuple[str, ...]
+
+    @property
+    def train_count(self) -> int:
+        """Training images."""
+        return len(self.train_images)
+
+    @property
+    def size(self) -> int | None:
+        """Height and width of every image in pixels."""
+        return int(self.train_images.shape[1])
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash over the content (images, labels, split), whatever its order: 16 hex digits."""
+        train = np.sort(image_hashes(self.train_images, self.train_labels))
+        test = np.sort(image_hashes(self.test_images, self.test_labels))
+        return hashlib.sha256(train.tobytes() + b"|" + test.tobytes()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is published of a set, to check a file against.
+
+    `mean` and `std` are the channel statistics of the training images on the scale 0 to 255;
+    `per_class` is the number of training and of test images in each class.
+    """
+
+    train: int
+    test: int
+    classes: int
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    per_class: tuple[int, int]
+    fingerprint: str
+
+
+def image_hashes(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """SHA-256 of each image followed by its label (int64): array (N,) of 32-byte strings."""
+    digests = [
+        hashlib.sha256(image.tobytes() + int(label).to_bytes(8, "little")).digest()
+        for image, label in zip(images, labels, strict=True)
+    ]
+    # Fixed-width void, because NumPy strips trailing zero bytes from "S" values.
+    return np.frombuffer(b"".join(digests), dtype="V32").view([("h", "V32")])["h"]
+
+
+def canonical(images: ImageSet) -> ImageSet:
+    """The same set sorted by image hash, so that a seed means the same run everywhere."""
+
+    def order(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        hashes = image_hashes(x, y)
+        return np.array(sorted(range(len(x)), key=lambda i: hashes[i].tobytes()), dtype=np.int64)
+
+    train = order(images.train_images, images.train_labels)
+    test = order(images.test_images, images.test_labels)
+    return replace(
+        images,
+        train_images=images.train_images[train],
+        train_labels=images.train_labels[train],
+        test_images=images.test_images[test],
+        test_labels=images.test_labels[test],
+    )
+
+
+def read(path: Path, name: str) -> ImageSet:
+    """Read an array file.
+
+    Raises:
+        DataError: the file is missing, damaged or lacks an array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in KEYS}
+        labels = {k: arrays[k].astype(np.int64) for k in ("train_labels", "test_labels")}
+    except FileNotFoundError:
+        raise DataError(f"{name}: no file {path}.\nRun `make data DATASET={name}`.") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{name}: {path} is damaged or not an array file of this suite ({reason}).\n"
+            f"Delete it and run `make data DATASET={name}`."
+        ) from None
+    images = {k: arrays[k] for k in ("train_images", "test_images")}
+    return ImageSet(name, **images, **labels, classes=tuple(map(str, arrays["classes"])))
+
+
+def write(images: ImageSet, path: Path) -> None:
+    """Write an array file atomically: a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(
+                file,
+                train_images=images.train_images,
+                train_labels=images.train_labels.astype(np.uint8),
+                test_images=images.test_images,
+                test_labels=images.test_labels.astype(np.uint8),
+                classes=np.array(images.classes),
+            )
+        Path(temporary).chmod(0o644)  # mkstemp makes it private
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def check(images: ImageSet, facts: Facts) -> None:
+    """Compare a set with what is published of it.
+
+    Raises:
+        DataError: sizes, labels, statistics or fingerprint differ; the message says which.
+    """
+    check_arrays(images, train=facts.train, test=facts.test, classes=facts.classes, size=facts.size)
+    for split, per_class in zip(("train", "test"), facts.per_class, strict=True):
+        counts = set(np.bincount(getattr(images, f"{split}_labels")).tolist())
+        _expect(images.name, f"{split} images a class", counts, {per_class})
+    mean, std = channel_statistics(images.train_images)
+    if not np.allclose([mean, std], [facts.mean, facts.std], rtol=0, atol=1e-5):
+        _expect(images.name, "channel statistics", (mean, std), (facts.mean, facts.std))
+    _expect(images.name, "fingerprint", images.fingerprint, facts.fingerprint)
+
+
+def check_arrays(images: ImageSet, *, train: int, test: int, classes: int, size: int) -> None:
+    """Compare types, sizes and labels with what they should be.
+
+    Raises:
+        DataError: they differ.
+    """
+    for split, count in (("train", train), ("test", test)):
+        x, y = getattr(images, f"{split}_images"), getattr(images, f"{split}_labels")
+        found = (x.dtype.name, x.shape, y.shape)
+        _expect(images.name, f"{split} images", found, ("uint8", (count, size, size, 3), (count,)))
+        _expect(images.name, f"{split} labels", set(y.tolist()), set(range(classes)))
+
+
+def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Exact channel means and population deviations of uint8 images (N, H, W, 3), 0 to 255."""
+    levels = np.arange(256, dtype=np.float64)
+    means, stds = [], []
+    for channel in range(images.shape[-1]):
+        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        mean = (counts * levels).sum() / counts.sum()
+        means.append(float(mean))
+        stds.append(float(np.sqrt((counts * (levels - mean) ** 2).sum() / counts.sum())))
+    return tuple(means), tuple(stds)
+
+
+def _expect(name: str, what: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise DataError(
+            f"{name}: {what}: found {_short(found)}, expected {_short(expected)}.\n"
+            "The file is damaged or holds another set; "
+            f"delete it and run `make data DATASET={name}`."
+        )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, set) and len(value) > 4:
+        return f"{len(value)} different values"
+    return str(value)

@@ -1,0 +1,223 @@
+"""Training batches of a folder tree: decoded by worker processes, a pure function of seed and
+iteration however many they are."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from data.order import EVERYTHING, Spans, derived_seed
+from data.photographs import colour
+from data.photographs.photographs import View, decode, test_view
+from data.photographs.tree import Tree
+from data.photographs.views import WHOLE, Key, Views
+
+PREFETCH = 4  # batches a worker is ahead
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Order(Spans):
+    """Which images an iteration takes: every one once an epoch, in an order drawn for it.
+
+    Args:
+        share: of a batch's samples those that this process takes, given its size.
+    """
+
+    def __init__(
+        self, count: int, batch: int, wrap: bool, *, seed: int, share: Callable[[int], slice]
+    ):
+        super().__init__(count, batch, wrap)
+        self.share = share
+        self.epoch = lru_cache(maxsize=2)(
+            lambda epoch: torch.randperm(
+                count, generator=torch.Generator().manual_seed(derived_seed(seed, epoch))
+            )
+        )
+
+    def keys(self, iteration: int) -> list[Key]:
+        """What this process takes of an iteration's batch."""
+        samples = range(*self.span(iteration))
+        return [self.key(sample) for sample in samples[self.share(len(samples))]]
+
+    def key(self, sample: int) -> Key:
+        """Epoch and image of a sample, counted from the start of training."""
+        epoch, place = divmod(sample, self.count)
+        return epoch, int(self.epoch(epoch)[place])
+
+
+class Planned:
+    """The batches that are wanted next, as lists of keys; read by the loader.
+
+    An epoch of ImageNet has over a million keys: each batch is made when its turn comes.
+
+    Args:
+        keys: of an iteration.
+    """
+
+    def __init__(self, keys: Callable[[int], Sequence[Key]]):
+        self.keys, self.iterations = keys, range(0)
+
+    def __iter__(self) -> Iterator[Sequence[Key]]:
+        return map(self.keys, self.iterations)
+
+    def __len__(self) -> int:
+        return len(self.iterations)
+
+
+class Stream(Spans):
+    """Random training batches of a tree, with the interface of `data.arrays.batches.Batches`.
+
+    `begin` sets the workers to a segment of iterations, `fetch` brings the next batch to the
+    device, `next` augments it there; `next` can be captured in a CUDA graph.
+
+    Args:
+        tree: the training images.
+        view: crop and flip of one image.
+        kind: change of colour, see `data.photographs.colour.recolour`.
+        mean: float32 (3,), subtracted; scale: multiplied after that.
+        workers: processes that decode; 0 decodes in this one.
+        damaged: `stop` or `skip`, what to do with damaged images.
+        share: of a batch's samples those that this process takes, given its size.
+    """
+
+    in_memory = False
+
+    def __init__(
+        self,
+        tree: Tree,
+        view: View,
+        *,
+        size: int,
+        kind: str,
+        mean: Tensor,
+        scale: Tensor,
+        batch: int,
+        wrap: bool,
+        seed: int,
+        workers: int,
+        damaged: str,
+        share: Callable[[int], slice] | None = None,
+    ):
+        super().__init__(len(tree), batch, wrap)
+        self.tree, self.kind, self.seed, self.damaged = tree, kind, seed, damaged
+        self.mean, self.scale = mean, scale
+        self.share: Callable[[int], slice] = share or slice
+        self.skipped: set[int] = set()
+        # Neither knows the stream: without a cycle, the workers end as soon as it is dropped.
+        self.order = Order(len(tree), batch, wrap, seed=seed, share=self.share)
+        self.planned = Planned(self.order.keys)
+        self.loader = make_loader(Views(tree, view, seed), self.planned, workers, mean.device)
+        self.arriving: Iterator[tuple[Tensor, Tensor, Tensor]] = iter(())
+        device = mean.device
+        self.images = torch.zeros(batch, 3, size, size, dtype=torch.uint8, device=device)
+        self.labels = torch.zeros(batch, dtype=torch.int64, device=device)
+        self.drawn = torch.zeros(batch, colour.DRAWN, device=device)
+        self.iteration = 0
+
+    def begin(self, first: int, last: int) -> None:
+        """Have the workers begin with iterations `first` to `last` - 1."""
+        self.planned.iterations = range(first, last)
+        self.iteration = first
+        self.arriving = iter(self.loader)
+
+    def fetch(self, size: int) -> None:
+        """Bring the next batch of the segment, of `size` samples over all processes, to the device.
+
+        Raises:
+            DataError: an image is damaged, and they are not to be skipped.
+        """
+        images, labels, damaged = next(self.arriving)
+        self.note(damaged[damaged != WHOLE].tolist())
+        drawn = colour.draw(size, seed=derived_seed(self.seed, self.iteration, 1))
+        drawn = drawn[self.share(size)]
+        for place, value in ((self.images, images), (self.labels, labels), (self.drawn, drawn)):
+            place[: len(value)].copy_(value, non_blocking=True)
+        self.iteration += 1
+
+    def next(self, size: int, share: slice = EVERYTHING) -> tuple[Tensor, Tensor]:
+        """The batch that was fetched: images float32 (n, 3, H, W), labels int64 (n,)."""
+        n = len(range(size)[self.share(size)])
+        images = self.images[:n].permute(0, 2, 3, 1).float()
+        images = colour.recolour(images, self.drawn[:n], self.kind)
+        images = (images - self.mean) * self.scale
+        return images.permute(0, 3, 1, 2), self.labels[:n]
+
+    def note(self, damaged: Sequence[int]) -> None:
+        """Stop at damaged images, or count them.
+
+        Raises:
+            DataError: they are not to be skipped.
+        """
+        for index in damaged:
+            path = self.tree.folder / self.tree.paths[index]
+            if self.damaged == "stop":
+                decode(path)  # which says what is wrong with it
+            if index not in self.skipped:
+                print(f"Left out: {path} is damaged.", file=sys.stderr)
+            self.skipped.add(index)
+
+    def share_skipped(self, union: Callable[[set[int], int], set[int]]) -> None:
+        """Count what other processes have skipped, too."""
+        self.skipped = union(self.skipped, self.count)
+
+    def facts(self) -> dict[str, int]:
+        """How many damaged images were left out so far."""
+        return {"damaged": len(self.skipped)}
+
+    def state(self) -> list[int]:
+        """The images skipped so far."""
+        return sorted(self.skipped)
+
+    def load(self, state: list[int]) -> None:
+        """Go on from what `state` gave."""
+        self.skipped |= set(state)
+
+    def tensors(self) -> list[Tensor]:
+        """None: what changes is overwritten by `fetch`."""
+        return []
+
+
+def make_loader(
+    views: Views, planned: Planned, workers: int, device: torch.device
+) -> DataLoader[Any]:
+    """A loader whose workers stay from one segment to the next."""
+    return DataLoader(
+        views,
+        batch_sampler=planned,  # type: ignore[arg-type]
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=PREFETCH if workers else None,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=begin_worker,
+        generator=torch.Generator(),  # which leaves the run's own alone
+    )
+
+
+def begin_worker(number: int) -> None:
+    """A worker leaves signals to the process that trains, which saves first."""
+    torch.set_num_threads(1)
+    for which in IGNORED:
+        signal.signal(which, signal.SIG_IGN)
+
+
+def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
+    """Centres of all images of a tree, uint8 (N, size, size, 3).
+
+    Raises:
+        DataError: one is damaged.
+    """
+    planned = Planned(lambda index: [(0, index)])
+    planned.iterations = range(len(tree))
+    loader = make_loader(Views(tree, test_view(size), 0), planned, workers, torch.device("cpu"))
+    images = torch.empty(len(tree), size, size, 3, dtype=torch.uint8)
+    for index, (image, _, damaged) in enumerate(loader):
+        if int(damaged[0]) != WHOLE:
+            decode(Path(tree.folder / tree.paths[index]))
+        images[index] = image[0].permute(1, 2, 0)
+    return images

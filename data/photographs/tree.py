@@ -1,0 +1,215 @@
+"""Folder trees of images, `<split>/<class>/*.JPEG`: what is in them, without reading the images.
+
+Listing a large tree takes minutes on a slow disk, so what was found is kept in a file and used as
+long as no folder has changed: beside the classes or, where nothing can be written there, in the
+user's cache.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.order import DataError
+
+SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
+INDEX = ".index.json"
+VERSION = 1
+CACHE = "residual-to-dense"
+
+
+class Names(Sequence[str]):
+    """A million names that worker processes share.
+
+    Reading a Python string changes its reference count, so that every forked process ends up with
+    its own copy of a list of strings; here it reads bytes, which stay where they are.
+    """
+
+    def __init__(self, names: Iterable[str]):
+        encoded = [name.encode() for name in names]
+        self.ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
+        self.content = np.frombuffer(b"".join(encoded), np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: Any) -> Any:  # no slices: nobody takes one
+        if index < 0:
+            index += len(self)
+        start = int(self.ends[index - 1]) if index else 0
+        text = self.content[start : int(self.ends[index])].tobytes()
+        return text.decode()
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One split of a tree.
+
+    Attributes:
+        folder: of the split.
+        classes: names of the class folders, in label order.
+        paths: of the images, relative to `folder`, sorted.
+        labels: int64 (N,).
+        sizes: int64 (N,), bytes of the files.
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    paths: Names
+    labels: np.ndarray
+    sizes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def read_tree(folder: Path, classes: int | None = None) -> Tree:
+    """The images of a split.
+
+    Args:
+        classes: how many there have to be; None where any number will do.
+
+    Raises:
+        DataError: there is no such folder, it has another number of classes, a class has no image,
+            or a file's name is no text.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder} is missing; photographs lie in {folder.parent}/{{train,val}}/<class>/.\n"
+            "Set DATA_DIR to the folder that holds such a tree."
+        )
+    entries = [entry for entry in os.scandir(folder) if entry.is_dir()]
+    names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    if len(names) != (classes or len(names)) or not names:
+        raise DataError(f"{folder} has {len(names)} class folders, expected {classes or 'some'}.")
+    listed = _known(folder, names) or _list(folder, names)
+    tree = _tree(folder, names, listed)
+    _check(tree)
+    return tree
+
+
+def fingerprint(splits: dict[str, Tree]) -> str:
+    """Hash over names and sizes of all files, 16 hex digits; their content is not read."""
+    state = hashlib.sha256()
+    for name, tree in sorted(splits.items()):
+        state.update(f"{name} {len(tree)}\n".encode())
+        for path, size in zip(tree.paths, tree.sizes.tolist(), strict=True):
+            state.update(f"{path} {size}\n".encode())
+    return state.hexdigest()[:16]
+
+
+def _list(folder: Path, names: list[str]) -> dict[str, Any]:
+    """Every image file with its size, class by class; kept for the next time."""
+    listed: dict[str, Any] = {}
+    for name in names:
+        files = {}
+        for entry in os.scandir(folder / name):
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
+                files[_legible(entry.name, folder / name)] = entry.stat().st_size
+        listed[name] = {"changed": _changed(folder / name), "files": dict(sorted(files.items()))}
+    if all(min(content["files"].values(), default=1) for content in listed.values()):
+        _keep(folder, listed)  # an empty file may be fetched again, which no folder would show
+    return listed
+
+
+def _legible(name: str, folder: Path) -> str:
+    """A file's name, if it is text.
+
+    Raises:
+        DataError: it is not; torchvision could not open the file.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{folder} holds a file whose name is no UTF-8: {name!a}; rename it."
+        ) from None
+    return name
+
+
+def _known(folder: Path, names: list[str]) -> dict[str, Any] | None:
+    """What was listed before, if no class folder has changed since."""
+    for path in _places(folder):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            classes: dict[str, Any] = content["classes"]
+            same = all(classes[name]["changed"] == _changed(folder / name) for name in names)
+            if content["version"] == VERSION and same and len(classes) == len(names):
+                return classes
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _keep(folder: Path, listed: dict[str, Any]) -> None:
+    """Write the index to the first place where that is possible, if there is one."""
+    text = json.dumps({"version": VERSION, "classes": listed})
+    for path in _places(folder):
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            if path.parent != folder:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
+            return
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _places(folder: Path) -> tuple[Path, Path]:
+    """Where the index of a split may be: there, or in the user's cache under a name of its own."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return folder / INDEX, cache / CACHE / f"{name}.json"
+
+
+def _changed(folder: Path) -> int:
+    """When a file was last added to a folder, or taken from it."""
+    return folder.stat().st_mtime_ns
+
+
+def _tree(folder: Path, names: list[str], listed: dict[str, Any]) -> Tree:
+    paths, labels, sizes = [], [], []
+    for label, name in enumerate(names):
+        for file, size in listed[name]["files"].items():
+            paths.append(f"{name}/{file}")
+            labels.append(label)
+            sizes.append(size)
+    return Tree(
+        folder, tuple(names), Names(paths), np.array(labels, np.int64), np.array(sizes, np.int64)
+    )
+
+
+def _check(tree: Tree) -> None:
+    """Refuse classes without images.
+
+    Raises:
+        DataError: there are some; the first one is named.
+    """
+    counts = np.bincount(tree.labels, minlength=len(tree.classes))
+    if len(empty := np.flatnonzero(counts == 0)):
+        raise DataError(f"{tree.folder / tree.classes[empty[0]]} holds no image.")
+
+
+def check_sizes(tree: Tree, remedy: str = "") -> None:
+    """Refuse empty files, which show without any being read.
+
+    Args:
+        remedy: what else can be done about it.
+
+    Raises:
+        DataError: there are some; the first one is named.
+    """
+    if len(empty := np.flatnonzero(tree.sizes == 0)):
+        others = f", as are {len(empty) - 1} others" if len(empty) > 1 else ""
+        raise DataError(
+            f"{tree.folder / tree.paths[empty[0]]} is empty{others}.\n"
+            f"Fetch what is empty again, or delete it{remedy}."
+        )

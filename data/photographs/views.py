@@ -1,0 +1,62 @@
+"""Views of the images of a folder tree: decoded, cropped and flipped, each a pure function of the
+seed, the epoch and the image."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from data.order import DataError, derived_seed
+from data.photographs.photographs import View, decode
+from data.photographs.tree import Tree
+
+Key = tuple[int, int]  # epoch and image
+WHOLE = -1  # in place of a damaged image's index
+
+
+class Views(Dataset[tuple[Tensor, int, int]]):
+    """Views of the images of a tree, by epoch and index: a pure function of both and of the seed.
+
+    An item is the view, uint8 (3, H, W), its label, and the index of a damaged image or `WHOLE`;
+    the next image that is whole takes the place of a damaged one.
+    """
+
+    def __init__(self, tree: Tree, view: View, seed: int):
+        self.tree, self.view, self.seed = tree, view, seed
+
+    def __len__(self) -> int:
+        return len(self.tree)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int, int]:
+        index = key[1]
+        damaged = WHOLE
+        for step in range(len(self.tree)):
+            chosen = (index + step) % len(self.tree)
+            try:
+                image = decode(self.tree.folder / self.tree.paths[chosen])
+            except DataError:
+                damaged = index if damaged == WHOLE else damaged
+                continue
+            return self.seen(key, image), int(self.tree.labels[chosen]), damaged
+        raise DataError(f"{self.tree.folder} holds no image that is whole.")
+
+    def seen(self, key: Key, image: Tensor) -> Tensor:
+        """The view of an image uint8 (3, H, W), on whatever device."""
+        with seeded(derived_seed(self.seed, *key)):
+            return self.view(image)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from PyTorch's generator on the CPU as seeded, and leave it as it was.
+
+    `torch.manual_seed` would note every call for a GPU that a worker never uses.
+    """
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)

@@ -1,0 +1,108 @@
+"""What the commands that train have in common: options, the plan, its execution, what failed."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from experiments.execution.devices import devices
+from experiments.execution.display import Display
+from experiments.execution.execute import Execution
+from experiments.execution.mps import side_by_side
+from experiments.execution.sweeps import registered
+from experiments.papers.conf import PlanError
+from experiments.plan.jobs import Job
+from experiments.plan.machine import gpus
+from experiments.plan.plan import Entry, describe, duration, make_plan
+from experiments.plan.states import ENDED, Failure, state_of
+from records.validity import PRESETS
+
+ASK_ABOVE_SECONDS = 3600
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every command that trains."""
+    parser.add_argument("--preset", default="auto", choices=("auto", *PRESETS))
+    parser.add_argument("--jobs", default="auto", help="runs at once: a number, or `auto`")
+    parser.add_argument("--minutes", default="", help="save and stop after so many")
+    parser.add_argument("--plan", action="store_true", help="stop after the plan")
+    parser.add_argument("--yes", action="store_true", help="start even what takes over an hour")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse numbers that cannot be.
+
+    Raises:
+        PlanError: one is none.
+    """
+    jobs, minutes = options.jobs, options.minutes
+    if jobs != "auto" and not (jobs.isdecimal() and int(jobs) > 0):
+        raise PlanError(f"JOBS={jobs} is neither `auto` nor a number of runs.")
+    if minutes and not minutes.replace(".", "", 1).isdecimal():
+        raise PlanError(f"MINUTES={minutes} is no number of minutes.")
+
+
+def chosen_preset(options: argparse.Namespace) -> str:
+    """`auto` is the full recipe where there is a GPU, and a small version elsewhere."""
+    return options.preset if options.preset != "auto" else ("paper" if gpus() else "smoke")
+
+
+def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
+    """Print the plan."""
+    preset = chosen_preset(options)
+    print(f"Plan (preset {preset}):\n{describe(plan)}", flush=True)
+    if preset != "paper":
+        why = " (no CUDA GPU was found)" if options.preset == "auto" else ""
+        print(f"No full recipe{why}: this checks the plumbing. PRESET=paper trains in full.")
+
+
+def too_long(plan: Sequence[Entry], options: argparse.Namespace) -> bool:
+    """Whether it takes so long that it has to be asked for; says so."""
+    total = sum(entry.seconds for entry in plan if entry.open)
+    if total <= ASK_ABOVE_SECONDS or options.yes or options.minutes:
+        return False
+    print(
+        f"\nThis takes about {duration(total)} here. Add YES=1 to start, ROWS=... for a part, "
+        "or MINUTES=... for a while.",
+        file=sys.stderr,
+    )
+    return True
+
+
+def carry_out(title: str, jobs: Sequence[Job], options: argparse.Namespace) -> Execution:
+    """Train what is open."""
+    plan = make_plan(jobs)
+    todo = [entry.job for entry in plan if entry.open]
+    places = devices(todo, options.jobs)
+    several = any(place.name and place.at_once > 1 for place in places) and len(todo) > 1
+    with registered(title, jobs), side_by_side(wanted=several) as environment:
+        minutes = float(options.minutes) if options.minutes else None
+        display = Display(plan)
+        execution = Execution(todo, places, display, minutes=minutes, environment=environment)
+        execution.run()
+    return execution
+
+
+def report(execution: Execution) -> int:
+    """Say what did not finish and why; the exit code of all. Runs that another process is at are
+    no failure."""
+    # Another process may have finished what failed here.
+    failures = {job: why for job, why in execution.failures.items() if state_of(job) not in ENDED}
+    for job, failure in failures.items():
+        print(f"\n{_failed(job, failure)}", file=sys.stderr)
+    if failures:
+        print(
+            f"\n{len(failures)} of {len(execution.jobs)} runs failed (above). "
+            "The same command does what is still missing.",
+            file=sys.stderr,
+        )
+    elsewhere = [job for job in execution.jobs if state_of(job) == "running"]
+    if elsewhere:
+        print(f"{len(elsewhere)} runs are under way in another process: `make status`.")
+    if execution.stopped:
+        print("Stopped; the same command goes on from the last checkpoints.", file=sys.stderr)
+    return execution.stopped or int(bool(failures))
+
+
+def _failed(job: Job, failure: Failure) -> str:
+    log = "\n".join(f"    {line}" for line in failure.log.splitlines())
+    return f"{job.run}: exit code {failure.code}, {failure.reason}\n{log}"

@@ -1,0 +1,104 @@
+"""What is seen of a plan that is carried out: a line for every event, and where the runs are."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from experiments.plan.jobs import Job
+from experiments.plan.plan import Entry, duration
+from experiments.plan.states import ENDED, state_of, test_error_of
+from records.progress import Progress, progress_of
+
+LIVE_SECONDS, PLAIN_SECONDS = 1.0, 60.0
+
+
+class Display:
+    """Live on a terminal, a few lines a minute elsewhere.
+
+    Args:
+        plan: what was planned.
+    """
+
+    def __init__(self, plan: Sequence[Entry]):
+        self.plan = plan
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.live = Live(console=self.console, auto_refresh=False, transient=True)
+        self.due = time.monotonic() + PLAIN_SECONDS
+        if self.console.is_terminal:
+            self.due = 0.0
+
+    def __enter__(self) -> "Display":
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.console.is_terminal:
+            self.live.stop()
+
+    def say(self, text: str) -> None:
+        """Print lines that stay."""
+        self.console.print(text, markup=False)
+
+    def started(self, job: Job) -> None:
+        """A run was started."""
+        number = [entry.job for entry in self.plan].index(job) + 1
+        self.say(f"[{number}/{len(self.plan)}] {job.run}")
+
+    def finished(self, job: Job) -> None:
+        """A run has ended by itself."""
+        error = test_error_of(job)
+        self.say(f"{job.run}: {state_of(job)}" + (f", {error:.2f} %" if error is not None else ""))
+
+    def refresh(self) -> None:
+        """Show where the runs are, if it is time to."""
+        if time.monotonic() < self.due:
+            return
+        lines = progress_lines(self.plan)
+        if self.console.is_terminal:
+            self.due = time.monotonic() + LIVE_SECONDS
+            self.live.update(Text("\n".join(lines)), refresh=True)
+        else:
+            self.due = time.monotonic() + PLAIN_SECONDS
+            self.say("\n".join(lines))
+
+
+def progress_lines(plan: Sequence[Entry]) -> list[str]:
+    """A line for every run under way, and one for all together."""
+    states = {entry.job: state_of(entry.job) for entry in plan}
+    running = sum(state == "running" for state in states.values())
+    lines, left = [], 0.0
+    for entry in plan:
+        if states[entry.job] in ENDED:
+            continue
+        progress = progress_of(entry.job.working) if states[entry.job] == "running" else None
+        seconds = entry.seconds
+        if progress is not None:
+            seconds = seconds_left(entry, progress)
+            lines.append(f"  {entry.job.run}  {how_far(entry.job, progress, seconds)}")
+        left += seconds
+    done = sum(state in ENDED for state in states.values())
+    total = f"{done} of {len(plan)} done, {running} running"
+    if left:
+        total += f"; about {duration(left / max(1, running))} left"
+    return [*lines, total]
+
+
+def seconds_left(entry: Entry, progress: Progress) -> float:
+    """Seconds to the end of a run at its present pace, or at the planned one before it is known."""
+    left = entry.job.iterations - progress.iteration
+    pace = progress.pace or entry.seconds / entry.job.iterations
+    return pace * left
+
+
+def how_far(job: Job, progress: Progress, seconds: float) -> str:
+    """Where a run is, its last test error, and how long it still takes."""
+    error = "       -" if progress.test_error is None else f"{progress.test_error:6.2f} %"
+    where = f"{progress.iteration:,} of {job.iterations:,}"
+    return f"{where}  {error}  {duration(seconds)} left"

@@ -1,0 +1,235 @@
+"""Carry out a plan: each run in a process of its own, several at once on a GPU where they fit;
+several of these programs may share a folder. A failure stops no other run."""
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
+
+from experiments.execution.display import Display
+from experiments.execution.launch import Launched
+from experiments.plan.estimate import disk_bytes
+from experiments.plan.jobs import Job
+from experiments.plan.machine import free_bytes
+from experiments.plan.states import ENDED, Failure, forget_failure, note_failure, state_of
+from records.exits import (
+    BAD_CONFIG,
+    BAD_DATA,
+    BUSY,
+    DIVERGED,
+    FULL,
+    INTERRUPTED,
+    NO_MEMORY,
+    PREEMPTED,
+    STOPPED,
+)
+from records.names import outputs, results
+
+# Signals that stop a plan, and its exit code.
+SIGNALS = {
+    signal.SIGTERM: PREEMPTED,
+    signal.SIGUSR1: PREEMPTED,
+    signal.SIGUSR2: PREEMPTED,
+    signal.SIGHUP: PREEMPTED,
+    signal.SIGINT: INTERRUPTED,
+}
+RETRIES = 2  # of a run that died or raised; it goes on from its checkpoint
+PATIENCE = 1800.0  # seconds without a sign of life, after which a process is killed
+LAST_PATIENCE = 120.0  # the same, once it was asked to stop
+POLL_SECONDS = 0.2
+SPARE_BYTES = 200e6  # that must be free, beyond a run's own, before a plan goes on
+FULL_SECONDS = 60.0  # before that is looked at: a quota shows nowhere else than in the next try
+
+
+@dataclass
+class Device:
+    """Where runs are trained.
+
+    Attributes:
+        name: of a GPU, as CUDA_VISIBLE_DEVICES has it; None leaves it to the runs.
+        at_once: most runs at a time.
+        memory: bytes they may take together, where a limit is known.
+        needs: bytes that a run takes, as estimated; used with `memory`.
+        options: what train.py is told of the device.
+    """
+
+    name: str | None = None
+    at_once: int = 1
+    memory: float | None = None
+    needs: Mapping[Job, float] = field(default_factory=dict)
+    options: Sequence[str] = ()
+
+    def has_room(self, under_way: Sequence[Job], job: Job) -> bool:
+        """Whether a run can start beside those under way; a single one always can."""
+        if not under_way or self.memory is None:
+            return len(under_way) < self.at_once
+        taken = sum(self.needs[other] for other in (*under_way, job))
+        return len(under_way) < self.at_once and taken <= self.memory
+
+
+@dataclass
+class Execution:
+    """A plan that is carried out.
+
+    Args:
+        jobs: to do, in order; what has ended already is skipped.
+        minutes: after which everything is saved and stops, or None.
+        patience: seconds without a sign of life after which a process is killed.
+        environment: of the runs, beside that of this process.
+
+    Attributes:
+        failures: of every run that was given up.
+        stopped: 75 or 130 if something asked to stop, else 0.
+    """
+
+    jobs: Sequence[Job]
+    devices: Sequence[Device]
+    display: Display
+    minutes: float | None = None
+    patience: float = PATIENCE
+    environment: Mapping[str, str] = field(default_factory=dict)
+    failures: dict[Job, Failure] = field(default_factory=dict)
+    stopped: int = 0
+    tries: Counter[Job] = field(default_factory=Counter)
+    launched: list[Launched] = field(default_factory=list)
+    shared: bool = False  # whether another program works on the same runs
+    needed: float = 0.0  # bytes that a full disk must have free before the plan goes on,
+    again: float = 0.0  # and when to look
+
+    def run(self) -> None:
+        """Do what can be done."""
+        deadline = time.monotonic() + 60 * self.minutes if self.minutes is not None else None
+        with self.signals(), self.display:
+            try:
+                while self.step():
+                    if deadline is not None and time.monotonic() > deadline and not self.stopped:
+                        self.display.say("Time is up; the runs save and stop.")
+                        self.stop(PREEMPTED)
+                    self.display.refresh()
+                    time.sleep(POLL_SECONDS)
+            finally:
+                self.leave_nothing()
+
+    def step(self) -> bool:
+        """See off what has ended, and start what can; whether anything is left to wait for."""
+        for launched in list(self.launched):
+            code = launched.poll()
+            if code is not None:
+                self.launched.remove(launched)
+                self.judge(launched, code)
+            elif launched.quiet_seconds() > (LAST_PATIENCE if self.stopped else self.patience):
+                launched.kill()
+        for device in self.devices:
+            while not self.stopped and not self.paused() and self.start_on(device):
+                pass
+        return bool(self.launched) or (self.needed > 0 and not self.stopped)
+
+    def start_on(self, device: Device) -> bool:
+        """Start the next run on a device, if there is one and it has room."""
+        mine = {launched.job for launched in self.launched}
+        under_way = [one.job for one in self.launched if one.device == device.name]
+        if len(under_way) >= device.at_once:
+            return False
+        waiting = [job for job in self.jobs if job not in mine and self.is_open(job)]
+        if not waiting:
+            return False
+        # Where others start at the top as well, going on elsewhere keeps out of their way.
+        job = random.choice(waiting) if self.shared else waiting[0]  # noqa: S311
+        if not device.has_room(under_way, job):
+            return False
+        forget_failure(job)
+        self.display.started(job)
+        options = [*device.options, f"runs_at_once={min(device.at_once, len(self.jobs))}"]
+        launched = Launched(job, device.name, options, self.environment)
+        self.launched.append(launched)
+        if self.stopped:  # by a signal that came while it was made
+            launched.send(signal.SIGTERM)
+        return True
+
+    def is_open(self, job: Job) -> bool:
+        """Whether a run waits to be done, and nobody is at it."""
+        return job not in self.failures and state_of(job) not in (*ENDED, "running")
+
+    def judge(self, launched: Launched, code: int) -> None:
+        """Note what became of a run: give it up, or let it be tried again."""
+        job, reason = launched.job, launched.reason(code)
+        if code in (0, DIVERGED):
+            if state_of(job) in ENDED:
+                self.display.finished(job)
+                return
+            code, reason = BAD_CONFIG, f"it ended, and left no record in {job.finished}"
+        if code in STOPPED:
+            self.stop(code)
+        elif code == BUSY:
+            self.shared = True
+        elif code == FULL:
+            self.needed, self.again = SPARE_BYTES + disk_bytes(job), time.monotonic() + FULL_SECONDS
+            self.display.say(f"{job.run}: {reason}\nThe plan pauses until there is space again.")
+        elif code == NO_MEMORY and self.fewer_on(launched.device):
+            self.display.say(f"{job.run}: no GPU memory beside the others; fewer at once.")
+        elif not self.stopped:
+            self.tries[job] += 1
+            if code in (BAD_CONFIG, BAD_DATA) or self.tries[job] > RETRIES:
+                self.give_up(job, Failure(code, reason, "\n".join(launched.tail())))
+            else:
+                self.display.say(f"{job.run}: {reason}; tried again.")
+
+    def fewer_on(self, name: str | None) -> bool:
+        """Allow no more runs on a device than are left there; False where there are none."""
+        left = sum(one.device == name for one in self.launched)
+        for device in self.devices:
+            if device.name == name and left:
+                device.at_once = left
+        return left > 0
+
+    def give_up(self, job: Job, failure: Failure) -> None:
+        """Leave a run alone from now on."""
+        self.failures[job] = failure
+        with suppress(OSError):  # a full disk; it is reported all the same
+            note_failure(job, failure)
+        self.display.say(f"{job.run}: given up ({failure.reason})")
+
+    def paused(self) -> bool:
+        """Whether the disk is still full."""
+        if self.needed and time.monotonic() >= self.again:
+            free = min(free_bytes(folder) for folder in (outputs(), results()))
+            if free >= self.needed:
+                self.needed = 0.0
+                self.display.say("There is space again; the plan goes on.")
+        return self.needed > 0
+
+    def stop(self, code: int) -> None:
+        """Have every run save and stop, and the plan end with a code."""
+        again = code == INTERRUPTED and self.stopped == INTERRUPTED
+        self.stopped = self.stopped or code
+        for launched in self.launched:
+            launched.send(signal.SIGINT if code == INTERRUPTED else signal.SIGTERM)
+        if again:
+            self.display.say("Ending at once; the last checkpoints are intact.")
+
+    def leave_nothing(self) -> None:
+        """Where this ends by an error: have every process save and stop, and wait for it."""
+        for launched in self.launched:
+            launched.send(signal.SIGTERM)
+        for launched in self.launched:
+            launched.wait(LAST_PATIENCE)
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Pass signals on to the runs, which save and end with a code."""
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            self.stop(SIGNALS[signal.Signals(number)])
+
+        # Under nohup, the end of the terminal is to be ignored.
+        heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        previous = {number: signal.signal(number, pass_on) for number in heard}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)

@@ -1,0 +1,68 @@
+"""NVIDIA's Multi-Process Service (MPS): the kernels of several processes side by side on a GPU."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from records.names import outputs
+
+CONTROL = "nvidia-cuda-mps-control"
+SECONDS = 60  # that the daemon may take to answer
+LONGEST = 90  # characters: its pipes are sockets, whose paths must be short
+
+
+@contextmanager
+def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
+    """While entered, an MPS daemon of this user's own runs, where one can be started; says so.
+
+    Yields:
+        The environment in which processes use it, empty without it.
+    """
+    if not wanted:
+        yield {}
+        return
+    folder = (outputs() / "mps" / str(os.getpid())).absolute()
+    environment = {
+        "CUDA_MPS_PIPE_DIRECTORY": str(folder / "pipe"),
+        "CUDA_MPS_LOG_DIRECTORY": str(folder / "log"),
+    }
+    reason = _start(folder, environment)
+    if reason:
+        print(f"NVIDIA MPS is off ({reason}): runs on one GPU take turns.", flush=True)
+        yield {}
+        return
+    print("NVIDIA MPS is on: runs on one GPU work side by side.", flush=True)
+    try:
+        yield environment
+    finally:
+        _control(environment, told="quit\n")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(folder: Path, environment: Mapping[str, str]) -> str:
+    """Start the daemon; why that cannot be done, or nothing."""
+    if shutil.which(CONTROL) is None:
+        return f"no {CONTROL} here"
+    if len(environment["CUDA_MPS_PIPE_DIRECTORY"]) > LONGEST:
+        return "the path of OUTPUT_DIR is too long for its pipes"
+    for path in environment.values():
+        Path(path).mkdir(parents=True, exist_ok=True)
+    return _control(environment, "-d")
+
+
+def _control(environment: Mapping[str, str], *options: str, told: str = "") -> str:
+    """Call the daemon's control; what went wrong, or nothing."""
+    # The daemon serves all GPUs; each run says by itself which it uses.
+    inherited = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    try:
+        ended = subprocess.run(
+            [CONTROL, *options], env=inherited | dict(environment), input=told,
+            check=False, capture_output=True, text=True, timeout=SECONDS,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error).splitlines()[0]
+    said = (ended.stderr or ended.stdout).strip().splitlines() or [f"exit code {ended.returncode}"]
+    return said[0] if ended.returncode else ""

@@ -1,0 +1,64 @@
+"""The papers' figures, drawn from records only: their panels side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from experiments.figures.panels import Panel, Runs
+from experiments.verdicts.records import RunRecord
+
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "svg.hashsalt": "residual-to-dense",  # the same figure gives the same bytes
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "lines.solid_capstyle": "round",
+}
+
+
+def draw(panels: Sequence[Panel], records: Sequence[RunRecord], note: str = "") -> Figure:
+    """A figure of some panels; what has not run is named in its legend.
+
+    Args:
+        records: of one preset.
+        note: printed below, for runs that compare with no paper.
+    """
+    runs: Runs = {}
+    for record in sorted(records, key=lambda record: record.seed):
+        runs.setdefault((record.experiment, record.dataset), []).append(record)
+    if note:  # a small version has few of the paper's networks, on a data set of its own
+        datasets = dict.fromkeys(data for panel in panels for _, data in panel.rows)
+        runs |= {(name, data): seeds for (name, _), seeds in runs.items() for data in datasets}
+        panels = [panel for panel in panels if runs.keys() & set(panel.rows)] or panels
+    with matplotlib.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            1, len(panels), figsize=(3.9 * len(panels), 3.5), layout="constrained", squeeze=False
+        )
+        for axis, panel in zip(axes[0], panels, strict=True):
+            axis.set_title(panel.title)
+            panel.draw(axis, runs, shortened=bool(note))
+        if key := next(filter(None, (panel.key() for panel in panels)), None):
+            figure.legend(handles=key, loc="outside upper center", ncols=2, frameon=False)
+        if note:
+            figure.supxlabel(note, fontsize=9, color="#B00020")
+    return figure
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as <stem>.png and .svg, without dates, so that the same gives the same."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(paths[0], dpi=200, metadata={"Software": None})
+        figure.savefig(paths[1], metadata={"Date": None})
+    plt.close(figure)
+    return paths

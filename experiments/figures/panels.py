@@ -1,0 +1,82 @@
+"""What figures are made of: panels, whose kinds are each a file here, and the curves in them.
+
+A kind of panel is a dataclass that knows which rows it shows and how to draw itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from experiments.verdicts.records import RunRecord
+
+# Okabe and Ito's colours, which the colour-blind can tell apart.
+ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
+RED, BLUE, PINK, BLACK = "#D55E00", "#0072B2", "#CC79A7", "#000000"
+C10, C100 = "cifar10_aug", "cifar100_aug"
+MISSING = "not run yet"
+
+Rows = list[tuple[str, str]]  # experiment and data set of each
+Runs = dict[tuple[str, str], list[RunRecord]]  # the runs of rows, by seed
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel of a figure.
+
+    Attributes:
+        analysis: what eval.py has to find out of the weights of its rows, if anything.
+    """
+
+    title: str
+    analysis: ClassVar[str | None] = None
+
+    @property
+    def rows(self) -> Rows:
+        """All that it shows."""
+        raise NotImplementedError
+
+    def key(self) -> Sequence[Line2D]:
+        """What its lines mean, where that has to be said above the figure."""
+        return ()
+
+    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+        """Draw it; what has not run is named in its legend.
+
+        Args:
+            shortened: whether the runs are no full recipes.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One network on a data set."""
+
+    experiment: str
+    label: str
+    colour: str
+    dataset: str = C10
+
+    @property
+    def row(self) -> tuple[str, str]:
+        return self.experiment, self.dataset
+
+
+def pair(first: tuple[str, str], second: tuple[str, str], data: str = C10) -> tuple[Curve, ...]:
+    """Two networks against each other, each by its row and label."""
+    return (Curve(*first, BLUE, data), Curve(*second, RED, data))
+
+
+def legend(
+    axis: Axes, missing: Sequence[str], where: Literal["upper right", "best"] = "upper right"
+) -> None:
+    """What is drawn, and what has not run yet."""
+    if missing:
+        axis.plot([], [], " ", label=f"{MISSING}: " + ",\n".join(missing))
+    if axis.lines:
+        drawn = axis.legend(loc=where, fontsize=8, framealpha=0.8, edgecolor="none")
+        for text in drawn.get_texts():
+            text.set_color("0.5" if text.get_text().startswith(MISSING) else "0")

@@ -1,0 +1,160 @@
+"""Panels of final test errors: against parameters or a setting, and on a grid of two settings."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from matplotlib.axes import Axes
+
+from experiments.figures.panels import C10, Curve, Panel, Rows, Runs, legend
+from experiments.papers import published
+from experiments.papers.rows import facts
+from experiments.verdicts.aggregate import working_error
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one kind, which a line joins.
+
+    Attributes:
+        at: where each stands, if not at its size.
+        table: where their errors are published, if not in the table of each.
+    """
+
+    label: str
+    colour: str
+    experiments: tuple[str, ...]
+    dataset: str = C10
+    at: tuple[float, ...] = ()
+    table: str | None = None
+
+    @property
+    def rows(self) -> Rows:
+        return [(experiment, self.dataset) for experiment in self.experiments]
+
+
+def family(label: str, colour: str, prefix: str, depths: Sequence[int | str], *more: str) -> Family:
+    """Networks whose rows differ in what follows `prefix`, and some more."""
+    return Family(label, colour, (*(f"{prefix}{depth}" for depth in depths), *more))
+
+
+@dataclass(frozen=True)
+class Points(Panel):
+    """A panel of mean test errors, a line a family; hollow: published ones.
+
+    Attributes:
+        x: label of the horizontal axis: `parameters (millions)`, `multiply-adds (billions)`, or
+            what the families' `at` is.
+        published: whether published errors are shown beside ours.
+        baseline: a network whose error is a level line, or None.
+        log: whether the horizontal axis is logarithmic.
+    """
+
+    families: tuple[Family, ...]
+    x: str = "parameters (millions)"
+    published: bool = False
+    baseline: Curve | None = None
+    log: bool = False
+
+    @property
+    def rows(self) -> Rows:
+        return [
+            *(row for family in self.families for row in family.rows),
+            *([self.baseline.row] if self.baseline else []),
+        ]
+
+    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+        axis.set_xlabel(self.x)
+        axis.set_ylabel("test error (%)")
+        missing = []
+        for family in self.families:
+            places = [place(self.x, family, number) for number in range(len(family.experiments))]
+            errors = [mean_error(runs, row) for row in family.rows]
+            known = sorted((x, y) for x, y in zip(places, errors, strict=True) if y is not None)
+            if absent := len(errors) - len(known):
+                missing.append(f"{family.label} ({absent} of {len(errors)})")
+            if known:
+                x, y = zip(*known, strict=True)
+                axis.plot(x, y, color=family.colour, lw=1.4, marker="o", ms=4, label=family.label)
+            if self.published:
+                _draw_published(axis, family, places)
+        if self.baseline is not None:
+            line = self.baseline
+            level = mean_error(runs, line.row)
+            if level is None:
+                missing.append(line.label)
+            else:
+                axis.axhline(level, color=line.colour, lw=1, ls=(0, (4, 2)), label=line.label)
+        if self.log:
+            axis.set_xscale("log")
+            axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+        if not axis.lines:
+            axis.set_xlim(0, 1)
+            axis.set_ylim(0, 20)
+        legend(axis, missing, "best")
+
+
+@dataclass(frozen=True)
+class Grid(Panel):
+    """A panel of mean test errors by two settings, as colours and numbers: `experiments[i][j]` has
+    the setting `down[i]` of `y` and `across[j]` of `x`."""
+
+    y: str
+    x: str
+    down: tuple[str, ...]
+    across: tuple[str, ...]
+    experiments: tuple[tuple[str, ...], ...]
+    dataset: str = C10
+
+    @property
+    def rows(self) -> Rows:
+        return [(row, self.dataset) for line in self.experiments for row in line]
+
+    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+        errors = [
+            [mean_error(runs, (row, self.dataset)) for row in line] for line in self.experiments
+        ]
+        values = [[math.nan if error is None else error for error in line] for line in errors]
+        axis.grid(visible=False)
+        axis.imshow(values, cmap="viridis_r", aspect="auto", origin="lower")
+        axis.set_xticks(range(len(self.across)), self.across)
+        axis.set_yticks(range(len(self.down)), self.down)
+        axis.set_xlabel(self.x)
+        axis.set_ylabel(self.y)
+        finite = [value for line in values for value in line if not math.isnan(value)]
+        middle = (min(finite) + max(finite)) / 2 if finite else 0.0
+        for i, line in enumerate(errors):
+            for j, error in enumerate(line):
+                colour = "0.5" if error is None else "white" if error > middle else "black"
+                text = "-" if error is None else f"{error:.2f}"
+                axis.text(j, i, text, ha="center", va="center", color=colour)
+        if not finite:
+            legend(axis, ["all"])
+
+
+def mean_error(runs: Runs, row: tuple[str, str]) -> float | None:
+    """Mean test error in percent over the runs that train, or None where there is none."""
+    errors = [working_error(record) for record in runs.get(row, [])]
+    working = [error for error in errors if error is not None]
+    return fmean(working) if working else None
+
+
+def place(x: str, family: Family, number: int) -> float:
+    """Where a network of a family stands on the horizontal axis."""
+    if family.at:
+        return family.at[number]
+    fact = facts(family.experiments[number], family.dataset)
+    assert fact is not None, "every row of a figure is counted"
+    return fact.params / 1e6 if x.startswith("parameters") else fact.macs / 1e9
+
+
+def _draw_published(axis: Axes, family: Family, places: Sequence[float]) -> None:
+    tables = [family.table or row.rpartition("/")[0] for row in family.experiments]
+    lines = [published.Line(table, row, family.dataset)
+             for table, row in zip(tables, family.experiments, strict=True)]  # fmt: skip
+    known = [(x, published.value(line, published.ERROR))
+             for x, line in zip(places, lines, strict=True)]  # fmt: skip
+    x, y = zip(*sorted((x, y) for x, y in known if y is not None), strict=True)
+    axis.plot(x, y, color=family.colour, lw=0.8, ls=":", marker="o", ms=5, mfc="none",
+              label=f"{family.label}, published")  # fmt: skip

@@ -1,0 +1,108 @@
+"""Panels of what training measured by iteration: error or loss, and gradients."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MultipleLocator
+
+from experiments.figures.panels import Curve, Panel, Rows, Runs, legend
+from experiments.verdicts.records import RunRecord
+
+DASHED: dict[str, Any] = {"lw": 0.9, "ls": (0, (4, 2))}
+BOLD = 2.2
+
+
+@dataclass(frozen=True)
+class Curves(Panel):
+    """A panel of training and test curves, shallow to deep, each of the lowest seed.
+
+    Attributes:
+        training: `train_error`, on the axis of the test error, or `train_loss`, on its own.
+        limit: top of the error axis in percent, as in the paper.
+        epochs: whether the horizontal axis counts epochs instead of iterations.
+    """
+
+    curves: tuple[Curve, ...]
+    training: str = "train_error"
+    limit: float = 20.0
+    epochs: bool = False
+
+    @property
+    def rows(self) -> Rows:
+        return [curve.row for curve in self.curves]
+
+    def key(self) -> Sequence[Line2D]:
+        one = self.training == "train_error"
+        training = "training error" if one else "training loss (left)"
+        test = "test error" if one else "test error (right)"
+        return (
+            Line2D([], [], color="0.3", label=training, **DASHED),
+            Line2D([], [], color="0.3", lw=BOLD, label=test),
+        )
+
+    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+        errors = axis if self.training == "train_error" else axis.twinx()
+        top = 100.0 if shortened else self.limit
+        errors.set_ylim(0, top)
+        errors.yaxis.set_major_locator(MultipleLocator(top / (5 if shortened else 4)))
+        errors.set_ylabel("error (%)" if errors is axis else "test error (%)")
+        if errors is not axis:
+            axis.set_ylabel("training loss")
+            errors.grid(visible=False)
+            errors.spines["right"].set_visible(True)
+        axis.set_xlabel("epochs" if self.epochs else "iterations")
+        axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
+        known = [curve for curve in self.curves if curve.row in runs]
+        for curve in known:
+            self._draw_run(axis, errors, curve, runs[curve.row][0])
+        missing = [curve.label for curve in self.curves if curve not in known]
+        legend(errors, [] if shortened else missing)
+        if not known and not shortened:
+            axis.set_xlim(0, 300 if self.epochs else 64_000)
+        else:
+            axis.set_xlim(0, None)
+        if errors is not axis:
+            axis.set_ylim(0, None if known else 2)
+
+    def _draw_run(self, axis: Axes, errors: Axes, curve: Curve, record: RunRecord) -> None:
+        metrics = record.metrics()
+        x = metrics["epoch" if self.epochs else "iteration"]
+        training = f"_{curve.label}, training"  # no legend has what starts so
+        axis.plot(x, metrics[self.training], color=curve.colour, label=training, **DASHED)
+        errors.plot(x, metrics["test_error"], color=curve.colour, lw=BOLD, label=curve.label)
+
+
+@dataclass(frozen=True)
+class Gradients(Panel):
+    """A panel of the gradient of the first convolution by epoch; the learning rate falls
+    after `drops`."""
+
+    curves: tuple[Curve, ...]
+    drops: tuple[float, ...]
+
+    @property
+    def rows(self) -> Rows:
+        return [curve.row for curve in self.curves]
+
+    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+        axis.set_xlabel("epochs")
+        axis.set_ylabel("mean gradient magnitude")
+        axis.set_yscale("log")
+        missing = []
+        for curve in self.curves:
+            metrics = [record.metrics() for record in runs.get(curve.row, [])]
+            measured = next((frame for frame in metrics if "gradient" in frame), None)
+            if measured is None:
+                missing.append(curve.label)
+                continue
+            x, y = measured["epoch"], measured["gradient"]
+            axis.plot(x, y, color=curve.colour, lw=1.4, label=curve.label)
+        for drop in self.drops:
+            axis.axvline(drop, color="0.5", lw=0.9, ls=":")
+        if len(missing) == len(self.curves):
+            axis.set_xlim(0, 500)
+            axis.set_ylim(1e-4, 1e-1)
+        legend(axis, missing, "best")

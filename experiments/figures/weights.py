@@ -1,0 +1,86 @@
+"""Panels of what trained weights show, from files that `eval.py run=... analysis=...` writes."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.figures.panels import C10, Curve, Panel, Rows, Runs, legend
+from experiments.verdicts.records import RunRecord
+from records.record import RecordError
+
+
+@dataclass(frozen=True)
+class Responses(Panel):
+    """A panel of the standard deviation of every 3x3 layer's output, a line a network: in the order
+    of the layers, or `ranked` by magnitude."""
+
+    analysis = "responses"
+    curves: tuple[Curve, ...]
+    ranked: bool = False
+
+    @property
+    def rows(self) -> Rows:
+        return [curve.row for curve in self.curves]
+
+    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+        axis.set_xlabel("layer" if not self.ranked else "layer, ranked")
+        axis.set_ylabel("standard deviation")
+        missing = []
+        for curve in self.curves:
+            responses = _analysed(runs.get(curve.row, []), self.analysis)
+            if responses is None:
+                missing.append(curve.label)
+                continue
+            std = responses["std"].tolist()
+            if self.ranked:
+                std.sort(reverse=True)
+            axis.plot(range(1, len(std) + 1), std, color=curve.colour, lw=1.4, label=curve.label)
+        if not axis.lines:
+            axis.set_xlim(0, 110)
+        axis.set_ylim(0, None if axis.lines else 4)
+        legend(axis, missing)
+
+
+@dataclass(frozen=True)
+class Reuse(Panel):
+    """A panel of the weights that the layers of a dense block give to those before them: by target
+    (across) and source (down), over the largest of each target."""
+
+    analysis = "reuse"
+    experiment: str
+    block: int
+    dataset: str = C10
+
+    @property
+    def rows(self) -> Rows:
+        return [(self.experiment, self.dataset)]
+
+    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+        axis.set_xlabel("target layer; the last: transition or classifier")
+        axis.set_ylabel("source layer; 0: input of the block")
+        axis.grid(visible=False)
+        reuse = _analysed(runs.get(self.rows[0], []), self.analysis)
+        if reuse is None:
+            legend(axis, [self.experiment.rpartition("/")[2]])
+            return
+        block = reuse[reuse["block"] == self.block]
+        weights = block.pivot_table(index="source", columns="target", values="weight")
+        scaled = weights / weights.max()
+        extent = (0.5, len(scaled.columns) + 0.5, len(scaled) - 0.5, -0.5)
+        axis.imshow(scaled.to_numpy(), cmap="viridis", vmin=0, vmax=1, aspect="auto", extent=extent)
+
+
+def _analysed(records: Sequence[RunRecord], name: str) -> pd.DataFrame | None:
+    """An analysis of the run of the lowest seed that has an intact one, or None."""
+    for record in records:
+        try:
+            frame = record.analysis(name)
+        except RecordError as error:
+            print(f"Left out: {error}", file=sys.stderr)
+            continue
+        if frame is not None:
+            return frame
+    return None

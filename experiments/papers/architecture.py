@@ -1,0 +1,92 @@
+"""The papers' architecture tables, from the networks as built: results/architecture.csv."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+from experiments.papers.published import PAPER, papers
+from records.files import ROOT
+
+NOTES = [
+    "Cells are what the built networks are made of. Where the paper prints something else, that "
+    "follows in parentheses.",
+    "Multiply-adds count convolutions and linear layers; He et al. 2015 call them FLOPs.",
+]
+
+
+@cache
+def _published() -> pd.DataFrame:
+    return pd.read_csv(PAPER / "layers.csv", dtype={"gflops": str}, keep_default_na=False)
+
+
+@cache
+def _built() -> pd.DataFrame:
+    return pd.read_csv(ROOT / "results" / "architecture.csv")
+
+
+def tables() -> list[str]:
+    """The architecture tables: `<paper>/<table>`."""
+    return list(_published()["table"].unique())
+
+
+def title(table: str) -> str:
+    """What stands above a table."""
+    paper, _, name = table.partition("/")
+    cited = next(known.cited for known in papers() if known.name == paper)
+    return f"{cited}, {name.replace('table', 'Table ')}: architectures, as built"
+
+
+def layers_table(table: str) -> pd.DataFrame:
+    """A line a layer and a column a network, as built, beside the published one."""
+    columns: dict[str, list[str]] = {}
+    for label, layers, flops in _networks(table):
+        columns.setdefault("Layer", [*layers["layer"], "Parameters", "Multiply-adds"])
+        columns.setdefault("Output", [*layers["output"], "", ""])
+        columns[label] = [
+            *map(_cell, layers.itertuples()),
+            f"{layers['params'].sum() / 1e6:.2f}M",
+            f"{layers['macs'].sum() / 1e9:.2f}G" + (f" ({flops})" if flops else ""),
+        ]
+    return pd.DataFrame(columns)
+
+
+def differences(table: str) -> list[str]:
+    """Where the built networks are not what the paper prints; none, if they are the paper's."""
+    networks = _networks(table)
+    return [_cell(layer) for _, layers, _ in networks for layer in layers.itertuples()
+            if not _same(layer)]  # fmt: skip
+
+
+def _networks(table: str) -> Iterator[tuple[str, pd.DataFrame, str]]:
+    """Label, layers as built and as printed, and printed FLOPs of every network of a table."""
+    published = _published()[_published()["table"] == table]
+    for (experiment, label), paper in published.groupby(["experiment", "label"], sort=False):
+        built = _built()[_built()["experiment"] == experiment].reset_index(drop=True)
+        printed = paper[paper["layer"] != "FLOPs"].reset_index(drop=True)
+        if len(built) != len(printed):
+            raise ValueError(f"{experiment}: {len(built)} layers built, {len(printed)} printed")
+        layers = built.assign(
+            layer=printed["layer"], paper=printed["structure"], paper_output=printed["output"]
+        )
+        yield str(label), layers, "".join(paper.loc[paper["layer"] == "FLOPs", "gflops"])
+
+
+def _cell(layer: Any) -> str:
+    """What is built, and what is published where it differs in structure or output size."""
+    if _same(layer):
+        return str(layer.paper)
+    return f"{layer.structure} (paper: {layer.paper}, {layer.paper_output})"
+
+
+def _same(layer: Any) -> bool:
+    words = _words(layer.structure) == _words(layer.paper)
+    return words and bool(layer.output == layer.paper_output)
+
+
+def _words(structure: str) -> str:
+    """A structure without what the papers write in two ways."""
+    for long, short in (("7x7 global average", "average"), ("7x7 conv", "7x7, 64")):
+        structure = structure.replace(long, short)
+    return structure

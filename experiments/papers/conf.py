@@ -1,0 +1,67 @@
+"""What a table or figure trains, from its file in conf/table."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from experiments.papers import architecture, published
+from records.files import ROOT
+
+FOLDER = ROOT / "conf" / "table"
+
+
+class PlanError(Exception):
+    """What was asked for is no plan: an unknown table, row, run or number of seeds."""
+
+
+@cache
+def table_config(table: str) -> Mapping[str, Any]:
+    """The config of a table, not to be changed.
+
+    Raises:
+        PlanError: there is no such table.
+    """
+    path = FOLDER / f"{table}.yaml"
+    if not path.exists() and table in [*published.titles(), *architecture.tables()]:
+        raise PlanError(
+            f"{table} trains nothing of its own; `make table TABLE={table}` compiles it from what "
+            "is quoted or counted."
+        )
+    if not path.exists():
+        paths = sorted(FOLDER.rglob("*.yaml"))
+        names = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in paths]
+        raise PlanError(published.unknown("table", table, names))
+    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    return dict(content)
+
+
+def table_rows(table: str, preset: str = "paper") -> list[tuple[str, str]]:
+    """The rows a table trains, each with its data set.
+
+    Raises:
+        PlanError: there is no such table, or it has no version for this preset.
+    """
+    config = table_config(table)
+    if preset == "smoke":
+        if not config["table"]["smoke"]:
+            raise PlanError(f"{table} has no small version; PRESET=paper plans the full recipe.")
+        return [(row, "digits") for row in config["table"]["smoke"]]
+    names = config["hydra"]["sweeper"]["params"]["experiment"].split(",")
+    datasets, only = config["table"]["datasets"], config["table"].get("only", {})
+    rows = [(row, data) for row in map(str.strip, names) for data in only.get(row, datasets)]
+    if preset != "imagenette":
+        return rows
+    if not any(data == "imagenet" for _, data in rows):
+        raise PlanError(f"{table} has no rows on ImageNet, which PRESET=imagenette is for.")
+    return [(row, preset) for row, data in rows if data == "imagenet"]
+
+
+def table_heading(table: str) -> str:
+    """What a table or figure shows.
+
+    Raises:
+        PlanError: there is no such table.
+    """
+    return str(table_config(table)["table"]["title"])

@@ -1,0 +1,223 @@
+"""Published numbers, read from results/paper: the papers', their data sets', reproductions'."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+
+import pandas as pd
+
+from records.files import ROOT
+
+PAPER = ROOT / "results" / "paper"
+ERROR, TOP5 = "test_error", "test_error_top5"
+METRICS = (ERROR, TOP5, "train_hours", "layers", "params_millions")
+STATISTICS = (
+    "last", "best", "median5", "mean_std", "best_val", "quoted", "reading", "fail",
+)  # fmt: skip
+
+
+class PublishedError(Exception):
+    """A table or a row is not among the published ones, or a file of them has a mistake."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a paper's table: a row on one data set."""
+
+    table: str
+    experiment: str
+    dataset: str
+
+
+@dataclass(frozen=True)
+class Number:
+    """A published number: by which statistic, its deviation, and of how many runs, if told."""
+
+    statistic: str
+    value: float
+    std: float | None
+    runs: int | None
+
+    @property
+    def deviation(self) -> tuple[float, int] | None:
+        """Deviation and number of runs, where both are known."""
+        return None if self.std is None or self.runs is None else (self.std, self.runs)
+
+
+@cache
+def numbers(paper: str) -> pd.DataFrame:
+    """All published numbers of a paper; `value`, `std` and `n_runs` are numbers or missing.
+
+    Raises:
+        PublishedError: there is no such paper, or a cell of its file is impossible.
+    """
+    path = PAPER / f"{paper}.csv"
+    if not path.exists():
+        raise PublishedError(
+            f"No published numbers for {paper}; choose from {', '.join(titles())}."
+        )
+    frame = pd.read_csv(path)
+    pairs = zip(frame["metric"], frame["statistic"].fillna(""), strict=True)
+    for number, (metric, statistic) in enumerate(pairs, 2):
+        if metric not in METRICS or statistic not in ("", *STATISTICS):
+            raise PublishedError(
+                f"{path}, line {number}: metric {metric!r} or statistic {statistic!r} is "
+                f"unknown; metrics: {', '.join(METRICS)}; statistics: {', '.join(STATISTICS)}."
+            )
+    try:
+        frame = frame.astype({"value": float, "std": float, "n_runs": float})
+    except ValueError as error:
+        raise PublishedError(f"{path}: {error}.") from None
+    frame["note"] = frame["note"].fillna("")
+    return frame
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper: its id, how it is cited, its title and its address."""
+
+    name: str
+    cited: str
+    title: str
+    url: str
+
+
+@cache
+def papers() -> list[Paper]:
+    """The papers, in their order."""
+    frame = pd.read_csv(PAPER / "papers.csv")
+    return [Paper(*line) for line in frame.itertuples(index=False, name=None)]
+
+
+@cache
+def _titles() -> pd.DataFrame:
+    return pd.read_csv(PAPER / "tables.csv").fillna({"test": ""}).set_index("table")
+
+
+def titles() -> dict[str, str]:
+    """Title of every table and figure with published numbers, by its name `<paper>/<table>`."""
+    return dict(_titles()["title"])
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is not known: those that are near, or else all."""
+    known = list(known)
+    near = [full for full in known if name in full.split("/")]
+    near = near or get_close_matches(name, known, n=3, cutoff=0.75)
+    said = f"Did you mean {' or '.join(near)}?" if near else f"Choose one of {', '.join(known)}."
+    return f"Unknown {kind} {name!r}. {said}"
+
+
+def metric(table: str) -> str:
+    """What a table reports: `test_error`, `test_error_top5` or `train_hours`."""
+    return str(_titles().loc[table, "metric"])
+
+
+def test(table: str) -> str | None:
+    """How a table's networks are tested, where that is not as in training: the name of the file
+    that `eval.py save=true` writes into a record, as `ten_crop` or `single_320_320`."""
+    return str(_titles().loc[table, "test"]) or None
+
+
+def test_arguments(name: str) -> list[str]:
+    """What a test is called on eval.py's command line."""
+    protocol, *pixels = name.split("_") if name.startswith("single") else [name]
+    sizes = zip(("crop", "short"), pixels, strict=False)
+    return [f"protocol={protocol}", *(f"{key}={value}" for key, value in sizes)]
+
+
+def tests() -> list[str]:
+    """All that `test` says of any table."""
+    return sorted(set(_titles()["test"]) - {""})
+
+
+@cache
+def fingerprints() -> dict[str, str]:
+    """Fingerprint of the data every full recipe must have seen, by data set."""
+    frame = pd.read_csv(PAPER / "datasets.csv", dtype=str)
+    return dict(zip(frame["dataset"], frame["fingerprint"], strict=True))
+
+
+def lines(table: str) -> list[Line]:
+    """The lines of a table, in its order.
+
+    Raises:
+        PublishedError: there is no such table.
+    """
+    if table not in titles():
+        raise PublishedError(unknown("table", table, titles()))
+    frame = numbers(table.split("/")[0])
+    pairs = frame.loc[frame["table"] == table, ["experiment", "dataset"]].drop_duplicates()
+    return [Line(table, *pair) for pair in pairs.itertuples(index=False, name=None)]
+
+
+def value(line: Line, metric: str) -> float | None:
+    """A published number of a line, or None where the paper gives none."""
+    frame = _of(line)
+    frame = frame[frame["metric"] == metric]
+    return None if frame.empty else float(frame["value"].iloc[0])
+
+
+def reported(line: Line) -> list[Number]:
+    """What the paper reports of a line, by each statistic; empty where only top-5 is given."""
+    frame = _of(line)
+    frame = frame[frame["metric"] == metric(line.table)]
+    return [
+        Number(
+            str(statistic),
+            float(value),
+            None if pd.isna(std) else float(std),
+            None if pd.isna(runs) else int(runs),
+        )
+        for statistic, value, std, runs in frame[["statistic", "value", "std", "n_runs"]].to_numpy()
+    ]
+
+
+def notes(line: Line) -> list[str]:
+    """What is to be said of a line."""
+    return [str(note) for note in _of(line)["note"].unique() if note]
+
+
+def label(line: Line) -> str:
+    """The name a table prints for a line."""
+    return str(_of(line)["label"].iloc[0])
+
+
+@cache
+def _independent(name: str) -> pd.DataFrame:
+    return pd.read_csv(PAPER / f"{name}.csv")
+
+
+def _about(name: str, experiment: str, dataset: str) -> pd.DataFrame:
+    frame = _independent(name)
+    return frame[(frame["experiment"] == experiment) & (frame["dataset"] == dataset)]
+
+
+def reproductions(experiment: str, dataset: str) -> list[float]:
+    """Test errors in percent that independent reproductions of a row report."""
+    return [float(value) for value in _about("reproductions", experiment, dataset)["value"]]
+
+
+def band(experiment: str, dataset: str) -> tuple[float, float] | None:
+    """Between which errors in percent independent reproductions of a row are expected to end."""
+    found = _about("bands", experiment, dataset)
+    return None if found.empty else (float(found["low"].iloc[0]), float(found["high"].iloc[0]))
+
+
+def runs_of(table: str, experiment: str, dataset: str) -> int:
+    """How many runs the paper made of a row: 1 where it does not say.
+
+    Where the table publishes no number of the row, the row's own table is asked.
+    """
+    for source in (table, experiment.rpartition("/")[0]):
+        line = Line(source, experiment, dataset)
+        if source in titles() and line in lines(source):
+            return max((number.runs or 1 for number in reported(line)), default=1)
+    return 1
+
+
+def _of(line: Line) -> pd.DataFrame:
+    frame = numbers(line.table.split("/")[0])
+    same = (frame["experiment"] == line.experiment) & (frame["dataset"] == line.dataset)
+    return frame[same & (frame["table"] == line.table)]

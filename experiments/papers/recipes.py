@@ -1,0 +1,100 @@
+"""The recipe sheet of each paper: every hyper-parameter, where it comes from, and how ours differs.
+
+python -m experiments.papers.recipes        writes results/recipes/<recipe>.md
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.papers.published import PAPER
+from records.files import ROOT
+from records.names import results
+
+FOLDER = ROOT / "conf" / "recipe"
+EXPERIMENTS = ROOT / "conf" / "experiment"
+SETTING = re.compile(r"^(\w+):\s*([^#]*?)\s*(?:#\s*(.*))?$")
+COLUMNS = ("Setting", "Value", "What the paper says, or who else")
+# Labels and what other lines are made of: no hyper-parameters.
+PLAIN = ("name", "defaults")
+
+
+def settings(path: Path) -> list[tuple[str, str, str]]:
+    """Name, value and source of every setting of a recipe file, with those it is built on."""
+    text = path.read_text(encoding="utf-8")
+    found: dict[str, tuple[str, str, str]] = {}
+    for base in re.findall(r"^  - (\w+)$", text, re.MULTILINE):
+        if base != "_self_":
+            found = {name: (name, *rest) for name, *rest in settings(FOLDER / f"{base}.yaml")}  # type: ignore[misc]
+    for line in text.splitlines():
+        if (match := SETTING.match(line)) and match[1] not in PLAIN:
+            found[match[1]] = (match[1], match[2], match[3] or "")
+    return list(found.values())
+
+
+def sheet(recipe: str) -> str:
+    """The recipe sheet as Markdown."""
+    path = FOLDER / f"{recipe}.yaml"
+    parts = [f"# Recipe {recipe}", _title(path), _table(path)]
+    for variant in sorted((FOLDER / "dataset").glob(f"{recipe}_*.yaml")):
+        dataset = variant.stem.removeprefix(f"{recipe}_")
+        parts += [f"## On {dataset}", f"{_title(variant)} All else is as above.", _table(variant)]
+    if rows := rows_of(recipe):
+        frame = pd.DataFrame(rows, columns=[*COLUMNS, "Rows"])
+        text = frame.to_markdown(index=False, disable_numparse=True)
+        parts += ["## What rows and tables set beside it", str(text)]
+    deviations = pd.read_csv(PAPER / "deviations.csv")
+    ours = deviations[deviations["recipe"] == recipe].drop(columns="recipe")
+    if not ours.empty:
+        ours.columns = pd.Index(["Setting", "Deviation, or reading", "Reason"])
+        parts += ["## Where ours differs", str(ours.to_markdown(index=False))]
+    return "\n\n".join(parts) + "\n"
+
+
+def rows_of(recipe: str) -> list[tuple[str, str, str, str]]:
+    """What rows that train by a recipe set by themselves and give a source for."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for path in sorted(EXPERIMENTS.rglob("*.yaml")):
+        if _recipe(path) != recipe:
+            continue
+        name = path.relative_to(EXPERIMENTS).with_suffix("").as_posix().replace("_base", "*")
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if (match := SETTING.match(line.strip())) and line.startswith("  ") and match[3]:
+                found.setdefault((match[1], match[2], match[3]), []).append(name)
+    return [(*setting, ", ".join(names)) for setting, names in found.items()]
+
+
+def _recipe(path: Path) -> str:
+    """The recipe a row file trains by: its own, or that of its table's base."""
+    for source in (path, path.with_name("_base.yaml")):
+        if match := re.search(r"override /recipe: (\w+)", source.read_text(encoding="utf-8")):
+            return match[1]
+    return ""
+
+
+def recipes() -> list[str]:
+    """Every recipe, by name."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def main() -> None:
+    folder = results() / "recipes"
+    folder.mkdir(parents=True, exist_ok=True)
+    for recipe in recipes():
+        path = folder / f"{recipe}.md"
+        path.write_text(sheet(recipe), encoding="utf-8")
+        print(path)
+
+
+def _title(path: Path) -> str:
+    return path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+
+
+def _table(path: Path) -> str:
+    frame = pd.DataFrame(settings(path), columns=list(COLUMNS))
+    return str(frame.to_markdown(index=False, disable_numparse=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""What every row trains, as counted from its config and network: results/rows.csv."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from records.files import ROOT
+
+PATH = ROOT / "results" / "rows.csv"
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """What a row trains on one data set.
+
+    Attributes:
+        iterations, batch: of its recipe.
+        depth: weighted layers of its network.
+        params, macs: of its network, `macs` for one image.
+        hash: of the settings that decide its numbers, seed apart.
+    """
+
+    experiment: str
+    dataset: str
+    recipe: str
+    iterations: int
+    batch: int
+    depth: int
+    params: int
+    macs: int
+    hash: str
+
+
+@cache
+def all_rows(path: Path = PATH) -> dict[tuple[str, str], RowFacts]:
+    """Every row with each of its data sets."""
+    frame = pd.read_csv(path, dtype={"hash": str})
+    facts = [RowFacts(*line) for line in frame.itertuples(index=False, name=None)]
+    return {(fact.experiment, fact.dataset): fact for fact in facts}
+
+
+def facts(experiment: str, dataset: str) -> RowFacts | None:
+    """The facts of a row, or None for one that is quoted only."""
+    return all_rows().get((experiment, dataset))

@@ -1,0 +1,100 @@
+"""What runs will take: from records of the same network and device, or by counting operations."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from experiments.plan.jobs import Job
+from experiments.plan.machine import device_name, gpus
+from experiments.verdicts.records import RunRecord
+
+# A training step takes three times the multiply-adds of a forward pass. On two CPU cores they are
+# done at this rate; on a GPU a step takes some time a layer, and some a multiply-add.
+CPU_MACS_PER_SECOND = 60e9
+GPU_SECONDS_PER_LAYER, GPU_MACS_PER_SECOND = 40e-6, 65e12
+# Of photographs, whose maps fit into no cache, by precision: NVIDIA's published ResNet-50 on an
+# A100 (DeepLearningExamples: 938 and 2,470 images/s), times 1.6 for an H100's faster memory.
+# Without mixed precision, and where nothing is known, the lower one counts.
+TF32_PHOTOGRAPHS, BF16_PHOTOGRAPHS = 17e12, 46e12
+START_SECONDS = 8.0
+# Weights and momentum, of four bytes each: two checkpoints, and one that is being written.
+CHECKPOINT_BYTES_PER_PARAMETER = 3 * 8
+WEIGHT_BYTES = 2  # of a parameter in the file of final weights
+PIXELS = {"digits": (16 / 32) ** 2, "imagenette": (64 / 224) ** 2}  # of stand-ins, to the row's
+AT_ONCE = 8  # runs on a GPU, at most, where nothing else is said: small ones then fill a large one
+# Memory of a run on a GPU, on the safe side: CUDA's context, libraries and the data set; then, for
+# every image of a batch, three float32 values for each value that a layer puts out, of which there
+# is one for 100 multiply-adds or less.
+GPU_BYTES, GPU_BYTES_PER_MAC = 1.5e9, 12 / 100
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds an iteration, as recorded on this device: by run without its seed, and by network."""
+
+    runs: dict[str, float]
+    networks: dict[tuple[int, int, int], float]
+
+
+def recorded_pace(records: Iterable[RunRecord]) -> Pace:
+    """The pace of runs that trained on a device like this one, one at a time."""
+    device, runs, networks = device_name(), dict[str, float](), dict[tuple[int, int, int], float]()
+    for record in records:
+        summary = record.summary
+        known = {"seconds", "iterations", "device", "params", "macs", "bn_batch"} <= summary.keys()
+        alone = summary.get("runs_at_once", 1) == 1
+        if not known or not alone or summary["device"] != device or not summary["iterations"]:
+            continue
+        pace = summary["seconds"] / summary["iterations"]
+        runs[record.run.rpartition("/")[0]] = pace
+        networks[summary["params"], summary["macs"], summary["bn_batch"]] = pace
+    return Pace(runs, networks)
+
+
+def seconds_here(job: Job, pace: Pace) -> float:
+    """Seconds that a run takes on this machine, alone."""
+    network = (job.facts.params, job.facts.macs, job.batch)
+    recorded = pace.runs.get(job.run.rpartition("/")[0])
+    if recorded is None and not job.overrides:
+        recorded = pace.networks.get(network)
+    if recorded is not None:
+        return START_SECONDS + recorded * job.iterations
+    return START_SECONDS + job.iterations * _step_seconds(job, gpu=bool(gpus()))
+
+
+def seconds_on_gpu(job: Job) -> float:
+    """Seconds that a run takes on a large GPU, alone, by counting."""
+    return START_SECONDS + job.iterations * _step_seconds(job, gpu=True)
+
+
+def gpu_bytes(job: Job) -> float:
+    """Memory of a GPU that a run takes."""
+    return GPU_BYTES + GPU_BYTES_PER_MAC * job.facts.macs * job.batch
+
+
+def disk_bytes(job: Job) -> int:
+    """Disk space that a run needs while it is trained."""
+    return job.facts.params * CHECKPOINT_BYTES_PER_PARAMETER
+
+
+def disk_of_all(jobs: Sequence[Job]) -> int:
+    """Disk space that runs need: checkpoints of the largest that may go side by side, and what
+    each leaves."""
+    largest = sorted(map(disk_bytes, jobs), reverse=True)[: AT_ONCE * len(gpus()) or 1]
+    return sum(largest) + sum(job.facts.params * WEIGHT_BYTES for job in jobs)
+
+
+def gpu_rate(job: Job) -> float:
+    """Multiply-adds in a second on a large GPU."""
+    if job.dataset not in ("imagenet", "imagenette"):
+        return GPU_MACS_PER_SECOND
+    return BF16_PHOTOGRAPHS if "precision=bf16" in job.overrides else TF32_PHOTOGRAPHS
+
+
+def _step_seconds(job: Job, *, gpu: bool) -> float:
+    pixels = PIXELS.get(job.dataset, 1.0)
+    depths = [x.split("=")[1] for x in job.overrides if x.startswith("model.depth=")]
+    scale = pixels * (int(depths[0]) / job.facts.depth if depths else 1.0)
+    macs = 3 * job.facts.macs * job.batch * scale
+    if gpu:
+        return job.facts.depth * GPU_SECONDS_PER_LAYER + macs / gpu_rate(job)
+    return macs / CPU_MACS_PER_SECOND

@@ -1,0 +1,111 @@
+"""One run to do: what it is called, what it trains, where it is kept."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from experiments.papers.conf import PlanError
+from experiments.papers.rows import RowFacts, facts
+from records.files import ROOT
+from records.names import outputs, record_folder, results, run_name, working_folder
+
+# The small data set of a preset that has one, and those whose place it takes.
+STAND_INS = {"smoke": "digits", "imagenette": "imagenette"}
+STOOD_IN_FOR = {"digits": ("cifar10_aug", "cifar10"), "imagenette": ("imagenet",)}
+IMAGENETTE = 9_469  # training images of the whole set of that name
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run. `overrides` change its row: a small twin, another precision."""
+
+    experiment: str
+    dataset: str
+    seed: int
+    preset: str
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def run(self) -> str:
+        """The name under which train.py keeps it."""
+        return run_name(self.experiment, self.overrides, self.dataset, self.seed)
+
+    @property
+    def working(self) -> Path:
+        """Where it is trained."""
+        return working_folder(outputs(), self.preset, self.run)
+
+    @property
+    def finished(self) -> Path:
+        """Where its record goes."""
+        return record_folder(outputs(), results(), self.preset, self.run)
+
+    @property
+    def facts(self) -> RowFacts:
+        """What its row trains; a small data set stands in for any other.
+
+        Raises:
+            PlanError: nobody has counted it.
+        """
+        found = facts(self.experiment, self.dataset)
+        for dataset in STOOD_IN_FOR.get(self.dataset, ()):
+            found = found or facts(self.experiment, dataset)
+        if found is None:
+            raise PlanError(
+                f"{self.experiment} on {self.dataset} is not in results/rows.csv: "
+                "`make architecture`."
+            )
+        return found
+
+    @property
+    def iterations(self) -> int:
+        """Iterations in all."""
+        return _length(self)[0]
+
+    @property
+    def batch(self) -> int:
+        """Images in an iteration."""
+        return _length(self)[1]
+
+    @property
+    def arguments(self) -> list[str]:
+        """What train.py is told."""
+        told = [f"experiment={self.experiment}", f"seed={self.seed}", f"preset={self.preset}"]
+        data = [] if self.preset in STAND_INS else [f"data={self.dataset}"]
+        return [*told, *self.overrides, *data]
+
+
+def parse_run(name: str, preset: str = "paper") -> Job:
+    """The job of a run's name, `<paper>/<table>/<row>[+override...]/<dataset>/seed<k>`.
+
+    With a preset that has a data set of its own, that is its data set.
+
+    Raises:
+        PlanError: it is no name of a run, or there is no such row on that data set.
+    """
+    match = re.fullmatch(r"([^+]+)((?:\+[\w.]+=[\w.-]+)*)/([^/+]+)/seed(\d+)", name)
+    if match is None:
+        raise PlanError(
+            f"{name} is no run; runs are named <paper>/<table>/<row>/<dataset>/seed<k>, "
+            "such as he2015_residual/table6/resnet20/cifar10_aug/seed0."
+        )
+    experiment, overrides, dataset, seed = match.groups()
+    dataset = STAND_INS.get(preset, dataset)
+    job = Job(experiment, dataset, int(seed), preset, tuple(overrides.split("+")[1:]))
+    _ = job.facts  # or there is no such row
+    return job
+
+
+def _length(job: Job) -> tuple[int, int]:
+    """Iterations and batch."""
+    if job.preset == "paper":
+        return job.facts.iterations, job.facts.batch
+    config: Any = OmegaConf.load(ROOT / "conf" / "preset" / f"{job.preset}.yaml")
+    if job.preset == "smoke":
+        return config.recipe.length, config.recipe.batch
+    if job.preset == "imagenette":
+        return config.recipe.length * -(-IMAGENETTE // config.recipe.batch), config.recipe.batch
+    return min(job.facts.iterations, config.stop), job.facts.batch

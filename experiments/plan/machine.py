@@ -1,0 +1,59 @@
+"""The machine at hand, asked without torch: its GPUs, its processor, its free disk space."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+QUERY = ("--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU: its name, and its memory in bytes, or None where that is not known."""
+
+    name: str
+    memory: float | None
+
+
+@cache
+def gpus() -> dict[str, Gpu]:
+    """Every CUDA GPU that may be used, by what CUDA_VISIBLE_DEVICES calls it."""
+    command, visible = shutil.which("nvidia-smi"), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if command is None or visible in ("", "-1"):
+        return {}
+    try:
+        listed = subprocess.run(
+            [command, *QUERY], check=True, capture_output=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    found: dict[str, Gpu] = {}
+    for line in listed.stdout.splitlines():
+        number, uuid, name, memory = (part.strip() for part in line.split(",", 3))
+        size = float(memory) * 2**20 if memory.isdecimal() else None
+        found[number] = found[uuid] = Gpu(name, size)
+    if visible is None:
+        return {key: gpu for key, gpu in found.items() if key.isdecimal()}
+    chosen = [key.strip() for key in visible.split(",") if key.strip()]
+    return {key: found.get(key, Gpu("GPU", None)) for key in chosen}
+
+
+def device_name() -> str:
+    """What runs here are trained on, as their records call it."""
+    if gpus():
+        return next(iter(gpus().values())).name
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "CPU"
+    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "CPU")
+
+
+def free_bytes(folder: Path) -> int:
+    """Free disk space where a folder is, or will be."""
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return shutil.disk_usage(folder).free

@@ -1,0 +1,164 @@
+"""Two sets of records side by side: another machine's, another precision's: `make compare A= B=`.
+
+A set is a folder of results, or its runs, with overrides behind it where it is about changed rows:
+
+    make compare A=results B=../elsewhere/results
+    make compare A=results B=results+precision=bf16
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pandas as pd
+
+from experiments.papers.published import fingerprints
+from experiments.tables.cells import MISSING
+from experiments.tables.sheets import to_markdown
+from experiments.verdicts.aggregate import Measured, aggregate
+from experiments.verdicts.records import METRICS, RunRecord, load_all
+from experiments.verdicts.verdict import others_deviation, spread, verdict
+from records.names import FULL
+
+Key = tuple[str, str, str, str]  # row, data set, preset, fingerprint of the data
+Pairs = list[tuple[RunRecord, RunRecord]]  # of the seeds that both sets have
+
+# What beside the measured may differ between two sets of runs of a row.
+ALIKE = {
+    "configuration": "recipe", "iterations": "iterations", "code": "code", "device": "device",
+    "runs at once": "runs_at_once", "processes": "processes",
+}  # fmt: skip
+# B against A, as ours against the paper's.
+WORDS = {
+    "reproduced": "within the spread", "better": "B is lower", "worse": "A is lower",
+    "undecided": "undecided", "fails": "one fails", "does not fail": "one fails",
+    "fails as in the paper": "both fail",
+}  # fmt: skip
+NOTE = (
+    "Verdict: means further apart than two standard deviations, pooled from both sets (and from "
+    "independent reproductions where runs are few). Same seed: mean difference over common seeds. "
+    "Equal curves: every metric is the same to the last digit."
+)
+
+
+class CompareError(Exception):
+    """A set of records is not there, or the two have nothing in common."""
+
+
+def records_of(side: str) -> dict[Key, list[RunRecord]]:
+    """The intact records of `FOLDER[+override...]` by what they measure; the others are named.
+
+    Raises:
+        CompareError: there are none.
+    """
+    name, plus, overrides = side.partition("+")
+    folder, suffix = Path(name or "results"), plus + overrides
+    if not side or not folder.is_dir():
+        raise CompareError(
+            f"{side!r} is no folder of records; give two, as in A=results B=../elsewhere/results."
+        )
+    by_key: dict[Key, list[RunRecord]] = {}
+    for record in load_all(folder / "runs" if (folder / "runs").is_dir() else folder):
+        if record.run.split("/")[2] == record.experiment.split("/")[2] + suffix:
+            measures = str(record.summary["preset"]), str(record.summary["data"])
+            by_key.setdefault((record.experiment, record.dataset, *measures), []).append(record)
+    if not by_key:
+        changed = f" of rows with {suffix}" if suffix else ""
+        raise CompareError(f"{folder} holds no record{changed}.")
+    return by_key
+
+
+def compare(a: str, b: str) -> pd.DataFrame:
+    """A line a row that both sets have measured.
+
+    Raises:
+        CompareError: a set is empty, or no row is in both.
+    """
+    first, second = records_of(a), records_of(b)
+    lines = [_line(key, first[key], second[key]) for key in first if key in second]
+    if not lines:
+        raise CompareError(f"No row is measured both in {a} and in {b}.")
+    return pd.DataFrame(lines)
+
+
+def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str, str]:
+    experiment, dataset, preset, data = key
+    one, other = aggregate(first, "last"), aggregate(second, "last")
+    assert one and other
+    gap = None if one.value is None or other.value is None else other.value - one.value
+    by_seed = {record.seed: record for record in second}
+    pairs = [(record, by_seed[record.seed]) for record in first if record.seed in by_seed]
+    equal = sum(_alike(*pair) for pair in pairs)
+    identical = equal == len(first) == len(second)
+    return {
+        "Row": experiment,
+        "Data": dataset if data == fingerprints().get(dataset, data) else f"{dataset}, {data}",
+        "Preset": preset,
+        "A (%)": _mean(one),
+        "B (%)": _mean(other),
+        "B - A": MISSING if gap is None else f"{gap:+.2f}",
+        "Verdict": "identical" if identical else _verdict(key, one, other),
+        "Same seed": _paired(pairs),
+        "Equal curves": f"{equal} of {len(pairs)}" if pairs else MISSING,
+        "Not the same": ", ".join(_unlike([*first, *second])) or MISSING,
+    }
+
+
+def _verdict(key: Key, one: Measured, other: Measured) -> str:
+    """B against A, by the rule of the tables, of the runs that train."""
+    others = others_deviation(key[0], key[1]) if key[2] == FULL else None
+    std = spread(one.deviation, other.deviation, others)
+    paper, fails = one.value or 0.0, one.value is None
+    return WORDS[verdict(replace(other, failed=0), paper, std, fails=fails)]
+
+
+def _mean(measured: Measured) -> str:
+    if measured.value is None:
+        return f"fail ({measured.failed})"
+    text = f"{measured.value:.2f}"
+    text += "" if measured.std is None else f" ± {measured.std:.2f}"
+    failed = f", {measured.failed} failed" if measured.failed else ""
+    return f"{text} (n = {measured.runs}{failed})"
+
+
+def _paired(pairs: Pairs) -> str:
+    """Mean difference over the seeds that both have, with its deviation."""
+    errors = [(one.error("last"), other.error("last")) for one, other in pairs]
+    gaps = [second - first for first, second in errors if first is not None and second is not None]
+    if not gaps:
+        return MISSING
+    return f"{fmean(gaps):+.2f}" + (f" ± {stdev(gaps):.2f}" if len(gaps) > 1 else "")
+
+
+def _alike(one: RunRecord, other: RunRecord) -> bool:
+    """Whether two runs gave the same metrics to the last digit; times may differ."""
+    curves = [record.metrics()[list(METRICS)] for record in (one, other)]
+    return one.error("last") == other.error("last") and curves[0].equals(curves[1])
+
+
+def _unlike(records: Sequence[RunRecord]) -> list[str]:
+    """What differs that might make a difference, beside the seed."""
+    values = {name: {repr(r.summary.get(key)) for r in records} for name, key in ALIKE.items()}
+    return [name for name, different in values.items() if len(different) > 1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0, or 2 where there is nothing to compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("a")
+    parser.add_argument("b")
+    options = parser.parse_args(arguments)
+    try:
+        frame = compare(options.a, options.b)
+    except CompareError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"A: {options.a}   B: {options.b}\n\n{to_markdown(frame)}\n\n{NOTE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

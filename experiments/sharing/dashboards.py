@@ -1,0 +1,157 @@
+"""The W&B dashboard of each paper, as code: its figures' panels, and its tables.
+
+A dashboard is a W&B report, because only there a panel chooses its runs: those of its figure's
+rows, as `make wandb-sync` has sent them. It is written as JSON, which needs no network, and
+published where one is logged in; publishing again renews it.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from experiments import compile
+from experiments.figures.figures import FIGURES
+from experiments.figures.panels import Panel
+from experiments.figures.training import Curves, Gradients
+from experiments.papers import published
+from experiments.papers.conf import table_heading
+from experiments.papers.published import Paper
+from experiments.tables.sheets import Table, to_markdown
+from experiments.tables.tables import PaperTable
+from experiments.verdicts.records import RunRecord
+from records.names import outputs
+
+JOB = "record"  # what `make wandb-sync` calls its runs, beside those that were mirrored in training
+
+
+def write(records: Sequence[RunRecord], project: str) -> list[Path]:
+    """Write the dashboard of every paper as JSON; returns the files."""
+    compiled = list(compile.compile_all(records))
+    paths = []
+    for paper in published.papers():
+        spec = build(paper, compiled, project)._to_model().spec
+        text = spec.model_dump_json(by_alias=True, exclude_none=True)
+        path = folder() / f"{paper.name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(numbered(json.loads(text), count()), indent=1) + "\n")
+        paths.append(path)
+    return paths
+
+
+def publish(records: Sequence[RunRecord], project: str, entity: str) -> list[str]:
+    """Publish the dashboard of every paper, or renew it; returns their addresses."""
+    compiled = list(compile.compile_all(records))
+    addresses = []
+    for paper in published.papers():
+        report = build(paper, compiled, project, entity)
+        mark = folder() / f"{paper.name}-{entity}-{project}.id"
+        if mark.exists():
+            report.id = mark.read_text(encoding="utf-8")
+        report.save()
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.write_text(report.id, encoding="utf-8")
+        addresses.append(str(report.url))
+    return addresses
+
+
+def folder() -> Path:
+    """Where dashboards are written."""
+    return outputs() / "dashboards"
+
+
+def build(paper: Paper, compiled: Sequence[Table], project: str, entity: str = "") -> Any:
+    """The dashboard of a paper."""
+    import wandb_workspaces.reports.v2 as wr
+
+    blocks: list[Any] = [wr.TableOfContents()]
+    for name, panels in FIGURES.items():
+        if name.startswith(f"{paper.name}/"):
+            grids = [grid(panel, project, entity) for panel in panels if drawn(panel)]
+            blocks += [wr.H2(table_heading(name)), *grids] if grids else []
+    for table in compiled:
+        if table.name.startswith(f"{paper.name}/"):
+            text = to_markdown(table.frame)
+            blocks += [wr.H2(table.title), wr.MarkdownBlock(text), *bars(table, project, entity)]
+    return wr.Report(
+        entity=entity,
+        project=project,
+        title=f"{paper.cited}: {paper.title}",
+        description="Made from records by `make wandb-sync`.",
+        blocks=blocks,
+        width="fluid",
+    )
+
+
+def drawn(panel: Panel) -> bool:
+    """Whether W&B has what a panel shows: it knows curves, but no analyses of weights."""
+    return isinstance(panel, Curves | Gradients)
+
+
+def grid(panel: Panel, project: str, entity: str) -> Any:
+    """The curves of a panel, from the runs of its rows."""
+    import wandb_workspaces.reports.v2 as wr
+
+    assert isinstance(panel, Curves | Gradients)
+    (dataset,) = {curve.dataset for curve in panel.curves}
+    runs = runset(panel.title, [c.experiment for c in panel.curves], dataset, project, entity)
+    if isinstance(panel, Gradients):
+        line = wr.LinePlot(title=panel.title, x="epoch", y=["gradient"], log_y=True)
+        return wr.PanelGrid(runsets=[runs], panels=[line])
+    x = "epoch" if panel.epochs else "iteration"
+    training, errors = panel.training.replace("_", "/", 1), (0, panel.limit)
+    limits = errors if training == "train/error" else (None, None)
+    lines = [
+        wr.LinePlot(title=f"{panel.title}: {name}", x=x, y=[metric], range_y=limits)
+        for name, metric, limits in (("test", "test/error", errors), ("training", training, limits))
+    ]
+    return wr.PanelGrid(runsets=[runs], panels=list(lines))
+
+
+def bars(table: Table, project: str, entity: str) -> list[Any]:
+    """The test errors of a table as bars, one picture a data set; none where it has no errors."""
+    import wandb_workspaces.reports.v2 as wr
+
+    if not isinstance(table, PaperTable) or published.metric(table.name) != published.ERROR:
+        return []
+    rows: dict[str, list[str]] = {}
+    for result in table.results:
+        rows.setdefault(result.line.dataset, []).append(result.line.experiment)
+    return [
+        wr.PanelGrid(
+            runsets=[runset(table.name, experiments, dataset, project, entity)],
+            panels=[wr.BarPlot(title=f"{dataset}: test error (%)", metrics=["test_error.last"])],
+        )
+        for dataset, experiments in rows.items()
+    ]
+
+
+def runset(name: str, rows: Sequence[str], dataset: str, project: str, entity: str) -> Any:
+    """The records of some rows on a data set, the seeds of a row together."""
+    import wandb_workspaces.reports.v2 as wr
+    from wandb_workspaces import expr
+
+    return wr.Runset(
+        entity=entity,
+        project=project,
+        name=name,
+        groupby=["Group"],
+        filters=expr.And(
+            expr.Metric("JobType") == JOB,
+            expr.Metric("Group").isin(list(rows)),
+            expr.Config("dataset") == dataset,
+        ),
+    )
+
+
+def numbered(content: Any, numbers: Iterator[int]) -> Any:
+    """The same content with ids that are counted, not drawn: the same gives the same bytes."""
+    if isinstance(content, list):
+        return [numbered(item, numbers) for item in content]
+    if not isinstance(content, dict):
+        return content
+    return {
+        key: f"id{next(numbers)}" if key in ("id", "__id__") else numbered(value, numbers)
+        for key, value in content.items()
+    }

@@ -1,0 +1,116 @@
+"""How a line of a paper's table is printed: the paper's number, those of others, ours."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from experiments.tables.results import Result
+from experiments.verdicts.verdict import INTERVAL
+
+MISSING = "-"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the papers' tables.
+
+    Attributes:
+        text: what a line has there, or None.
+        ours: whether it comes from our runs.
+        optional: whether it is left out where it says the same on every line.
+        note: what is said of it below the table.
+    """
+
+    name: str
+    text: Callable[[Result], str | None]
+    ours: bool = False
+    optional: bool = False
+    note: str = ""
+
+    def cell(self, result: Result) -> str:
+        """What a line has there."""
+        return self.text(result) or MISSING
+
+
+def parameters(result: Result) -> str | None:
+    """Parameters of the network as built, or as printed."""
+    if result.params is not None:
+        return f"{result.params / 1e6:.2f}M"
+    return None if result.printed is None else f"{result.printed:g}M"
+
+
+def paper(result: Result) -> str | None:
+    """The published number, in the paper's own form: best (mean ± std), a reading, a failure."""
+    if not result.numbers:
+        return None
+    numbers = {number.statistic: number for number in result.numbers}
+    first = result.numbers[0]
+    if fail := numbers.get("fail"):
+        return f"fail (> {fail.value:g})"
+    if reading := numbers.get("reading"):
+        return f"~{reading.value:g}"
+    mean = numbers.pop("mean_std", None)
+    if mean is None or mean.std is None:
+        return f"{first.value:.2f}"
+    text = f"{mean.value:.2f} ± {mean.std:.2f}"
+    return f"{next(iter(numbers.values())).value:.2f} ({text})" if numbers else text
+
+
+def ours(result: Result) -> str | None:
+    """Our number by the paper's statistic, with spread and failures."""
+    measured = result.comparison.measured
+    if measured is None:
+        return None
+    failed = f"fail ({measured.failed} of {result.runs})" if measured.failed else ""
+    if measured.value is None:
+        return "fail" if result.runs == 1 else failed
+    text = f"{measured.value:.2f}"
+    if measured.std is not None:
+        text += f" ± {measured.std:.2f}"
+        text = text if result.best is None else f"{result.best:.2f} ({text})"
+    return f"{text}, {failed}" if failed else text
+
+
+def interval(result: Result) -> str | None:
+    """Where our mean lies with 95 % confidence."""
+    measured = result.comparison.measured
+    limits = measured.interval if measured else None
+    return None if limits is None else "{:.2f} to {:.2f}".format(*limits)
+
+
+def others(result: Result) -> str | None:
+    """The acceptance band of independent reproductions, or what the few there are report."""
+    band, values = result.others
+    return "{:.1f} to {:.1f}".format(*band) if band else ", ".join(f"{v:.2f}" for v in values)
+
+
+def count(result: Result) -> str | None:
+    """How many runs a number is of."""
+    if result.untested:
+        return f"{result.runs} of {result.runs + result.untested}"
+    return str(result.runs) if result.runs else None
+
+
+def _number(value: float | None, form: str = ".2f") -> str | None:
+    return None if value is None else f"{value:{form}}"
+
+
+COLUMNS = (
+    Column("Method", lambda r: r.label),
+    Column("Data", lambda r: r.line.dataset, optional=True),
+    Column("Layers", lambda r: _number(r.layers, "d")),
+    Column("Params", parameters),
+    Column("Paper (%)", paper),
+    Column("Paper, top 5 (%)", lambda r: _number(r.top5[0]), optional=True),
+    Column(
+        "Others (%)", others, optional=True,
+        note="Others: what independent reproductions are expected to reach (their acceptance "
+        "band), or what the few there are report; sources in results/paper.",
+    ),
+    Column("Ours (%)", ours, ours=True),
+    Column("95 % interval", interval, ours=True, optional=True, note=INTERVAL),
+    Column("Ours, top 5 (%)", lambda r: _number(r.top5[1]), ours=True, optional=True),
+    Column("n", count, ours=True),
+    Column("Difference", lambda r: _number(r.comparison.difference, "+.2f"), ours=True),
+    Column("Margin", lambda r: _number(r.comparison.margin), optional=True),
+    Column("Verdict", lambda r: r.comparison.verdict),
+)  # fmt: skip

@@ -1,0 +1,197 @@
+"""The papers' claims as comparisons, decided by records: `make claims`.
+
+Claims are data, results/paper/claims.yaml. A comparison holds, or does not, where rows differ by
+more than two standard deviations; one that seeds cannot tell apart is undecided.
+"""
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from experiments.papers.published import PAPER, PublishedError
+from experiments.papers.rows import facts
+from experiments.tables.cells import MISSING
+from experiments.tables.sheets import Sheet, to_markdown, write
+from experiments.verdicts.measure import OF, Row, difference_std, row_of
+from experiments.verdicts.records import RunRecord, load_all
+from records.names import runs_folder
+
+HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
+KINDS = ({"lower", "than"}, {"fails"}, {"below", "row"}, {"near", "to", "within"})
+OPTIONS = {"of", "data", "times"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper says, where, and the comparisons that all have to hold."""
+
+    name: str
+    source: str
+    statement: str
+    comparisons: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What records say of a comparison: whether it holds (None: undecided), and their numbers."""
+
+    holds: bool | None
+    numbers: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim, and what records say of each of its comparisons."""
+
+    claim: Claim
+    findings: Sequence[Finding]
+
+    @property
+    def verdict(self) -> str:
+        """A claim falls with one comparison, and stands when all hold."""
+        if any(finding.holds is False for finding in self.findings):
+            return FAILS
+        return HOLDS if all(finding.holds for finding in self.findings) else UNDECIDED
+
+    @property
+    def numbers(self) -> str:
+        """The numbers of all comparisons that have some; a dash where none has."""
+        return "; ".join(filter(None, (found.numbers for found in self.findings))) or MISSING
+
+
+def main() -> int:
+    """Exit code: 0, or 2 where the file of claims has a mistake."""
+    try:
+        table = claims_table(judge(claims(), load_all(runs_folder("paper"))))
+    except PublishedError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(to_markdown(table.frame), *write(table, "paper"), sep="\n")
+    return 0
+
+
+TITLE = "The papers' claims, and what our runs say of them"
+NOTES = (
+    "Rows are compared by their means. A difference of more than two standard deviations decides; "
+    "the deviation is that of our seeds, else the paper's; where these are few, the one of "
+    "independent reproductions (of their test errors) counts too.",
+    "Ours: test error in percent, unless something else is said; the rows that a claim holds to be "
+    "lower stand first. `-`: not run yet.",
+)
+
+
+def claims() -> list[Claim]:
+    """Every claim.
+
+    Raises:
+        PublishedError: one has a mistake.
+    """
+    path = PAPER / "claims.yaml"
+    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    known = []
+    for entry in content:
+        claim = Claim(entry["claim"], entry["source"], entry["statement"],
+                      tuple(entry["comparisons"]))  # fmt: skip
+        for comparison in claim.comparisons:
+            if mistake := mistake_in(comparison):
+                raise PublishedError(f"{path}, claim {claim.name!r}: {mistake}.")
+        known.append(claim)
+    return known
+
+
+def mistake_in(comparison: Mapping[str, Any]) -> str | None:
+    """What is wrong with a comparison, if anything."""
+    keys = comparison.keys() - OPTIONS
+    if keys not in KINDS:
+        return f"{dict(comparison)} is no comparison"
+    if comparison.get("of", "test_error") not in OF:
+        return f"of: {comparison['of']} is unknown; choose one of {', '.join(OF)}"
+    dataset = comparison.get("data", "cifar10_aug")
+    for row in rows_in(comparison):
+        if facts(row, dataset) is None:
+            return f"{row} is trained on {dataset} by no table"
+    return None
+
+
+def rows_in(comparison: Mapping[str, Any]) -> list[str]:
+    """The rows that a comparison needs."""
+    return [str(comparison[key]) for key in ("lower", "than", "fails", "row", "near", "to")
+            if key in comparison]  # fmt: skip
+
+
+def judge(claimed: Sequence[Claim], records: Sequence[RunRecord]) -> list[Judged]:
+    """Decide every claim by the records that count."""
+    counting = [record for record in records if record.counts]
+    return [
+        Judged(claim, [find(comparison, counting) for comparison in claim.comparisons])
+        for claim in claimed
+    ]
+
+
+def claims_table(judged: Sequence[Judged]) -> Sheet:
+    """A line a claim: what it says, where, what was found, and its verdict."""
+    lines = [
+        {
+            "Claim": f"{one.claim.name}: {one.claim.statement}",
+            "Source": one.claim.source,
+            "Ours": one.numbers,
+            "Verdict": one.verdict,
+        }
+        for one in judged
+    ]
+    return Sheet("claims", TITLE, pd.DataFrame(lines), NOTES)
+
+
+def find(comparison: Mapping[str, Any], records: Sequence[RunRecord]) -> Finding:
+    """Decide a comparison."""
+    of, dataset = comparison.get("of", "test_error"), comparison.get("data", "cifar10_aug")
+    rows = [row_of(name, dataset, of, records) for name in rows_in(comparison)]
+    if all(row.missing for row in rows):
+        return Finding(None, "")
+    if any(row.missing for row in rows):
+        return Finding(None, ", ".join(row.text for row in rows))
+    if "fails" in comparison:
+        return Finding(rows[0].failed, rows[0].text)
+    if "below" in comparison:
+        limit = float(comparison["below"])
+        return Finding(rows[0].value < limit, f"{rows[0].text}; asked: below {limit:g}")
+    if "near" in comparison:
+        return _near(rows[0], rows[1], float(comparison["within"]))
+    return _lower(rows[0], rows[1], of, float(comparison.get("times", 1)))
+
+
+def _lower(low: Row, high: Row, of: str, times: float) -> Finding:
+    """Whether one row is below another, so many times."""
+    if of == "seconds" and low.machines != high.machines:
+        return Finding(None, f"{low.text}, {high.text} (on different machines)")
+    numbers = f"{low.text}, {high.text}"
+    if low.failed or high.failed:
+        return Finding(None if low.failed and high.failed else high.failed, numbers)
+    gap = high.value - times * low.value
+    if of == "params":
+        return Finding(gap >= 0, numbers)
+    std = difference_std(low, high)
+    if std is None:
+        return Finding(None, f"{numbers} (spread unknown)")
+    return Finding(None if abs(gap) <= 2 * std else gap > 0, numbers)
+
+
+def _near(row: Row, other: Row, within: float) -> Finding:
+    """Whether a row's test error is not above another's by more than so much."""
+    numbers = f"{row.text}, {other.text}"
+    if row.failed or other.failed:
+        return Finding(False if row.failed else None, numbers)
+    excess, std = row.value - other.value - within, difference_std(row, other)
+    if std is None or math.isnan(excess):
+        return Finding(None, f"{numbers} (spread unknown)")
+    # The margin is wide beside the spread: only a difference that might lie on either side is open.
+    return Finding(None if abs(excess) <= std else excess < 0, numbers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""What has been measured in all: the verdicts of every table, and how many comparisons."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from experiments.tables.cells import MISSING
+from experiments.tables.results import NOT_RUN, NOT_TESTED, QUOTED
+from experiments.tables.tables import PaperTable
+
+ORDER = (
+    "reproduced", "better", "worse", "undecided", "fails as in the paper", "fails",
+    "fails in part", "does not fail",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Total:
+    """What has been measured of a table: its lines that we train, those that have run, and how
+    many have each verdict."""
+
+    table: PaperTable
+    trained: int
+    measured: int
+    verdicts: Counter[str]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What has been measured of all tables.
+
+    Attributes:
+        compared: the verdict of every row on a data set that is held against a published number;
+            a row that several tables quote counts once, in the first one.
+    """
+
+    totals: Sequence[Total]
+    compared: Sequence[str]
+    name: str = "overview"
+    title: str = "What has been measured"
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A line a table, as text."""
+        return pd.DataFrame(
+            {
+                "Table": total.table.name,
+                "Shows": total.table.title,
+                "Rows to train": str(total.trained),
+                "Measured": str(total.measured),
+                "Verdicts": ", ".join(f"{total.verdicts[name]} {name}" for name in ORDER
+                                      if total.verdicts[name]) or MISSING,
+            }
+            for total in self.totals
+        )  # fmt: skip
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be said once for the verdicts of all tables."""
+        if not self.compared:
+            return ["No number of ours has been compared with a published one yet."]
+        return [
+            f"{len(self.compared)} rows are compared with a published number, each counted once "
+            "although several tables may quote it. No verdict is corrected for their number. Where "
+            "one run of ours is held against one of the paper's and nothing differs, about one in "
+            "six is called better or worse by chance, even if the deviation is known exactly; more "
+            "where it is estimated from few runs; one in fifteen where five runs of ours are held "
+            "against one.",
+        ]
+
+
+def overview(tables: Sequence[PaperTable]) -> Overview:
+    """Count the verdicts of all tables."""
+    compared: dict[tuple[str, str], str] = {}
+    for result in (result for table in tables for result in table.results if result.compared):
+        compared.setdefault(result.row, str(result.comparison.verdict))
+    return Overview([_total(table) for table in tables], list(compared.values()))
+
+
+def _total(table: PaperTable) -> Total:
+    verdicts = [result.comparison.verdict for result in table.results]
+    trained = [verdict for verdict in verdicts if verdict != QUOTED]
+    measured = [verdict for verdict in trained if verdict not in (NOT_RUN, NOT_TESTED)]
+    return Total(table, len(trained), len(measured), Counter(filter(None, measured)))

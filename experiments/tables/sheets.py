@@ -1,0 +1,73 @@
+"""Any compiled table: text cells under a title, as Markdown, CSV and LaTeX."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from records.names import compiled_folder
+
+
+class Table(Protocol):
+    """A compiled table: its cells as text, and what stands above and below."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def frame(self) -> pd.DataFrame: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of which only the text is asked for."""
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    notes: Sequence[str]
+
+
+def write(table: Table, preset: str) -> list[Path]:
+    """Write a table as .md, .csv and .tex; the same table gives the same bytes."""
+    stem, frame = compiled_folder(preset) / "tables" / table.name, table.frame
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    below = "".join(f"\n{note}\n" for note in table.notes)
+    texts = {
+        ".md": f"# {table.title}\n\n{to_markdown(frame)}\n{below}",
+        ".csv": frame.to_csv(index=False, lineterminator="\n"),
+        ".tex": _latex(frame, table.title),
+    }
+    for suffix, text in texts.items():
+        stem.with_suffix(suffix).write_text(text, encoding="utf-8")
+    return [stem.with_suffix(suffix) for suffix in texts]
+
+
+def to_markdown(frame: pd.DataFrame) -> str:
+    """A frame of text cells as a Markdown table."""
+    return str(frame.to_markdown(index=False, disable_numparse=True))
+
+
+def _latex(frame: pd.DataFrame, title: str) -> str:
+    escaped = frame.rename(columns=_escape).map(lambda cell: _escape(str(cell)))
+    columns = "l" + "r" * (frame.shape[1] - 2) + "l"
+    style = escaped.style.hide(axis="index")
+    text = style.to_latex(hrules=True, column_format=columns, caption=_escape(title))
+    return f"% needs \\usepackage{{booktabs}}\n{text}"
+
+
+def _escape(text: str) -> str:
+    for plain, latex in (
+        ("%", r"\%"),
+        ("±", r"$\pm$"),
+        ("~", r"$\sim$"),
+        (">", r"$>$"),
+        ("_", r"\_"),
+    ):
+        text = text.replace(plain, latex)
+    return text

@@ -1,0 +1,125 @@
+"""A paper's table, compiled from records and published numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from experiments.papers import published
+from experiments.tables.cells import COLUMNS, MISSING, Column
+from experiments.tables.results import NOT_TESTED, Result, result
+from experiments.tables.sheets import Sheet
+from experiments.verdicts.records import RunRecord
+from experiments.verdicts.verdict import RULE
+
+DASH = f"`{MISSING}`: not run yet, or not published."
+# What is said below many tables.
+GENERAL = (RULE, *(column.note for column in COLUMNS if column.note), DASH)
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of a paper: on every line what it says, what we measured, and how they compare."""
+
+    name: str
+    results: Sequence[Result]
+
+    @property
+    def title(self) -> str:
+        return published.titles()[self.name]
+
+    @property
+    def columns(self) -> list[Column]:
+        """Those that tell the lines apart, or are never left out."""
+        return [
+            column
+            for column in COLUMNS
+            if not column.optional or len({column.text(line) for line in self.results}) > 1
+        ]
+
+    def heading(self, column: Column) -> str:
+        """The name of a column, in the table's unit."""
+        unit = "h" if published.metric(self.name) == "train_hours" else "%"
+        return column.name.replace("(%)", f"({unit})")
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table as text."""
+        return pd.DataFrame(
+            {self.heading(c): [c.cell(line) for line in self.results] for c in self.columns}
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be said below it."""
+        noted: dict[str, list[Result]] = {}
+        for line in self.results:
+            for note in published.notes(line.line):
+                noted.setdefault(note, []).append(line)
+        notes = [f"{'; '.join(self._names(lines))}: {note}." for note, lines in noted.items()]
+        columns = [column.note for column in self.columns if column.note]
+        return [RULE, *columns, *_test_note(self.name), DASH, *notes]
+
+    def _names(self, noted: Sequence[Result]) -> list[str]:
+        """The rows a note is about, with their data sets where it is not about all of a row's."""
+        rows: dict[str, list[Result]] = {}
+        for line in noted:
+            rows.setdefault(line.line.experiment, []).append(line)
+        names = []
+        for experiment, lines in rows.items():
+            details = [f"{lines[0].layers} layers"] if lines[0].layers is not None else []
+            if len(lines) < sum(line.line.experiment == experiment for line in self.results):
+                details += [line.line.dataset for line in lines]
+            names.append(f"{lines[0].label} ({', '.join(details)})" if details else lines[0].label)
+        return list(dict.fromkeys(names))
+
+
+def paper_table(table: str, records: Sequence[RunRecord]) -> PaperTable:
+    """Compile a table.
+
+    Args:
+        records: any records; only unchanged runs of the full recipe on the right data count.
+
+    Raises:
+        PublishedError: there is no such table, or nobody has counted what it trains.
+    """
+    runs: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        if record.counts:
+            runs.setdefault((record.experiment, record.dataset), []).append(record)
+    lines = published.lines(table)
+    return PaperTable(
+        table, [result(line, runs.get((line.experiment, line.dataset), [])) for line in lines]
+    )
+
+
+def shortened_table(name: str, title: str, note: str, records: Sequence[RunRecord]) -> Sheet:
+    """Runs that were cut short, each by itself, beside no published number."""
+    lines = [
+        {
+            "Run": record.run,
+            "Parameters": f"{record.summary['params']:,}",
+            "Iterations": record.summary["iterations"],
+            "Training error (%)": _error(record.summary["train_error"]),
+            "Test error (%)": _error(record.error("last")),
+            "Best test error (%)": _error(record.error("best")),
+            "Status": record.summary["status"],
+        }
+        for record in records
+    ]
+    return Sheet(name, title, pd.DataFrame(lines), [note])
+
+
+def _error(value: float | None) -> str:
+    return "diverged" if value is None else f"{value:.2f}"
+
+
+def _test_note(table: str) -> list[str]:
+    name = published.test(table)
+    if name is None:
+        return []
+    arguments = " ".join(published.test_arguments(name))
+    return [
+        f"Networks are tested by `python eval.py run=<record> {arguments} save=true`, which `make "
+        f"reproduce-table` does for every record with weights; *{NOT_TESTED}* where nobody has."
+    ]

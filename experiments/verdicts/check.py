@@ -1,0 +1,141 @@
+"""May a record enter a paper's table, and is it what its weights say? `make check`.
+
+Every record is held against its row, its own metrics, and the checksum of its shipped weights.
+Where the data set is at hand, the weights are evaluated again.
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+
+from experiments.papers.published import tests
+from experiments.verdicts.ask_eval import data_file, test_error
+from experiments.verdicts.records import RunRecord, check_place, load
+from experiments.verdicts.tested import tested
+from records.names import PARTS, results, runs_folder, weights_file
+from records.record import RecordError, is_finished
+
+# Between a new evaluation of the exported weights and what is recorded, in percent points: of the
+# same weights, and of the last iterate in the precision of training.
+SAME, TRAINED = 0.02, 0.1
+PRINTED = 0.0051  # what rounding to two digits adds
+SHIPPED = 30e6  # bytes of weights in all
+
+
+def main() -> int:
+    """Exit code: 0 if nothing contradicts itself, else 1. That a record stands for itself, as a
+    shortened run or another precision does, is no contradiction."""
+    runs = runs_folder("paper")
+    folders = sorted({path.parent for name in PARTS for path in runs.rglob(name)})
+    counting, bad = 0, 0
+    for folder in folders:
+        try:
+            record = load(folder)
+            check_place(record, runs)
+            faults = contradictions(record)
+        except RecordError as error:
+            print(f"{folder.relative_to(runs)}: damaged or misplaced\n    {error}")
+            bad += 1
+            continue
+        bad += bool(faults)
+        counting += record.counts and not faults
+        verdict = "enters its table" if record.counts else "does not enter a table"
+        print(f"{folder.relative_to(runs)}: {verdict}")
+        print(*(f"    {reason}" for reason in record.objections + faults), sep="\n", end="")
+        if record.objections or faults:
+            print()
+    stray = shipped_faults(results() / "weights", runs)
+    print(*stray, sep="\n", end="\n" if stray else "")
+    bad += len(stray)
+    print(f"{len(folders)} records, {counting} enter a table, {bad} contradict themselves.")
+    return int(bad > 0)
+
+
+def contradictions(record: RunRecord) -> list[str]:
+    """What in a record cannot be true.
+
+    Raises:
+        RecordError: its metrics are missing or damaged.
+    """
+    faults = metrics_faults(record)
+    faults += [f"{name} is missing" for name in PARTS if not (record.folder / name).exists()]
+    faults += protocol_faults(record)
+    weights = weights_file(results(), record.run)
+    if weights.exists():
+        faults += weights_faults(record, weights)
+    return faults
+
+
+def protocol_faults(record: RunRecord) -> list[str]:
+    """Whether the tests by other protocols are of this record's weights and photographs."""
+    faults = []
+    for name in tests():
+        try:
+            tested(record, name)
+        except RecordError as error:
+            faults.append(str(error))
+    return faults
+
+
+def metrics_faults(record: RunRecord) -> list[str]:
+    """Whether the metrics tell what the summary tells."""
+    frame, faults = record.metrics(), []
+    if frame.empty or not frame["iteration"].is_monotonic_increasing:
+        return ["metrics.csv is empty or out of order"]
+    if frame["iteration"].duplicated().any():
+        faults.append("metrics.csv has an iteration twice")
+    last = frame.iloc[-1]
+    if int(last["iteration"]) != record.summary["iterations"]:
+        faults.append(f"metrics.csv ends at iteration {int(last['iteration']):,}")
+    if record.diverged:
+        return faults
+    if frame[["train_loss", "test_loss", "test_error"]].isna().any(axis=None):
+        faults.append("metrics.csv has a loss or an error that is no number")
+    found = {"last": last["test_error"], "best": frame["test_error"].min()}
+    if "val_error" in frame and frame["val_error"].notna().any():
+        found["at_best_val"] = frame["test_error"].iloc[frame["val_error"].argmin()]
+    for which, value in found.items():
+        error = record.error(which)
+        if error is None or not abs(value - error) <= 1e-3:
+            faults.append(f"the test error ({which}) is {value:.4f} in metrics.csv")
+    return faults
+
+
+def weights_faults(record: RunRecord, weights: Path) -> list[str]:
+    """Whether the shipped weights are the recorded ones, and give the recorded error."""
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if digest != record.summary.get("weights"):
+        return [f"{weights} is not the file that was recorded"]
+    if not data_file(record.dataset).exists():
+        return []
+    error, reason = test_error(record.folder, weights)
+    exported, last = record.error("exported"), record.error("last")
+    if error is None or exported is None or last is None:
+        return [f"{weights} cannot be evaluated: {reason or 'no test error is recorded'}"]
+    if abs(error - exported) > SAME + PRINTED:
+        return [f"{weights} gives {error:.2f} %, recorded are {exported:.2f} %"]
+    if abs(error - last) > TRAINED + PRINTED:
+        return [f"{weights} gives {error:.2f} %, the run ended at {last:.2f} %"]
+    print(f"{record.run}: weights give {error:.2f} %, as recorded")
+    return []
+
+
+def shipped_faults(weights: Path, runs: Path) -> list[str]:
+    """Weights of no record, and whether all together are too large to ship."""
+    files = sorted(weights.rglob("*.safetensors"))
+    stems = [path.relative_to(weights).with_suffix("") for path in files]
+    faults = [
+        f"{path} belongs to no record; delete it"
+        for path, stem in zip(files, stems, strict=True)
+        if not is_finished(runs / stem)
+    ]
+    size = sum(path.stat().st_size for path in files)
+    if size > SHIPPED:
+        faults.append(
+            f"{weights} takes {size / 1e6:.1f} MB; at most {SHIPPED / 1e6:.0f} are shipped"
+        )
+    return faults
+
+
+if __name__ == "__main__":
+    sys.exit(main())

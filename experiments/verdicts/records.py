@@ -1,0 +1,195 @@
+"""Run records, as they lie under results/runs or outputs/runs."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.papers.published import fingerprints, tests
+from experiments.papers.rows import facts
+from records import validity
+from records.names import METRICS as METRICS_FILE
+from records.names import SUMMARY
+from records.record import VERSION, RecordError
+
+ANALYSES = {
+    "responses": ["layer", "std"], "reuse": ["block", "source", "target", "weight"],
+}  # fmt: skip
+# What eval.py, or people, add: analyses of the weights, and tests by other protocols.
+EXTRAS = (*(f"{name}.csv" for name in (*ANALYSES, *tests())), "NOTE.md")
+METRICS = ("iteration", "epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The record of one run that has ended.
+
+    Attributes:
+        folder: where it lies.
+        summary: the content of summary.json.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+
+    @property
+    def run(self) -> str:
+        return str(self.summary["run"])
+
+    @property
+    def experiment(self) -> str:
+        return str(self.summary["experiment"])
+
+    @property
+    def dataset(self) -> str:
+        return str(self.summary["dataset"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.summary["seed"])
+
+    @property
+    def diverged(self) -> bool:
+        return bool(self.summary["status"] == "diverged")
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether nothing was overridden beyond row, data set and seed."""
+        return self.run == f"{self.experiment}/{self.dataset}/seed{self.seed}"
+
+    @property
+    def counts(self) -> bool:
+        """Whether its numbers may enter a paper's table."""
+        return not self.objections
+
+    @property
+    def objections(self) -> list[str]:
+        """Why its numbers may not enter a paper's table; empty if they may.
+
+        The full recipe must have run, unchanged by overrides or edits, to its end or to a loss that
+        is not finite, by committed code, on the right data (where the fingerprint is known: nobody
+        has made SVHN's yet).
+        """
+        summary, row = self.summary, facts(self.experiment, self.dataset)
+        if summary["preset"] != "paper":
+            return [f"a shortened run (preset {summary['preset']})"]
+        if not self.unchanged:
+            return ["its row was changed by overrides; it stands for itself"]
+        if row is None:
+            return ["its row is not trained on this data set by any table"]
+        reasons = []
+        if summary["recipe"] != row.hash:
+            reasons.append(f"its configuration is not the row's ({summary['recipe']}, {row.hash})")
+        if not self.diverged and summary["iterations"] != row.iterations:
+            reasons.append(f"it ran {summary['iterations']:,} of {row.iterations:,} iterations")
+        known = fingerprints().get(self.dataset, summary["data"])
+        if summary["data"] != known:
+            reasons.append(f"its data are others ({summary['data']}, known: {known})")
+        if summary.get("damaged"):
+            reasons.append(f"it left out {summary['damaged']} damaged images")
+        if summary.get("clean") is False:
+            reasons.append("its code had changes that were not committed")
+        return reasons
+
+    def error(self, which: str) -> float | None:
+        """Test error in percent: `last`, `best`, `at_best_val` or `exported`."""
+        value = self.summary["test_error"][which]
+        return None if value is None else float(value)
+
+    def analysis(self, name: str) -> pd.DataFrame | None:
+        """What eval.py analysis=<name> has found, or None where nobody has asked.
+
+        Raises:
+            RecordError: the file is damaged.
+        """
+        path = self.folder / f"{name}.csv"
+        if not path.exists():
+            return None
+        try:
+            frame = pd.read_csv(path)
+            frame = frame[ANALYSES[name]]
+            if not all(map(pd.api.types.is_numeric_dtype, frame.dtypes)) or frame.empty:
+                raise ValueError("no numbers")
+            return frame
+        except (OSError, ValueError, KeyError) as error:
+            raise RecordError(f"{path} is damaged ({error}); make it again by eval.py.") from None
+
+    def metrics(self) -> pd.DataFrame:
+        """The metrics, one row an evaluation.
+
+        Raises:
+            RecordError: metrics.csv is missing or damaged.
+        """
+        path = self.folder / METRICS_FILE
+        try:
+            frame = pd.read_csv(path)
+            numbers = {name: pd.api.types.is_numeric_dtype(frame[name]) for name in METRICS}
+            whole = pd.api.types.is_integer_dtype(frame["iteration"])
+            if frame.empty or not whole or not all(numbers.values()):
+                raise ValueError("no numbers")
+            return frame
+        except (OSError, ValueError, KeyError) as error:
+            raise RecordError(f"{path} is missing or damaged ({error}).") from None
+
+
+def load(folder: Path) -> RunRecord:
+    """The record in a folder.
+
+    Raises:
+        RecordError: it has not ended, or its summary is damaged.
+    """
+    path = folder / SUMMARY
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        if summary["version"] != VERSION:
+            raise ValueError(f"version {summary['version']}")
+        if fault := validity.mistake(summary):
+            raise ValueError(fault)
+        record = RunRecord(folder, summary)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise RecordError(
+            f"{path} is missing, damaged or of another version ({reason}).\n"
+            "Restore the folder from git, or delete it and train the run again."
+        ) from None
+    return record
+
+
+def load_all(runs: Path) -> list[RunRecord]:
+    """Every intact record under a folder, in the order of their names; the others are named."""
+    records, faults = survey(runs)
+    for fault in faults:
+        print(f"Left out: {fault}", file=sys.stderr)
+    return records
+
+
+def survey(runs: Path) -> tuple[list[RunRecord], list[RecordError]]:
+    """The intact records under a folder, and what is wrong with the others: damaged, of another
+    version, without metrics, or in the folder of another run."""
+    records, faults = list[RunRecord](), list[RecordError]()
+    for path in sorted(runs.rglob(SUMMARY)):
+        try:
+            record = load(path.parent)
+            record.metrics()
+            check_place(record, runs)
+        except RecordError as error:
+            faults.append(error)
+        else:
+            records.append(record)
+    records.sort(key=lambda record: (record.experiment, record.dataset, record.seed))
+    return records, faults
+
+
+def check_place(record: RunRecord, runs: Path) -> None:
+    """Refuse a record in the folder of another run.
+
+    Raises:
+        RecordError: it lies in one.
+    """
+    if record.folder.relative_to(runs).as_posix() != record.run:
+        raise RecordError(
+            f"{record.folder} holds the record of {record.run}; move it to {runs / record.run}."
+        )

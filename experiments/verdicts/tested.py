@@ -1,0 +1,81 @@
+"""Networks on photographs as a paper tests them: by ten crops, several scales or a larger crop.
+
+`eval.py run=<record> protocol=... save=true` notes the result in the record, with the checksum of
+the weights and the fingerprint of the photographs, by which it is known to belong there.
+"""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from experiments.papers import published
+from experiments.verdicts.records import RunRecord
+from records import validity
+from records.record import RecordError
+
+ERRORS = ("test_error", "test_error_top5")
+SINGLE = "single"  # the centre crop, which training itself evaluates: only the top-5 error is new
+WHOLE = ("data", "weights")  # what a test and the record have to agree on
+
+
+def tested(record: RunRecord, name: str) -> RunRecord | None:
+    """The record with the errors of a test in place of those of training, and the top-5 error
+    beside them; None where nobody has made the test.
+
+    Raises:
+        RecordError: its file is damaged, or of other weights or photographs.
+    """
+    path = record.folder / f"{name}.csv"
+    if not path.exists():
+        return None
+    try:
+        found = pd.read_csv(path, dtype=str).iloc[0]
+        top1, top5 = (float(found[key]) for key in ERRORS)
+        if not all(math.isfinite(error) and 0 <= error <= 100 for error in (top1, top5)):
+            raise ValueError("an error is no percentage")
+        if others := [key for key in WHOLE if str(found[key]) != str(record.summary.get(key))]:
+            raise ValueError(f"of other {others[0]} than the record")
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise RecordError(f"{path} is damaged or strange ({error}); delete it.") from None
+    errors = dict.fromkeys(validity.ERRORS, top1)
+    return replace(record, summary=record.summary | {"test_error": errors, "test_error_top5": top5})
+
+
+def as_tested(records: Sequence[RunRecord], table: str) -> tuple[list[RunRecord], int]:
+    """The records with the errors of the test that a table asks for, and how many lack it.
+
+    What lacks it is left out; where training failed no test can follow.
+    """
+    name = published.test(table)
+    if name is None:
+        return list(records), 0
+    found: list[RunRecord] = []
+    for record in records:
+        if record.diverged:
+            found.append(record)
+            continue
+        try:
+            one = tested(record, name)
+        except RecordError as error:
+            print(f"Left out: {error}", file=sys.stderr)
+            one = None
+        if one is None and name == SINGLE:
+            one = record
+        found += [] if one is None else [one]
+    return found, len(records) - len(found)
+
+
+def results(record: RunRecord) -> dict[str, RunRecord]:
+    """Every test that a record holds, by its name; what is damaged is left out."""
+    found = {}
+    for name in published.tests():
+        try:
+            one = tested(record, name)
+        except RecordError:
+            continue
+        if one is not None:
+            found[name] = one
+    return found

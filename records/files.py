@@ -1,0 +1,69 @@
+"""Files that are whole or not there, and folders that can be written to."""
+
+import math
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent  # of the checkout
+
+
+class FolderError(Exception):
+    """A folder cannot be written to, or its file system has no locks."""
+
+
+def finite(value: Any) -> Any:
+    """The same value with null for what JSON has no number for (a diverged loss)."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, also when the power fails."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside a folder survive a power failure."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that can be written to.
+
+    Raises:
+        FolderError: it cannot.
+    """
+    probe = folder / ".probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise FolderError(
+            f"{folder} cannot be written ({error.strerror}); "
+            "set output_dir and results_dir (or OUTPUT_DIR and RESULTS_DIR) to folders that can."
+        ) from None
+
+
+def remove_empty(folder: Path, top: Path) -> None:
+    """Remove a folder and those above it, below `top`, as far as they hold nothing."""
+    folder, top = folder.absolute(), top.absolute()
+    with suppress(OSError):  # the first one that holds something ends it
+        while top in folder.parents:
+            folder.rmdir()
+            folder = folder.parent

@@ -1,0 +1,100 @@
+"""One process a run: a lock on its folder, which the kernel takes back from a process that dies.
+
+On network file systems the lock holds across machines where they pass `flock` on (NFS 4 does); the
+lock of a machine that is lost is free again when its lease ends, after about a minute.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from records.files import FolderError
+from records.names import LOCK
+
+TRIES, PAUSE = 10, 0.05  # a glance at the lock, as of `make status`, holds it for a moment
+
+
+class Busy(Exception):
+    """Another process trains this run."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder.
+
+    Raises:
+        Busy: another process holds it.
+        FolderError: its file system has no locks.
+    """
+    path = folder / LOCK
+    file = _acquire(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def release_dead(folder: Path) -> None:
+    """Remove the lock file that a dead process left in a folder, if there is one."""
+    if (folder / LOCK).exists():
+        with suppress(Busy), locked(folder):
+            pass
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a live process holds the lock at a path."""
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:  # no locks on this file system, or not for us: whoever trains will say so
+        return False
+    return False
+
+
+def _acquire(path: Path) -> IO[str]:
+    for _ in range(TRIES):
+        file = path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(file, path):
+                file.truncate(0)
+                json.dump({"pid": os.getpid(), "host": socket.gethostname()}, file)
+                file.flush()
+                return file
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise FolderError(
+                f"{path.parent}: no locks on this file system ({error.strerror}); set output_dir "
+                "(or OUTPUT_DIR) to a folder on one that has them."
+            ) from None
+        file.close()
+        time.sleep(PAUSE)
+    raise Busy(f"{path.parent} is being trained by {_owner(path)}; left to it.")
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    """Whether an open file is still the one at a path: its owner removes it when it is done."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _owner(path: Path) -> str:
+    try:
+        owner = json.loads(path.read_text())
+        return f"process {owner['pid']} on {owner['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

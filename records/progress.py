@@ -1,0 +1,57 @@
+"""How far a run under way is, as its checkpoints and metrics say."""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from records.names import CHECKPOINTS, METRICS
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        iteration: of the last checkpoint or evaluation, whichever is later.
+        pace: seconds of an iteration, evaluations apart, or None before the first evaluation.
+        test_error: of the last evaluation, in percent, or None before it.
+    """
+
+    iteration: int
+    pace: float | None
+    test_error: float | None
+
+
+def progress_of(folder: Path) -> Progress | None:
+    """How far the run in a folder is, or None where it has left nothing yet."""
+    saved = [int(path.name.split("-")[1]) for path in folder.glob(CHECKPOINTS)]
+    row = _last_row(folder / METRICS)
+    if row is None:
+        return Progress(max(saved), None, None) if saved else None
+    done = int(row["iteration"])
+    error = row.get("test_error", math.nan)
+    pace = row["seconds"] / done if done else None
+    return Progress(max([done, *saved]), pace, None if math.isnan(error) else error)
+
+
+def last_sign(folder: Path) -> float:
+    """When a run last wrote a checkpoint or metrics, in seconds since 1970; 0 where it did not."""
+    times = []
+    for path in (folder / METRICS, *folder.glob(CHECKPOINTS)):
+        try:
+            times.append(path.stat().st_mtime)
+        except OSError:  # an older checkpoint, just removed
+            continue
+    return max(times, default=0.0)
+
+
+def _last_row(path: Path) -> dict[str, float] | None:
+    """The last whole row of some metrics."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        row = {name: float(cell) for name, cell in rows[-1].items() if cell}
+    except (OSError, ValueError, IndexError, TypeError):
+        return None
+    return row if {"iteration", "seconds"} <= row.keys() else None  # else half a row

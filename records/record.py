@@ -1,0 +1,130 @@
+"""The only writer of the run record: config.yaml, metrics.csv and, last of all, summary.json."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from records.files import finite, sync_folder, write_atomically
+from records.names import CONFIG, METRICS, PARTS, SUMMARY
+
+VERSION = 1
+# Losses to six decimals, errors to the exact fraction of a set up to a million images.
+COLUMNS = {
+    "iteration": "d",
+    "epoch": ".4f",
+    "lr": "g",
+    "train_loss": ".6f",
+    "train_error": ".4f",
+    "val_loss": ".6f",
+    "val_error": ".4f",
+    "test_loss": ".6f",
+    "test_error": ".4f",
+    "gradient": ".4e",
+    "seconds": ".1f",
+}
+Row = dict[str, float]
+
+
+class RecordError(Exception):
+    """A record is damaged, or lies where it does not belong."""
+
+
+class Record:
+    """The record of one run, growing in its folder.
+
+    Every method leaves the files readable whenever the process dies.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.metrics = folder / METRICS
+
+    def start(self, config: dict[str, Any]) -> None:
+        """Write the resolved configuration and the head of the metrics."""
+        write_atomically(self.folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+        write_atomically(self.metrics, ",".join(COLUMNS) + "\n")
+
+    def rewind(self, size: int) -> None:
+        """Cut the metrics to the size they had when a checkpoint was written.
+
+        Raises:
+            ValueError: they are shorter.
+        """
+        if self.size() < size:
+            raise ValueError(f"{self.metrics.name} lacks what was measured before the checkpoint")
+        os.truncate(self.metrics, size)
+
+    def size(self) -> int:
+        """Bytes of metrics so far."""
+        return self.metrics.stat().st_size
+
+    def append(self, row: Row) -> None:
+        """Add the metrics of one evaluation; columns that do not apply stay empty."""
+        cells = (format(row[k], COLUMNS[k]) if k in row else "" for k in self.columns())
+        with self.metrics.open("a") as file:
+            file.write(",".join(cells) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def columns(self) -> list[str]:
+        """What the metrics of this run consist of; an earlier version measured less."""
+        with self.metrics.open() as file:
+            return file.readline().rstrip("\n").split(",")
+
+    def rows(self) -> list[Row]:
+        """The metrics so far, as numbers; empty cells are left out."""
+        lines = self.metrics.read_text().splitlines()
+        names = lines[0].split(",")
+        return [
+            {name: float(cell) for name, cell in zip(names, line.split(","), strict=True) if cell}
+            for line in lines[1:]
+        ]
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Write the summary: from here on the run has ended."""
+        text = json.dumps(finite({"version": VERSION, **summary}), indent=2, allow_nan=False)
+        write_atomically(self.folder / SUMMARY, text + "\n")
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder holds the record of a run that ended."""
+    return (folder / SUMMARY).exists()
+
+
+def copy_record(folder: Path, destination: Path) -> None:
+    """Copy a finished record; its summary arrives last."""
+    destination.mkdir(parents=True, exist_ok=True)
+    for name in PARTS:
+        temporary = destination / f"{name}.tmp"
+        shutil.copyfile(folder / name, temporary)
+        os.replace(temporary, destination / name)
+    sync_folder(destination)
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    """The summary of a record.
+
+    Raises:
+        RecordError: it is damaged.
+    """
+    path = folder / SUMMARY
+    try:
+        summary = dict(json.loads(path.read_text(encoding="utf-8")))
+        _ = summary["status"]
+        return summary
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise RecordError(f"{path} is damaged ({reason}); restore or delete its folder.") from None
+
+
+def status_of(folder: Path) -> str:
+    """How the run ended whose record lies in a folder: `finished` or `diverged`.
+
+    Raises:
+        RecordError: its summary is damaged.
+    """
+    return str(summary_of(folder)["status"])

@@ -1,0 +1,200 @@
+"""Image sets: official files in, verified arrays out, and what is said of wrong ones."""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from data import sets
+from data.arrays import cifar, svhn
+from data.arrays.imageset import ImageSet, canonical, channel_statistics, read, write
+from data.order import DataError
+
+
+def random_set(seed: int = 0, train: int = 40, test: int = 20) -> ImageSet:
+    rng = np.random.default_rng(seed)
+
+    def part(count: int) -> tuple[np.ndarray, np.ndarray]:
+        images = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        return images, rng.integers(0, 10, count)
+
+    (x, y), (u, v) = part(train), part(test)
+    return ImageSet("cifar10", x, y, u, v, tuple("abcdefghij"))
+
+
+def shuffled(images: ImageSet) -> ImageSet:
+    rng = np.random.default_rng(1)
+    a, b = rng.permutation(len(images.train_labels)), rng.permutation(len(images.test_labels))
+    return replace(
+        images,
+        train_images=images.train_images[a],
+        train_labels=images.train_labels[a],
+        test_images=images.test_images[b],
+        test_labels=images.test_labels[b],
+    )
+
+
+def test_order_changes_neither_fingerprint_nor_canonical_set() -> None:
+    images = random_set()
+    other = shuffled(images)
+    assert other.fingerprint == images.fingerprint
+    one, two = canonical(images), canonical(other)
+    np.testing.assert_array_equal(one.train_images, two.train_images)
+    np.testing.assert_array_equal(one.train_labels, two.train_labels)
+    np.testing.assert_array_equal(one.test_images, two.test_images)
+
+
+@pytest.mark.parametrize("change", ["pixel", "label", "split"])
+def test_any_change_of_content_changes_the_fingerprint(change: str) -> None:
+    images = random_set()
+    x, y = images.train_images.copy(), images.train_labels.copy()
+    if change == "pixel":
+        x[3, 4, 5, 0] ^= 1
+    elif change == "label":
+        y[3] = (y[3] + 1) % 10
+    other = replace(images, train_images=x, train_labels=y)
+    if change == "split":
+        other = ImageSet("cifar10", images.test_images, images.test_labels, x, y, images.classes)
+    assert other.fingerprint != images.fingerprint
+
+
+def test_channel_statistics_are_those_of_numpy() -> None:
+    images = random_set().train_images
+    mean, std = channel_statistics(images)
+    np.testing.assert_allclose(mean, images.mean((0, 1, 2), dtype=np.float64))
+    np.testing.assert_allclose(std, images.std((0, 1, 2), dtype=np.float64))
+
+
+def test_an_array_file_keeps_everything(tmp_path: Path) -> None:
+    images = random_set()
+    write(images, tmp_path / "folder" / "cifar10.npz")
+    again = read(tmp_path / "folder" / "cifar10.npz", "cifar10")
+    np.testing.assert_array_equal(again.train_images, images.train_images)
+    np.testing.assert_array_equal(again.test_labels, images.test_labels)
+    assert again.classes == images.classes
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["cifar10.npz"]
+
+
+def planes(images: np.ndarray) -> np.ndarray:
+    """The layout of the official CIFAR files: red, green and blue plane, row by row."""
+    return images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+
+
+def write_cifar10(images: ImageSet, folder: Path) -> None:
+    """The official Python version of CIFAR-10, as its page describes it."""
+    top = folder / "cifar-10-batches-py"
+    top.mkdir(parents=True)
+    fifth = len(images.train_labels) // 5
+    parts = {f"data_batch_{k + 1}": slice(k * fifth, (k + 1) * fifth) for k in range(5)}
+    for name, part in parts.items():
+        content = {"data": planes(images.train_images[part]),
+                   "labels": images.train_labels[part].tolist()}  # fmt: skip
+        (top / name).write_bytes(pickle.dumps(content))
+    content = {"data": planes(images.test_images), "labels": images.test_labels.tolist()}
+    (top / "test_batch").write_bytes(pickle.dumps(content))
+    (top / "batches.meta").write_bytes(pickle.dumps({"label_names": list(images.classes)}))
+
+
+def test_cifar10_is_read_from_official_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import CIFAR10
+
+    images = random_set()
+    write_cifar10(images, tmp_path)
+    # The files are ours, so they have not the official checksums; nothing is downloaded.
+    monkeypatch.setattr(CIFAR10, "download", lambda self: None)
+    monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
+    built = cifar.build("cifar10", tmp_path)
+    np.testing.assert_array_equal(built.train_images, images.train_images)
+    np.testing.assert_array_equal(built.train_labels, images.train_labels)
+    np.testing.assert_array_equal(built.test_images, images.test_images)
+    assert built.classes == images.classes
+
+
+def test_svhn_is_read_from_official_files(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    parts = {}
+    for name, count in (("train", 7), ("extra", 5), ("test", 3)):
+        x = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        y = rng.integers(1, 11, count)  # the files call the digit 0 label 10
+        savemat(tmp_path / f"{name}_32x32.mat",
+                {"X": x.transpose(1, 2, 3, 0), "y": y[:, None].astype(np.uint8)})  # fmt: skip
+        parts[name] = x, np.where(y == 10, 0, y)
+    built = svhn.from_files("svhn", tmp_path)
+    x = np.concatenate([parts["train"][0], parts["extra"][0]])
+    np.testing.assert_array_equal(built.train_images, x)
+    y = np.concatenate([parts["train"][1], parts["extra"][1]])
+    np.testing.assert_array_equal(built.train_labels, y)
+    np.testing.assert_array_equal(built.test_images, parts["test"][0])
+    np.testing.assert_array_equal(built.test_labels, parts["test"][1])
+
+
+def test_digits_are_scikit_learns(digits: ImageSet) -> None:
+    from sklearn.datasets import load_digits
+
+    scans = load_digits()
+    assert digits.train_images.shape == (1500, 16, 16, 3)
+    assert digits.test_images.shape == (297, 16, 16, 3)
+    ours = np.concatenate([digits.train_images, digits.test_images])[:, ::2, ::2, 0]
+    labels = np.concatenate([digits.train_labels, digits.test_labels])
+    theirs = sorted(zip(np.rint(scans.images * 255 / 16).astype(np.uint8).reshape(-1, 64).tolist(),
+                        scans.target.tolist(), strict=True))  # fmt: skip
+    assert sorted(zip(ours.reshape(-1, 64).tolist(), labels.tolist(), strict=True)) == theirs
+
+
+def test_a_missing_set_without_network_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr("torchvision.datasets.cifar.CIFAR10.download", offline)
+    with pytest.raises(DataError, match=r"(?s)unreachable.*make data DATASET=cifar10.*DATA_DIR"):
+        sets.load("cifar10", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kept", [0, 100, 60_000])
+def test_a_truncated_file_is_named(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "cifar10.npz"
+    write(random_set(), path)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataError, match="damaged") as caught:
+        sets.load("cifar10", tmp_path)
+    assert str(path) in str(caught.value) and "make data" in str(caught.value)
+
+
+def test_a_set_of_another_size_is_refused(tmp_path: Path) -> None:
+    write(random_set(), tmp_path / "cifar10.npz")
+    with pytest.raises(DataError, match=r"train images: found .*40, 32, 32, 3.*expected .*50000"):
+        sets.load("cifar10", tmp_path)
+
+
+def test_an_unknown_set_lists_the_known_ones() -> None:
+    with pytest.raises(DataError, match="cifar10, cifar100, svhn, digits"):
+        sets.load("cifar11", Path())
+
+
+def test_real_cifar10_has_the_published_statistics(cifar10: ImageSet) -> None:
+    mean, std = channel_statistics(cifar10.train_images)
+    np.testing.assert_allclose(mean, (125.306918, 122.950394, 113.865383), atol=1e-6)
+    np.testing.assert_allclose(std, (62.993219, 62.088708, 66.704900), atol=1e-6)
+    assert cifar10.classes[:3] == ("airplane", "automobile", "bird")
+
+
+def test_cifar100_given_as_cifar10_is_refused(cifar100_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "cifar10.npz").symlink_to(cifar100_file.resolve())
+    with pytest.raises(DataError, match=r"(?s)cifar10: train labels: found 100.*holds another set"):
+        sets.load("cifar10", tmp_path)
+
+
+def test_one_flipped_bit_of_real_cifar10_is_found(cifar10: ImageSet) -> None:
+    x = cifar10.train_images.copy()
+    x[123, 4, 5, 1] ^= 1
+    with pytest.raises(DataError, match=r"cifar10: (channel statistics|fingerprint)"):
+        sets.verify(replace(cifar10, train_images=x))

@@ -1,0 +1,185 @@
+"""Folder trees of photographs: what is read, what is refused, and views of any size and shape."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data.order import DataError
+from data.photographs import photographs
+from data.photographs.photographs import decode, training_view
+from data.photographs.tree import INDEX, fingerprint, read_tree
+
+SHAPES = [(40, 60), (61, 37), (33, 33), (500, 20), (1, 1)]
+
+
+def picture(size: tuple[int, int], seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Two classes in both splits, five images of odd sizes each."""
+    for split in ("train", "val"):
+        for label, name in enumerate(("n01", "n02")):
+            folder = tmp_path / "made" / split / name
+            folder.mkdir(parents=True)
+            for number, size in enumerate(SHAPES):
+                picture(size, 10 * label + number).save(folder / f"{number}.JPEG")
+    return tmp_path
+
+
+def test_a_tree_is_listed_in_order(tree: Path) -> None:
+    found = photographs.read("made", tree)
+    assert found.classes == ("n01", "n02") and len(found.train) == len(found.test) == 10
+    assert list(found.train.paths)[:2] == ["n01/0.JPEG", "n01/1.JPEG"]
+    assert found.train.labels.tolist() == [0] * 5 + [1] * 5
+
+
+def test_the_index_is_used_until_a_folder_changes(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = read_tree(tree / "made" / "train", 2)
+    scanned: list[str] = []
+    original = os.scandir
+
+    def scan(path: str | Path) -> object:
+        scanned.append(Path(path).name)
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    again = read_tree(tree / "made" / "train", 2)
+    assert scanned == ["train"] and list(again.paths) == list(first.paths)
+    picture((9, 9)).save(tree / "made/train/n02/new.jpg")
+    assert "n02/new.jpg" in read_tree(tree / "made" / "train", 2).paths
+    (tree / "made/train" / INDEX).write_text("{")
+    assert len(read_tree(tree / "made" / "train", 2)) == 11
+
+
+def test_the_index_of_a_folder_that_cannot_be_written_to_is_in_the_cache(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tree / "made" / "train"
+    (folder / INDEX).mkdir()  # so that no index can take its place
+    assert len(read_tree(folder, 2)) == 10
+    assert not list(folder.glob("*.tmp"))
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
+    monkeypatch.setattr("data.photographs.tree._list", None)
+    assert len(read_tree(folder, 2)) == 10
+    # Nor anywhere else.
+    (tmp_path / "file").touch()
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(read_tree(folder, 2)) == 10
+
+
+def test_the_fingerprint_is_of_names_and_sizes(tree: Path) -> None:
+    before = photographs.read("made", tree).fingerprint
+    assert photographs.read("made", tree).fingerprint == before
+    splits = {"train": read_tree(tree / "made/train", 2), "val": read_tree(tree / "made/val", 2)}
+    assert fingerprint(splits) == before
+    with (tree / "made/val/n01/0.JPEG").open("ab") as file:
+        file.write(b"x")
+    os.utime(tree / "made/val/n01")
+    assert photographs.read("made", tree).fingerprint != before
+
+
+def empty_class(tree: Path) -> None:
+    for path in (tree / "made/train/n02").iterdir():
+        path.unlink()
+
+
+def zero_byte(tree: Path) -> None:
+    (tree / "made/val/n01/3.JPEG").write_bytes(b"")
+
+
+def other_class(tree: Path) -> None:
+    (tree / "made/val/n02").rename(tree / "made/val/n03")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (empty_class, r"train/n02 holds no image"),
+        (zero_byte, r"val/n01/3\.JPEG is empty"),
+        (other_class, r"class n02 is in one of train and val only"),
+        (lambda tree: (tree / "made").rename(tree / "other"), r"made/train is missing"),
+    ],
+)
+def test_what_is_wrong_with_a_tree_is_named(damage: Callable, message: str, tree: Path) -> None:
+    damage(tree)
+    with pytest.raises(DataError, match=message):
+        photographs.read("made", tree)
+
+
+def test_imagenet_has_a_thousand_classes(tree: Path) -> None:
+    (tree / "made").rename(tree / "imagenet")
+    with pytest.raises(DataError, match="has 2 class folders, expected 1000"):
+        photographs.read("imagenet", tree)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("L", "JPEG"), ("CMYK", "JPEG"), ("P", "PNG"), ("RGBA", "PNG"), ("1", "PNG")]
+)
+def test_whatever_an_image_is_it_becomes_rgb(mode: str, kind: str, tmp_path: Path) -> None:
+    image = Image.new("RGB", (20, 10), (200, 100, 50)).convert(mode)
+    image.save(tmp_path / "x.JPEG", kind)
+    found = decode(tmp_path / "x.JPEG")
+    assert found.shape == (3, 10, 20) and found.dtype == torch.uint8
+    expected = np.asarray(image.convert("RGB")).transpose(2, 0, 1).astype(int)
+    # Two decoders differ a little in how they turn CMYK into RGB.
+    assert abs(found.numpy().astype(int) - expected).max() <= (12 if mode == "CMYK" else 3)
+
+
+def test_damaged_and_truncated_files_are_named(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    picture((50, 50)).save(data, "JPEG")
+    for name, content in {
+        "half": data.getvalue()[:600], "text": b"no image", "empty": b"",
+        "head": b"\xff" * 30 + data.getvalue()[30:],
+    }.items():  # fmt: skip
+        path = tmp_path / f"{name}.JPEG"
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=rf"{name}\.JPEG is damaged or no image"):
+            decode(path)
+
+
+@pytest.mark.parametrize("crop", ["scale", "aspect"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_views_of_any_shape_have_the_size_asked_for(crop: str, shape: tuple[int, int]) -> None:
+    image = torch.randint(0, 256, (3, *shape), dtype=torch.uint8)
+    for view in (training_view(crop, 32), photographs.test_view(32)):
+        seen = view(image)
+        assert seen.shape == (3, 32, 32) and seen.dtype == torch.uint8
+
+
+def test_the_test_view_is_the_centre() -> None:
+    """Short side 256, then the middle 224, as PIL resizes."""
+    image = picture((300, 400))
+    width = 400 * 256 // 300
+    small = image.resize((width, 256), Image.Resampling.BILINEAR)
+    left, top = (width - 224) // 2, (256 - 224) // 2
+    expected = np.asarray(small.crop((left, top, left + 224, top + 224))).astype(int)
+    whole = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+    found = photographs.test_view(224)(whole).permute(1, 2, 0).numpy().astype(int)
+    assert abs(found - expected).max() <= 1
+
+
+def test_scale_augmentation_covers_256_to_480(tmp_path: Path) -> None:
+    """He et al. 2015, Section 3.4: the gradient along an edge tells by how much it was scaled."""
+    ramp = torch.arange(256, dtype=torch.uint8).expand(3, 256, 256).contiguous()
+    view, sides = training_view("scale", 224), []
+    torch.manual_seed(0)
+    for _ in range(300):
+        seen = view(ramp).float()
+        steps = (seen[0, 0, 1:] - seen[0, 0, :-1]).abs()
+        sides.append(256 / float(steps.mean()))
+    assert 250 < min(sides) < 275 and 460 < max(sides) < 490
+    assert np.mean(sides) == pytest.approx(368, abs=12)

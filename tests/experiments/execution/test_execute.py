@@ -1,0 +1,283 @@
+"""Plans that are carried out by real processes: what fails is retried, reported, and left alone."""
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from experiments import reproduce, status
+from experiments.execution import execute, launch
+from experiments.execution.display import Display
+from experiments.execution.execute import Device, Execution
+from experiments.execution.sweeps import registered, under_way
+from experiments.plan.jobs import Job
+from experiments.plan.plan import make_plan
+from experiments.plan.states import failure_of, is_locked, state_of
+
+STAND_IN = ("tests/stand_in.py",)
+ROW = "he2015_residual/table6/resnet20"
+
+
+@pytest.fixture(autouse=True)
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are stood in for by a script that needs no torch."""
+    monkeypatch.setattr(launch, "ENTRY", STAND_IN)
+    monkeypatch.setattr(execute, "POLL_SECONDS", 0.02)
+    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "outputs"))
+    monkeypatch.setenv("RESULTS_DIR", str(tmp_path / "results"))
+    monkeypatch.setenv("EXECUTED", str(tmp_path / "executed"))
+    monkeypatch.setattr(reproduce.readme, "update", lambda: False)
+
+
+@pytest.fixture
+def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Tell runs, by seed, how to go wrong."""
+
+    def tell(**behaviour: str) -> None:
+        told = {name.removeprefix("seed"): how for name, how in behaviour.items()}
+        monkeypatch.setenv("BEHAVIOUR", json.dumps(told))
+
+    return tell
+
+
+def jobs(count: int) -> list[Job]:
+    return [Job(ROW, "cifar10_aug", seed, "paper") for seed in range(count)]
+
+
+def carry_out(todo: list[Job], **how: object) -> Execution:
+    plan = make_plan(todo)
+    given = {"devices": [Device()]} | how
+    execution = Execution(todo, display=Display(plan), **given)  # type: ignore[arg-type]
+    execution.run()
+    return execution
+
+
+def executed(tmp_path: Path) -> Counter[str]:
+    path = tmp_path / "executed"
+    return Counter(path.read_text().splitlines()) if path.exists() else Counter()
+
+
+def test_sixteen_of_twenty_finish_and_the_next_call_runs_the_other_four(
+    tmp_path: Path, behave: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    behave(seed3="raise", seed7="kill", seed11="hang", seed15="memory")
+    execution = carry_out(jobs(20), patience=2.0)
+    states = [state_of(job) for job in jobs(20)]
+    assert states.count("done") == 16
+    assert [k for k, state in enumerate(states) if state == "failed"] == [3, 7, 11, 15]
+    reasons = {job.seed: failure.reason for job, failure in execution.failures.items()}
+    assert "ZeroDivisionError" in reasons[3] and "signal 9" in reasons[7]
+    assert "no sign of life" in reasons[11] and reasons[15] == "MemoryError"
+    logs = {job.seed: failure.log for job, failure in execution.failures.items()}
+    assert "about to divide" in logs[3] and "MemoryError" in logs[15]
+    tried = executed(tmp_path)
+    assert tried["seed3"] == 1 + execute.RETRIES and tried["seed0"] == 1
+    behave()
+    (tmp_path / "executed").unlink()
+    assert not carry_out(jobs(20)).failures
+    assert executed(tmp_path) == Counter(["seed3", "seed7", "seed11", "seed15"])
+    assert not any(failure_of(job) for job in jobs(20))
+    with capsys.disabled():
+        print("\n16 of 20 runs finish, 4 are reported and run by the next call")
+
+
+def test_a_run_that_dies_once_goes_on(behave: Callable[..., None], tmp_path: Path) -> None:
+    behave(seed1="once")
+    assert not carry_out(jobs(3)).failures
+    assert executed(tmp_path) == Counter(seed0=1, seed1=2, seed2=1)
+
+
+def test_one_of_several_at_once_dies_alone(behave: Callable[..., None], tmp_path: Path) -> None:
+    behave(seed1="kill")
+    execution = carry_out(jobs(4), devices=[Device(at_once=3)])
+    assert [job.seed for job in execution.failures] == [1]
+    assert [state_of(job) for job in jobs(4)] == ["done", "failed", "done", "done"]
+
+
+def test_a_run_that_leaves_no_record_is_not_run_for_ever(
+    behave: Callable[..., None], tmp_path: Path
+) -> None:
+    behave(seed0="nothing")
+    (failure,) = carry_out(jobs(2)).failures.values()
+    assert "left no record in" in failure.reason
+    assert executed(tmp_path) == Counter(seed0=1, seed1=1)
+
+
+def test_an_error_of_the_plan_itself_leaves_no_run_behind(
+    behave: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behave(seed1="hang")
+    started = []
+
+    class Watched(launch.Launched):
+        def __init__(self, *arguments: object):
+            super().__init__(*arguments)  # type: ignore[arg-type]
+            started.append(self)
+
+        def quiet_seconds(self) -> float:
+            if self.job.seed == 1 and is_locked(self.job.working / "lock"):
+                raise RuntimeError("a defect of ours")
+            return 0.0
+
+    monkeypatch.setattr(execute, "Launched", Watched)
+    with pytest.raises(RuntimeError, match="a defect of ours"):
+        carry_out(jobs(3))
+    assert [one.poll() for one in started] == [0, -signal.SIGTERM]
+
+
+def test_one_stopped_process_stops_the_others(behave: Callable[..., None], tmp_path: Path) -> None:
+    behave(seed0="hang", seed1="stop")
+    begin = time.monotonic()
+    execution = carry_out(jobs(4), devices=[Device("0"), Device("1")])
+    assert execution.stopped == 75 and time.monotonic() - begin < 20
+    assert executed(tmp_path).total() == 2
+
+
+def test_several_devices_share_the_work(tmp_path: Path) -> None:
+    devices = [Device(str(number), at_once=2) for number in range(3)]
+    assert not carry_out(jobs(12), devices=devices).failures
+    assert executed(tmp_path) == Counter(f"seed{k}" for k in range(12))
+
+
+def test_runs_share_a_gpu_as_far_as_its_memory_holds_them(tmp_path: Path) -> None:
+    todo = jobs(5)
+    needs = dict(zip(todo, (3.0, 3.0, 3.0, 20.0, 3.0), strict=True))
+    device = Device("0", at_once=8, memory=10.0, needs=needs)
+    assert device.has_room(todo[:2], todo[2]) and not device.has_room(todo[:3], todo[4])
+    assert device.has_room([], todo[3]), "what needs too much is tried alone"
+    assert not device.has_room([todo[3]], todo[0])
+    assert not carry_out(todo, devices=[device]).failures
+    assert executed(tmp_path) == Counter(f"seed{k}" for k in range(5))
+
+
+def test_a_run_without_gpu_memory_beside_others_waits_until_one_has_ended(
+    behave: Callable[..., None], tmp_path: Path
+) -> None:
+    behave(seed0="once", seed2="crowded")
+    device = Device("0", at_once=3)
+    execution = carry_out(jobs(6), devices=[device])
+    assert not execution.failures and device.at_once < 3
+    assert not execution.tries[jobs(6)[2]], "it is not at fault"
+    assert executed(tmp_path)["seed2"] == 2
+
+
+def plan_of_eight(barrier: "multiprocessing.synchronize.Barrier") -> None:
+    barrier.wait()
+    launch.ENTRY = STAND_IN
+    carry_out(jobs(12))
+
+
+def test_eight_planners_on_one_table_execute_each_run_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(8)
+    planners = [context.Process(target=plan_of_eight, args=(barrier,)) for _ in range(8)]
+    for planner in planners:
+        planner.start()
+    for planner in planners:
+        planner.join(60)
+    assert [planner.exitcode for planner in planners] == [0] * 8
+    assert executed(tmp_path) == Counter(f"seed{k}" for k in range(12))
+    for job in jobs(12):
+        assert json.loads((job.finished / "summary.json").read_text())["status"] == "finished"
+    with capsys.disabled():
+        print("\n12 runs, 8 planners: each run executed once, 12 records whole")
+
+
+def test_a_stopped_run_stops_the_plan(behave: Callable[..., None], tmp_path: Path) -> None:
+    behave(seed1="stop")
+    execution = carry_out(jobs(3))
+    assert execution.stopped == 75 and not execution.failures
+    assert executed(tmp_path) == Counter(seed0=1, seed1=1)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_stops_the_plan(
+    sent: signal.Signals, code: int, behave: Callable[..., None], tmp_path: Path
+) -> None:
+    behave(seed1="hang")
+    threading.Timer(1.0, os.kill, (os.getpid(), sent)).start()
+    execution = carry_out(jobs(3))
+    assert execution.stopped == code and not execution.failures
+    assert state_of(jobs(3)[1]) == "missing", "it is asked to stop as well"
+    assert executed(tmp_path)["seed2"] == 0
+
+
+def test_time_is_up(behave: Callable[..., None]) -> None:
+    behave(seed0="hang")
+    begin = time.monotonic()
+    execution = carry_out(jobs(2), minutes=1 / 60)
+    assert execution.stopped == 75 and time.monotonic() - begin < 20
+
+
+def test_a_full_disk_pauses_the_plan(
+    behave: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    behave(seed0="full")
+    asked = 0
+
+    def free_bytes(folder: Path) -> float:
+        nonlocal asked
+        asked += 1
+        return 0.0 if asked < 10 else 1e12
+
+    monkeypatch.setattr(execute, "free_bytes", free_bytes)
+    monkeypatch.setattr(execute, "FULL_SECONDS", 0.05)
+    assert not carry_out(jobs(2)).failures
+    assert executed(tmp_path) == Counter(seed0=2, seed1=1), "seed1 waits, and does not fail"
+    printed = capsys.readouterr().out
+    assert "No space left" in printed and printed.index("pauses") < printed.index("goes on")
+
+
+def test_the_status_can_be_asked_for_from_another_shell(behave: Callable[..., None]) -> None:
+    behave(seed1="hang")
+    seen: list[str] = []
+
+    def look() -> None:
+        seen.extend(status.lines())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Timer(1.5, look).start()
+    with registered("a table", jobs(3)):
+        carry_out(jobs(3))
+    assert seen[0] == "a table" and "1 of 3 done, 1 running; about" in seen[-1]
+    assert not under_way()
+
+
+def test_a_plan_that_was_killed_is_forgotten(tmp_path: Path) -> None:
+    folder = tmp_path / "outputs" / "sweeps"
+    folder.mkdir(parents=True)
+    content = {"title": "dead", "preset": "paper", "runs": [job.run for job in jobs(2)]}
+    (folder / "host-1.json").write_text(json.dumps(content))
+    assert status.lines()[0].startswith("Nothing is being trained")
+    assert not list(folder.iterdir())
+
+
+ARGUMENTS = ["--preset", "paper", "--yes", "--rows", "resnet110"]
+
+
+def test_reproduce_table_reports_what_failed_and_why(
+    behave: Callable[..., None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproduce, "show", lambda *_: None)  # these records have no numbers
+    monkeypatch.setattr(reproduce.compile, "records_of", lambda *_: [])
+    behave(seed2="raise")
+    assert reproduce.main(ARGUMENTS) == 1
+    printed = capsys.readouterr().err
+    assert "resnet110/cifar10_aug/seed2: exit code 1, ZeroDivisionError" in printed
+    assert "about to divide" in printed and "1 of 5 runs failed" in printed
+    behave(seed2="stop")
+    assert reproduce.main(ARGUMENTS) == 75
+    behave()
+    assert reproduce.main(ARGUMENTS) == 0

@@ -1,0 +1,114 @@
+"""NVIDIA MPS as a plan starts and ends it, by stand-ins for NVIDIA's commands."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from experiments.execution.devices import devices
+from experiments.execution.mps import CONTROL, side_by_side
+from experiments.plan import machine
+from experiments.plan.jobs import Job
+
+JOBS = [Job("he2015_residual/table6/resnet20", "cifar10_aug", seed, "paper") for seed in range(3)]
+HUGE = Job("he2015_residual/table6/resnet1202", "cifar10_aug", 0, "paper")
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of commands, first on PATH; outputs go below `tmp_path`."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "o"))
+    monkeypatch.setattr("experiments.execution.mps.LONGEST", 1000)  # the path of a test is long
+    return folder
+
+
+def script(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def test_the_daemon_serves_the_runs_and_is_ended(
+    commands: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    script(
+        commands / CONTROL,
+        f'echo "$1 $CUDA_MPS_PIPE_DIRECTORY ${{CUDA_VISIBLE_DEVICES-all}}" >> {log}; cat >> {log}',
+    )
+    with side_by_side(wanted=True) as environment:
+        pipe = environment["CUDA_MPS_PIPE_DIRECTORY"]
+        assert Path(pipe).is_dir() and str(tmp_path / "o") in pipe
+        assert log.read_text() == f"-d {pipe} all\n"
+    assert log.read_text().endswith("quit\n")
+    assert not Path(pipe).exists()
+    assert "MPS is on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("control", "why"),
+    [(None, f"no {CONTROL} here"), ("echo An instance is running >&2; exit 1", "An instance is")],
+)
+def test_without_it_runs_take_turns(
+    control: str | None,
+    why: str,
+    commands: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if control is None:
+        monkeypatch.setenv("PATH", str(commands))
+    else:
+        script(commands / CONTROL, control)
+    with side_by_side(wanted=True) as environment:
+        assert not environment
+    printed = capsys.readouterr().out
+    assert "MPS is off" in printed and why in printed
+
+
+def test_it_is_left_alone_where_runs_do_not_share_a_gpu(
+    commands: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script(commands / CONTROL, "exit 1")
+    with side_by_side(wanted=False) as environment:
+        assert not environment and not capsys.readouterr().out
+
+
+def test_as_many_runs_share_a_gpu_as_its_memory_holds(
+    commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(
+        commands / "nvidia-smi",
+        'echo "0, GPU-aa, NVIDIA H100, 81559"; echo "1, GPU-bb, Small, 4096"; '
+        'echo "2, GPU-cc, Odd, [N/A]"',
+    )
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    machine.gpus.cache_clear()
+    try:
+        large, small, unknown = devices([*JOBS, HUGE], "auto")
+        assert [device.name for device in (large, small, unknown)] == ["0", "1", "2"]
+        assert large.has_room(JOBS[:2], JOBS[2])
+        assert small.has_room([], HUGE) and not small.has_room(JOBS[:1], HUGE)
+        assert unknown.has_room([], JOBS[0]) and not unknown.has_room(JOBS[:1], JOBS[1])
+        assert [device.at_once for device in devices(JOBS, "3")] == [3, 3, 3]
+        machine.gpus.cache_clear()
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-bb,7")
+        assert {key: gpu.name for key, gpu in machine.gpus().items()} == {
+            "GPU-bb": "Small",
+            "7": "GPU",
+        }
+    finally:
+        machine.gpus.cache_clear()
+
+
+def test_several_runs_on_a_processor_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.execution.devices.gpus", dict)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    (one,) = devices(JOBS, "auto")
+    (two,) = devices(JOBS, "2")
+    assert (one.at_once, list(one.options)) == (1, []) and (two.at_once, two.options) == (
+        2,
+        ["threads=4"],
+    )

@@ -1,0 +1,208 @@
+"""The curves of a figure: what is drawn where, from records that may be few."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from experiments.figures.drawing import draw, save
+from experiments.figures.figures import FIGURES
+from experiments.figures.panels import Curve
+from experiments.figures.points import Family, Grid, Points
+from experiments.figures.training import Curves, Gradients
+from experiments.figures.weights import Responses, Reuse
+from experiments.papers.conf import table_rows
+from experiments.verdicts.records import RunRecord, load, load_all
+from records.files import ROOT
+from records.record import RecordError
+
+GOLDEN = ROOT / "tests" / "golden" / "runs"
+FIG6 = FIGURES["he2015_residual/fig6"]
+
+
+@pytest.fixture(autouse=True)
+def close() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def records() -> list[RunRecord]:
+    return [record for record in load_all(GOLDEN) if record.counts]
+
+
+def curves(figure: Figure) -> list[list[str]]:
+    """Labels of the test curves of each panel, in drawing order."""
+    return [
+        [
+            str(line.get_label())
+            for line in axis.lines
+            if not str(line.get_label()).startswith(("_", "not run"))
+        ]
+        for axis in figure.axes
+    ]
+
+
+def test_three_panels_as_in_the_paper(records: list[RunRecord]) -> None:
+    figure = draw(FIG6, records)
+    assert curves(figure) == [
+        ["plain-20", "plain-56"],
+        ["ResNet-20", "ResNet-32", "ResNet-44", "ResNet-56", "ResNet-110"],
+        ["ResNet-110", "ResNet-1202"],
+    ]
+    for axis in figure.axes:
+        assert axis.get_ylim() == (0, 20) and axis.get_xlabel() == "iterations"
+
+
+def test_training_error_is_thin_and_dashed_test_error_bold(records: list[RunRecord]) -> None:
+    for axis in draw(FIG6, records).axes:
+        drawn = [line for line in axis.lines if len(line.get_xdata())]
+        training, test = drawn[::2], drawn[1::2]
+        for one, other in zip(training, test, strict=True):
+            assert one.get_linewidth() < other.get_linewidth() / 2
+            assert one.is_dashed() and not other.is_dashed()
+            assert one.get_color() == other.get_color()
+        assert len({line.get_color() for line in test}) == len(test)
+
+
+def test_the_curves_are_the_metrics(records: list[RunRecord]) -> None:
+    (record,) = [r for r in records if r.experiment.endswith("resnet32")]
+    test = next(x for x in draw(FIG6, records).axes[1].lines if x.get_label() == "ResNet-32")
+    metrics = record.metrics()
+    assert list(test.get_xdata()) == list(metrics["iteration"])
+    assert list(test.get_ydata()) == list(metrics["test_error"])
+
+
+def test_missing_runs_are_named(records: list[RunRecord]) -> None:
+    legends = [axis.get_legend() for axis in draw(FIG6, records).axes]
+    texts = [" ".join(text.get_text() for text in legend.get_texts()) for legend in legends]
+    assert "not run yet: plain-32,\nplain-44" in texts[0]
+    assert "not run yet" not in texts[1] + texts[2]
+
+
+def test_a_figure_without_any_run_can_be_drawn(tmp_path: Path) -> None:
+    paths = save(draw(FIG6, []), tmp_path / "empty")
+    assert [path.suffix for path in paths] == [".png", ".svg"]
+    assert all(path.stat().st_size > 5_000 for path in paths)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_network_of_a_figure_is_a_row_of_its_table(name: str) -> None:
+    shown = {row for panel in FIGURES[name] for row in panel.rows}
+    rows = set(table_rows(name))
+    assert shown <= rows
+    # Plain-110 is trained, and lies above the axis.
+    assert {row for row, _ in rows - shown} <= {"he2015_residual/fig6/plain110"}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_can_be_drawn_from_nothing_and_says_so(name: str) -> None:
+    figure = draw(FIGURES[name], [])
+    texts = [text.get_text() for axis in figure.axes if (legend := axis.get_legend())
+             for text in legend.get_texts()]  # fmt: skip
+    ours = [text for text in texts if not text.endswith("published")]
+    assert len(ours) == len(FIGURES[name])
+    assert all(text.startswith("not run yet") for text in ours)
+
+
+def test_the_training_loss_has_an_axis_of_its_own(records: list[RunRecord]) -> None:
+    panel = Curves("", (Curve("he2015_residual/table6/resnet32", "32", "k"),), "train_loss")
+    (record,) = [r for r in records if r.experiment.endswith("resnet32")]
+    left, right = draw((panel,), [record]).axes
+    assert left.get_ylabel() == "training loss" and right.get_ylabel() == "test error (%)"
+    metrics = record.metrics()
+    assert list(left.lines[0].get_ydata()) == list(metrics["train_loss"])
+    assert list(right.lines[0].get_ydata()) == list(metrics["test_error"])
+
+
+def test_error_against_parameters_is_the_mean_over_seeds(records: list[RunRecord]) -> None:
+    rows = tuple(f"he2015_residual/table6/resnet{depth}" for depth in (110, 20, 44))
+    (axis,) = draw((Points("", (Family("ResNet", "k", rows),)),), records).axes
+    line = next(line for line in axis.lines if line.get_label() == "ResNet")
+    # ResNet-44 diverged; 8.40 of ResNet-20, and 6.4 to 6.8 of ResNet-110.
+    assert list(line.get_xdata()) == pytest.approx([0.269722, 1.727962])
+    assert list(line.get_ydata()) == pytest.approx([8.4, 6.6])
+    assert "ResNet (1 of 3)" in axis.get_legend().get_texts()[-1].get_text()
+
+
+def test_published_points_stand_beside_ours() -> None:
+    left, right = draw(FIGURES["huang2017_dense/fig3"], []).axes
+    for axis in (left, right):
+        lines = {line.get_label(): line for line in axis.lines}
+        assert list(lines["ResNet, published"].get_ydata()) == [26.73, 24.01, 22.44, 22.16]
+    # torchvision's counts of the same networks: 21.8, 25.6, 44.5 and 60.2 million.
+    x = {line.get_label(): line for line in left.lines}["ResNet, published"].get_xdata()
+    assert list(x) == pytest.approx([21.8, 25.6, 44.5, 60.2], abs=0.05)
+
+
+def test_a_grid_and_a_level_line(records: list[RunRecord]) -> None:
+    names = [f"he2015_residual/table6/resnet{depth}" for depth in (20, 110, 44)]
+    grid = Grid("", "y", "x", ("a",), ("1", "2", "3"), (tuple(names),))
+    level = Points("", (), baseline=Curve(names[0], "level", "k"))
+    cells, line = draw((grid, level), records).axes
+    assert [text.get_text() for text in cells.texts] == ["8.40", "6.60", "-"]
+    assert set(line.lines[0].get_ydata()) == {8.4}
+
+
+def test_gradients_are_drawn_where_they_were_measured(
+    records: list[RunRecord], tmp_path: Path
+) -> None:
+    (record,) = [r for r in records if r.experiment.endswith("resnet32")]
+    shutil.copytree(record.folder, tmp_path / "run")
+    path = tmp_path / "run" / "metrics.csv"
+    frame = record.metrics().assign(gradient=[0.02, 0.01, 0.005, 0.004, 0.003])
+    frame.to_csv(path, index=False)
+    curve = Curve(record.experiment, "ResNet-32", "k")
+    other = Curve("he2015_residual/table6/resnet110", "ResNet-110", "k")
+    figure = draw((Gradients("", (curve, other), (82,)),), [*records[:1], load(tmp_path / "run")])
+    (axis,) = figure.axes
+    assert list(axis.lines[0].get_ydata()) == [0.02, 0.01, 0.005, 0.004, 0.003]
+    assert "ResNet-110" in axis.get_legend().get_texts()[-1].get_text()
+
+
+@pytest.fixture
+def analysed(tmp_path: Path) -> RunRecord:
+    """A made record with the responses of three layers and the reuse in a block of two."""
+    shutil.copytree(GOLDEN / "he2015_residual/table6/resnet20/cifar10_aug/seed0", tmp_path / "run")
+    (tmp_path / "run/responses.csv").write_text("layer,std\n1,0.5\n2,1.5\n3,1.0\n")
+    weights = "block,source,target,weight\n1,0,1,2\n1,0,2,1\n1,1,2,4\n1,0,3,1\n1,1,3,2\n1,2,3,8\n"
+    (tmp_path / "run/reuse.csv").write_text(weights)
+    return load(tmp_path / "run")
+
+
+def test_responses_in_order_and_ranked(analysed: RunRecord) -> None:
+    curve = Curve(analysed.experiment, "ResNet-20", "k")
+    panels = (Responses("", (curve,)), Responses("", (curve,), ranked=True))
+    order, ranked = draw(panels, [analysed]).axes
+    assert list(order.lines[0].get_ydata()) == [0.5, 1.5, 1.0]
+    assert list(ranked.lines[0].get_ydata()) == [1.5, 1.0, 0.5]
+
+
+def test_reuse_is_scaled_to_the_largest_of_each_target(analysed: RunRecord) -> None:
+    (axis,) = draw((Reuse("", analysed.experiment, 1),), [analysed]).axes
+    drawn = axis.images[0].get_array()
+    assert drawn is not None
+    rows = [[None if cell is np.ma.masked else float(cell) for cell in row] for row in drawn]
+    # Down: sources; across: targets. A layer does not read those after it.
+    assert rows == [[1.0, 0.25, 0.125], [None, 1.0, 0.25], [None, None, 1.0]]
+
+
+def test_a_damaged_analysis_is_named_and_left_out(
+    analysed: RunRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (analysed.folder / "reuse.csv").write_text("block\nx\n")
+    with pytest.raises(RecordError, match=r"reuse\.csv is damaged"):
+        analysed.analysis("reuse")
+    (axis,) = draw((Reuse("", analysed.experiment, 1),), [analysed]).axes
+    assert not axis.images and "Left out: " in capsys.readouterr().err
+
+
+def test_shortened_runs_are_marked(records: list[RunRecord]) -> None:
+    figure = draw(FIG6, records, "Shortened runs: not comparable with the paper.")
+    assert "not comparable" in figure.get_supxlabel()
+    few = draw(FIG6, [r for r in records if "plain" in r.experiment], "Shortened runs.")
+    assert curves(few) == [["plain-20", "plain-56"]], "panels without a curve are left out"

@@ -1,0 +1,30 @@
+"""The recipe sheets: complete, and those of the committed configs."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from experiments.papers import recipes
+from records.files import ROOT
+from training.runs.entry import CONF
+
+
+@pytest.mark.parametrize("recipe", recipes.recipes())
+def test_the_committed_sheet_is_that_of_the_config(recipe: str) -> None:
+    committed = (ROOT / "results" / "recipes" / f"{recipe}.md").read_text(encoding="utf-8")
+    assert committed == recipes.sheet(recipe), "run make recipes"
+
+
+@pytest.mark.parametrize("recipe", recipes.recipes())
+def test_a_sheet_lists_every_setting_with_its_value(recipe: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=[f"recipe={recipe}", "data=cifar10_aug"]).recipe
+    listed = {name: value for name, value, _ in recipes.settings(recipes.FOLDER / f"{recipe}.yaml")}
+    assert set(listed) == set(config) - {"name"}
+    for name, value in listed.items():
+        assert value.lower() == str(config[name]).lower() or float(value) == config[name], name
+
+
+def test_deviations_name_recipes_that_are() -> None:
+    frame = recipes.pd.read_csv(recipes.PAPER / "deviations.csv")
+    assert set(frame["recipe"]) <= set(recipes.recipes())
+    assert not frame.isna().any().any()

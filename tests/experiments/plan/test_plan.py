@@ -1,0 +1,297 @@
+"""The plan of a table or a list: what is done, what the rest takes, what cannot be planned."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments import reproduce, train
+from experiments.papers.conf import PlanError
+from experiments.plan import estimate, machine, plan
+from experiments.plan.jobs import Job, parse_run
+from experiments.plan.plan import Entry, describe, listed_jobs, make_plan, table_jobs
+from experiments.plan.states import Failure, note_failure
+from records.files import ROOT
+from records.lock import locked
+from records.names import run_name
+from training.settings.config import named
+from training.settings.settings import Settings
+
+GOLDEN = ROOT / "tests" / "golden" / "runs"
+TABLE6 = "he2015_residual/table6"
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESULTS_DIR", str(tmp_path / "results"))
+    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "outputs"))
+    monkeypatch.setattr(reproduce.readme, "update", lambda: False)
+
+
+def plan_of(preset: str = "paper", seeds: str = "paper", rows: str = "") -> list[Entry]:
+    return make_plan(table_jobs(TABLE6, preset=preset, seeds=seeds, rows=rows))
+
+
+def states(entries: list[Entry]) -> dict[str, str]:
+    return {f"{e.job.experiment.rpartition('/')[2]}/{e.job.seed}": e.state for e in entries}
+
+
+def test_the_paper_ran_resnet110_five_times() -> None:
+    jobs = table_jobs(TABLE6, preset="paper")
+    counts = [sum(job.experiment.endswith(f"resnet{d}") for job in jobs)
+              for d in (20, 32, 44, 56, 110, 1202)]  # fmt: skip
+    assert counts == [1, 1, 1, 1, 5, 1]
+    assert len(table_jobs(TABLE6, preset="paper", seeds="3")) == 18
+
+
+def test_where_runs_stand(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN, tmp_path / "results" / "runs")
+    shutil.rmtree(tmp_path / "results" / "runs" / TABLE6 / "resnet110" / "cifar10_aug" / "seed3")
+    jobs = {
+        job.seed: job for job in table_jobs(TABLE6, preset="paper", seeds="9", rows="resnet110")
+    }
+    for seed in (3, 6, 7):
+        jobs[seed].working.mkdir(parents=True)
+        (jobs[seed].working / "checkpoint-00000010-0123456789abcdef.pt").touch()
+    note_failure(jobs[7], Failure(1, "ValueError: it broke\nmore", ""))
+    with locked(jobs[6].working):
+        entries = plan_of(seeds="9", rows="resnet44,resnet110")
+    found = states(entries)
+    assert found["resnet44/0"] == "diverged" and found["resnet44/1"] == "missing"
+    assert [found[f"resnet110/{k}"] for k in (0, 1, 2, 4)] == ["done"] * 4
+    assert [found[f"resnet110/{k}"] for k in (3, 5, 6, 7)] == [
+        "resumable", "missing", "running", "failed"]  # fmt: skip
+    assert "(ValueError: it broke)" in describe(entries)
+    assert states(plan_of(seeds="9", rows="resnet110"))["resnet110/6"] == "resumable"
+
+
+def test_the_plan_says_time_disk_and_what_is_done(tmp_path: Path) -> None:
+    text = describe(plan_of())
+    assert "0 of 10 runs done" in text and "GB free" in text and "MB of disk" in text
+    shutil.copytree(GOLDEN, tmp_path / "results" / "runs")
+    assert describe(plan_of(rows="resnet110")).endswith("All 5 runs are done.")
+
+
+def test_the_plan_warns_of_a_small_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "free_bytes", lambda _: 1e6)
+    assert "The disk may fill up" in describe(plan_of())
+
+
+def test_estimates_grow_with_the_network() -> None:
+    seconds = [entry.seconds for entry in plan_of()]
+    assert seconds[0] < seconds[1] < seconds[3] < seconds[4] < seconds[-1]
+
+
+def test_estimates_come_from_records_of_this_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "device_name", lambda: "this one")
+    (before,) = plan_of(rows="resnet20")
+    folder = tmp_path / "results/runs" / TABLE6 / "resnet20/cifar10_aug/seed5"
+    shutil.copytree(GOLDEN / TABLE6 / "resnet20/cifar10_aug/seed0", folder)
+    path = folder / "summary.json"
+    summary = json.loads(path.read_text())
+    changed = {"run": f"{TABLE6}/resnet20/cifar10_aug/seed5", "seed": 5, "seconds": 640.0,
+               "iterations": 64000, "macs": 1, "bn_batch": 128}  # fmt: skip
+    for device, expected in (("another", before.seconds), ("this one", 640 + 8)):
+        path.write_text(json.dumps(summary | changed | {"device": device}))
+        (entry,) = plan_of(rows="resnet20")
+        assert entry.seconds == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"table": "he2015_residual/table7"}, "table6"),
+        ({"table": "he2015_residual/table5"}, "trains nothing of its own; `make table"),
+        ({"table": "huang2017_dense/table1"}, "trains nothing of its own; `make table"),
+        (
+            {"rows": "resnet21"},
+            "ROWS=resnet21: no such row with PRESET=paper; choose from resnet20",
+        ),
+        ({"seeds": "0"}, "SEEDS=0"),
+        ({"seeds": "many"}, "SEEDS=many"),
+    ],
+)
+def test_what_cannot_be_planned_is_named(arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        table_jobs(**({"table": TABLE6, "preset": "paper"} | arguments))
+
+
+def test_smoke_rows_show_the_degradation() -> None:
+    rows = [entry.job.run for entry in plan_of("smoke")]
+    names = ("fig6/plain20", "fig6/plain56", "table6/resnet20", "table6/resnet56")
+    assert rows == [f"he2015_residual/{name}/digits/seed0" for name in names]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{TABLE6}/resnet20/cifar10_aug/seed0",
+        f"{TABLE6}/resnet20+precision=bf16/cifar10_aug/seed12",
+        f"{TABLE6}/resnet20+model.depth=8+recipe.lr=0.2/cifar10_aug/seed3",
+    ],
+)
+def test_a_run_is_known_by_its_name(name: str) -> None:
+    assert parse_run(name).run == name
+
+
+def test_a_list_of_runs(tmp_path: Path) -> None:
+    path = tmp_path / "runs.txt"
+    one = f"{TABLE6}/resnet20/cifar10_aug/seed0"
+    path.write_text(f"# first\n{one}\n\n{one}  # again\n{TABLE6}/resnet32/cifar10_aug/seed1\n")
+    jobs = listed_jobs(path, "paper")
+    assert jobs == [
+        Job(f"{TABLE6}/resnet20", "cifar10_aug", 0, "paper"),
+        Job(f"{TABLE6}/resnet32", "cifar10_aug", 1, "paper"),
+    ]
+
+
+def test_a_small_version_of_a_listed_run_is_on_the_digits(tmp_path: Path) -> None:
+    path = tmp_path / "runs.txt"
+    path.write_text(f"{TABLE6}/resnet20/cifar10_aug/seed0\n{TABLE6}/resnet20/cifar10/seed0\n")
+    assert [job.run for job in listed_jobs(path, "smoke")] == [f"{TABLE6}/resnet20/digits/seed0"]
+
+
+@pytest.mark.parametrize("preset", ["paper", "smoke"])
+def test_train_py_names_the_runs_of_the_queue_as_the_plan_does(
+    preset: str, settings_of: Callable[..., Settings]
+) -> None:
+    for job in listed_jobs(Path("experiments/queue.txt"), preset):
+        settings = settings_of(*job.arguments)
+        changes = named(job.arguments)
+        name = run_name(job.experiment, changes, settings.data.name, settings.seed)
+        assert name == job.run
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("resnet20", "resnet20 is no run; runs are named"),
+        (f"{TABLE6}/resnet20+recipe.milestones=[1]/cifar10_aug/seed0", "is no run"),
+        (f"{TABLE6}/resnet21/cifar10_aug/seed0", "not in results/rows.csv"),
+    ],
+)
+def test_a_list_with_a_line_that_is_no_run_is_refused(
+    line: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "runs.txt"
+    path.write_text(line)
+    assert train.main(["--runs", str(path), "--preset", "paper"]) == 2
+    assert message in capsys.readouterr().err
+    assert train.main(["--runs", str(tmp_path / "none.txt")]) == 2
+    assert "none.txt cannot be read" in capsys.readouterr().err
+
+
+def test_every_run_of_the_queue_is_known() -> None:
+    assert len(listed_jobs(Path("experiments/queue.txt"), "paper")) > 20
+
+
+@pytest.fixture
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a run was started"))
+
+
+@pytest.mark.usefixtures("nothing_starts")
+class TestWhatStartsNothing:
+    def test_a_plan_only(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert reproduce.main(["--plan", "--preset", "paper"]) == 0
+        assert "Plan (preset paper)" in capsys.readouterr().out
+
+    def test_more_than_an_hour_asks_first(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert reproduce.main(["--preset", "paper"]) == 2
+        assert "YES=1" in capsys.readouterr().err
+
+    def test_a_damaged_record(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        folder = tmp_path / "results/runs" / TABLE6 / "resnet20/cifar10_aug/seed0"
+        folder.mkdir(parents=True)
+        (folder / "summary.json").write_text(json.dumps({"version": 1})[:-3])
+        assert reproduce.main(["--preset", "paper", "--yes"]) == 2
+        assert "damaged" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("option", "value", "message"),
+        [
+            ("--jobs", "0", "JOBS=0"),
+            ("--jobs", "many", "JOBS=many"),
+            ("--minutes", "soon", "MINUTES=soon"),
+        ],
+    )
+    def test_impossible_numbers(
+        self, option: str, value: str, message: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        assert reproduce.main(["--preset", "paper", "--yes", option, value]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_free_disk_space_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    expected = shutil.disk_usage(tmp_path).free
+    assert machine.free_bytes(tmp_path / "a" / "b") == pytest.approx(expected, rel=0.05)
+
+
+LISTED = """\
+0, GPU-aaaa, NVIDIA H200, 143771
+1, GPU-bbbb, NVIDIA H200, 143771
+"""
+H200 = machine.Gpu("NVIDIA H200", 143771 * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, {"0": H200, "1": H200}),
+        ("1", {"1": H200}),
+        ("GPU-bbbb", {"GPU-bbbb": H200}),
+        ("", {}),
+        ("-1", {}),
+    ],
+)
+def test_gpus_that_may_be_used(
+    visible: str | None,
+    expected: dict[str, machine.Gpu],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text(f"#!/bin/sh\ncat <<END\n{LISTED}END\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine.gpus.__wrapped__() == expected
+
+
+def test_a_plan_on_imagenet_says_how_many_gpu_hours_it_takes() -> None:
+    table = "he2015_residual/table2"
+    entries = make_plan(table_jobs(table, preset="paper", rows="resnet18,resnet34"))
+    # 600,000 batches of 256, at the rate at which each network takes them in.
+    hours = sum(entry.gpu_seconds for entry in entries) / 3600
+    assert f"about {hours:.0f} GPU hours" in describe(entries) and hours > 24
+
+
+def test_resnet50_is_planned_at_its_published_rate() -> None:
+    """NVIDIA, on an A100: 938 images a second in TF32 and 2,470 mixed; memory is 1.6 times faster
+    on an H100."""
+    (job,) = table_jobs("he2015_residual/table3", preset="paper", rows="resnet50")
+    for precision, published in (("tf32", 938), ("bf16", 2470)):
+        told = replace(job, overrides=(f"precision={precision}",))
+        seconds = estimate.seconds_on_gpu(told) - estimate.START_SECONDS
+        assert job.iterations * job.batch / seconds == pytest.approx(1.6 * published, rel=0.1)
+
+
+def test_the_preset_imagenette_is_for_rows_on_imagenet() -> None:
+    jobs = table_jobs("he2015_residual/fig4", preset="imagenette")
+    assert [job.run.split("/")[2:] for job in jobs] == [
+        [row, "imagenette", "seed0"] for row in ("plain18", "resnet18", "plain34", "resnet34")
+    ]
+    assert jobs[0].arguments == [
+        "experiment=he2015_residual/table2/plain18", "seed=0", "preset=imagenette",
+    ]  # fmt: skip
+    with pytest.raises(PlanError, match="has no rows on ImageNet"):
+        table_jobs("he2015_residual/table6", preset="imagenette")

@@ -1,0 +1,175 @@
+"""The networks against published counts and a forward pass written out in plain functions."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.resnet import ResNet
+from training.settings.network import count_flops, outline
+
+BOTTLENECK = {"unit": "bottleneck", "match": "project"}
+PREACT = {"order": "full_preact", "projection_norm": False}
+IMAGENET = {"images": "imagenet", "classes": 1000}
+# Exact counts of the architectures as the papers describe them.
+RESNETS = [
+    # He et al. 2015, Table 6, option A; printed as 0.27M, 0.46M, 0.66M, 0.85M, 1.7M and 19.4M.
+    *[(depth, {"shortcut": shortcut}, count) for shortcut in ("identity", "none")
+      for depth, count in ((20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018),
+                           (110, 1_727_962), (1202, 19_421_274))],
+    (20, {"match": "project"}, 272_474),
+    (110, {"classes": 100}, 1_733_812),
+    # He et al. 2016, Table 1.
+    (110, {"shortcut": "scale"}, 1_727_962),
+    (110, {"shortcut": "dropout"}, 1_727_962),
+    (110, {"shortcut": "exclusive_gate"}, 1_824_186),
+    (110, {"shortcut": "shortcut_gate"}, 1_824_186),
+    (110, {"match": "project_all"}, 1_826_202),
+    (110, {"match": "project_all", "projection_norm": False}, 1_822_170),
+    # He et al. 2016, Table 3.
+    (110, {"unit": "single"}, 1_727_962),
+    (110, {"unit": "single", "order": "full_preact"}, 1_727_962),
+    (110, {"order": "full_preact"}, 1_727_962),
+    (164, BOTTLENECK, 1_704_154),
+    (164, BOTTLENECK | PREACT, 1_703_258),
+    (1001, BOTTLENECK, 10_328_602),
+    (1001, BOTTLENECK | PREACT, 10_327_706),
+    (164, BOTTLENECK | {"classes": 100}, 1_727_284),
+    (164, BOTTLENECK | PREACT | {"classes": 100}, 1_726_388),
+    (1001, BOTTLENECK | {"classes": 100}, 10_351_732),
+    (1001, BOTTLENECK | PREACT | {"classes": 100}, 10_350_836),
+    # The code of Huang et al. 2016.
+    (110, {"bias": True, "match": "pool", "survival": 0.5}, 1_732_010),
+    (110, {"bias": True, "classes": 100}, 1_737_860),
+    (152, {"bias": True}, 2_414_090),
+    # He et al. 2015, Table 1, options A, B and C; He et al. 2016, Table 5.
+    (18, IMAGENET, 11_515_688),
+    (34, IMAGENET, 21_623_848),
+    (34, IMAGENET | {"match": "project"}, 21_797_672),
+    (34, IMAGENET | {"match": "project_all"}, 22_716_840),
+    (50, IMAGENET | BOTTLENECK, 25_557_032),
+    (101, IMAGENET | BOTTLENECK, 44_549_160),
+    (152, IMAGENET | BOTTLENECK, 60_192_808),
+    (200, IMAGENET | BOTTLENECK | PREACT, 64_666_152),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("depth", "arguments", "count"), RESNETS)
+def test_residual_networks_have_the_papers_size(depth: int, arguments: dict, count: int) -> None:
+    model = outline({"_target_": "models.resnet.ResNet", "depth": depth, **arguments})
+    assert sum(p.numel() for p in model.parameters()) == count
+
+
+@pytest.mark.parametrize(
+    ("depth", "arguments", "giga"),
+    [
+        (18, {}, 1.79), (34, {}, 3.64), (34, {"match": "project"}, 3.66),
+        (34, {"match": "project_all"}, 3.83), (50, BOTTLENECK, 3.86), (101, BOTTLENECK, 7.57),
+        (152, BOTTLENECK, 11.28), (50, BOTTLENECK | {"stride_on": "3x3"}, 4.09),
+        (152, BOTTLENECK | {"stride_on": "3x3"}, 11.51),
+    ],
+)  # fmt: skip
+def test_multiply_adds_are_those_of_table_1(depth: int, arguments: dict, giga: float) -> None:
+    model = outline({"_target_": "models.resnet.ResNet", "depth": depth, **IMAGENET, **arguments})
+    assert count_flops(model, 224)[""] / 2e9 == pytest.approx(giga, abs=0.005)
+
+
+@pytest.mark.parametrize("depth", [20, 56, 110])
+def test_depth_counts_the_weighted_layers(depth: int) -> None:
+    with torch.device("meta"):
+        model = ResNet(depth)
+    weighted = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    assert len(weighted) == depth
+
+
+def batch_norm(x: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
+    mean = x.mean((0, 2, 3), keepdim=True)
+    variance = x.var((0, 2, 3), keepdim=True, unbiased=False)
+    scale, shift = (weights[f"{name}.{key}"].view(1, -1, 1, 1) for key in ("weight", "bias"))
+    return (x - mean) / (variance + 1e-5).sqrt() * scale + shift
+
+
+def reference(x: Tensor, weights: dict[str, Tensor], depth: int, residual: bool) -> Tensor:
+    """He et al. 2015, Section 4.2, written out: training mode, float64."""
+    x = F.conv2d(x, weights["stem.conv1.weight"], padding=1)
+    x = batch_norm(x, weights, "stem.norm1").clamp(min=0)
+    for stage in range(3):
+        for unit in range((depth - 2) // 6):
+            name = f"stages.{stage}.{unit}.branch"
+            stride = 2 if stage and not unit else 1
+            y = F.conv2d(x, weights[f"{name}.conv1.weight"], stride=stride, padding=1)
+            y = batch_norm(y, weights, f"{name}.norm1").clamp(min=0)
+            y = F.conv2d(y, weights[f"{name}.conv2.weight"], padding=1)
+            y = batch_norm(y, weights, f"{name}.norm2")
+            if residual:
+                skip = x[:, :, ::stride, ::stride]
+                zeros = skip.new_zeros(len(x), y.shape[1] - x.shape[1], *y.shape[2:])
+                y = y + torch.cat([skip, zeros], 1)
+            x = y.clamp(min=0)
+    return x.mean((2, 3)) @ weights["classifier.weight"].T + weights["classifier.bias"]
+
+
+@pytest.mark.parametrize("shortcut", ["identity", "none"])
+def test_forward_and_gradients_equal_the_written_out_network(shortcut: str) -> None:
+    torch.manual_seed(0)
+    model = ResNet(14, shortcut=shortcut).double()
+    weights = {k: v.clone().requires_grad_(v.is_floating_point()) for k, v in
+               model.state_dict().items()}  # fmt: skip
+    x = torch.randn(4, 3, 18, 18, dtype=torch.float64)  # 18 is odd after one halving
+    labels = torch.tensor([0, 3, 5, 9])
+    expected = reference(x, weights, 14, shortcut == "identity")
+    logits = model(x)
+    torch.testing.assert_close(logits, expected)
+    F.cross_entropy(expected, labels).backward()
+    F.cross_entropy(logits, labels).backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, weights[name].grad)
+
+
+def test_feature_maps_halve_twice_and_widths_double() -> None:
+    model = ResNet(20)
+    x = model.stem(torch.randn(2, 3, 32, 32))
+    shapes = []
+    for stage in model.stages:
+        x = stage(x)
+        shapes.append(tuple(x.shape[1:]))
+    assert shapes == [(16, 32, 32), (32, 16, 16), (64, 8, 8)]
+
+
+@pytest.mark.parametrize(("init", "fan"), [("fan_in", 16 * 9), ("fan_out", 32 * 9)])
+def test_convolutions_start_with_the_variance_of_he_et_al(init: str, fan: int) -> None:
+    torch.manual_seed(0)
+    weight = ResNet(8, init=init).stages[1][0].branch.conv1.weight
+    assert weight.shape == (32, 16, 3, 3)
+    assert weight.var().item() == pytest.approx(2 / fan, rel=0.08)
+    assert abs(weight.mean().item()) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"depth": 21}, "depth=21"),
+        ({"depth": 2}, "depth=2"),
+        ({"depth": 20, "classes": 1}, "classes=1"),
+        ({"depth": 20, "shortcut": "gated"}, "shortcut='gated'"),
+        ({"depth": 20, "match": "D"}, "match='D'"),
+        ({"depth": 20, "order": "preact"}, "order='preact'"),
+        ({"depth": 20, "init": "xavier"}, "init='xavier'"),
+        ({"depth": 20, "norm_init": "two"}, "norm_init='two'"),
+        ({"depth": 20, "unit": "triple"}, "unit='triple' is unknown; choose one of single, basic"),
+        ({"depth": 21, "unit": "bottleneck"}, "depth=21 is not 9n [+] 2; the nearest .* 20"),
+        ({"depth": 21, "unit": "single"}, "depth=21 is not 3n [+] 2; the nearest .* 20"),
+        ({"depth": 20, "images": "mnist"}, "images='mnist'"),
+        ({"depth": 50, "images": "imagenet"}, "depth=50 with unit=basic is none of 18"),
+        ({"depth": 20, "stride_on": "5x5"}, "stride_on='5x5'"),
+        ({"depth": 20, "share_preact": "all"}, "share_preact='all'"),
+        ({"depth": 20, "shortcut_dropout": 1.0}, "shortcut_dropout=1.0 is not in"),
+        ({"depth": 20, "survival": 0.0}, r"survival=0.0 is not in \(0, 1\]"),
+        ({"depth": 20, "survival": 1.5}, r"survival=1.5 is not in \(0, 1\]"),
+        ({"depth": 20, "survival": 0.5, "survival_rule": "square"}, "survival_rule='square'"),
+        ({"depth": 20, "survival": 0.5, "shortcut": "none"}, "survival=.* needs a shortcut"),
+    ],
+)
+def test_impossible_arguments_are_named(arguments: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        ResNet(**arguments)

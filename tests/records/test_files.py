@@ -1,0 +1,46 @@
+"""Folders and names of runs."""
+
+from pathlib import Path
+
+import pytest
+
+from records.files import FolderError, make_folder, remove_empty
+from records.names import record_folder, run_name, working_folder
+
+
+def test_only_empty_folders_are_removed_and_none_above_the_top(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    (top / "kept").mkdir(parents=True)
+    (top / "kept" / "file").touch()
+    make_folder(top / "kept" / "a" / "b")
+    remove_empty(top / "kept" / "a" / "b", top)
+    assert not (top / "kept" / "a").exists() and (top / "kept" / "file").exists()
+    (top / "c" / "d").mkdir(parents=True)
+    (top / "kept" / "file").unlink()
+    remove_empty(top / "kept", top)
+    remove_empty(top / "c" / "d", top)
+    assert top.exists() and not list(top.iterdir())
+
+
+def test_a_folder_in_the_way_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FolderError, match="cannot be written"):
+        make_folder(tmp_path / "file" / "below")
+
+
+def test_a_run_is_named_after_what_it_is() -> None:
+    plain = run_name("p/t/row", [], "cifar10_aug", 3)
+    assert plain == "p/t/row/cifar10_aug/seed3"
+    one = run_name("p/t/row", ["recipe.lr=0.2", "model.depth=8"], "digits", 0)
+    assert one == "p/t/row+model.depth=8+recipe.lr=0.2/digits/seed0"
+    assert one == run_name("p/t/row", ["model.depth=8", "recipe.lr=0.2"], "digits", 0)
+    odd = run_name("p/t/row", ["+data.x='a/b c'"], "digits", 0)
+    assert odd.count("/") == plain.count("/") and " " not in odd and "'" not in odd
+
+
+def test_only_a_full_recipe_leaves_the_outputs(tmp_path: Path) -> None:
+    outputs, results = tmp_path / "o", tmp_path / "r"
+    assert record_folder(outputs, results, "paper", "a/b") == results / "runs" / "a/b"
+    assert record_folder(outputs, results, "smoke", "a/b") == working_folder(
+        outputs, "smoke", "a/b"
+    )

@@ -1,0 +1,111 @@
+"""Whole networks with fused layers against the plain ones, and a trainer that uses them."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from data.arrays.imageset import ImageSet
+from models.densenet import DenseNet
+from models.resnet import ResNet
+from training.settings.settings import Settings
+from training.trainer import Trainer
+
+pytest.importorskip("triton")
+from training.engines.fused_dense import SharedBlock
+from training.engines.fused_residual import PostUnit, PreUnit, fuse
+from training.engines.kernels.norm_act import NormAct
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], type]] = {
+    "original": (lambda: ResNet(8), PostUnit),
+    "projections": (lambda: ResNet(8, match="project_all"), PostUnit),
+    "plain": (lambda: ResNet(8, shortcut="none"), PostUnit),
+    "full_preact": (lambda: ResNet(14, order="full_preact"), PreUnit),
+    "share_first": (
+        lambda: ResNet(8, order="full_preact", share_preact="first", match="project"),
+        PreUnit,
+    ),
+    "bottleneck": (
+        lambda: ResNet(11, unit="bottleneck", order="full_preact", match="project"), PreUnit,
+    ),
+    "single": (lambda: ResNet(8, unit="single", order="full_preact"), PreUnit),
+    "bn_after_add": (lambda: ResNet(8, order="bn_after_add"), NormAct),
+    "relu_before_add": (lambda: ResNet(8, order="relu_before_add"), NormAct),
+    "relu_preact": (lambda: ResNet(8, order="relu_preact"), NormAct),
+    "gate": (lambda: ResNet(8, shortcut="exclusive_gate", gate_norm=True), NormAct),
+    "scale": (lambda: ResNet(8, shortcut="scale", scale_shortcut=0.5), NormAct),
+    "imagenet": (lambda: ResNet(18, images="imagenet"), PostUnit),
+    "dense": (lambda: DenseNet(7, 4), SharedBlock),
+    "dense_bc": (lambda: DenseNet(16, 4, bottleneck=True, compression=0.5), SharedBlock),
+    "efficient": (
+        lambda: DenseNet(10, 4, bottleneck=True, compression=0.5, efficient=True), NormAct,
+    ),
+}  # fmt: skip
+
+
+def relative(found: torch.Tensor, expected: torch.Tensor, scale: float) -> float:
+    return float((found - expected).norm()) / scale
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_fused_networks_compute_the_same(name: str) -> None:
+    make, kind = NETWORKS[name]
+    torch.manual_seed(0)
+    plain = make().double().to(DEVICE).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for parameter in plain.parameters():
+        if parameter.ndim == 1:  # scales of every sign, shifts other than 0
+            nn.init.uniform_(parameter, -0.5, 1.5)
+    fused = fuse(deepcopy(plain))
+    assert any(isinstance(module, kind) for module in fused.modules())
+    assert list(fused.state_dict()) == list(plain.state_dict())
+    pixels = 33 if name == "imagenet" else 12
+    x = torch.randn(3, 3, pixels, pixels, dtype=torch.float64, device=DEVICE)
+    labels = torch.tensor([1, 2, 3], device=DEVICE)
+    for net in (plain, fused):
+        for _ in range(2):  # running statistics move twice
+            net.zero_grad()
+            F.cross_entropy(net(x), labels).backward()
+    largest = max(float(p.grad.norm()) for p in plain.parameters())  # type: ignore[union-attr]
+    for (key, a), b in zip(fused.named_parameters(), plain.parameters(), strict=True):
+        assert relative(a.grad, b.grad, largest) < 1e-10, key  # type: ignore[arg-type]
+    for (key, a), b in zip(fused.named_buffers(), plain.buffers(), strict=True):
+        if "tracked" not in key:
+            assert relative(a, b, float(b.norm())) < 1e-10, key
+    with torch.no_grad():
+        expected = plain.eval()(x)
+        assert relative(fused.eval()(x), expected, float(expected.norm())) < 1e-10
+
+
+SMOKE = ["preset=smoke", "device=cpu", "threads=1", "precision=fp32", "recipe.batch=16"]
+ROWS = {
+    "original": ["he2015_residual/table6/resnet20", "model.depth=8"],
+    "full_preact": ["he2016_identity/table2/full_preact_110", "model.depth=8"],
+    "dense": ["huang2017_dense/table2/densenet_40_12", "model.depth=7", "model.growth=4"],
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_trainer_of_either_engine_learns_the_same(
+    name: str,
+    settings_of: Callable[..., Settings],
+    digits: ImageSet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row, *changes = ROWS[name]
+    settings = settings_of(f"experiment={row}", *SMOKE, *changes)
+    losses: dict[str, list[float]] = {"eager": [], "fused": []}
+    for engine, found in losses.items():
+        monkeypatch.setattr(
+            "training.engines.engine.choose_engine", lambda *_, chosen=engine, **__: chosen
+        )
+        trainer = Trainer(settings, digits, DEVICE)
+        trainer.begin_segment()
+        for _ in range(3):
+            trainer.train_iteration()
+            found.append(trainer.metrics.take()[0])
+    np.testing.assert_allclose(losses["fused"], losses["eager"], rtol=2e-3)

@@ -1,0 +1,107 @@
+"""The flat optimizer against torch.optim.SGD on the parameters themselves."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from training.recipe.optimizer import FlatSGD
+from training.settings.settings import Recipe, Settings
+
+RESNET20 = "experiment=he2015_residual/table6/resnet20"
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.Flatten(), nn.Linear(20, 3)
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+
+@pytest.fixture
+def recipe(settings_of: Callable[..., Settings]) -> Recipe:
+    return settings_of(RESNET20).recipe
+
+
+def reference(model: nn.Sequential, recipe: Recipe) -> torch.optim.SGD:
+    """Decay as the paper and fb.resnet.torch have it, parameter by parameter."""
+    conv, norm, _, linear = model
+    weights, others = [conv.weight, linear.weight], [conv.bias, *norm.parameters(), linear.bias]
+    decay = recipe.weight_decay if recipe.decay == "all" else 0.0
+    groups = [
+        {"params": weights, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": decay},
+    ]
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
+
+
+@pytest.mark.parametrize("decay", ["weights", "all"])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_updates_are_those_of_sgd_bit_by_bit(recipe: Recipe, decay: str, nesterov: bool) -> None:
+    recipe = replace(recipe, decay=decay, nesterov=nesterov, weight_decay=0.01)
+    plain = network()
+    model = deepcopy(plain)
+    flat, sgd = FlatSGD(model, recipe), reference(plain, recipe)
+    for step in range(4):
+        lr = 0.1 / (step + 1)
+        flat.set_learning_rate(lr)
+        for group in sgd.param_groups:
+            group["lr"] = lr
+        x, y = torch.randn(6, 3, 4, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+        for net in (plain, model):
+            net.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+        sgd.step()
+        flat.update()
+        for (name, a), b in zip(model.named_parameters(), plain.parameters(), strict=True):
+            assert torch.equal(a, b) and torch.equal(flat.gradient[name], b.grad), name  # type: ignore[arg-type]
+            assert torch.equal(flat.momentum[name], sgd.state[b]["momentum_buffer"]), name
+
+
+def test_half_weights_are_rounded_master_weights(recipe: Recipe) -> None:
+    model = network()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    flat = FlatSGD(model, recipe, half=True)
+    kinds = {name: p.dtype for name, p in model.named_parameters()}
+    half = {"0.weight", "0.bias", "3.weight", "3.bias"}
+    assert {name for name, kind in kinds.items() if kind == torch.bfloat16} == half
+    # Updates far below bfloat16's resolution add up in the master copy.
+    for _ in range(1000):
+        for p in model.parameters():
+            p.grad = torch.full_like(p, 1e-4)
+        flat.update()
+    for name, p in model.named_parameters():
+        assert torch.equal(p, flat.master[name].to(p.dtype))
+        moved = before[name] - flat.master[name]
+        assert float(moved.min()) > 0.05, name
+
+
+def test_what_has_no_gradient_still_decays(recipe: Recipe) -> None:
+    model = network()
+    flat = FlatSGD(model, replace(recipe, weight_decay=0.5, lr=0.1, momentum=0.9))
+    before = model[0].weight.detach().clone()
+    model[3].weight.grad = torch.ones_like(model[3].weight)
+    flat.update()
+    torch.testing.assert_close(model[0].weight.detach(), before * 0.95)
+    assert not flat.gradient["0.weight"].any() and flat.gradient["3.weight"].all()
+
+
+def test_weights_statistics_and_momentum_are_taken_over_by_name(recipe: Recipe) -> None:
+    one, other = network(), network()
+    first, second = FlatSGD(one, recipe), FlatSGD(other, recipe, half=True)
+    for p in one.parameters():
+        p.grad = torch.randn_like(p)
+    first.update()
+    one(torch.randn(4, 3, 4, 4))  # which moves the statistics
+    second.load(first.state())
+    for name, buffer in other.named_buffers():
+        assert torch.equal(buffer, one.get_buffer(name)), name
+    for name, tensor in first.master.items():
+        assert torch.equal(second.master[name], tensor)
+        assert torch.equal(second.momentum[name], first.momentum[name])
+    assert torch.equal(other[0].weight, one[0].weight.bfloat16())
+    with pytest.raises(KeyError):
+        second.load({**first.state(), "model": {}})

@@ -1,0 +1,96 @@
+"""Statistics of normalisation taken anew after training, against their definition."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from data.arrays.imageset import ImageSet
+from tests.training.runs.test_replicas import TOLD, result, torchrun
+from training.settings.network import build_model
+from training.settings.settings import Settings
+from training.trainer import Trainer
+
+COUNT = 50  # of batches: more than an epoch of the digits has
+
+
+def reference(
+    model: nn.Module, trainer: Trainer, shares: Callable[[int], list[slice]]
+) -> dict[str, Tensor]:
+    """Mean over batches, and shares of them, of what each normalisation is given in training."""
+    found: dict[str, list[Tensor]] = {}
+
+    def note(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor]) -> None:
+            x = inputs[0].detach().double().transpose(0, 1).flatten(1)
+            found.setdefault(f"{name}.running_mean", []).append(x.mean(1))
+            found.setdefault(f"{name}.running_var", []).append(x.var(1))
+
+        return hook
+
+    for name, layer in model.named_modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.register_forward_pre_hook(note(name))
+    model.train()
+    batches, first = trainer.batches, trainer.last
+    for iteration in range(first, first + COUNT):
+        batches.begin(iteration, iteration + 1)
+        size = batches.size(iteration)
+        images = batches.next(size)[0]
+        for share in shares(size):
+            with torch.no_grad():
+                model(images[share])
+    return {name: torch.stack(values).mean(0) for name, values in found.items()}
+
+
+def agree(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert expected
+    for name, value in expected.items():
+        assert torch.allclose(weights[name].double(), value, rtol=1e-3, atol=1e-4), name
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_statistics_are_means_over_batches(
+    engine: str, settings_of: Callable[..., Settings], digits: ImageSet
+) -> None:
+    settings = settings_of(
+        *TOLD, "recipe.length=2", "recipe.milestones=[1]", f"+recipe.statistics_batches={COUNT}"
+    )
+    trainer = Trainer(settings, digits, torch.device("cpu"))
+    if engine == "fused":
+        from training.engines.fused_residual import fuse
+
+        fuse(trainer.model)
+    trainer.begin_segment()
+    trainer.train_iteration()
+    trainer.train_iteration()
+    trained = {name: value.clone() for name, value in trainer.weights().items()}
+    trainer.end_segment()
+    model = build_model(settings)
+    model.load_state_dict(trained, strict=False)
+    agree(trainer.weights(), reference(model, trainer, lambda size: [slice(size)]))
+    for name, value in trainer.weights().items():  # and nothing else has changed
+        assert "running" in name or torch.equal(value, trained[name]), name
+
+
+def test_two_processes_average_over_both_shares(
+    settings_of: Callable[..., Settings], digits: ImageSet, tmp_path: Path
+) -> None:
+    told = ["recipe.length=2", "recipe.milestones=[1]", f"+recipe.statistics_batches={COUNT}"]
+    process = torchrun(tmp_path, *told)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    rows, weights, _ = result(tmp_path)
+    settings = settings_of(*TOLD, *told)
+    trainer = Trainer(settings, digits, torch.device("cpu"))
+    model = build_model(settings)
+    model.load_state_dict(weights, strict=False)
+    expected = reference(model, trainer, lambda size: [slice(size // 2), slice(size // 2, size)])
+    # The exported weights are rounded to half precision.
+    for name, value in expected.items():
+        assert torch.allclose(weights[name].double(), value, rtol=0.02, atol=2e-3), name
+    model.load_state_dict(weights, strict=False)
+    trainer.load({**trainer.state(), "model": model.state_dict()})
+    assert trainer.evaluate("test")[1] == pytest.approx(float(rows[-1]["test_error"]), abs=0.5)

@@ -1,0 +1,181 @@
+"""A shallow twin of every distinct unit, shortcut, family and recipe trains and resumes; with
+`make test-all`, every row itself takes three steps."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from data.arrays.imageset import ImageSet
+from models.stochastic_depth import StochasticDepth
+from training.counts.rows import trained
+from training.settings.settings import Settings
+from training.trainer import Trainer
+
+# The least depth at which each kind of network shows all it has.
+SHALLOW = {"basic": 8, "bottleneck": 11, "single": 5, False: 7, True: 10}
+SHALLOW_IMAGENET = {"basic": 18, "bottleneck": 50, True: 121}
+# What makes one network, or one recipe, unlike another; size apart.
+KIND = ("unit", "order", "shortcut", "match", "projection_norm", "stride_on", "share_preact",
+        "survival_rule", "bias", "norm_init", "bottleneck")  # fmt: skip
+
+
+def generated(settings: Settings, images: int, size: int) -> ImageSet:
+    """Random images in the shape of a set."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (images + 8, size, size, 3), dtype=np.uint8)
+    y = rng.integers(0, settings.data.classes, len(x))
+    names = tuple(map(str, range(settings.data.classes)))
+    return ImageSet("generated", x[:-8], y[:-8], x[-8:], y[-8:], names)
+
+
+def small(settings: Settings, *, batch: int, size: int, **model: Any) -> Settings:
+    """The same settings for a few small images."""
+    holdout = min(settings.recipe.holdout, 4)
+    data = replace(settings.data, size=size)
+    recipe = replace(settings.recipe, batch=batch, holdout=holdout, crop="pad")
+    return replace(settings, data=data, recipe=recipe, model=settings.model | model)
+
+
+def kind(settings: Settings) -> tuple:
+    model = settings.model
+    kept = tuple(model.get(key) for key in KIND)
+    fractions = (model.get("compression", 1) < 1, model.get("survival", 1) < 1)
+    scales = (model.get("scale_shortcut"), model.get("scale_branch"))
+    return (model["_target_"], settings.recipe.name, settings.data.name, *kept, *fractions, *scales)
+
+
+@pytest.fixture(scope="module")
+def twins(settings_of: Callable[..., Settings]) -> dict[tuple, tuple[str, Settings]]:
+    """One row of every kind, made shallow."""
+    found: dict[tuple, tuple[str, Settings]] = {}
+    for row, data in trained():
+        settings = settings_of(f"experiment={row}", f"data={data}")
+        model = settings.model
+        which = model["unit"] if "unit" in model else model["bottleneck"]
+        if settings.data.source == "imagenet":
+            twin = small(settings, batch=2, size=64, depth=SHALLOW_IMAGENET[which])
+        else:
+            twin = small(settings, batch=8, size=12, depth=SHALLOW[which])
+        found.setdefault(kind(settings), (f"{row} on {data}", twin))
+    return found
+
+
+def steps(trainer: Trainer, count: int) -> None:
+    trainer.begin_segment()
+    for _ in range(count):
+        trainer.train_iteration()
+
+
+def everything(trainer: Trainer) -> dict[str, torch.Tensor]:
+    momentum = {f"momentum {name}": m for name, m in trainer.optimizer.momentum.items()}
+    return {**trainer.weights(), **momentum, "sums": trainer.metrics.sums}
+
+
+def test_twins_train_and_resume(twins: dict[tuple, tuple[str, Settings]]) -> None:
+    assert len(twins) > 40
+    for name, settings in twins.values():
+        images = generated(settings, 40, settings.data.size)
+        whole = Trainer(settings, images, torch.device("cpu"))
+        before = {k: v.clone() for k, v in whole.model.state_dict().items()}
+        steps(whole, 2)
+        resumed = Trainer(settings, images, torch.device("cpu"))
+        resumed.load(deepcopy(whole.state()))
+        steps(whole, 1)
+        steps(resumed, 1)
+        after = everything(whole)
+        for key, value in everything(resumed).items():
+            assert torch.equal(value, after[key]), f"{name}: {key}"
+        moved = [k for k, v in before.items() if not torch.equal(v, after[k])]
+        assert {"stem.conv1.weight", "classifier.weight"} <= set(moved), name
+        assert np.isfinite(whole.metrics.take()[0]), name
+        for split in whole.splits:
+            assert np.isfinite(whole.evaluate(split)[0]), name
+
+
+def test_closed_blocks_decay_and_keep_their_momentum(settings_of: Callable[..., Settings]) -> None:
+    """Against the update of Huang et al. 2016's code, w by w: one vector for all parameters."""
+    settings = small(
+        settings_of("experiment=huang2016_stochastic/table1/resnet110_stochastic"),
+        batch=8, size=12, depth=20, survival=0.2, survival_rule="uniform",
+    )  # fmt: skip
+    trainer = Trainer(settings, generated(settings, 40, 12), torch.device("cpu"))
+    recipe, closed = settings.recipe, 0
+    momentum = {name: torch.zeros_like(p) for name, p in trainer.model.named_parameters()}
+    trainer.begin_segment()
+    for _ in range(4):
+        before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+        statistics = {n: b.clone() for n, b in trainer.model.named_buffers() if "running" in n}
+        trainer.train_iteration()
+        for name, p in trainer.model.named_parameters():
+            given = trainer.optimizer.gradient[name]
+            gradient = given + recipe.weight_decay * before[name]
+            momentum[name] = recipe.momentum * momentum[name] + gradient
+            update = gradient + recipe.momentum * momentum[name]  # Nesterov
+            torch.testing.assert_close(p.detach(), before[name] - recipe.lr * update)
+        for name, module in trainer.model.named_modules():
+            if isinstance(module, StochasticDepth):
+                weights = [key for key, _ in module.named_parameters(name)]
+                if not any(trainer.optimizer.gradient[key].any() for key in weights):
+                    closed += 1
+                    for key, value in module.named_buffers(name):
+                        if "running" in key:
+                            assert torch.equal(value, statistics[key])
+    assert closed > 4
+
+
+def test_what_is_drawn_depends_on_seed_and_iteration_alone(
+    settings_of: Callable[..., Settings],
+) -> None:
+    row = "experiment=huang2017_dense/table2/densenet_40_12"
+    settings = small(settings_of(row, "data=cifar10"), batch=8, size=12, depth=7)
+    assert settings.model["dropout"] == 0.2
+    images = generated(settings, 40, 12)
+    first, second = (Trainer(settings, images, torch.device("cpu")) for _ in range(2))
+    steps(first, 3)
+    torch.rand(7)  # somebody else draws
+    steps(second, 3)
+    for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_resumed_run_keeps_its_own_learning_rates(settings_of: Callable[..., Settings]) -> None:
+    """A captured step reads them from a tensor on the GPU, whatever device saved the state."""
+    settings = small(
+        settings_of("experiment=he2015_residual/table6/resnet20"), batch=8, size=12, depth=8
+    )
+    images = generated(settings, 40, 12)
+    saved = Trainer(settings, images, torch.device("cpu"))
+    steps(saved, 1)
+    trainer = Trainer(settings, images, torch.device("cpu"))
+    lr = torch.tensor(0.1)
+    for group in trainer.optimizer.sgd.param_groups:
+        group["lr"] = lr  # as on a GPU
+    trainer.load(saved.state())
+    trainer.optimizer.set_learning_rate(0.025)
+    assert float(lr) == pytest.approx(0.025)
+    assert all(group["lr"] is lr for group in trainer.optimizer.sgd.param_groups)
+
+
+ALL = trained()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("row", "data"), ALL, ids=[f"{row}-{data}" for row, data in ALL])
+def test_every_row_takes_three_steps(
+    row: str, data: str, settings_of: Callable[..., Settings]
+) -> None:
+    settings = settings_of(f"experiment={row}", f"data={data}", "device=cpu")
+    imagenet = settings.data.source == "imagenet"
+    settings = small(settings, batch=2, size=64 if imagenet else settings.data.size)
+    trainer = Trainer(settings, generated(settings, 10, settings.data.size), torch.device("cpu"))
+    weight = next(m for m in trainer.model.modules() if isinstance(m, nn.Conv2d)).weight
+    before = weight.detach().clone()
+    steps(trainer, 3)
+    assert np.isfinite(trainer.metrics.take()[0])
+    assert weight.isfinite().all() and not torch.equal(weight, before)

@@ -1,0 +1,159 @@
+"""One run on two processes (gloo, on the CPU), against the same arithmetic in one process."""
+
+import copy
+import csv
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+from data.arrays.imageset import ImageSet
+from records.files import ROOT
+from training.process.replicas import Replicas, check_shares
+from training.settings.settings import ConfigError, Settings
+from training.trainer import Trainer
+from training.weights.export import exported
+
+# 1,500 images in batches of 33: shares of unequal size, and a short last batch of 15. At a higher
+# learning rate, rounding grows into differences that can be seen.
+TOLD = ["experiment=he2015_residual/table6/resnet20", "preset=smoke", "device=cpu", "threads=1",
+        "model.depth=8", "recipe.batch=33", "recipe.wrap=false", "recipe.length=60",
+        "recipe.milestones=[30]", "data.pad=1", "data.flip=true", "recipe.lr=0.002"]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [2, 15, 33, 128])
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_shares_are_a_partition(size: int, count: int) -> None:
+    batch = list(range(size))
+    shares = [batch[Replicas(rank, count, rank).share(size)] for rank in range(count)]
+    assert list(itertools.chain(*shares)) == batch
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_batches_too_small_to_share_are_refused() -> None:
+    check_shares({128, 80}, 8)
+    with pytest.raises(ConfigError, match="batch of 15 images is too small for 8 processes"):
+        check_shares({128, 15}, 8)
+
+
+def torchrun(folder: Path, *overrides: str) -> subprocess.Popen:
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
+    return subprocess.Popen(
+        [sys.executable, *command, *TOLD, *overrides],
+        cwd=ROOT,
+        env=os.environ | {"OUTPUT_DIR": str(folder), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def result(folder: Path) -> tuple[list[dict[str, str]], dict[str, torch.Tensor], dict]:
+    """Metrics but for the seconds, weights, and summary of the one run below a folder."""
+    (summary,) = folder.rglob("summary.json")
+    with (summary.parent / "metrics.csv").open(newline="") as file:
+        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    weights = load_file(summary.parent / "weights.safetensors")
+    return rows, weights, json.loads(summary.read_text())
+
+
+@pytest.fixture(scope="module")
+def on_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    process = torchrun(folder)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return folder
+
+
+def test_two_processes_give_the_loss_curve_of_one(
+    on_two: Path, settings_of: Callable[..., Settings], digits: ImageSet
+) -> None:
+    """Statistics of normalisation are those of a half, which one process has to imitate."""
+    rows, weights, summary = result(on_two)
+    assert (summary["processes"], summary["bn_batch"]) == (2, 16)
+    trainer = Trainer(settings_of(*TOLD), digits, torch.device("cpu"))
+    losses, begin = imitate(trainer), 0
+    assert [row["iteration"] for row in rows] == ["46", "60"]
+    for row in rows:
+        epoch = losses[begin : int(row["iteration"])]
+        mean = sum(loss * size for loss, size in epoch) / sum(size for _, size in epoch)
+        assert float(row["train_loss"]) == pytest.approx(mean, rel=1e-5)
+        begin += len(epoch)
+    expected = exported(trainer.model.state_dict())
+    for name, tensor in weights.items():
+        assert torch.allclose(tensor.float(), expected[name].float(), rtol=2e-3, atol=2e-3), name
+
+
+def imitate(trainer: Trainer) -> list[tuple[float, int]]:
+    """Train on two copies by plain autograd; loss and size of every batch. The first copy's
+    statistics are kept."""
+    recipe, model, losses = trainer.recipe, trainer.model, []
+    model.train()
+    # The flat storage is left behind: these are plain parameters.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
+    other = copy.deepcopy(model)
+    decayed = [p for p in model.parameters() if p.ndim > 1 or recipe.decay == "all"]
+    others = [p for p in model.parameters() if p.ndim == 1 and recipe.decay != "all"]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay},
+              {"params": others, "weight_decay": 0.0}]  # fmt: skip
+    sgd = torch.optim.SGD(groups, lr=1.0, momentum=recipe.momentum, nesterov=recipe.nesterov)
+    for iteration in range(trainer.last):
+        trainer.batches.begin(iteration, iteration + 1)
+        size = trainer.batches.size(iteration)
+        images, labels = trainer.batches.next(size)
+        for mine, its in zip(model.parameters(), other.parameters(), strict=True):
+            its.data.copy_(mine.data)
+        half = size // 2
+        first = F.cross_entropy(model(images[:half]), labels[:half], reduction="sum")
+        second = F.cross_entropy(other(images[half:]), labels[half:], reduction="sum")
+        sgd.zero_grad()
+        other.zero_grad()
+        ((first + second) / size).backward()
+        for mine, its in zip(model.parameters(), other.parameters(), strict=True):
+            assert mine.grad is not None and its.grad is not None
+            mine.grad += its.grad
+        for group in sgd.param_groups:
+            group["lr"] = trainer.learning_rate(iteration)
+        sgd.step()
+        losses.append(((first + second).item() / size, size))
+    return losses
+
+
+def test_a_signal_saves_once_and_the_run_goes_on(on_two: Path, tmp_path: Path) -> None:
+    process = torchrun(tmp_path, "checkpoint_seconds=0")
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("checkpoint-0000002*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode != 0 and not list(tmp_path.rglob("summary.json"))
+    process = torchrun(tmp_path, "checkpoint_seconds=0")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert result(tmp_path)[0] == result(on_two)[0]
+    assert all(torch.equal(tensor, result(on_two)[1][name])
+               for name, tensor in result(tmp_path)[1].items())  # fmt: skip
+
+
+def test_a_bad_configuration_is_named_and_nobody_waits(tmp_path: Path) -> None:
+    process = torchrun(tmp_path, "engine=fused")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0 and "engine=fused is for one process a run" in errors
+    assert "RuntimeError" not in errors and not list(tmp_path.rglob("*.csv"))
+
+
+def test_a_finished_run_lets_all_processes_go(on_two: Path) -> None:
+    process = torchrun(on_two)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors

@@ -1,0 +1,172 @@
+"""train.py and eval.py as people use them: one run, a multirun, weights evaluated again."""
+
+import csv
+import itertools
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
+
+from data.arrays.imageset import ImageSet
+from models.resnet import ResNet
+from records.lock import locked
+from records.names import run_name
+from training.settings.config import named
+from training.settings.settings import Settings
+
+ROW = "he2015_residual/table6/resnet20"
+SMOKE = ["preset=smoke", "device=cpu", "threads=1", "model.depth=8", "recipe.length=30",
+         "recipe.milestones=[10]"]  # fmt: skip
+SUFFIX = "+model.depth=8+recipe.length=30+recipe.milestones=-10"
+
+
+def record(tmp_path: Path, row: str = ROW, seed: int = 0) -> Path:
+    return tmp_path / "outputs" / "runs" / "smoke" / f"{row}{SUFFIX}" / "digits" / f"seed{seed}"
+
+
+def test_a_run_leaves_its_record(command: Callable, tmp_path: Path, digits: ImageSet) -> None:
+    ended = command("train.py", f"experiment={ROW}", *SMOKE, "data.pad=1", "data.flip=true")
+    assert ended.code == 0 and not ended.err
+    (folder,) = (path.parent for path in tmp_path.rglob("summary.json"))
+    assert {path.name for path in folder.iterdir()} == {
+        "config.yaml", "metrics.csv", "summary.json", "weights.safetensors",
+    }  # fmt: skip
+
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "iteration", "epoch", "lr", "train_loss", "train_error", "val_loss", "val_error",
+        "test_loss", "test_error", "gradient", "seconds",
+    ]  # fmt: skip
+    # 1,500 images in batches of 64: an epoch ends within the 24th; the last is evaluated too.
+    assert [row["iteration"] for row in rows] == ["24", "30"]
+    assert [float(row["lr"]) for row in rows] == pytest.approx([0.01, 0.01])
+    assert float(rows[1]["epoch"]) == pytest.approx(30 * 64 / 1500)
+
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["status"] == "finished" and summary["experiment"] == ROW
+    assert (summary["iterations"], summary["preset"], summary["seed"]) == (30, "smoke", 0)
+    assert summary["test_error"]["last"] == float(rows[1]["test_error"])
+    assert summary["test_error"]["best"] == min(float(row["test_error"]) for row in rows)
+    assert summary["params"] == sum(p.numel() for p in ResNet(8).parameters())
+    assert summary["data"] == digits.fingerprint
+    assert re.fullmatch("[0-9a-f]{16}", summary["recipe"])
+    assert len(summary["code"]) == 1
+
+    config = OmegaConf.load(folder / "config.yaml")
+    assert config.recipe.milestones == [10] and config.data.pad == 1
+    assert str(tmp_path) not in (folder / "config.yaml").read_text()
+
+
+def set_the_clock_back() -> None:
+    """Have every look at the clock find it an hour earlier than the last one."""
+    original, looks = time.time, itertools.count()
+    time.time = lambda: original() - 3600 * next(looks)
+
+
+def test_neither_the_clock_nor_the_locale_shows_in_a_record(
+    command: Callable, tmp_path: Path
+) -> None:
+    odd = {"LC_ALL": "C", "LANG": "tr_TR.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONUTF8": "0"}
+    told = ["train.py", f"experiment={ROW}", *SMOKE]
+    plain, shifted = tmp_path / "plain", tmp_path / "shifted"
+    assert command(*told, OUTPUT_DIR=str(plain)).code == 0
+    ended = command(*told, before=set_the_clock_back, OUTPUT_DIR=str(shifted), **odd)
+    assert ended.code == 0, ended.err
+    rows = []
+    for folder in (plain, shifted):
+        (metrics,) = folder.rglob("metrics.csv")
+        with metrics.open(newline="", encoding="utf-8") as file:
+            rows.append(list(csv.DictReader(file)))
+    seconds = [float(row.pop("seconds")) for row in rows[1]]
+    assert 0 <= seconds[0] <= seconds[1] < 60
+    assert rows[1] == [{k: v for k, v in row.items() if k != "seconds"} for row in rows[0]]
+
+
+def test_the_exported_weights_give_the_recorded_error(
+    command: Callable, tmp_path: Path, digits: ImageSet
+) -> None:
+    assert command("train.py", f"experiment={ROW}", *SMOKE).code == 0
+    folder = record(tmp_path)
+    model = ResNet(8)
+    tensors = load_file(folder / "weights.safetensors")
+    assert {t.dtype for k, t in tensors.items() if "running" in k} == {torch.float32}
+    assert {t.dtype for k, t in tensors.items() if "running" not in k} == {torch.float16}
+    model.load_state_dict(tensors, strict=False)
+    model.eval()
+    mean = digits.train_images.astype(np.float64).mean(0)
+    x = torch.from_numpy((digits.test_images - mean).astype(np.float32)).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        wrong = (model(x).argmax(1).numpy() != digits.test_labels).mean() * 100
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["test_error"]["exported"] == pytest.approx(wrong, abs=1e-3)
+
+    printed = f"top-1 error {wrong:.2f} %"
+    torch.save({"state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}},
+               tmp_path / "wrapped.pt")  # fmt: skip
+    network = [f"experiment={ROW}", "preset=smoke", "model.depth=8"]
+    for arguments in (
+        [f"run='{folder}'"],
+        [*network, f"weights='{folder}/weights.safetensors'"],
+        [*network, f"weights='{tmp_path}/wrapped.pt'"],
+    ):
+        ended = command("eval.py", *arguments)
+        assert ended.code == 0, ended.err
+        assert printed in ended.out and "297 test images" in ended.out
+
+
+def test_a_multirun_skips_what_is_finished(command: Callable, tmp_path: Path) -> None:
+    rows = [ROW, "he2015_residual/fig6/plain20"]
+    sweep = ["-m", f"experiment={','.join(rows)}", "seed=0,1", *SMOKE]
+    assert command("train.py", *sweep).code == 0
+    summaries = [record(tmp_path, row, seed) / "summary.json" for row in rows for seed in (0, 1)]
+    assert all(path.exists() for path in summaries)
+    weights = {(path.parent / "weights.safetensors").read_bytes() for path in summaries}
+    assert len(weights) == 4, "two of the runs are the same"
+    summaries[2].unlink()
+    before = [path.stat().st_mtime_ns for path in summaries if path.exists()]
+    again = command("train.py", *sweep)
+    assert again.code == 0 and again.out.count("already finished") == 3
+    assert [p.stat().st_mtime_ns for p in summaries if p != summaries[2]] == before
+    assert summaries[2].exists()
+
+
+def test_one_failing_job_does_not_stop_a_multirun(command: Callable, tmp_path: Path) -> None:
+    ended = command("train.py", "-m", f"experiment={ROW}", *SMOKE, "seed=-1,0")
+    assert ended.code == 1
+    assert "seed=-1 is impossible" in ended.err and "Traceback" not in ended.err
+    assert (record(tmp_path) / "summary.json").exists()
+
+
+def test_every_override_beyond_row_data_and_seed_is_in_the_name(
+    settings_of: Callable[..., Settings],
+) -> None:
+    settings = settings_of(f"experiment={ROW}", "seed=3")
+
+    def name(*overrides: str) -> str:
+        changes = named([f"experiment={ROW}", *overrides])
+        return run_name(ROW, changes, settings.data.name, settings.seed)
+
+    assert name("seed=3", "device=cpu", "logger=wandb", "threads=2") == f"{ROW}/cifar10_aug/seed3"
+    assert name("precision=bf16") == f"{ROW}+precision=bf16/cifar10_aug/seed3"
+    assert name("recipe.lr=0.2", "model.order=original") == name(
+        "model.order=original", "recipe.lr=0.2"
+    )
+    assert "/" not in name("+x=a/b").removeprefix(ROW).partition("/")[0]
+
+
+def test_a_run_is_locked_before_its_data_are_loaded(command: Callable, tmp_path: Path) -> None:
+    """Otherwise two processes would load, and one of them for nothing."""
+    folder = tmp_path / "outputs" / "runs" / "paper" / ROW / "cifar10_aug" / "seed0"
+    folder.mkdir(parents=True)
+    with locked(folder):
+        ended = command("train.py", f"experiment={ROW}", "device=cpu")  # whose data are missing
+    assert ended.code == 69 and "is being trained by process" in ended.err
+    assert command("train.py", f"experiment={ROW}", "device=cpu").code == 3

@@ -1,0 +1,301 @@
+"""What a user can get wrong: a short message that names it and the remedy, and nothing left."""
+
+import os
+import re
+import resource
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from models.resnet import ResNet
+
+ROW = "experiment=he2015_residual/table6/resnet20"
+SMOKE = [ROW, "preset=smoke", "device=cpu", "threads=1", "model.depth=8", "recipe.length=30",
+         "recipe.milestones=[10]", "checkpoint_seconds=0"]  # fmt: skip
+BAD_CONFIG, BAD_DATA, FAILED = 2, 3, 1
+
+CONFIGS = [
+    (["experiment=he2015_residual/table6/resnet21"], r"resnet21.* Did you mean .*table6/resnet20"),
+    (
+        ["experiment=he2015_residual/tabel6/resnet20"],
+        "Did you mean he2015_residual/table6/resnet20",
+    ),
+    ([ROW, "preset=smoek"], "smoek.* Did you mean smoke"),
+    ([ROW, "recipe=he2016x"], "he2016x.* Did you mean he2016"),
+    ([ROW, "model.depth=21"], "depth=21 is not 6n [+] 2; the nearest that is: 20"),
+    ([ROW, "model.depth=twenty"], "model.depth='twenty' is impossible: should be a valid integer"),
+    ([ROW, "model.dept=20"], "model.dept.* Did you mean model.depth"),
+    ([ROW, "+model.dept=20"], "model.dept.* Did you mean model.depth"),
+    ([ROW, "model.order=preact"], "order='preact' is unknown; choose one of original"),
+    ([ROW, "recipe.lr=-1"], "recipe.lr=-1 is impossible: should be greater than 0"),
+    ([ROW, "recipe.lr=nan"], "recipe.lr=nan is impossible"),
+    ([ROW, "recipe.lr=inf"], "recipe.lr=inf is impossible"),
+    ([ROW, "seed=99999999999999999999"], "seed=99999999999999999999 is impossible"),
+    ([ROW, "data.name=../../x"], "data.name=.* is no plain name"),
+    ([ROW, "model.classes=5"], "model.classes=5, but data.classes=10"),
+    ([ROW, "preset=smoke", "data.classes=5"], "data.classes=5, but digits has 10"),
+    ([ROW, "preset=smoke", "data.size=33"], "data.size=33, but digits has 16"),
+    (
+        ["experiment=huang2017_dense/table3/densenet121", "preset=smoke"],
+        "data.size=16 is too small for model.images=imagenet",
+    ),
+    (["experiment=huang2017_dense/table2/densenet_40_12", "model.growth=0"], "growth=0 is below 1"),
+    (
+        ["experiment=huang2017_dense/table2/densenet_40_12", "model.compression=2.0"],
+        r"compression=2.0 is not in \(0, 1\]",
+    ),
+    (
+        ["experiment=huang2017_dense/table2/densenet_40_12", "model.stride_on=3x3"],
+        "Unknown setting model.stride_on",
+    ),
+    ([ROW, "model.survival=0.0"], r"survival=0.0 is not in \(0, 1\]"),
+    (
+        [ROW, "experiment=he2015_residual/fig6/plain20", "model.survival=0.5"],
+        "survival=0.5 needs a shortcut",
+    ),
+    ([ROW, "recipe.lr=fast"], "recipe.lr='fast' is impossible: should be a valid number"),
+    ([ROW, "recipe.lrr=1"], "recipe.lrr.* Did you mean recipe.lr"),
+    ([ROW, "lr=1"], "lr.* Did you mean recipe.lr"),
+    ([ROW, "recipe.batch=1"], "recipe.batch=1 is impossible: should be greater than or equal to 2"),
+    (
+        [ROW, "recipe.momentum=1.5"],
+        "recipe.momentum=1.5 is impossible: should be less than or equal to 1",
+    ),
+    ([ROW, "recipe.milestones=[48000,32000]"], r"milestones=\[48000, 32000\] must rise"),
+    ([ROW, "recipe.length=40000"], "milestones=.* must end before recipe.length=40000"),
+    ([ROW, "recipe.nesterov=true", "recipe.momentum=0"], "nesterov=true needs .*momentum"),
+    ([ROW, "recipe.decay=some"], "recipe.decay=some is unknown; choose one of weights, all"),
+    ([ROW, "precision=fp8"], "precision=fp8 is unknown; choose one of tf32, fp32, bf16"),
+    ([ROW, "seed=-1"], "seed=-1 is impossible"),
+    ([ROW, "seed=one"], "seed='one' is impossible: should be a valid integer"),
+    ([ROW, "threads=0"], "threads=0 is impossible"),
+    ([ROW, "device=tpu"], "device=tpu is unknown"),
+    ([ROW, "device=cuda:99"], r"device=cuda:99: .* CUDA devices; use device=cpu"),
+    ([ROW, "model._target_=os.system"], "no such network under models/"),
+    ([ROW, "seed=0,1"], "several values make several runs; add -m"),
+    ([ROW, "recipe.milestones=[1"], "cannot be read"),
+    ([], "No row was chosen: add experiment="),
+    (["model.depth=20"], "No row was chosen"),
+    ([ROW, "recipe=null"], "[Gg]roup.*recipe=null"),
+]
+
+
+def is_short(message: str) -> bool:
+    return 1 <= len(message.strip().splitlines()) <= 3 and "Traceback" not in message
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "cwd"]
+
+
+@pytest.mark.parametrize(("arguments", "message"), CONFIGS, ids=lambda v: str(v[-1:]))
+def test_a_bad_config_is_named(
+    arguments: list[str], message: str, command: Callable, tmp_path: Path
+) -> None:
+    ended = command("train.py", *arguments)
+    assert ended.code == BAD_CONFIG
+    assert is_short(ended.err), ended.err
+    assert re.search(message, ended.err), ended.err
+    assert not files_below(tmp_path) and not (tmp_path / "outputs").exists()
+
+
+def test_missing_data_without_network(command: Callable, tmp_path: Path) -> None:
+    ended = command("train.py", ROW)
+    assert ended.code == BAD_DATA
+    assert is_short(ended.err) and "make data DATASET=cifar10" in ended.err, ended.err
+    assert not files_below(tmp_path) and not (tmp_path / "outputs").exists()
+
+
+def test_imagenet_is_asked_for(command: Callable, tmp_path: Path) -> None:
+    ended = command("train.py", "experiment=he2015_residual/table3/resnet50")
+    assert ended.code == BAD_DATA
+    assert is_short(ended.err) and "imagenet/train is missing" in ended.err, ended.err
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_truncated_array_file(command: Callable, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cifar10.npz").write_bytes(b"PK\x03\x04 and no more")
+    ended = command("train.py", ROW)
+    assert ended.code == BAD_DATA
+    assert is_short(ended.err) and "cifar10.npz is damaged" in ended.err, ended.err
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_cifar100_given_as_cifar10(command: Callable, cifar100_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cifar10.npz").symlink_to(cifar100_file.resolve())
+    ended = command("train.py", ROW)
+    assert ended.code == BAD_DATA
+    assert is_short(ended.err) and "holds another set" in ended.err, ended.err
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_folder_that_cannot_be_written(command: Callable, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    ended = command("train.py", *SMOKE, OUTPUT_DIR=str(tmp_path / "file"))
+    assert ended.code == BAD_CONFIG
+    assert is_short(ended.err) and "cannot be written" in ended.err, ended.err
+    assert "OUTPUT_DIR" in ended.err
+
+
+def stop_after(steps: int) -> None:
+    """Send this process SIGTERM in a step of its run."""
+    from training.trainer import Trainer
+
+    original = Trainer.train_iteration
+
+    def step(trainer: Trainer) -> None:
+        original(trainer)
+        if trainer.iteration == steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    Trainer.train_iteration = step  # type: ignore[method-assign]
+
+
+def limit_files(size: int) -> None:
+    """Let no file of this process grow beyond a size in bytes, as on a disk that fills up."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def stopped_run(command: Callable, tmp_path: Path, *overrides: str) -> Path:
+    """The newest checkpoint of a run that was stopped after three iterations."""
+    stopped = command("train.py", *SMOKE, *overrides, before=partial(stop_after, 3))
+    assert stopped.code == 75, stopped.err
+    return max(tmp_path.rglob("checkpoint-*.pt"))
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(command: Callable, tmp_path: Path) -> None:
+    checkpoint = stopped_run(command, tmp_path)
+    before = checkpoint.read_bytes()
+    ended = command("train.py", *SMOKE, before=partial(limit_files, 200_000))
+    assert ended.code == FAILED
+    assert is_short(ended.err) and "The last checkpoint is intact" in ended.err, ended.err
+    assert checkpoint.read_bytes() == before and not list(tmp_path.rglob("*.tmp"))
+    assert command("train.py", *SMOKE).code == 0
+
+
+def test_a_checkpoint_of_another_config_lists_what_differs(
+    command: Callable, tmp_path: Path
+) -> None:
+    checkpoint = stopped_run(command, tmp_path, "recipe.momentum=0.8")
+    # An override has a folder of its own; an edited config file has not, as is made up here.
+    row = checkpoint.parents[2]
+    row.rename(row.with_name(row.name.replace("+recipe.momentum=0.8", "")))
+    checkpoint = max(tmp_path.rglob("checkpoint-*.pt"))
+    before = checkpoint.read_bytes()
+    ended = command("train.py", *SMOKE)
+    assert ended.code == BAD_CONFIG
+    assert is_short(ended.err) and "recipe.momentum was 0.8, is now 0.9" in ended.err, ended.err
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_named(command: Callable, tmp_path: Path) -> None:
+    newest = stopped_run(command, tmp_path)
+    for path in newest.parent.glob("checkpoint-*.pt"):
+        path.write_bytes(path.read_bytes()[:1000])
+    ended = command("train.py", *SMOKE)
+    assert ended.code == BAD_CONFIG
+    assert is_short(ended.err) and "Delete" in ended.err and newest.name in ended.err, ended.err
+
+
+def test_the_checkpoint_before_a_damaged_one_is_used(command: Callable, tmp_path: Path) -> None:
+    newest = stopped_run(command, tmp_path)
+    newest.write_bytes(newest.read_bytes()[:1000])
+    ended = command("train.py", *SMOKE)
+    assert ended.code == 0 and is_short(ended.err), ended.err
+    assert f"{newest} is damaged; going on from checkpoint-00000002" in ended.err
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_lost_metrics_are_named(command: Callable, tmp_path: Path) -> None:
+    checkpoint = stopped_run(command, tmp_path)
+    (checkpoint.parent / "metrics.csv").write_text("")
+    ended = command("train.py", *SMOKE)
+    assert ended.code == BAD_CONFIG
+    assert is_short(ended.err) and "cannot be resumed" in ended.err, ended.err
+
+
+def test_a_finished_run_of_another_config_is_not_taken_for_this_one(
+    command: Callable, tmp_path: Path
+) -> None:
+    assert command("train.py", *SMOKE, "recipe.momentum=0.8").code == 0
+    (summary,) = tmp_path.rglob("summary.json")
+    # An edited config file, made up as above.
+    row = summary.parents[2]
+    row.rename(row.with_name(row.name.replace("+recipe.momentum=0.8", "")))
+    ended = command("train.py", *SMOKE)
+    assert ended.code == BAD_CONFIG
+    assert is_short(ended.err) and "finished run of another configuration" in ended.err, ended.err
+
+
+def test_a_damaged_summary_is_named(command: Callable, tmp_path: Path) -> None:
+    assert command("train.py", *SMOKE).code == 0
+    (summary,) = tmp_path.rglob("summary.json")
+    summary.write_text("{")
+    ended = command("train.py", *SMOKE)
+    assert ended.code == BAD_CONFIG
+    assert is_short(ended.err) and "summary.json is damaged" in ended.err, ended.err
+
+
+def test_a_diverged_run_keeps_its_record_and_ends_with_4(command: Callable, tmp_path: Path) -> None:
+    ended = command("train.py", *SMOKE, "recipe.lr=1e30")
+    assert ended.code == 4, ended.err
+    (summary,) = tmp_path.rglob("summary.json")
+    assert '"status": "diverged"' in summary.read_text()
+    assert command("train.py", *SMOKE, "recipe.lr=1e30").code == 4
+
+
+class TestEval:
+    def evaluate(self, command: Callable, weights: Path) -> str:
+        ended = command("eval.py", ROW, "data=digits", f"weights='{weights}'")
+        assert ended.code == BAD_CONFIG
+        assert is_short(ended.err), ended.err
+        return str(ended.err)
+
+    def test_a_text_file_is_no_weights_file(self, command: Callable, tmp_path: Path) -> None:
+        for name in ("weights.pt", "weights.safetensors"):
+            (tmp_path / name).write_text("no weights")
+            assert "is no weights file" in self.evaluate(command, tmp_path / name)
+
+    def test_a_missing_file(self, command: Callable, tmp_path: Path) -> None:
+        assert "No weights file" in self.evaluate(command, tmp_path / "absent.pt")
+
+    def test_weights_of_another_network(self, command: Callable, tmp_path: Path) -> None:
+        path = tmp_path / "deeper.safetensors"
+        save_file(ResNet(32).state_dict(), path)
+        message = self.evaluate(command, path)
+        assert "another network" in message and "stages.0.3" in message
+
+    def test_weights_for_other_classes(self, command: Callable, tmp_path: Path) -> None:
+        path = tmp_path / "hundred.pt"
+        torch.save(ResNet(20, 100).state_dict(), path)
+        assert "classifier" in self.evaluate(command, path)
+
+    def test_a_pickle_that_runs_code_does_not(self, command: Callable, tmp_path: Path) -> None:
+        torch.save({"state_dict": Evil(tmp_path / "marker")}, tmp_path / "evil.pt")
+        assert "is no weights file" in self.evaluate(command, tmp_path / "evil.pt")
+        assert not (tmp_path / "marker").exists()
+
+    def test_nothing_to_evaluate(self, command: Callable) -> None:
+        ended = command("eval.py", ROW)
+        assert ended.code == BAD_CONFIG and "Give run=<record folder>" in ended.err
+
+    def test_a_folder_without_a_record(self, command: Callable, tmp_path: Path) -> None:
+        ended = command("eval.py", f"run={tmp_path}")
+        assert ended.code == BAD_CONFIG and "no record there" in ended.err
+
+
+class Evil:
+    """Unpickled, it would make a file."""
+
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.marker,)

@@ -1,0 +1,84 @@
+"""Loops measured beside each other, each in a process that nothing else has left its traces in."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+import torch
+
+from training.bench.cases import Loop
+
+WARM_UP, STEPS = 2, 20  # before anything is measured; between two events on a GPU
+
+
+def measure(loops: Sequence[Loop], rounds: int) -> dict[Loop, list[float]]:
+    """Seconds of a step of each loop in every round; CPU-seconds where they run on a CPU.
+
+    The loops take turns, so that whatever else the machine does falls on all of them. One that
+    cannot run here is left out, and the reason printed.
+    """
+    pipes, context = {}, multiprocessing.get_context("spawn")
+    processes = []
+    for loop in loops:  # one after the other, since compiling takes all cores
+        pipe, theirs = context.Pipe()
+        processes.append(context.Process(target=serve, args=(theirs, loop)))
+        processes[-1].start()
+        theirs.close()  # so that the end of the process is the end of the pipe
+        if problem := first_word(pipe):
+            print(f"  {loop.name} {loop.precision}: left out ({problem})", flush=True)
+        else:
+            pipes[loop] = pipe
+    seconds: dict[Loop, list[float]] = {loop: [] for loop in pipes}
+    for _ in range(rounds):
+        for loop, pipe in pipes.items():
+            pipe.send(True)
+            seconds[loop].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.close()
+    for process in processes:
+        process.join()
+    return seconds
+
+
+def first_word(pipe: Connection) -> str:
+    """What is in a loop's way; empty when it is ready."""
+    try:
+        return pipe.recv()
+    except EOFError:
+        return "its process died"
+
+
+def serve(pipe: Connection, loop: Loop) -> None:
+    """Warm a loop up, say what is in the way, if anything; then time a step whenever asked."""
+    try:
+        step = loop.step()
+        for _ in range(WARM_UP):
+            step()
+    except Exception as error:  # whatever a compiler or a small card may raise
+        pipe.send(f"{type(error).__name__}: {error}".splitlines()[0])
+        return
+    pipe.send("")
+    with suppress(EOFError):  # who asked has closed the pipe
+        while pipe.recv():
+            pipe.send(cpu_seconds(step) if loop.device == "cpu" else gpu_seconds(step, STEPS))
+
+
+def cpu_seconds(step: Callable[[], object]) -> float:
+    """CPU-seconds of a call, of all threads of this process."""
+    begin = time.process_time()
+    step()
+    return time.process_time() - begin
+
+
+def gpu_seconds(step: Callable[[], object], calls: int) -> float:
+    """Seconds of one of several calls, between two events; the host's, where it is slower."""
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    begin.record()
+    for _ in range(calls):
+        step()
+    end.record()
+    torch.cuda.synchronize()
+    return begin.elapsed_time(end) / 1000 / calls

@@ -1,0 +1,2 @@
+"""How fast, never what: hands the trainer a ready step. Imports `recipe/` and what lies below
+it."""

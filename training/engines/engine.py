@@ -1,0 +1,107 @@
+"""How a step is executed: which kernels, and whether captured. The numbers are the recipe's."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from training.engines.gates import Gates
+from training.engines.graph import Captured
+from training.engines.replica_step import ReplicaStep
+from training.process.device import failure
+from training.process.replicas import Replicas
+from training.recipe.evaluate import Evaluation
+from training.recipe.step import Step
+from training.settings.network import build_model, skips
+from training.settings.settings import ConfigError, Settings
+
+Execute = Callable[[int], None]  # a step, or a batch of an evaluation, given its size
+
+
+class Engine:
+    """The engine of one run on a device.
+
+        eager     layer by layer, as written
+        captured  the same, the whole step in one CUDA graph
+        fused     our kernels (see `training.engines.fused_residual`), captured
+
+    Raises:
+        ConfigError: what the settings ask for needs what is not here.
+    """
+
+    def __init__(self, settings: Settings, device: torch.device, replicas: Replicas | None):
+        self.name = choose_engine(settings.engine, device, alone=replicas is None)
+        self.settings, self.device, self.replicas = settings, device, replicas
+        self.captures = device.type == "cuda" and self.name != "eager"
+        # The graphs of a run never work at the same time and can share their memory.
+        self.pool: Any = torch.cuda.graph_pool_handle() if self.captures else None
+
+    def build(self, longest: int) -> tuple[nn.Module, list[Gates]]:
+        """The network on the device, with the layers that this engine executes; its gates, if any.
+
+        Args:
+            longest: most iterations between two evaluations.
+        """
+        model = build_model(self.settings).to(self.device).to(memory_format=torch.channels_last)
+        for layer in model.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.num_batches_tracked = None  # nobody reads it, and it costs a kernel a layer
+        gates = []
+        if skips(model) and self.captures:
+            # What the host decides anew in each step cannot be captured.
+            gates.append(Gates(model, seed=self.settings.seed, longest=longest))
+        if self.name == "fused":
+            from training.engines.fused_residual import fuse
+
+            fuse(model)
+        return model, gates
+
+    def training_step(self, **works_on: Any) -> Execute:
+        """The training step; `works_on` are the fields of `training.recipe.step.Step`."""
+        if self.replicas is not None:
+            return ReplicaStep(**works_on, replicas=self.replicas)
+        if self.name != "fused":
+            return self.captured(Step(**works_on))
+        from training.engines.fused_step import FusedStep
+
+        return self.captured(FusedStep(**works_on))
+
+    def captured(self, step: Step | Evaluation) -> Execute:
+        """The same function, captured where this engine captures."""
+        return Captured(step, self.pool) if self.captures else step
+
+
+def choose_engine(name: str, device: torch.device, *, alone: bool = True) -> str:
+    """The engine that a setting names, on a device: `auto` is the fastest that works there.
+
+    With several processes for a run (not `alone`), nothing is captured.
+
+    Raises:
+        ConfigError: the engine needs what is not here.
+    """
+    if not alone:
+        if name not in ("auto", "eager"):
+            raise ConfigError(f"engine={name} is for one process a run; use engine=eager.")
+        return "eager"
+    if device.type != "cuda":
+        if name not in ("auto", "eager"):
+            raise ConfigError(f"engine={name} needs a CUDA GPU; use engine=auto or engine=eager.")
+        return "eager"
+    if name not in ("auto", "fused"):
+        return name
+    reason = failure(check_kernels, device)
+    if reason is None:
+        return "fused"
+    if name == "fused":
+        raise ConfigError(f"engine=fused does not work here ({reason}); use engine=auto.")
+    print(f"The fused kernels do not work here ({reason}): engine=captured.", file=sys.stderr)
+    return "captured"
+
+
+def check_kernels(device: torch.device) -> None:
+    """Compile our kernels, and compare what they give with what PyTorch gives."""
+    from training.engines.kernels.check import check
+
+    check(device)

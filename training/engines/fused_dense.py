@@ -1,0 +1,79 @@
+"""Dense blocks whose maps lie in one buffer and are normalised once; see `fused_residual`."""
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.densenet import DenseBlock, DenseNet, Transition
+from training.engines.kernels.dense_maps import DenseMaps
+
+
+class SharedBlock(nn.Module):
+    """A dense block that hands on its buffer; what reads it last is a transition or the end.
+
+    In evaluation, where every layer has statistics of its own, it concatenates like the plain one.
+    """
+
+    def __init__(self, block: DenseBlock):
+        super().__init__()
+        self.layers: Any = block.layers
+        self.w_out = block.w_out
+
+    def forward(self, x: Tensor) -> Tensor | DenseMaps:
+        if not self.training:
+            for layer in self.layers:
+                x = torch.cat([x, layer([x])], 1)
+            return x
+        maps = DenseMaps(x, self.w_out, self.layers[0].first[0].eps)
+        for layer in self.layers:
+            norm, *others = layer.first.children()
+            y = maps.read(norm)
+            for other in others:
+                y = other(y)
+            y = layer.dropout(y)
+            maps.write(layer.dropout(layer.second(y)) if layer.bottleneck else y)
+        return maps
+
+
+class SharedTransition(nn.Module):
+    """A transition that reads a buffer."""
+
+    def __init__(self, transition: Transition):
+        super().__init__()
+        self.conv = SharedRead(transition.conv)
+        self.dropout, self.pool = transition.dropout, transition.pool
+
+    def forward(self, x: Any) -> Tensor:
+        return self.pool(self.dropout(self.conv(x)))
+
+
+class SharedRead(nn.Sequential):
+    """A sequence that begins with the normalisation of a buffer."""
+
+    def __init__(self, layers: nn.Sequential):
+        super().__init__(OrderedDict(layers.named_children()))
+
+    def forward(self, x: Any) -> Tensor:
+        norm: Any
+        norm, *others = self.children()
+        x = x.read(norm) if isinstance(x, DenseMaps) else norm(x)
+        for layer in others:
+            x = layer(x)
+        return x
+
+
+def fuse_blocks(model: DenseNet) -> None:
+    """Exchange the blocks of a DenseNet, and what follows each, unless they save memory instead."""
+    if any(layer.efficient for block in blocks(model) for layer in block.layers):
+        return
+    for name, part in model.stages.named_children():
+        shared = SharedBlock(part) if isinstance(part, DenseBlock) else SharedTransition(part)  # type: ignore[arg-type]
+        model.stages._modules[name] = shared
+    model.activation = SharedRead(model.activation)
+
+
+def blocks(model: DenseNet) -> list[DenseBlock]:
+    """The dense blocks of a network."""
+    return [part for part in model.stages if isinstance(part, DenseBlock)]

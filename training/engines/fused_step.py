@@ -1,0 +1,30 @@
+"""The training step with Triton kernels at both ends: the batch, and the loss."""
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from data.arrays.batches import Batches
+from training.engines.kernels.batch import gather
+from training.engines.kernels.loss import cross_entropy
+from training.recipe.step import Step
+
+
+class FusedStep(Step):
+    """A step of the same results in fewer kernels."""
+
+    def draw(self, size: int) -> tuple[Tensor, Tensor]:
+        if not self.batches.in_memory:
+            return super().draw(size)
+        batches = cast(Batches, self.batches)
+        batch = gather(
+            batches.images, batches.labels, batches.plan, batches.position, size,
+            pad=batches.pad, mean=batches.mean, scale=batches.scale,
+            dtype=torch.bfloat16 if self.bf16 else torch.float32,
+        )  # fmt: skip
+        batches.position += size
+        return batch
+
+    def learn(self, logits: Tensor, labels: Tensor) -> None:
+        logits.backward(cross_entropy(logits.detach(), labels, self.metrics.sums))

@@ -1,0 +1,1 @@
+"""The Triton kernels of the fused engine, and what calls each. Imports `settings/` for an error."""

@@ -1,0 +1,43 @@
+"""The training step of one of several processes: its share of a batch, the common gradient."""
+
+from dataclasses import dataclass, field
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.process.replicas import Replicas
+from training.recipe.metrics import Metrics
+from training.recipe.step import Step
+
+
+@dataclass
+class ReplicaStep(Step):
+    """The step on a share of the batch.
+
+    Every share's mean loss counts as much as its part of the batch, so that the sum of all
+    processes' gradients is the gradient of the mean over the batch.
+    """
+
+    replicas: Replicas = field(kw_only=True)
+
+    def __call__(self, size: int) -> None:
+        self.size = size
+        super().__call__(size)
+
+    def draw(self, size: int) -> tuple[Tensor, Tensor]:
+        """The share of the next batch."""
+        return self.batches.next(size, self.replicas.share(size))
+
+    def update(self) -> None:
+        """As in `Step`, with the sum of all processes' gradients."""
+        self.optimizer.update(self.replicas.add)
+
+    def learn(self, logits: Tensor, labels: Tensor) -> None:
+        """As in `Step`, with the metrics of all processes in the sums."""
+        logits = logits.float()
+        loss = F.cross_entropy(logits, labels)
+        (loss * (len(labels) / self.size)).backward()
+        share = Metrics(self.metrics.sums.device)
+        share.add(loss.detach(), logits.detach(), labels)
+        self.replicas.add(share.sums)
+        self.metrics.sums += share.sums

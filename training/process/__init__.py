@@ -1,0 +1,2 @@
+"""The process that trains: its device, memory, signals, live line, and the other processes of its
+run. Imports `settings/`."""

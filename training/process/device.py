@@ -1,0 +1,68 @@
+"""The device of a run, and what holds for the whole process on it."""
+
+import os
+from collections.abc import Callable
+
+import torch
+
+from training.process.memory import keep_freed_memory
+from training.settings.settings import ConfigError, Settings
+
+
+def find_device(name: str) -> torch.device:
+    """The device a setting names, made the current one; `auto` is a GPU where there is one.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
+        raise ConfigError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:1.")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device={name}: this machine shows {torch.cuda.device_count()} CUDA devices; "
+            "use device=cpu or device=auto."
+        )
+    if kind == "cpu":
+        return torch.device(name)
+    device = torch.device(kind, int(index or 0))
+    torch.cuda.set_device(device)  # streams and graphs are those of the current device
+    return device
+
+
+def set_backend(settings: Settings, device: torch.device) -> None:
+    """Set what holds for the whole process: memory, threads, determinism, TF32.
+
+    Raises:
+        ConfigError: the device lacks the precision.
+    """
+    if settings.precision == "bf16" and device.type == "cuda" and not has_bf16():
+        raise ConfigError("precision=bf16: this GPU has no bfloat16; use precision=tf32 or fp32.")
+    keep_freed_memory()
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    if settings.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
+    # Nothing here reads memory that was not written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = not settings.deterministic
+    tf32 = settings.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+
+
+def failure(check: Callable[[torch.device], object], device: torch.device) -> str | None:
+    """Why a check does not pass, in a line; None where it does."""
+    try:
+        check(device)
+    except Exception as error:  # whatever a compiler may raise
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return None
+
+
+def has_bf16() -> bool:
+    """Whether the current GPU computes in bfloat16."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)

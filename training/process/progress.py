@@ -1,0 +1,80 @@
+"""The live line of a run: iteration, losses, errors, images a second, time left."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from records.record import Row
+
+
+class ProgressLine:
+    """Shows where a run is: a live line on a terminal, a plain line per evaluation elsewhere.
+
+    Args:
+        name: of the run.
+        batch: images in an iteration.
+        start, last: iterations done already, and at the run's end.
+    """
+
+    def __init__(self, name: str, batch: int, start: int, last: int):
+        self.name, self.batch, self.start, self.last = name, batch, start, last
+        self.console = Console(highlight=False)
+        self.live = self.console.is_terminal
+        self.metrics = ""
+        self.bar = Progress(
+            TextColumn("{task.completed:.0f}/{task.total:.0f}{task.fields[metrics]}"),
+            TextColumn("{task.fields[speed]:,.0f} img/s"),
+            TimeRemainingColumn(),
+            console=self.console,
+            refresh_per_second=4,
+        )
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> "ProgressLine":
+        self.begin = time.monotonic()
+        if self.live:
+            # Too long to stand in the live line.
+            self.console.print(f"{self.name} (train/test)", soft_wrap=True)
+            self.bar.start()
+            self.task = self.bar.add_task(
+                self.name, total=self.last, completed=self.start, metrics="", speed=0
+            )
+        else:
+            self.line(f"iteration {self.start} of {self.last}")
+        return self
+
+    def __exit__(
+        self, kind: type | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live:
+            self.bar.stop()
+
+    def advance(self, iteration: int) -> None:
+        """Show that an iteration was launched."""
+        if self.task is not None:
+            self.bar.update(self.task, completed=iteration, speed=self.speed(iteration))
+
+    def evaluated(self, row: Row) -> None:
+        """Show the metrics of an evaluation."""
+        iteration = int(row["iteration"])
+        if self.task is not None:
+            losses = f"loss {row['train_loss']:.2f}/{row['test_loss']:.2f}"
+            errors = f"error {row['train_error']:.1f}/{row['test_error']:.1f} %"
+            self.bar.update(self.task, metrics=f"  {losses} {errors} ")
+            return
+        errors = f"error {row['train_error']:.2f} train, {row['test_error']:.2f} % test"
+        metrics = f"  loss {row['train_loss']:.3f} train, {row['test_loss']:.3f} test  {errors}"
+        speed = self.speed(iteration)
+        left = (self.last - iteration) * self.batch / speed if speed else 0.0
+        self.line(f"{iteration}/{self.last}{metrics}  {speed:,.0f} img/s, {left / 60:.1f} min left")
+
+    def line(self, text: str) -> None:
+        """Print a plain line about this run."""
+        self.console.print(f"{self.name}: {text}", soft_wrap=True)
+
+    def speed(self, iteration: int) -> float:
+        """Images a second since this process began, evaluations included."""
+        elapsed = time.monotonic() - self.begin
+        return (iteration - self.start) * self.batch / elapsed if elapsed > 0 else 0.0

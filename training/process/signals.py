@@ -1,0 +1,64 @@
+"""Signals that ask a run to stop: it saves first."""
+
+import os
+import signal
+from types import FrameType, TracebackType
+
+from records.exits import INTERRUPTED, PREEMPTED
+
+CODES = {
+    signal.SIGTERM: PREEMPTED, signal.SIGUSR1: PREEMPTED, signal.SIGUSR2: PREEMPTED,
+    signal.SIGINT: INTERRUPTED,
+}  # fmt: skip
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has saved its state."""
+
+    def __init__(self, message: str, code: int):
+        super().__init__(message)
+        self.code = code
+
+
+class Signals:
+    """While entered, keeps a signal in `code` instead of dying; a second Ctrl-C kills at once.
+
+    Others may come twice, from a scheduler to every process and from whoever started this one.
+
+    A cluster's launcher (submitit) has handlers of its own: it ignores SIGTERM, and puts the job
+    back into the queue at SIGUSR2 or SIGUSR1. It keeps the former, and gets the latter once the run
+    has saved.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.caught: signal.Signals | None = None
+        self.interrupted = False
+
+    def __enter__(self) -> "Signals":
+        # None stands for a handler that was not set from Python, and cannot be set back.
+        known = {number: signal.getsignal(number) for number in CODES}
+        self.previous = {number: was for number, was in known.items() if was is not None}
+        users = (signal.SIGUSR1, signal.SIGUSR2)
+        self.launchers = {number for number in users if callable(self.previous.get(number))}
+        for number in self.previous:
+            if not (self.launchers and number == signal.SIGTERM):
+                signal.signal(number, self._caught)
+        return self
+
+    def __exit__(
+        self, kind: type | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+        if self.caught in self.launchers and self.caught is not None:
+            signal.raise_signal(self.caught)
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        caught = signal.Signals(number)
+        if caught == signal.SIGINT:
+            if self.interrupted:
+                os._exit(CODES[caught])
+            self.interrupted = True
+        if self.code is None:
+            self.code, self.caught = CODES[caught], caught

@@ -1,0 +1,73 @@
+"""Loss and error of a network on a set of images, single view."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from data.arrays.augment import normalise
+from training.recipe.metrics import Metrics
+from training.recipe.step import forward
+
+BATCH = 500
+
+
+@dataclass
+class Evaluation:
+    """The evaluation of one batch after another, which can be captured in a CUDA graph.
+
+    Attributes:
+        images, labels: uint8 (N, H, W, 3) and int64 (N,), on the network's device.
+        mean, scale: see `data.arrays.augment.normalise`.
+        metrics: of the images so far.
+        position: index of the next image.
+    """
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+    mean: Tensor
+    scale: Tensor
+    bf16: bool
+
+    def __post_init__(self) -> None:
+        device = self.images.device
+        self.metrics = Metrics(device)
+        self.position = torch.zeros((), dtype=torch.int64, device=device)
+        self.lanes = torch.arange(BATCH, device=device)
+
+    @torch.no_grad()
+    def __call__(self, size: int) -> None:
+        chosen = self.position + self.lanes[:size]
+        images = normalise(self.images[chosen], mean=self.mean, scale=self.scale)
+        labels = self.labels[chosen]
+        logits = forward(self.model, images, self.bf16).float()
+        self.metrics.add(F.cross_entropy(logits, labels), logits, labels)
+        self.position += size
+
+    def start(self) -> None:
+        """Begin with the first image."""
+        self.metrics.sums.zero_()
+        self.position.zero_()
+        self.model.eval()
+
+    def sizes(self) -> list[int]:
+        """Sizes of all batches."""
+        whole, rest = divmod(len(self.images), BATCH)
+        return [BATCH] * whole + [rest] * (rest > 0)
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that a call changes."""
+        return [*self.metrics.tensors(), self.position]
+
+
+def evaluate(
+    model: nn.Module, images: Tensor, labels: Tensor, *, mean: Tensor, scale: Tensor, bf16: bool
+) -> tuple[float, float]:
+    """Loss and top-1 error in percent of a network on uint8 images (N, H, W, 3)."""
+    evaluation = Evaluation(model, images, labels, mean, scale, bf16)
+    evaluation.start()
+    for size in evaluation.sizes():
+        evaluation(size)
+    return evaluation.metrics.mean()

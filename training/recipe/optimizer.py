@@ -1,0 +1,172 @@
+"""Stochastic gradient descent over flat storage: one update, and one cast, for all parameters."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from training.settings.settings import Recipe
+
+# Parameters begin at multiples of this many elements, so that every one is aligned.
+ALIGNMENT = 64
+
+
+class FlatSGD:
+    """SGD with momentum and weight decay on all parameters of a network at once.
+
+    The parameters move into one float32 tensor, the master copy; gradients and momentum have
+    tensors of the same layout. With `half`, convolutions and linear layers compute with a bfloat16
+    copy that every update renews. Their order is
+
+        decayed | decayed, half | kept, half | kept
+
+    so that what decays, and what is cast, each is one piece. `torch.optim.SGD` does the arithmetic.
+
+    `decay: weights` decays the weights of convolutions and linear layers (all tensors of two or
+    more dimensions); `decay: all` decays normalisation and biases too.
+
+    Attributes:
+        master, gradient, momentum: each parameter's float32 tensor, by name.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, *, half: bool = False):
+        self.model = model
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        halved = _computing(model) if half else set()
+        kinds = {n: (recipe.decay == "all" or p.ndim > 1, n in halved) for n, p in named.items()}
+        pieces = ((True, False), (True, True), (False, True), (False, False))
+        order = [n for piece in pieces for n, kind in kinds.items() if kind == piece]
+        sizes = [_aligned(named[name].numel()) for name in order]
+        ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+        first = {name: end - size for name, end, size in zip(order, ends, sizes, strict=True)}
+
+        def border(*kept: tuple[bool, bool]) -> int:
+            return sum(s for n, s in zip(order, sizes, strict=True) if kinds[n] in kept)
+
+        device = next(model.parameters()).device
+        flat = [torch.zeros(sum(sizes), device=device) for _ in range(3)]
+        self.weights, self.gradients, self.momenta = flat
+        self.master, self.gradient, self.momentum = (
+            {name: _view(tensor, first[name], named[name]) for name in order} for tensor in flat
+        )
+        self.parameters = [named[name] for name in order]
+        begin = border(pieces[0])
+        self.halved = self.weights[begin : begin + border(*pieces[1:3])]
+        self.half = self.halved.bfloat16()
+        for name in order:
+            self.master[name].copy_(named[name].detach())
+            working = self.master[name]
+            if name in halved:
+                working = _view(self.half, first[name] - begin, named[name])
+            named[name].data = working
+        self.renew_half()
+        decayed = border(*pieces[:2])
+        self.sgd, self.lr = self._make_sgd(recipe, decayed), recipe.lr
+
+    def _make_sgd(self, recipe: Recipe, decayed: int) -> torch.optim.SGD:
+        """On a GPU fused, with the learning rate on the device, so that a captured step reads it
+        there."""
+        cuda = self.weights.is_cuda
+        groups = []
+        for piece, decay in ((slice(decayed), recipe.weight_decay), (slice(decayed, None), 0.0)):
+            parameter = nn.Parameter(self.weights[piece])
+            parameter.grad = self.gradients[piece]
+            groups.append({"params": [parameter], "weight_decay": decay, "piece": piece})
+        groups = [group for group in groups if group["params"][0].numel()]  # type: ignore[index]
+        sgd = torch.optim.SGD(
+            groups,
+            lr=torch.tensor(recipe.lr, device=self.weights.device) if cuda else recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            fused=cuda,
+        )
+        for group in sgd.param_groups:
+            # Momentum 0 before the first step gives the same first update as none.
+            sgd.state[group["params"][0]]["momentum_buffer"] = self.momenta[group["piece"]]
+        return sgd
+
+    def update(self, combine: Callable[[Tensor], None] | None = None) -> None:
+        """Do one update with the gradients that the parameters have, and take those away.
+
+        `combine` is given all of them as one tensor first, to change it in place.
+
+        What has none took no part in the step: its gradient is 0, and it still decays and keeps its
+        momentum, as in the code of Huang et al. 2016, which holds all weights in one vector.
+        """
+        kinds: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+        missing = False
+        for place, parameter in zip(self.gradient.values(), self.parameters, strict=True):
+            if parameter.grad is None:
+                missing = True
+                continue
+            places, given = kinds.setdefault(parameter.grad.dtype, ([], []))
+            places.append(place)
+            given.append(parameter.grad)
+            parameter.grad = None
+        if missing:
+            self.gradients.zero_()
+        for places, given in kinds.values():  # of one type each, they are copied by few kernels
+            torch._foreach_copy_(places, given)
+        if combine is not None:
+            combine(self.gradients)
+        self.sgd.step()
+        self.renew_half()
+
+    def set_learning_rate(self, lr: float) -> None:
+        """Set the learning rate, in place where it lives on a device."""
+        if lr == self.lr:
+            return  # on a GPU, a kernel saved
+        self.lr = lr
+        for group in self.sgd.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr
+
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """`model`: the network's state in float32; `momentum`: that of every parameter; by name."""
+        return {"model": {**self.model.state_dict(), **self.master}, "momentum": self.momentum}
+
+    def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Go on from a state made by `state`, on whatever device and with whatever precision.
+
+        Raises:
+            KeyError, RuntimeError: it is another network's.
+        """
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(state["model"][name])
+        for name in self.master:
+            self.master[name].copy_(state["model"][name])
+            self.momentum[name].copy_(state["momentum"][name])
+        self.renew_half()
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that a training step changes of the network and here."""
+        return [self.weights, self.half, self.momenta, *self.model.buffers()]
+
+    def renew_half(self) -> None:
+        """Make the bfloat16 copy of the weights that compute."""
+        self.half.copy_(self.halved)
+
+
+def _computing(model: nn.Module) -> set[str]:
+    """Names of the parameters of convolutions and linear layers."""
+    return {
+        f"{name}.{own}" if name else own
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+        for own, _ in module.named_parameters(recurse=False)
+    }
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _view(flat: Tensor, first: int, like: Tensor) -> Tensor:
+    """A parameter's place in flat storage, channels last where it has four dimensions."""
+    piece = flat[first : first + like.numel()]
+    if like.ndim != 4:
+        return piece.view(like.shape)
+    out, into, height, width = like.shape
+    return piece.view(out, height, width, into).permute(0, 3, 1, 2)

@@ -1,0 +1,162 @@
+"""What a run is trained and tested on, as it lies on the run's device."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from data.arrays.augment import statistics
+from data.arrays.batches import Batches
+from data.arrays.imageset import ImageSet
+from data.order import TrainingBatches
+from data.photographs import photographs
+from data.photographs.photographs import Photographs, training_view
+from data.photographs.stream import Stream, decode_all
+from data.photographs.tree import check_sizes
+from training.process.replicas import Replicas
+from training.settings.settings import ConfigError, Settings
+
+Images = ImageSet | Photographs
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The training batches and the evaluated splits of a run.
+
+    Attributes:
+        count: training images, without those held out.
+        splits: `test` (of the process that evaluates) and, where images are held out, `val`; each
+            holds uint8 images (N, H, W, 3) and labels (N,) on the device.
+        mean, scale: see `data.arrays.augment.normalise`.
+    """
+
+    count: int
+    batches: TrainingBatches
+    splits: dict[str, tuple[Tensor, Tensor]]
+    mean: Tensor
+    scale: Tensor
+
+
+def load_run_data(
+    settings: Settings, images: Images, device: torch.device, replicas: Replicas | None = None
+) -> RunData:
+    """Put a set on a device, or have worker processes read it.
+
+    Raises:
+        ConfigError: the recipe asks for more images than there are, or the set is another one than
+            the configuration says.
+        DataError: a test image is damaged, or one of training is empty and none are to be skipped.
+    """
+    check_fit(settings, images)
+    recipe, whole = settings.recipe, images.train_count
+    count = whole - recipe.holdout
+    if count < recipe.batch:
+        raise ConfigError(
+            f"recipe.holdout={recipe.holdout} leaves {count} of {whole} "
+            f"training images, below recipe.batch={recipe.batch}."
+        )
+    mean, scale = (tensor.to(device) for tensor in normalisation(settings, images))
+    splits = {}
+    if replicas is None or replicas.rank == 0:  # the others evaluate nothing
+        splits["test"] = test_split(settings, images, device)
+    common: dict[str, Any] = {
+        "mean": mean, "scale": scale, "batch": recipe.batch, "wrap": recipe.wrap,
+        "seed": settings.seed,
+    }  # fmt: skip
+    if isinstance(images, Photographs):
+        return RunData(
+            count, _stream(settings, images, device, replicas, common), splits, mean, scale
+        )
+    x, y = _on(device, images.train_images, images.train_labels)
+    if recipe.holdout:
+        splits["val"] = (x[count:], y[count:])
+    batches = Batches(
+        x[:count], y[:count], pad=settings.data.pad, flip=settings.data.flip, **common
+    )
+    return RunData(count, batches, splits, mean, scale)
+
+
+def normalisation(settings: Settings, images: Images) -> tuple[Tensor, Tensor]:
+    """What is subtracted from an image, and what it is multiplied by then.
+
+    Of photographs, whose statistics would take hours to compute, the published ones of ImageNet's
+    channels; they stand for the mean of a pixel, too.
+    """
+    recipe = settings.recipe
+    if isinstance(images, Photographs):
+        mean = torch.zeros(3) if recipe.mean == "none" else torch.tensor(photographs.MEAN)
+        scales = {
+            "none": torch.ones(3), "channel": 1 / torch.tensor(photographs.STD),
+            "255": torch.full((3,), 1 / 255),
+        }  # fmt: skip
+        if recipe.std not in scales:
+            raise ConfigError(f"recipe.std={recipe.std} is not known of {images.name}.")
+        return mean, scales[recipe.std]
+    kept = images.train_count - recipe.holdout
+    return statistics(images.train_images[:kept], recipe.mean, recipe.std)
+
+
+def test_split(settings: Settings, images: Images, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Test images uint8 (N, H, W, 3), of photographs their centres, and labels (N,)."""
+    if isinstance(images, Photographs):
+        centres = decode_all(images.test, settings.data.size, workers(settings, device))
+        return centres.to(device), torch.from_numpy(images.test.labels).to(device)
+    x, y = _on(device, images.test_images, images.test_labels)
+    return x, y
+
+
+def workers(settings: Settings, device: torch.device) -> int:
+    """Processes that decode photographs: those that were asked for, else one for each core that
+    does not train."""
+    if settings.workers is not None:
+        return settings.workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (cores or 1) if device.type == "cuda" else 1
+
+
+def check_fit(settings: Settings, images: Images) -> None:
+    """Refuse a configuration whose classes or image size are not those of the data.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    if not images.can_hold_out and settings.recipe.holdout:
+        raise ConfigError(f"recipe.holdout: no images of {images.name} are held out; set 0.")
+    if (settings.recipe.crop == "pad") != (images.size is not None):
+        fitting = "pad" if images.size is not None else "scale or aspect"
+        raise ConfigError(
+            f"recipe.crop={settings.recipe.crop} is not for {images.name}, which needs {fitting}."
+        )
+    facts = {"classes": len(images.classes), "size": images.size}
+    for key, value in facts.items():
+        if value is not None and getattr(settings.data, key) != value:
+            raise ConfigError(
+                f"data.{key}={getattr(settings.data, key)}, but {images.name} has {value}."
+            )
+
+
+def _stream(
+    settings: Settings,
+    images: Photographs,
+    device: torch.device,
+    replicas: Replicas | None,
+    common: dict[str, Any],
+) -> Stream:
+    if settings.damaged == "stop":
+        check_sizes(images.train, ", or let damaged images be left out: damaged=skip")
+    return Stream(
+        images.train,
+        training_view(settings.recipe.crop, settings.data.size),
+        size=settings.data.size,
+        kind=settings.recipe.colour,
+        workers=workers(settings, device),
+        damaged=settings.damaged,
+        share=None if replicas is None else replicas.share,
+        **common,
+    )
+
+
+def _on(device: torch.device, *arrays: Any) -> tuple[Tensor, ...]:
+    return tuple(torch.from_numpy(array).to(device) for array in arrays)

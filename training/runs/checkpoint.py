@@ -1,0 +1,149 @@
+"""Checkpoints: the newest of a run and the one before, each verified by the checksum in its name.
+
+`checkpoint-00012000-3f2a….pt` holds the state after 12,000 iterations; 3f2a… are the first digits
+of its SHA-256. It is a plain file of torch.save: tensors, numbers, strings and containers of them.
+"""
+
+import hashlib
+import io
+import os
+import pickle
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from records.files import sync_folder
+from records.names import CHECKPOINTS
+
+VERSION = 1
+KEPT = 2
+DIGITS = 16  # of the checksum, in the name
+
+
+class CheckpointError(Exception):
+    """No checkpoint of a run can be read, or it belongs to another configuration."""
+
+
+def save(folder: Path, iteration: int, state: dict[str, Any], deciding: dict[str, Any]) -> None:
+    """Add a checkpoint, whole or not at all, also when the power fails; then drop the oldest.
+
+    Args:
+        iteration: iterations done.
+        state: what a run needs to go on.
+        deciding: the settings that decide the numbers, to compare on resume.
+
+    Raises:
+        OSError: the file could not be written; the checkpoints before it are intact.
+    """
+    buffer = io.BytesIO()
+    torch.save({"version": VERSION, "science": deciding, "state": state}, buffer)
+    content = buffer.getbuffer()
+    prefix = f"checkpoint-{iteration:08}-"
+    path = folder / f"{prefix}{checksum(content)}.pt"
+    temporary = folder / "checkpoint.tmp"
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(folder)
+    others = [other for other in checkpoints(folder) if other != path]
+    same = [other for other in others if other.name.startswith(prefix)]
+    for old in [*same, *[other for other in others if other not in same][KEPT - 1 :]]:
+        old.unlink()
+
+
+def load(folder: Path, deciding: dict[str, Any]) -> dict[str, Any] | None:
+    """The newest intact state in a run folder, on the CPU, or None where there is no checkpoint.
+
+    A damaged file is set aside, as `damaged-…`, for the one before it.
+
+    Raises:
+        CheckpointError: all are damaged, or of another version or configuration.
+    """
+    (folder / "checkpoint.tmp").unlink(missing_ok=True)
+    damaged: list[Path] = []
+    for path in checkpoints(folder):
+        content = read(path)
+        if content is None:
+            damaged.append(path)
+            continue
+        state = _check(content, path, deciding)
+        for bad in damaged:
+            os.replace(bad, bad.with_name(f"damaged-{bad.name}"))
+            print(f"{bad} is damaged; going on from {path.name}.", file=sys.stderr)
+        return state
+    if damaged:
+        names = " and ".join(path.name for path in damaged)
+        raise CheckpointError(
+            f"{folder}: {names} damaged, and there is no other checkpoint.\n"
+            "Delete the folder to start this run afresh."
+        )
+    return None
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the newest first."""
+    return sorted(folder.glob(CHECKPOINTS), reverse=True)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run needed to go on."""
+    for path in [*folder.glob(CHECKPOINTS), *folder.glob(f"damaged-{CHECKPOINTS}")]:
+        path.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The content of a checkpoint, or None if it cannot be read or is not what was written."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if not path.stem.endswith(f"-{checksum(content)}"):
+        return None
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, KeyError, ValueError,
+            pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
+        return None  # whole, and no checkpoint
+
+
+def checksum(content: Any) -> str:
+    """First digits of the SHA-256 of some bytes."""
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
+
+
+def differences(saved: dict, now: dict, path: str = "") -> list[str]:
+    """`key was one value, is now another` for every key in which two configurations differ."""
+    differing = []
+    for key in sorted(saved.keys() | now.keys()):
+        old, new = saved.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            differing += differences(old, new, f"{path}{key}.")
+        elif old != new:
+            differing.append(f"{path}{key} was {old}, is now {new}")
+    return differing
+
+
+def _check(content: Any, path: Path, deciding: dict[str, Any]) -> dict[str, Any]:
+    """The state in a checkpoint, if it is this run's."""
+    remedy = f"Delete {path.parent} to start this run afresh"
+    try:
+        version, saved, state = content["version"], content["science"], content["state"]
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{path} is no checkpoint of this suite.\n{remedy}.") from None
+    if version != VERSION:
+        raise CheckpointError(f"{path} has format {version}, not {VERSION}.\n{remedy}.")
+    if differing := differences(saved, deciding):
+        raise CheckpointError(
+            f"{path} was made with another configuration: {'; '.join(differing)}.\n"
+            f"{remedy}, or set these back."
+        )
+    return dict(state)

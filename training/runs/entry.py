@@ -1,0 +1,182 @@
+"""The edge of the program: composed configuration in, short errors and exit codes out."""
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from data.order import DataError
+from records.exits import BAD_CONFIG, BAD_DATA, BUSY, FAILED, FULL, INTERRUPTED, NO_MEMORY
+from records.files import FolderError
+from records.lock import Busy
+from records.record import RecordError
+from training.process.signals import Stopped
+from training.runs.checkpoint import CheckpointError
+from training.settings.checks import nearest
+from training.settings.config import CONF
+from training.settings.settings import ConfigError
+from training.weights.export import WeightsError
+
+# What a user can cause, or a machine do to one.
+USER_ERRORS = (
+    ConfigError, WeightsError, CheckpointError, DataError, RecordError, FolderError, Busy, OSError,
+    torch.OutOfMemoryError, torch.AcceleratorError,
+)  # fmt: skip
+
+
+class Failed(Exception):
+    """A job failed, its reason is printed, and `code` is its exit code."""
+
+    def __init__(self, code: int):
+        super().__init__(f"exit code {code}")
+        self.code = code
+
+
+def start(task: Callable[[], Any]) -> None:
+    """Run a Hydra application and exit with a code; errors of the command line become short."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here, not to Hydra's own printer
+    try:
+        task()
+    except Failed as failed:
+        sys.exit(failed.code)
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(_print(explain(error), BAD_CONFIG))
+    except ValueError as error:  # how Hydra refuses some command lines
+        if HydraConfig.initialized():
+            raise
+        sys.exit(_print(f"{error} ({' '.join(sys.argv[1:])})", BAD_CONFIG))
+    except KeyboardInterrupt:
+        sys.exit(_print("Interrupted.", INTERRUPTED))
+
+
+def guard(job: Callable[[], None]) -> None:
+    """Do one job of an application, with every error a user can cause as a short message.
+
+    Raises:
+        SystemExit: with the job's exit code.
+        Failed: instead, in a multirun, which goes on with its other jobs.
+    """
+    try:
+        job()
+    except Stopped as stopped:
+        sys.exit(_print(str(stopped), stopped.code))
+    except Failed as failed:
+        code = failed.code
+    except USER_ERRORS as error:
+        code = _print(*explained(error))
+    else:
+        return
+    if in_multirun():
+        raise Failed(FAILED)
+    sys.exit(code)
+
+
+def explained(error: Exception) -> tuple[str, int]:
+    """Message and exit code for one of `USER_ERRORS`."""
+    if isinstance(error, DataError):
+        return str(error), BAD_DATA
+    if isinstance(error, OSError):
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        code = FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else FAILED
+        return f"{what}.\nThe last checkpoint is intact; the same command goes on.", code
+    if isinstance(error, Busy):
+        return str(error), BUSY
+    if isinstance(error, torch.OutOfMemoryError):
+        reason = str(error).splitlines()[0]
+        return (
+            f"{reason}\nThe last checkpoint is intact. Free the GPU, let several share the run "
+            "(torchrun --nproc-per-node N train.py ...), or try precision=bf16."
+        ), NO_MEMORY
+    if isinstance(error, torch.AcceleratorError):
+        reason = str(error).splitlines()[0]
+        return f"{reason}\nThe last checkpoint is intact; the same command goes on.", FAILED
+    return str(error), BAD_CONFIG
+
+
+def in_multirun() -> bool:
+    """Whether the running job is one of several."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def chosen_experiment() -> str:
+    """The row chosen on the command line.
+
+    Raises:
+        ConfigError: none was.
+    """
+    experiment = HydraConfig.get().runtime.choices.get("experiment")
+    if not experiment:
+        raise ConfigError(
+            "No row was chosen: add experiment=<paper>/<table>/<row>, for example "
+            "experiment=he2015_residual/table6/resnet20."
+        )
+    return experiment
+
+
+def overrides() -> list[str]:
+    """What the command line changes, as `key=value`."""
+    return list(HydraConfig.get().overrides.task)
+
+
+def explain(error: Exception) -> str:
+    """A message of one to three lines for an error in the command line or the configuration."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _unknown_choice(str(error.missing_cfg_file))
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read; quote a value that holds = , [ or {{: key='...'."
+    text = str(error)
+    if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
+        return f"{match[1]}: several values make several runs; add -m to start them all."
+    if match := re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text):
+        # A key of another network than the chosen one is known, and no help.
+        others = [key for key in known_keys() if key != match[1]]
+        return f"Unknown setting {match[1]}.{nearest(match[1], others)}"
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        text = str(error.__cause__)
+    return " ".join(text.split("\n")[0].split()) or type(error).__name__
+
+
+def known_keys() -> list[str]:
+    """Every name that can stand left of `=`: groups, settings, and settings in groups."""
+    from omegaconf import OmegaConf
+
+    names = [path.name for path in CONF.iterdir() if path.is_dir()]
+    for path in CONF.rglob("*.yaml"):
+        group = path.relative_to(CONF).parts[0]
+        if group in ("experiment", "table"):
+            continue
+        prefix = "" if path.parent == CONF else f"{group}."
+        content = OmegaConf.load(path)
+        assert isinstance(content, DictConfig)
+        keys = [str(key) for key in content if key not in ("defaults", "hydra")]
+        names += [prefix + key for key in keys]
+    return sorted(set(names))
+
+
+def _unknown_choice(name: str) -> str:
+    """`experiment/he2015_residual/table6/resnet21` is no file: say what is near."""
+    group, _, choice = name.removesuffix(".yaml").partition("/")
+    folder = CONF / group
+    choices = sorted(
+        path.relative_to(folder).with_suffix("").as_posix()
+        for path in folder.rglob("*.yaml")
+        if not path.name.startswith("_")
+    )
+    if not choices:
+        return f"Unknown configuration {name}.{nearest(name, known_keys())}"
+    hint = nearest(choice, choices) or f" Choose one of: {', '.join(choices[:8])}."
+    return f"Unknown {group} {choice}.{hint}"
+
+
+def _print(message: str, code: int) -> int:
+    print(message, file=sys.stderr, flush=True)
+    return code

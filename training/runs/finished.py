@@ -1,0 +1,50 @@
+"""Runs that have ended: whose record it is, and its place among the results."""
+
+import shutil
+from pathlib import Path
+
+from records.files import make_folder
+from records.names import WEIGHTS, record_folder, weights_file, working_folder
+from records.record import copy_record, summary_of
+from training.settings.identity import recipe_hash
+from training.settings.settings import ConfigError, Settings
+
+# Weights of seed 0 are shipped with the record up to this size.
+SHIPPED_BYTES = 4 * 2**20
+
+
+def folders(settings: Settings, name: str) -> tuple[Path, Path]:
+    """Where a run is trained, and where its record is once it has ended; one and the same for a
+    shortened run."""
+    outputs, results = Path(settings.output_dir), Path(settings.results_dir)
+    preset = settings.preset.name
+    return working_folder(outputs, preset, name), record_folder(outputs, results, preset, name)
+
+
+def check_same(settings: Settings, folder: Path) -> None:
+    """Refuse to take the record of another configuration for this run's.
+
+    Raises:
+        ConfigError: the record in the folder is one.
+        RecordError: it cannot be read.
+    """
+    if summary_of(folder).get("recipe") != recipe_hash(settings):
+        raise ConfigError(
+            f"{folder} holds a finished run of another configuration (see its config.yaml).\n"
+            "Move it away, or set the configuration back."
+        )
+
+
+def ship(settings: Settings, name: str) -> None:
+    """Copy the finished record of a full recipe, and small weights, to the results."""
+    working, record = folders(settings, name)
+    if record == working:
+        return
+    weights = working / WEIGHTS
+    small = weights.exists() and weights.stat().st_size <= SHIPPED_BYTES
+    if small and settings.seed == 0:
+        target = weights_file(Path(settings.results_dir), name)
+        make_folder(target.parent)
+        shutil.copyfile(weights, target)
+    make_folder(record)
+    copy_record(working, record)

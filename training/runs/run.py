@@ -1,0 +1,221 @@
+"""One run from settings to record: skipped if finished, resumed if begun."""
+
+from pathlib import Path
+from typing import Any
+
+from data.sets import load as load_images
+from records.files import make_folder, remove_empty
+from records.lock import locked, release_dead
+from records.names import WEIGHTS
+from records.record import Record, is_finished, status_of, summary_of
+from training import loop
+from training.process.device import find_device
+from training.process.progress import ProgressLine
+from training.process.replicas import Replicas, replicas
+from training.process.signals import Signals, Stopped
+from training.runs import checkpoint
+from training.runs.finished import check_same, folders, ship
+from training.runs.provenance import code_hash, commit
+from training.runs.summary import summarise
+from training.runs.tracking import Tracker
+from training.settings.identity import deciding_settings, recorded_settings
+from training.settings.settings import Settings
+from training.trainer import Trainer
+from training.weights.export import export
+
+
+def run(settings: Settings, experiment: str, name: str) -> str:
+    """Train a run to its end and leave its record; one that has ended is left as it is.
+
+    Returns:
+        `finished` or `diverged`.
+
+    Raises:
+        ConfigError: an impossible setting.
+        DataError: the data set is missing or damaged.
+        CheckpointError, RecordError: what is there of the run is damaged or of another
+            configuration.
+        FolderError: a folder cannot be written.
+        Busy: another process trains this run.
+        Stopped: a signal came; the state was saved.
+        OSError: the disk is full or broke; the last checkpoint is intact.
+    """
+    with Signals() as signals, replicas() as processes:
+        if processes is not None and processes.rank > 0:
+            return _help_train(settings, signals, processes)
+        working, record = folders(settings, name)
+        if is_finished(record) and record != working:
+            check_same(settings, record)
+            release_dead(working)
+            print(f"{name}: already finished, see {record}")
+            return status_of(record)
+        make_folder(working)
+        try:
+            with locked(working):
+                status = _run_locked(settings, experiment, name, signals, processes)
+        finally:
+            remove_empty(working, Path(settings.output_dir).parent)  # where nothing has begun
+        if signals.code is not None:  # it came too late to stop this run
+            raise Stopped(f"{name}: {status}, then stopped.", signals.code)
+        return status
+
+
+def _run_locked(
+    settings: Settings,
+    experiment: str,
+    name: str,
+    signals: Signals,
+    processes: Replicas | None,
+) -> str:
+    """Train what is left of a run whose lock this process holds."""
+    working, record = folders(settings, name)
+    before = is_finished(working)
+    if before:
+        check_same(settings, working)
+    else:
+        begun = Run(settings, experiment, name, processes)
+        begun.start()
+        begun.finish(begun.train(signals))
+    # A process that died right here before has left this to its successor.
+    status = status_of(working)
+    if status == "finished":
+        checkpoint.clear(working)
+    ship(settings, name)
+    error = summary_of(working)["test_error"]["last"]
+    result = "" if error is None else f", test error {error:.2f} %"
+    print(f"{name}: {'already ' if before else ''}{status}{result}, see {record}")
+    return status
+
+
+def _help_train(settings: Settings, signals: Signals, processes: Replicas) -> str:
+    """What the other processes of a run do; only the first one knows what came out."""
+    device = find_device(processes.device(settings.device))
+    images = load_images(settings.data.source, Path(settings.data.folder))
+    trainer = Trainer(settings, images, device, processes)
+    if processes.begin():
+        trainer.synchronise()
+        loop.follow(trainer, signals)
+    return "finished"
+
+
+class Run:
+    """A run under way: `start` makes or loads its state, `train` and `finish` follow.
+
+    Attributes:
+        seconds: of training so far, evaluation apart.
+        code: hash of the code of every process that worked on the run.
+    """
+
+    def __init__(
+        self, settings: Settings, experiment: str, name: str, processes: Replicas | None = None
+    ):
+        self.settings, self.experiment, self.name = settings, experiment, name
+        self.processes, self.folder = processes, folders(settings, name)[0]
+        # Read now: hours from now the files may be others.
+        self.seconds, self.code, self.commit = 0.0, [code_hash()], commit()
+        self.config = {"experiment": experiment, **recorded_settings(settings)}
+        self.record = Record(self.folder)
+
+    def start(self) -> None:
+        """Load the data, build the trainer, and go on from the newest checkpoint, if there is one.
+
+        Raises:
+            ConfigError, DataError, CheckpointError: see `run`.
+        """
+        settings = self.settings
+        own = self.processes.device(settings.device) if self.processes else settings.device
+        device = find_device(own)
+        images = load_images(settings.data.source, Path(settings.data.folder))
+        self.fingerprint = images.fingerprint
+        self.trainer = Trainer(settings, images, device, self.processes)
+        state = checkpoint.load(self.folder, deciding_settings(settings))
+        if state is None:
+            self.record.start(self.config)
+        else:
+            self.resume(state)
+        self.tracker = Tracker(
+            settings.logger, self.experiment, self.name, self.folder, self.config
+        )
+        if self.processes is not None:
+            self.processes.begin()
+            self.trainer.synchronise()
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint; metrics recorded after it are measured again.
+
+        Raises:
+            CheckpointError: it is of another network, or the metrics before it are lost.
+        """
+        try:
+            self.trainer.load(state["trainer"])
+            self.record.rewind(state["metrics_bytes"])
+        except (RuntimeError, KeyError, ValueError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise checkpoint.CheckpointError(
+                f"{self.folder} cannot be resumed ({reason}).\nDelete it to start this run afresh."
+            ) from None
+        self.seconds = state["seconds"]
+        self.code = list(dict.fromkeys(state["code"] + self.code))
+
+    def save(self, seconds: float) -> None:
+        """Write a checkpoint, given the training seconds so far."""
+        state = {
+            "trainer": self.trainer.state(),
+            "metrics_bytes": self.record.size(),
+            "seconds": seconds,
+            "code": self.code,
+        }
+        iteration, deciding = self.trainer.iteration, deciding_settings(self.settings)
+        checkpoint.save(self.folder, iteration, state, deciding)
+
+    def train(self, signals: Signals) -> str:
+        """Train to the end: `finished` or `diverged`.
+
+        Raises:
+            Stopped, OSError: see `run`.
+        """
+        trainer, preset = self.trainer, self.settings.preset.name
+        shown = self.name if preset == "paper" else f"{self.name} (preset {preset})"
+        progress = ProgressLine(shown, trainer.recipe.batch, trainer.iteration, trainer.last)
+        try:
+            with progress:
+                status, self.seconds = loop.train(
+                    trainer,
+                    self.record,
+                    seconds=self.seconds,
+                    save=self.save,
+                    save_every=self.settings.checkpoint_seconds,
+                    progress=progress,
+                    signals=signals,
+                    log=self.tracker.log,
+                )
+        except Stopped as stopped:
+            self.tracker.finish({}, code=1)
+            raise Stopped(f"{self.name}: {stopped}", stopped.code) from None
+        except BaseException:
+            self.tracker.finish({}, code=1)
+            raise
+        return status
+
+    def finish(self, status: str) -> None:
+        """Export the weights and write the summary: from here on the run has ended."""
+        weights = None
+        if status == "finished":
+            weights = export(self.trainer.weights(), self.folder / WEIGHTS)
+        summary = {
+            "run": self.name,
+            "experiment": self.experiment,
+            "status": status,
+            **summarise(
+                self.settings,
+                self.trainer,
+                rows=self.record.rows(),
+                seconds=self.seconds,
+                code=self.code,
+                commit=self.commit,
+                fingerprint=self.fingerprint,
+            ),
+            "weights": weights,
+        }
+        self.record.finish(summary)
+        self.tracker.finish(summary, code=0 if status == "finished" else 4)

@@ -1,0 +1,98 @@
+"""The summary of a run: its numbers, and all that is needed to trust them."""
+
+from typing import Any
+
+import torch
+
+from records.record import Row
+from training.recipe.evaluate import evaluate
+from training.runs.provenance import machine, peak_memory
+from training.settings.identity import recipe_hash
+from training.settings.network import network_size, rebuilt
+from training.settings.settings import Settings
+from training.trainer import Trainer
+from training.weights.export import exported
+
+
+def summarise(
+    settings: Settings,
+    trainer: Trainer,
+    *,
+    rows: list[Row],
+    seconds: float,
+    code: list[str],
+    commit: dict[str, Any],
+    fingerprint: str,
+) -> dict[str, Any]:
+    """Everything of summary.json but the experiment and the status.
+
+    Args:
+        rows: the metrics of every evaluation.
+        seconds: of training, evaluation apart.
+        code: hash of the code of every process that worked on the run.
+        commit: of the code, and whether it was clean.
+        fingerprint: of the data.
+    """
+    device = trainer.mean.device
+    images = trainer.batches.span(trainer.iteration - 1)[1]
+    last = rows[-1]
+    processes = 1 if trainer.replicas is None else trainer.replicas.count
+    return {
+        "dataset": settings.data.name,
+        "seed": settings.seed,
+        "preset": settings.preset.name,
+        "iterations": trainer.iteration,
+        **network_size(settings),
+        "test_error": {**test_errors(rows), "exported": exported_error(settings, trainer)},
+        "test_loss": last["test_loss"],
+        "train_loss": last["train_loss"],
+        "train_error": last["train_error"],
+        "seconds": round(seconds, 1),
+        "images_per_second": round(images / seconds, 1) if seconds else None,
+        "peak_memory_bytes": peak_memory(device),
+        **machine(device),
+        "precision": effective_precision(settings, device),
+        "processes": processes,
+        "bn_batch": settings.recipe.batch // processes,
+        "runs_at_once": settings.runs_at_once,
+        "engine": trainer.engine.name,
+        "deterministic": settings.deterministic,
+        **trainer.batches.facts(),
+        "code": code,
+        **commit,
+        "data": fingerprint,
+        "recipe": recipe_hash(settings),
+    }
+
+
+def test_errors(rows: list[Row]) -> dict[str, float | None]:
+    """Test error in percent at the last iteration, at its best, and where validation was best."""
+    validated = [row for row in rows if "val_error" in row]
+    chosen = min(validated, key=lambda row: row["val_error"])["test_error"] if validated else None
+    return {
+        "last": rows[-1]["test_error"],
+        "best": min(row["test_error"] for row in rows),
+        "at_best_val": chosen,
+    }
+
+
+def exported_error(settings: Settings, trainer: Trainer) -> float:
+    """Test error in percent of the weights as they are exported, evaluated in float32."""
+    model = rebuilt(settings, exported(trainer.weights()), trainer.mean.device)
+    images, labels = trainer.splits["test"]
+    tf32 = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        scale, mean = trainer.scale, trainer.mean
+        error = evaluate(model, images, labels, mean=mean, scale=scale, bf16=False)[1]
+        return round(error, 4)
+    finally:
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def effective_precision(settings: Settings, device: torch.device) -> str:
+    """TF32 is a mode of GPUs with tensor cores; elsewhere the same setting computes in float32."""
+    if settings.precision != "tf32":
+        return settings.precision
+    has_tf32 = device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8
+    return "tf32" if has_tf32 else "fp32"

@@ -1,0 +1,124 @@
+"""Plain values to settings, and what is wrong with them in words that name the setting."""
+
+import difflib
+import inspect
+import json
+import re
+import typing
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from training.settings.network import model_arguments, model_class, outline
+from training.settings.settings import STRICT, ConfigError, Data, Settings
+
+IMAGENET_SIZE = 64
+T = TypeVar("T")
+
+
+def checked(plain: dict[str, Any]) -> Settings:
+    """Plain YAML data as settings.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value of the wrong type or impossible.
+    """
+    if empty := _without_value(plain):
+        raise ConfigError(f"{empty} has no value; choose a row with experiment=..., or set it.")
+    settings = typed(Settings, plain)
+    return replace(settings, model=checked_model(settings.model, settings.data))
+
+
+def typed(kind: type[T], plain: dict[str, Any]) -> T:
+    """Plain data as one of the dataclasses of `training.settings.settings`.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value of the wrong type or impossible.
+    """
+    try:
+        # As JSON, because strict dataclasses take no dictionaries for other dataclasses.
+        return TypeAdapter(kind).validate_json(json.dumps(plain))
+    except ValidationError as error:
+        raise ConfigError(_explained(error.errors()[0], "")) from None
+
+
+def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
+    """The arguments of a network, tried by building it without memory.
+
+    Raises:
+        ConfigError: an argument is unknown, of a wrong type or impossible, or not for these data.
+    """
+    kind, arguments = model_class(model), model_arguments(model)
+    hints = typing.get_type_hints(kind.__init__)  # type: ignore[misc]
+    for key, value in arguments.items():
+        if key not in hints:
+            known = [f"model.{name}" for name in inspect.signature(kind).parameters]
+            raise ConfigError(f"Unknown setting model.{key}.{nearest(f'model.{key}', known)}")
+        try:
+            arguments[key] = TypeAdapter(hints[key], config=STRICT).validate_python(value)
+        except ValidationError as error:
+            raise ConfigError(_explained(error.errors()[0], f"model.{key}")) from None
+    if arguments.get("images") == "imagenet" and data.size < IMAGENET_SIZE:
+        raise ConfigError(
+            f"data.size={data.size} is too small for model.images=imagenet, which halves "
+            f"it five times; {IMAGENET_SIZE} is the least (these rows have no small preset)."
+        )
+    if arguments.get("classes", data.classes) != data.classes:
+        raise ConfigError(f"model.classes={arguments['classes']}, but data.classes={data.classes}.")
+    try:
+        outline({"_target_": model["_target_"], **arguments})
+    except ValueError as error:
+        raise ConfigError(f"model.{error}.") from None
+    except TypeError as error:
+        raise ConfigError(f"model: {error}.") from None
+    return {"_target_": model["_target_"], **arguments}
+
+
+def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
+    """ "Did you mean ...?" for a name that is not among `names`; empty where none is close."""
+    names = list(names)
+    # Somebody who leaves out the group, or the paper and table, means what is in it.
+    in_groups = [full for full in names if re.split("[./]", full)[-1] == name][:count]
+    close = in_groups or difflib.get_close_matches(name, names, n=count, cutoff=0.5)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
+def _explained(error: ErrorDetails, path: str) -> str:
+    """The first complaint of pydantic in our words."""
+    path = ".".join([path] * bool(path) + [str(part) for part in error["loc"]])
+    reason, value, context = error["msg"], error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return f"The setting {path} is missing."
+        case "unexpected_keyword_argument":
+            return f"Unknown setting {path}.{nearest(path, _names_beside(path))}"
+        case "value_error":
+            return f"{path}.{context['error']}."
+        case "literal_error":
+            choices = str(context["expected"]).replace("'", "").replace(" or ", ", ")
+            return f"{path}={value} is unknown; choose one of {choices}."
+        case "string_pattern_mismatch":
+            return f"{path}={value} is no plain name."
+        case "dataclass_type":
+            return f"{path}={value!r} should be a group of settings."
+    return f"{path}={value!r} is impossible: {reason.removeprefix('Input ')}."
+
+
+def _names_beside(path: str) -> list[str]:
+    """The names of all settings of the group that a path lies in."""
+    *groups, _ = path.split(".")
+    kind: Any = Settings
+    for group in groups:
+        kind = typing.get_type_hints(kind)[group]
+    names = [field.name for field in fields(kind)] if is_dataclass(kind) else []
+    return [".".join([*groups, name]) for name in names]
+
+
+def _without_value(plain: Any, path: str = "") -> str | None:
+    """The first setting that nobody has given a value, if there is one."""
+    if isinstance(plain, dict):
+        found = (_without_value(v, f"{path}.{k}".lstrip(".")) for k, v in plain.items())
+        return next((name for name in found if name), None)
+    return path if plain == "???" else None

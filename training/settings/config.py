@@ -1,0 +1,77 @@
+"""From a composed Hydra configuration to the settings of a run."""
+
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from records.files import ROOT
+from training.settings.checks import checked, typed
+from training.settings.settings import MACHINE, ConfigError, EvalOptions, Settings
+
+CONF = ROOT / "conf"
+# What a row's name holds already, and groups that are no settings.
+NAMED_ANYHOW = ("experiment", "data", "seed", "preset", "table")
+NOT_SETTINGS = ("table", "hydra")
+EVAL_OPTIONS = tuple(field.name for field in fields(EvalOptions))
+SMALL = ("smoke", "imagenette")  # presets with a data set of their own
+
+
+def in_table(config: DictConfig, experiment: str) -> bool:
+    """Whether a row on its data set is part of the table that is swept; true where none is.
+
+    A sweep combines every row with every data set; papers did not. Small versions of a row train on
+    another set anyhow.
+    """
+    if config.preset.name in SMALL:
+        return True
+    only = OmegaConf.select(config, "table.only") or {}
+    return experiment not in only or config.data.name in only[experiment]
+
+
+def eval_options(config: DictConfig) -> EvalOptions:
+    """What eval.py is asked.
+
+    Raises:
+        ConfigError: a value is of the wrong type or impossible.
+    """
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return typed(EvalOptions, {key: plain[key] for key in EVAL_OPTIONS})
+
+
+def read_settings(config: DictConfig, ignore: Sequence[str] = ()) -> Settings:
+    """Check a composed configuration and return it as settings; keys to `ignore` are none.
+
+    Raises:
+        ConfigError: a key is unknown or missing, a value of the wrong type or impossible.
+    """
+    try:
+        plain: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).splitlines()[0]) from None
+    return checked({k: v for k, v in plain.items() if k not in (*NOT_SETTINGS, *ignore)})
+
+
+def named(overrides: Sequence[str]) -> list[str]:
+    """Those of a command line's overrides that a run's name has to hold: what changes it beyond
+    row, data set and seed."""
+    unnamed = {*NAMED_ANYHOW, "hydra", *machine_settings()}
+
+    def is_named(override: str) -> bool:
+        key = override.lstrip("+~").partition("=")[0]
+        return key not in unnamed and key.split(".")[0] not in ("hydra", "logger")
+
+    return [override for override in overrides if is_named(override)]
+
+
+def machine_settings(kind: Any = Settings, prefix: str = "") -> set[str]:
+    """Full names of the settings that are of the machine or of a place."""
+    hints, found = get_type_hints(kind, include_extras=True), set[str]()
+    for field in fields(kind):
+        if MACHINE in get_args(hints[field.name]):
+            found.add(prefix + field.name)
+        elif is_dataclass(hints[field.name]):
+            found |= machine_settings(hints[field.name], f"{prefix}{field.name}.")
+    return found

@@ -1,0 +1,57 @@
+"""What makes two runs the same: the settings that decide their numbers."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields
+from typing import Any
+
+from training.settings.config import machine_settings
+from training.settings.network import model_class
+from training.settings.settings import Recipe, Settings
+
+
+def recorded_settings(settings: Settings) -> dict[str, Any]:
+    """All settings but those of the machine or a place, as plain data."""
+    return _without_machine(asdict(settings), machine_settings())
+
+
+def deciding_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that decide the numbers, as plain data.
+
+    What has its default (arguments of the network, fields with one) is left out, so that a new one,
+    which by its default changes nothing, leaves earlier runs what they were.
+    """
+    kept = recorded_settings(settings)
+    parameters = inspect.signature(model_class(settings.model)).parameters
+    defaults = {name: parameter.default for name, parameter in parameters.items()}
+    kept["model"] = _without_defaults(kept["model"], defaults)
+    kept["recipe"] = _without_defaults(kept["recipe"], _defaults(Recipe))
+    return _without_defaults(kept, _defaults(Settings))
+
+
+def recipe_hash(settings: Settings) -> str:
+    """Hash over the settings that decide the numbers, the seed apart: 16 hex digits."""
+    deciding = {key: value for key, value in deciding_settings(settings).items() if key != "seed"}
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _without_machine(values: Any, machine: set[str], prefix: str = "") -> dict[str, Any]:
+    return {
+        key: _without_machine(value, machine, f"{prefix}{key}.")
+        if isinstance(value, dict)
+        else value
+        for key, value in values.items()
+        if prefix + key not in machine
+    }
+
+
+def _defaults(kind: Any) -> dict[str, Any]:
+    return {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+
+
+def _without_defaults(values: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value for key, value in values.items() if key not in defaults or defaults[key] != value
+    }

@@ -1,0 +1,112 @@
+"""The network that a configuration names: its class, its arguments, its size."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.stochastic_depth import StochasticDepth
+from training.settings.settings import ConfigError, Settings
+
+
+def model_class(model: dict[str, Any]) -> type:
+    """The class that `_target_` names.
+
+    Raises:
+        ConfigError: there is no such class under models/.
+    """
+    target = str(model.get("_target_"))
+    module, _, name = target.rpartition(".")
+    try:
+        if not module.startswith("models."):
+            raise ImportError
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError):
+        raise ConfigError(f"model._target_={target}: no such network under models/.") from None
+
+
+def model_arguments(model: dict[str, Any]) -> dict[str, Any]:
+    """What the class is built with: everything but its name."""
+    return {key: value for key, value in model.items() if key != "_target_"}
+
+
+def build_model(settings: Settings) -> nn.Module:
+    """The network of a run, its weights started from the run's seed (on the CPU, so that the
+    same seed means the same start on any device)."""
+    torch.manual_seed(settings.seed)
+    return model_class(settings.model)(**model_arguments(settings.model))
+
+
+def rebuilt(settings: Settings, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
+    """The network of a run as it is written, whatever an engine made of it, with given weights."""
+    with torch.random.fork_rng([]):
+        model = build_model(settings)
+    model.load_state_dict(weights, strict=False)
+    return model.to(device).to(memory_format=torch.channels_last)
+
+
+def is_random(model: nn.Module) -> bool:
+    """Whether a training step of a network draws random numbers: dropout, stochastic depth."""
+    return skips(model) or any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())
+
+
+def skips(model: nn.Module) -> bool:
+    """Whether a training step of a network leaves layers out, by the host's decision."""
+    return any(isinstance(module, StochasticDepth) for module in model.modules())
+
+
+def outline(model: dict[str, Any]) -> nn.Module:
+    """A network without memory or values, in evaluation mode: to check and to count, not to change.
+
+    Raises:
+        ValueError, TypeError: an argument is impossible.
+    """
+    return _outline(json.dumps(model))
+
+
+@lru_cache(maxsize=4)
+def _outline(text: str) -> nn.Module:
+    model = json.loads(text)
+    with torch.device("meta"), Undrawn():
+        return model_class(model)(**model_arguments(model)).eval()
+
+
+class Undrawn(TorchFunctionMode):
+    """Leaves out what initial values are drawn by: without memory there is nothing to draw, yet it
+    would take a third of the time."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def network_size(settings: Settings) -> dict[str, int]:
+    """Parameters, and multiply-adds of one image in convolutions and linear layers."""
+    params, macs = _size(json.dumps(settings.model), settings.data.size)
+    return {"params": params, "macs": macs}
+
+
+@lru_cache(maxsize=4)  # several data sets share a network
+def _size(text: str, pixels: int) -> tuple[int, int]:
+    model = _outline(text)
+    params = sum(p.numel() for p in model.parameters())
+    return params, count_flops(model, pixels)[""] // 2
+
+
+def count_flops(model: nn.Module, size: int) -> dict[str, int]:
+    """Floating-point operations for one image, by the name of the module ("" for the whole)."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.empty(1, 3, size, size, device="meta"))
+    counts = counter.get_flop_counts()
+    top = type(model).__name__
+    return {
+        name.removeprefix(top).removeprefix("."): sum(operations.values())
+        for name, operations in counts.items()
+    } | {"": counter.get_total_flops()}

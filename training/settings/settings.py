@@ -1,0 +1,129 @@
+"""The settings of a run: typed, complete, with their bounds beside them."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+# Marks a setting of the machine or of a place: it decides no number, so it is in no recipe hash,
+# no name of a run and no record's config. All others are part of what a run is.
+MACHINE = "of the machine"
+STRICT = ConfigDict(strict=True, extra="forbid")
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^\w+$")]
+
+
+class ConfigError(Exception):
+    """A setting is unknown, of a wrong type or impossible; the message names it and the remedy."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Data:
+    """Which images, and how they are augmented: see conf/data."""
+
+    name: Name
+    source: str
+    classes: int
+    size: int
+    pad: Count
+    flip: bool
+    folder: Annotated[str, MACHINE]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Recipe:
+    """How a paper trains: see conf/recipe for the meaning and source of each value."""
+
+    name: str
+    unit: Literal["iteration", "epoch"]
+    length: Positive
+    milestones: list[Positive]
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    lr_factor: Fraction
+    warmup_lr: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    warmup_iterations: Count
+    batch: Annotated[int, Field(ge=2)]
+    wrap: bool
+    momentum: Fraction
+    nesterov: bool
+    weight_decay: Fraction
+    decay: Literal["weights", "all"]
+    init: Literal["fan_in", "fan_out"]
+    mean: Literal["none", "pixel", "channel"]
+    std: Literal["none", "channel", "global", "255"]
+    holdout: Count
+    dropout: Annotated[float, Field(ge=0, le=0.99)] = 0.0
+    crop: Literal["pad", "scale", "aspect"] = "pad"
+    colour: Literal["none", "pca", "jitter"] = "none"
+    schedule: Literal["step", "plateau"] = "step"
+    patience: Count = 5
+    statistics_batches: Count = 0
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        """Refuse values that do not go together."""
+        if sorted(set(self.milestones)) != self.milestones:
+            raise ValueError(f"milestones={self.milestones} must rise")
+        if self.milestones and self.milestones[-1] >= self.length:
+            raise ValueError(
+                f"milestones={self.milestones} must end before recipe.length={self.length}"
+            )
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=true needs recipe.momentum above 0")
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class Preset:
+    """How much of a recipe is run; `stop` ends it early, in iterations."""
+
+    name: Name
+    stop: Positive | None
+
+
+@dataclass(frozen=True, config=STRICT)
+class Logger:
+    """Where metrics are mirrored."""
+
+    name: Literal["none", "wandb"]
+    project: str | None = None
+    entity: str | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class Settings:
+    """Everything that decides a run, and where it is written."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    device: Annotated[str, MACHINE]
+    precision: Literal["tf32", "fp32", "bf16"]
+    engine: Annotated[Literal["auto", "eager", "captured", "fused"], MACHINE]
+    deterministic: Annotated[bool, MACHINE]
+    threads: Annotated[Positive | None, MACHINE]
+    workers: Annotated[Count | None, MACHINE]
+    runs_at_once: Annotated[Positive, MACHINE]
+    checkpoint_seconds: Annotated[float, Field(ge=0), MACHINE]
+    output_dir: Annotated[str, MACHINE]
+    results_dir: Annotated[str, MACHINE]
+    data: Data
+    model: dict[str, Any]
+    recipe: Recipe
+    preset: Preset
+    logger: Annotated[Logger, MACHINE]
+    damaged: Literal["stop", "skip"] = "stop"
+
+
+@dataclass(frozen=True, config=STRICT)
+class EvalOptions:
+    """What eval.py is asked beside the settings of a run: see conf/eval.yaml."""
+
+    run: str | list[str] | None
+    weights: str | list[str] | None
+    analysis: Literal["responses", "reuse"] | None
+    protocol: Literal["single", "ten_crop", "multi_scale"]
+    crop: Positive | None
+    short: Positive | None
+    save: bool
+    json: bool

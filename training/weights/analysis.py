@@ -1,0 +1,135 @@
+"""What trained weights show: layer responses, and the reuse of features in dense blocks."""
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from data.arrays.augment import normalise
+from models.densenet import DenseBlock, DenseLayer, DenseNet, Transition
+from training.recipe.evaluate import BATCH
+from training.settings.settings import ConfigError
+
+
+@torch.no_grad()
+def responses(model: nn.Module, images: Tensor, mean: Tensor, scale: Tensor) -> list[dict]:
+    """Standard deviation of what every 3x3 layer puts out (He et al. 2015, Fig. 7).
+
+    Taken after normalisation and before ReLU or addition, over all images, places and channels of a
+    layer, with the statistics of evaluation.
+
+    Args:
+        images: uint8 (N, H, W, 3).
+
+    Returns:
+        `layer`, counted from 1, and `std`, a row each.
+
+    Raises:
+        ConfigError: no normalisation follows a 3x3 convolution in this network.
+    """
+    norms = [norm for conv, norm in _successive(model) if _is_3x3(conv)]
+    if not norms:
+        raise ConfigError("analysis=responses needs a network whose 3x3 layers end normalised.")
+    sums = torch.zeros(len(norms), 3, dtype=torch.float64, device=images.device)
+    hooks = [norm.register_forward_hook(_adder(row)) for norm, row in zip(norms, sums, strict=True)]
+    model.eval()
+    for first in range(0, len(images), BATCH):
+        model(normalise(images[first : first + BATCH], mean=mean, scale=scale))
+    for hook in hooks:
+        hook.remove()
+    total, squares, count = sums.unbind(1)
+    stds = (squares / count - (total / count) ** 2).sqrt().tolist()
+    return [{"layer": number, "std": f"{std:.6f}"} for number, std in enumerate(stds, 1)]
+
+
+def reuse(model: nn.Module) -> list[dict]:
+    """Weight that every layer of a dense block gives to each before it (Huang et al. 2017, Fig. 5).
+
+    The sum of the magnitudes of a convolution's weights on a group of input maps, over the number
+    of those maps.
+
+    Returns:
+        `block`, `source` (0 is the block's input), `target` (one more than the last layer is the
+        transition, or the classifier) and `weight`, a row each.
+
+    Raises:
+        ConfigError: this is no DenseNet.
+    """
+    if not isinstance(model, DenseNet):
+        raise ConfigError("analysis=reuse needs a DenseNet.")
+    rows = []
+    for number, (block, after) in enumerate(_blocks(model), 1):
+        for target, layer in enumerate([*map(_first_conv, block.layers), after], 1):
+            weight = layer.weight.detach().abs()
+            weight = weight.sum([0, *range(2, weight.ndim)])  # a value for every input map
+            sizes = _group_sizes(block, len(weight), target)
+            for source, maps in enumerate(weight.split(sizes)):
+                value = float(maps.mean())
+                rows.append({"block": number, "source": source, "target": target,
+                             "weight": f"{value:.6f}"})  # fmt: skip
+    return rows
+
+
+def write(rows: Sequence[dict], path: Path) -> None:
+    """Write rows as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _successive(model: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """A convolution and the normalisation after it, in the order of the forward pass."""
+    for module in model.modules():
+        if isinstance(module, nn.Sequential):
+            for one, other in pairwise(module):
+                if isinstance(one, nn.Conv2d) and isinstance(other, nn.BatchNorm2d):
+                    yield one, other
+
+
+def _is_3x3(conv: nn.Module) -> bool:
+    return isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3)
+
+
+def _adder(row: Tensor) -> Callable[[nn.Module, tuple, Tensor], None]:
+    """A hook that adds sum, sum of squares and number of a layer's outputs."""
+
+    def add(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+        values = output.double()
+        row[0] += values.sum()
+        row[1] += values.square().sum()
+        row[2] += values.numel()
+
+    return add
+
+
+def _first_conv(layer: nn.Module) -> nn.Conv2d:
+    """The convolution with which a dense layer reads all maps before it."""
+    assert isinstance(layer, DenseLayer)
+    conv = layer.first.get_submodule("conv1")
+    assert isinstance(conv, nn.Conv2d)
+    return conv
+
+
+def _blocks(model: DenseNet) -> Iterator[tuple[DenseBlock, nn.Conv2d | nn.Linear]]:
+    """Every dense block, and the convolution or linear layer that reads all of it."""
+    stages = list(model.stages)
+    for index, stage in enumerate(stages):
+        if isinstance(stage, DenseBlock):
+            following = stages[index + 1] if index + 1 < len(stages) else None
+            if isinstance(following, Transition):
+                conv = following.conv.get_submodule("conv1")
+                assert isinstance(conv, nn.Conv2d)
+                yield stage, conv
+            else:
+                yield stage, model.classifier
+
+
+def _group_sizes(block: DenseBlock, maps: int, target: int) -> list[int]:
+    """Maps of the block's input and of every layer before a target."""
+    layers = target - 1
+    growth = (block.w_out - _first_conv(block.layers[0]).in_channels) // len(block.layers)
+    return [maps - layers * growth, *[growth] * layers]

@@ -1,0 +1,179 @@
+"""Evaluate weights on the test set of a run, from its record or from any weights file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from data.photographs.photographs import Photographs
+from data.sets import ARRAYS
+from data.sets import load as load_images
+from records.names import CONFIG, WEIGHTS
+from training.process.device import find_device
+from training.recipe.evaluate import evaluate
+from training.recipe.run_data import Images, check_fit, normalisation, test_split, workers
+from training.settings.config import EVAL_OPTIONS, eval_options, machine_settings, read_settings
+from training.settings.network import build_model
+from training.settings.settings import ConfigError, EvalOptions, Settings
+from training.weights.analysis import responses, reuse, write
+from training.weights.export import WeightsError, load_weights
+from training.weights.protocols import Result, evaluate_photographs
+
+
+def record_settings(config: DictConfig, folder: Path) -> Settings:
+    """The settings of a recorded run, on the machine at hand.
+
+    Raises:
+        ConfigError: the folder holds no readable record.
+    """
+    try:
+        recorded: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
+        recorded["data"]["folder"] = config.data.folder
+    except (OSError, KeyError, ValueError, AttributeError, TypeError):
+        raise ConfigError(f"run={folder}: no record there (no readable {CONFIG}).") from None
+    machine = machine_settings()
+    # What the record does not say, as one of an earlier version, is left to its default.
+    known = {f.name: recorded[f.name] for f in fields(Settings) if f.name in recorded}
+    here = {key: config[key] for key in machine if key in config}
+    return read_settings(OmegaConf.create({**known, **here}))
+
+
+def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
+    """The weights of a record: beside it, among the shipped ones, or where they were trained.
+
+    Raises:
+        WeightsError: there are none.
+    """
+    places = [folder / WEIGHTS]
+    runs = (results / "runs").resolve()
+    if folder.resolve().is_relative_to(runs):
+        name = folder.resolve().relative_to(runs)
+        places.append(results / "weights" / f"{name}.safetensors")
+        places.append(outputs / "runs" / "paper" / name / WEIGHTS)
+    for path in places:
+        if path.exists():
+            return path
+    raise WeightsError(
+        f"{folder} has no weights here; give them with weights=FILE, or train the run first."
+    )
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network by its settings, and its weights; `record` is the folder they were found by."""
+
+    settings: Settings
+    weights: Path
+    record: Path | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Networks with their weights on a device, and the test set that they are for."""
+
+    models: list[nn.Module]
+    settings: Settings
+    images: Images
+    device: torch.device
+
+    def normalisation(self) -> tuple[Tensor, Tensor]:
+        """Mean and scale on the device, see `data.arrays.augment.normalise`."""
+        mean, scale = normalisation(self.settings, self.images)
+        return mean.to(self.device), scale.to(self.device)
+
+
+def members(config: DictConfig, results: Path) -> list[Member]:
+    """The networks that the command line names: of records, or of a row and weights files.
+
+    Raises:
+        ConfigError, WeightsError: it names none, or none that can be read.
+    """
+    options = eval_options(config)
+    weights = None if options.weights is None else [Path(path) for path in _each(options.weights)]
+    if options.run is None:
+        if weights is None:
+            raise ConfigError("Give run=<record folder>, or experiment=<row> and weights=<file>.")
+        settings = read_settings(config, EVAL_OPTIONS)
+        return [Member(settings, path) for path in weights]
+    folders = [Path(folder) for folder in _each(options.run)]
+    settings_of = [record_settings(config, folder) for folder in folders]
+    outputs = Path(str(config.output_dir))
+    files = weights or [record_weights(folder, results, outputs) for folder in folders]
+    if len(files) != len(folders):
+        raise ConfigError(f"{len(folders)} runs and {len(files)} weights files: give one for each.")
+    records = [None if weights else folder for folder in folders]
+    return [Member(*parts) for parts in zip(settings_of, files, records, strict=True)]
+
+
+def load_networks(chosen: Sequence[Member]) -> Loaded:
+    """Make everything ready to test weights in float32.
+
+    Raises:
+        ConfigError: the networks are not for the same data.
+        WeightsError, DataError: see where they are defined.
+    """
+    settings = chosen[0].settings
+    if len({member.settings.data.source for member in chosen}) > 1:
+        raise ConfigError("The members of an ensemble are tested on one data set; these have two.")
+    device = find_device(settings.device)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    models = []
+    for member in chosen:  # before the images, which take longer
+        model = build_model(member.settings)
+        load_weights(model, member.weights)
+        models.append(model.to(device).to(memory_format=torch.channels_last))
+    images = load_images(settings.data.source, Path(settings.data.folder))
+    for member in chosen:
+        check_fit(member.settings, images)
+    return Loaded(models, settings, images, device)
+
+
+def tested(chosen: Sequence[Member], options: EvalOptions) -> Result:
+    """Test a network, or on photographs an ensemble, in float32.
+
+    Raises:
+        ConfigError: a protocol or an ensemble is asked for where there is only a single view.
+        WeightsError, DataError: see `load_networks`.
+    """
+    views = options.protocol != "single" or options.crop or options.short
+    if chosen[0].settings.data.source in ARRAYS and (views or options.save or len(chosen) > 1):
+        raise ConfigError("protocol, crop, save and ensembles are for photographs; leave them out.")
+    loaded = load_networks(chosen)
+    mean, scale = loaded.normalisation()
+    images, settings = loaded.images, loaded.settings
+    if isinstance(images, Photographs):
+        return evaluate_photographs(
+            loaded.models, images.test, options.protocol, size=options.crop or settings.data.size,
+            short=options.short, mean=mean, scale=scale, workers=workers(settings, loaded.device),
+        )  # fmt: skip
+    x, y = test_split(settings, images, loaded.device)
+    loss, error = evaluate(loaded.models[0], x, y, mean=mean, scale=scale, bf16=False)
+    return Result(error, None, loss, len(x))
+
+
+def analyse(member: Member, analysis: str, folder: Path) -> Path:
+    """Write what an analysis of weights shows into the folder of their record; returns the file.
+
+    Raises:
+        ConfigError: it is not of this kind of network.
+        WeightsError, DataError: see `load_networks`.
+    """
+    loaded = load_networks([member])
+    if analysis == "reuse":
+        rows = reuse(loaded.models[0])
+    else:
+        x, _ = test_split(loaded.settings, loaded.images, loaded.device)
+        rows = responses(loaded.models[0], x, *loaded.normalisation())
+    path = folder / f"{analysis}.csv"
+    write(rows, path)
+    return path
+
+
+def _each(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

@@ -1,0 +1,171 @@
+"""How the papers test networks on photographs: one crop, ten, several scales; one network, several.
+
+Whatever the protocol, the class probabilities (softmax) of all views, and then those of all
+networks, are averaged.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from data.arrays.augment import normalise
+from data.photographs.photographs import CROP as USUAL
+from data.photographs.photographs import SHORT, decode, test_view
+from data.photographs.stream import begin_worker
+from data.photographs.tree import Tree
+
+SCALES = (224, 256, 384, 480, 640)  # short sides (He et al. 2015, Section 3.4), beside 224
+BATCH = 50  # images of one view
+Views = list[Tensor]  # uint8 (V, H, W, 3), views of one size together
+
+
+def single(image: Tensor, size: int, short: int | None) -> Views:
+    """The centre crop."""
+    return [_rows(test_view(size, short)(image)[None])]
+
+
+def ten_crop(image: Tensor, size: int, short: int | None) -> Views:
+    """Four corners and the centre, each with its mirror image (Krizhevsky et al. 2012)."""
+    resized = v2.functional.resize(image, [short or round(SHORT * size / USUAL)])
+    resized = _padded(resized, size)
+    crops = torch.stack(v2.functional.five_crop(resized, [size, size]))
+    return [_rows(torch.cat([crops, crops.flip(-1)]))]
+
+
+def multi_scale(image: Tensor, size: int, short: int | None) -> Views:
+    """The whole image at five scales; the network's mean over places makes it fully convolutional
+    (He et al. 2015, Section 3.4 and Table 4)."""
+    sides = [round(side * size / USUAL) for side in SCALES]
+    return [_rows(v2.functional.resize(image, [side])[None]) for side in sides]
+
+
+PROTOCOLS: dict[str, Callable[[Tensor, int, int | None], Views]] = {
+    "single": single,
+    "ten_crop": ten_crop,
+    "multi_scale": multi_scale,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Errors in percent (top 5 of photographs only) and mean negative log-likelihood, over `images`
+    images."""
+
+    top1: float
+    top5: float | None
+    loss: float
+    images: int
+
+    def __str__(self) -> str:
+        top5 = "" if self.top5 is None else f"top-5 error {self.top5:.2f} %, "
+        return f"top-1 error {self.top1:.2f} %, {top5}loss {self.loss:.4f}"
+
+
+class ImageViews(Dataset[tuple[Views, int]]):
+    """The views of every image of a tree, with its label."""
+
+    def __init__(self, tree: Tree, protocol: str, size: int, short: int | None):
+        self.tree, self.make = tree, PROTOCOLS[protocol]
+        self.size, self.short = size, short
+
+    def __len__(self) -> int:
+        return len(self.tree)
+
+    def __getitem__(self, index: int) -> tuple[Views, int]:
+        image = decode(self.tree.folder / self.tree.paths[index])
+        return self.make(image, self.size, self.short), int(self.tree.labels[index])
+
+
+@torch.no_grad()
+def evaluate_photographs(
+    models: Sequence[nn.Module],
+    tree: Tree,
+    protocol: str,
+    *,
+    size: int,
+    short: int | None,
+    mean: Tensor,
+    scale: Tensor,
+    workers: int,
+) -> Result:
+    """Test networks, several as an ensemble, on a tree of photographs.
+
+    Args:
+        size: of a crop; `short`: length of the short side before it, None for 256 / 224 of it.
+        mean, scale: see `data.arrays.augment.normalise`.
+
+    Raises:
+        DataError: an image is damaged.
+    """
+    views = ImageViews(tree, protocol, size, short)
+    wrong1 = wrong5 = loss = 0.0
+    for batch, labels in batches(views, workers, alike=protocol != "multi_scale"):
+        scores = probabilities(models, batch, mean, scale).cpu()
+        ranked = scores.topk(min(5, scores.shape[1])).indices
+        right = ranked == labels[:, None]
+        wrong1 += float((~right[:, 0]).sum())
+        wrong5 += float((~right.any(1)).sum())
+        loss -= float(scores.gather(1, labels[:, None]).clamp_min(1e-30).log().sum())
+    count = len(tree)
+    return Result(100 * wrong1 / count, 100 * wrong5 / count, loss / count, count)
+
+
+def probabilities(
+    models: Sequence[nn.Module], groups: Sequence[Tensor], mean: Tensor, scale: Tensor
+) -> Tensor:
+    """Class probabilities (N, classes), averaged over views and networks.
+
+    Args:
+        groups: uint8 (N, V, H, W, 3), views of one size together.
+    """
+    total, count = torch.zeros((), device=mean.device), 0
+    for group in groups:
+        images, of_each = len(group), group.shape[1]
+        x = normalise(group.flatten(0, 1).to(mean.device), mean=mean, scale=scale)
+        for model in models:
+            scores = model.eval()(x).float().softmax(1)
+            total = total + scores.view(images, of_each, -1).sum(1)
+        count += of_each * len(models)
+    return total / count
+
+
+def batches(
+    views: ImageViews, workers: int, *, alike: bool
+) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """Views (N, V, H, W, 3) of `BATCH` images, or of one where their sizes are not alike."""
+    loader = DataLoader(
+        views, batch_size=None, num_workers=workers, worker_init_fn=begin_worker,
+        generator=torch.Generator(),
+    )  # fmt: skip
+    waiting: list[tuple[Views, int]] = []
+    for item in loader:
+        waiting.append(item)
+        if len(waiting) == (BATCH if alike else 1):
+            yield _stacked(waiting)
+            waiting = []
+    if waiting:
+        yield _stacked(waiting)
+
+
+def _stacked(items: Sequence[tuple[Views, int]]) -> tuple[list[Tensor], Tensor]:
+    groups = [torch.stack(group) for group in zip(*(views for views, _ in items), strict=True)]
+    return groups, torch.tensor([label for _, label in items])
+
+
+def _rows(images: Tensor) -> Tensor:
+    """(V, 3, H, W) as (V, H, W, 3)."""
+    return images.permute(0, 2, 3, 1).contiguous()
+
+
+def _padded(image: Tensor, size: int) -> Tensor:
+    """An image that is not smaller than a crop, as `CenterCrop` pads one that is."""
+    height, width = image.shape[-2:]
+    more = [max(0, size - width), max(0, size - height)]
+    if not any(more):
+        return image
+    left, top = more[0] // 2, more[1] // 2
+    return v2.functional.pad(image, [left, top, more[0] - left, more[1] - top])

@@ -1,0 +1,48 @@
+"""The result of a test, noted in the record whose weights were tested."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.sets import load as load_images
+from records.record import summary_of
+from training.settings.settings import ConfigError, EvalOptions
+from training.weights.analysis import write
+from training.weights.ensemble import Member
+from training.weights.export import digest
+from training.weights.protocols import Result
+
+
+def record_to_save_in(save: bool, chosen: Sequence[Member]) -> Path | None:
+    """The folder of the record that is tested, or None where nothing is to be saved.
+
+    Raises:
+        ConfigError: it is not one record with its own weights.
+    """
+    if not save:
+        return None
+    folder = chosen[0].record
+    if len(chosen) > 1 or folder is None:
+        raise ConfigError("save=true is for one record and its own weights: run=<folder>.")
+    if summary_of(folder).get("weights") != digest(chosen[0].weights):
+        raise ConfigError(
+            f"{chosen[0].weights} is not the file that {folder} tells of, so the result is not its."
+        )
+    return folder
+
+
+def save_result(result: Result, member: Member, folder: Path, options: EvalOptions) -> Path:
+    """Note what a test found, of which weights and photographs; returns the file."""
+    parts = (options.protocol, options.crop, options.short)
+    name = "_".join(str(part) for part in parts if part is not None)
+    data = member.settings.data
+    row = {
+        "test_error": f"{result.top1:.4f}",
+        "test_error_top5": f"{result.top5:.4f}",
+        "test_loss": f"{result.loss:.6f}",
+        "images": result.images,
+        "data": load_images(data.source, Path(data.folder)).fingerprint,
+        "weights": digest(member.weights),
+    }
+    path = folder / f"{name}.csv"
+    write([row], path)
+    return path
