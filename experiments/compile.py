@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from experiments.figures import drawing
 from experiments.figures.figures import FIGURES
 from experiments.papers import architecture, published
-from experiments.papers.conf import PlanError, table_config, table_rows
+from experiments.papers.conf import PlanError, table_config, table_heading, table_rows
 from experiments.plan.jobs import Job
 from experiments.tables import readme
 from experiments.tables.overview import overview
@@ -85,6 +85,23 @@ def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list
     """
     drawn = draw_figure(figure, preset, records)
     return drawing.save(drawn, compiled_folder(preset) / "figures" / figure)
+
+
+def figure_heading(figure: str) -> str:
+    """What a figure shows: the title of its table, or those of its panels where it has none."""
+    try:
+        return table_heading(figure)
+    except PlanError:
+        return "; ".join(panel.title for panel in FIGURES[figure])
+
+
+def figure_command(figure: str) -> str:
+    """What draws a figure, and trains what it lacks where that is planned as a table."""
+    try:
+        table_config(figure)
+    except PlanError:
+        return f"make figure FIGURE={figure}"
+    return f"make reproduce-table TABLE={figure} PRESET=paper YES=1"
 
 
 def _architecture(table: str) -> Sheet:

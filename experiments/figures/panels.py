@@ -3,6 +3,7 @@
 A kind of panel is a dataclass that knows which rows it shows and how to draw itself.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -23,7 +24,7 @@ Runs = dict[tuple[str, str], list[RunRecord]]  # the runs of rows, by seed
 
 
 @dataclass(frozen=True)
-class Panel:
+class Panel(ABC):
     """A panel of a figure.
 
     Attributes:
@@ -34,21 +35,21 @@ class Panel:
     analysis: ClassVar[str | None] = None
 
     @property
+    @abstractmethod
     def rows(self) -> Rows:
         """All that it shows."""
-        raise NotImplementedError
 
     def key(self) -> Sequence[Line2D]:
         """What its lines mean, where that has to be said above the figure."""
         return ()
 
+    @abstractmethod
     def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
         """Draw it; what has not run is named in its legend.
 
         Args:
             shortened: whether the runs are no full recipes.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

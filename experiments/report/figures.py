@@ -8,7 +8,6 @@ from urllib.parse import quote
 from experiments import compile
 from experiments.figures import drawing
 from experiments.figures.figures import FIGURES
-from experiments.papers.conf import table_heading
 from experiments.report.hover import axes_of
 from experiments.report.runs import slug
 from experiments.verdicts.records import RunRecord
@@ -46,10 +45,10 @@ def view(figure: str, records: Sequence[RunRecord]) -> FigureView:
     return FigureView(
         anchor=f"figure-{slug(figure)}",
         name=figure,
-        title=table_heading(figure),
+        title=compile.figure_heading(figure),
         picture=f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}",
         width=PANEL * len(FIGURES[figure]),
         axes=axes_of(drawn),
-        command=f"make reproduce-table TABLE={figure} PRESET=paper YES=1",
+        command=compile.figure_command(figure),
         files=[(kind, f"../figures/{figure}.{kind}") for kind in ("png", "svg")],
     )

@@ -16,7 +16,6 @@ from experiments.figures.figures import FIGURES
 from experiments.figures.panels import Panel
 from experiments.figures.training import Curves, Gradients
 from experiments.papers import published
-from experiments.papers.conf import table_heading
 from experiments.papers.published import Paper
 from experiments.tables.sheets import Table, to_markdown
 from experiments.tables.tables import PaperTable
@@ -69,7 +68,7 @@ def build(paper: Paper, compiled: Sequence[Table], project: str, entity: str = "
     for name, panels in FIGURES.items():
         if name.startswith(f"{paper.name}/"):
             grids = [grid(panel, project, entity) for panel in panels if drawn(panel)]
-            blocks += [wr.H2(table_heading(name)), *grids] if grids else []
+            blocks += [wr.H2(compile.figure_heading(name)), *grids] if grids else []
     for table in compiled:
         if table.name.startswith(f"{paper.name}/"):
             text = to_markdown(table.frame)
