@@ -1,7 +1,7 @@
 """Stands in for train.py, without torch: leaves a record, or fails as it is told.
 
 BEHAVIOUR maps the seed of a run to `raise`, `kill`, `hang`, `memory`, `stop`, `full`, `once`,
-`crowded` or `nothing`. Every execution is noted in EXECUTED, a line each.
+`crowded`, `slow` or `nothing`. Every execution is noted in EXECUTED, a line each.
 """
 
 import json
@@ -52,6 +52,8 @@ def fail(behaviour: str, folder: Path) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "hang":
         time.sleep(600)
+    if behaviour == "slow":
+        time.sleep(3)
     if behaviour == "memory":
         resource.setrlimit(resource.RLIMIT_AS, (2**28, 2**28))
         bytearray(2**30)
