@@ -18,7 +18,8 @@ from omegaconf import OmegaConf
 
 from experiments.sharing import dashboards
 from experiments.verdicts.records import RunRecord, load_all
-from records.names import outputs, runs_folder
+from records.names import CONFIG, METRICS, SUMMARY, outputs, runs_folder
+from records.wandb_run import mode, named, open_run
 
 PROJECT = "residual-to-dense"
 VERSION = 2  # of what is sent of a record
@@ -32,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", default="paper", choices=("paper", "short", "smoke"))
     parser.add_argument("--project", default=PROJECT)
     options = parser.parse_args(arguments)
-    mode = os.environ.get("WANDB_MODE")
-    if mode not in (None, *MODES):
-        print(f"WANDB_MODE={mode} sends nothing; it may be {' or '.join(MODES)}.", file=sys.stderr)
+    asked = os.environ.get("WANDB_MODE")
+    if asked not in (None, *MODES):
+        print(f"WANDB_MODE={asked} sends nothing; it may be {' or '.join(MODES)}.", file=sys.stderr)
         return 1
     try:
         records = load_all(runs_folder(options.preset))
@@ -53,42 +54,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def sync(record: RunRecord, project: str) -> bool:
     """Send a record, unless it was sent as it is; whether it was sent now."""
-    import wandb
-
-    identity, mode = run_id(record), _mode(wandb)
-    folder = outputs() / "wandb-sync"
-    mark = folder / f"{identity}-{project}-{mode}.sent"
+    identity, folder, way = run_id(record), outputs() / "wandb-sync", mode()
+    mark = folder / f"{identity}-{project}-{way}.sent"
     if mark.exists():
         return False
     rows = record.metrics()
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ["WANDB_DIR"] = str(folder)  # some versions ignore dir=
-    run = wandb.init(
-        project=project,
-        id=identity,
+    run = open_run(
+        folder,
         name=record.run,
-        group=record.experiment,
+        experiment=record.experiment,
+        identity=identity,
+        init_seconds=INIT_SECONDS,
+        finish_seconds=FINISH_SECONDS,
+        tags=("record",),
+        project=project,
         job_type=dashboards.JOB,
-        tags=[*record.experiment.split("/")[:2], "record"],
         config=recorded_config(record.folder) | {"dataset": record.dataset},
-        dir=str(folder),
-        resume="allow",
-        mode=mode,
-        settings=wandb.Settings(
-            init_timeout=INIT_SECONDS,
-            finish_timeout=FINISH_SECONDS,
-            finish_timeout_raises=True,
-            silent=True,
-        ),
     )
     for row in rows.to_dict("records"):
-        known = {key: value for key, value in row.items() if value == value}  # NaN: not measured
-        named = {str(key).replace("_", "/", 1): value for key, value in known.items()}
-        run.log(named, step=int(row["iteration"]))
+        run.log(named(row), step=int(row["iteration"]))
     run.summary.update(record.summary)
     run.finish()
     mark.touch()
-    print(f"{record.run}: {len(rows)} rows" + (f", {run.url}" if mode == "online" else ""))
+    print(f"{record.run}: {len(rows)} rows" + (f", {run.url}" if way == "online" else ""))
     return True
 
 
@@ -102,7 +91,7 @@ def refresh_dashboards(records: Sequence[RunRecord], project: str) -> None:
         print("Dashboards need wandb-workspaces: pip install -e .[dashboards].", file=sys.stderr)
         return
     print(*dashboards.write(records, project), sep="\n")
-    if _mode(wandb) == "online":
+    if mode() == "online":
         print(*dashboards.publish(records, project, str(wandb.Api().default_entity)), sep="\n")
 
 
@@ -115,7 +104,7 @@ def run_id(record: RunRecord) -> str:
 def recorded_config(folder: Path) -> dict[str, Any]:
     """The resolved configuration of a run, empty where it was not kept."""
     try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+        content: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
     except (OSError, ValueError):
         return {}
     return dict(content)
@@ -123,15 +112,8 @@ def recorded_config(folder: Path) -> dict[str, Any]:
 
 def digest(folder: Path) -> str:
     """Hash over what is sent."""
-    content = b"".join((folder / name).read_bytes() for name in ("metrics.csv", "summary.json"))
+    content = b"".join((folder / name).read_bytes() for name in (METRICS, SUMMARY))
     return hashlib.sha256(content).hexdigest()
-
-
-def _mode(wandb: Any) -> Any:
-    """As WANDB_MODE says, else online where credentials are at hand; never a prompt."""
-    if mode := os.environ.get("WANDB_MODE"):
-        return mode
-    return "online" if wandb.login(prompt=False, verify=False) else "offline"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Weights & Biases as a mirror of the record: never its source, never why a run fails."""
 
 import atexit
-import os
 import secrets
 import sys
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from records.record import Row
+from records.wandb_run import named, open_run
 from training.settings.settings import Logger
 
 # What a server that does not answer may cost a run, at its start and at its end.
@@ -39,30 +39,19 @@ class Tracker:
     def start(
         self, logger: Logger, experiment: str, name: str, folder: Path, config: dict[str, Any]
     ) -> None:
-        import wandb
-
-        identity = folder / "wandb.id"  # the same run again when it is resumed
+        identity = folder / "wandb.id"
         if not identity.exists():
             identity.write_text(secrets.token_hex(6))
-        os.environ["WANDB_DIR"] = str(folder)  # some versions ignore dir=
-        self.run = wandb.init(
+        self.run = open_run(
+            folder,
+            name=name,
+            experiment=experiment,
+            identity=identity.read_text(),
+            init_seconds=INIT_SECONDS,
+            finish_seconds=FINISH_SECONDS,
             project=logger.project,
             entity=logger.entity,
-            id=identity.read_text(),
-            name=name,
-            group=experiment,
-            tags=experiment.split("/")[:2],
             config=config,
-            dir=str(folder),
-            resume="allow",
-            reinit="create_new",  # a multirun trains several in one process
-            mode=_mode(wandb),
-            settings=wandb.Settings(
-                init_timeout=INIT_SECONDS,
-                finish_timeout=FINISH_SECONDS,
-                finish_timeout_raises=True,
-                silent=True,
-            ),
         )
         if self.run.settings.mode == "offline":
             print(f"W&B: offline; `wandb sync {folder}/wandb/offline-run-*` uploads the run later.")
@@ -70,8 +59,7 @@ class Tracker:
     def log(self, row: Row) -> None:
         """Mirror a row of metrics, `train_loss` as `train/loss`."""
         if self.run is not None:
-            metrics = {key.replace("_", "/", 1): value for key, value in row.items()}
-            self.guarded(lambda: self.run.log(metrics, step=int(row["iteration"])))
+            self.guarded(lambda: self.run.log(named(row), step=int(row["iteration"])))
 
     def finish(self, summary: dict[str, Any], code: int = 0) -> None:
         """Mirror the summary and close the run with an exit code."""
@@ -98,10 +86,3 @@ def _let_go() -> None:
     if wandb is not None:
         with suppress(Exception):
             wandb.teardown()
-
-
-def _mode(wandb: Any) -> Any:
-    """`online` where credentials are at hand; never a prompt."""
-    if mode := os.environ.get("WANDB_MODE"):
-        return mode
-    return "online" if wandb.login(prompt=False, verify=False) else "offline"
