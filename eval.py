@@ -31,9 +31,9 @@ def job(config: DictConfig) -> None:
     chosen = members(config, Path(str(config.results_dir)))
     record = record_to_save_in(options.save, chosen)
     if options.analysis is not None:
-        if not isinstance(options.run, str) or record is not None:
+        if options.run is None or len(chosen) > 1 or record is not None:
             raise ConfigError("analysis=... goes into a record: give run=<folder>, without save.")
-        print(analyse(chosen[0], options.analysis, Path(options.run)))
+        print(analyse(chosen[0], options.analysis, Path(options.run[0])))
         return
     result = tested(chosen, options)
     if options.json:

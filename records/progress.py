@@ -37,13 +37,15 @@ def progress_of(folder: Path) -> Progress | None:
 
 def last_sign(folder: Path) -> float:
     """When a run last wrote a checkpoint or metrics, in seconds since 1970; 0 where it did not."""
-    times = []
-    for path in (folder / METRICS, *folder.glob(CHECKPOINTS)):
-        try:
-            times.append(path.stat().st_mtime)
-        except OSError:  # an older checkpoint, just removed
-            continue
-    return max(times, default=0.0)
+    return max(map(changed, (folder / METRICS, *folder.glob(CHECKPOINTS))))
+
+
+def changed(path: Path) -> float:
+    """When a file was changed, in seconds since 1970; 0 where it is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _last_row(path: Path) -> dict[str, float] | None:

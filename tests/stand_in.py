@@ -1,7 +1,7 @@
 """Stands in for train.py, without torch: leaves a record, or fails as it is told.
 
 BEHAVIOUR maps the seed of a run to `raise`, `kill`, `hang`, `memory`, `stop`, `full`, `once`,
-`crowded`, `slow` or `nothing`. Every execution is noted in EXECUTED, a line each.
+`crowded`, `slow`, `saves` or `nothing`. Every execution is noted in EXECUTED, a line each.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from records.exits import BUSY, FULL, NO_MEMORY, PREEMPTED
+from records.exits import BUSY, FULL, INTERRUPTED, NO_MEMORY, PREEMPTED
 from records.lock import Busy, locked
 
 
@@ -52,6 +52,8 @@ def fail(behaviour: str, folder: Path) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "hang":
         time.sleep(600)
+    if behaviour == "saves":
+        save_at_interrupt(folder)
     if behaviour == "slow":
         time.sleep(3)
     if behaviour == "memory":
@@ -65,6 +67,23 @@ def fail(behaviour: str, folder: Path) -> int:
     if behaviour == "crowded" and first:
         return NO_MEMORY
     return 0
+
+
+def save_at_interrupt(folder: Path) -> None:
+    """As a run does: a first Ctrl-C saves, which takes a while, a second one ends at once."""
+    caught = []
+
+    def note(number: int, frame: object) -> None:
+        if caught:
+            os._exit(INTERRUPTED)
+        caught.append(number)
+
+    signal.signal(signal.SIGINT, note)
+    while not caught:
+        time.sleep(0.01)
+    time.sleep(float(folder.name.removeprefix("seed")))
+    (folder / "saved").touch()
+    sys.exit(INTERRUPTED)
 
 
 def finish(results: Path) -> int:

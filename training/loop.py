@@ -45,9 +45,11 @@ def train(
         while trainer.iteration < end:
             # At the border of a segment nothing is pending: its evaluation is recorded.
             stop = trainer.agreed(signals.code is not None)
-            # The last state that had a finite loss is never saved over.
-            if (stop or time.monotonic() >= due) and trainer.metrics.is_finite():
-                save(seconds + time.monotonic() - since)
+            if stop or time.monotonic() >= due:
+                if trainer.metrics.is_finite():
+                    save(seconds + time.monotonic() - since)
+                else:  # the last state that had a finite loss is never saved over
+                    record.touch()
                 due = time.monotonic() + save_every
             if stop:
                 raise _stopped(trainer, signals)

@@ -1,6 +1,7 @@
 """Carry out a plan: each run in a process of its own, several at once on a GPU where they fit;
 several of these programs may share a folder. A failure stops no other run."""
 
+import math
 import random
 import signal
 import time
@@ -62,6 +63,12 @@ class Device:
     memory: float | None = None
     needs: Mapping[Job, float] = field(default_factory=dict)
     options: Sequence[str] = ()
+
+    def most(self, job: Job) -> int:
+        """How many runs like this one are trained here at a time."""
+        if self.memory is None:
+            return self.at_once
+        return max(1, min(self.at_once, int(self.memory // self.needs[job])))
 
     def has_room(self, under_way: Sequence[Job], job: Job) -> bool:
         """Whether a run can start beside those under way; a single one always can."""
@@ -134,16 +141,16 @@ class Execution:
         under_way = [one.job for one in self.launched if one.device == device.name]
         if len(under_way) >= device.at_once:
             return False
-        waiting = [job for job in self.jobs if job not in mine and self.is_open(job)]
-        if not waiting:
-            return False
-        # Where others start at the top as well, going on elsewhere keeps out of their way.
-        job = random.choice(waiting) if self.shared else waiting[0]  # noqa: S311
-        if not device.has_room(under_way, job):
+        waiting: Iterator[Job] = (job for job in self.jobs if job not in mine and self.is_open(job))
+        if self.shared:  # others start at the top as well: elsewhere one keeps out of their way
+            waiting = iter(random.sample(choices := list(waiting), len(choices)))
+        job = next(waiting, None)
+        if job is None or not device.has_room(under_way, job):
             return False
         forget_failure(job)
         self.display.started(job)
-        options = [*device.options, f"runs_at_once={min(device.at_once, len(self.jobs))}"]
+        share = math.ceil(len(self.jobs) / len(self.devices))
+        options = [*device.options, f"runs_at_once={min(device.most(job), share)}"]
         launched = Launched(job, device.name, options, self.environment)
         self.launched.append(launched)
         if self.stopped:  # by a signal that came while it was made
@@ -163,7 +170,8 @@ class Execution:
                 return
             code, reason = BAD_CONFIG, f"it ended, and left no record in {job.finished}"
         if code in STOPPED:
-            self.stop(code)
+            if not self.stopped:  # a second Ctrl-C would end the others before they have saved
+                self.stop(code)
         elif code == BUSY:
             self.shared = True
         elif code == FULL:
@@ -205,9 +213,11 @@ class Execution:
     def stop(self, code: int) -> None:
         """Have every run save and stop, and the plan end with a code."""
         again = code == INTERRUPTED and self.stopped == INTERRUPTED
-        self.stopped = self.stopped or code
         for launched in self.launched:
+            if not self.stopped:
+                launched.wait_anew()
             launched.send(signal.SIGINT if code == INTERRUPTED else signal.SIGTERM)
+        self.stopped = self.stopped or code
         if again:
             self.display.say("Ending at once; the last checkpoints are intact.")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from experiments.plan.jobs import Job
 from records.files import ROOT
 from records.names import outputs, results
-from records.progress import last_sign
+from records.progress import changed, last_sign
 
 TAIL_LINES = 5
 LOOK_SECONDS = 1.0  # between looks at files that are signs of life
@@ -71,10 +71,14 @@ class Launched:
         now = time.monotonic()
         if now - self.looked > LOOK_SECONDS:
             self.looked = now
-            signs = self.log.stat().st_mtime, last_sign(self.job.working)
+            signs = changed(self.log), last_sign(self.job.working)
             if signs != self.signs:
                 self.signs, self.seen = signs, now
         return now - self.seen
+
+    def wait_anew(self) -> None:
+        """Count its silence from now: it is asked for something that takes time."""
+        self.seen = time.monotonic()
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""

@@ -56,10 +56,11 @@ def _start(folder: Path, environment: Mapping[str, str]) -> str:
 def _control(environment: Mapping[str, str], *options: str, told: str = "") -> str:
     """Call the daemon's control; what went wrong, or nothing."""
     # The daemon serves all GPUs; each run says by itself which it uses.
-    inherited = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    variables = {**os.environ, **environment, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    variables.pop("CUDA_VISIBLE_DEVICES", None)
     try:
         ended = subprocess.run(
-            [CONTROL, *options], env=inherited | dict(environment), input=told,
+            [CONTROL, *options], env=variables, input=told,
             check=False, capture_output=True, text=True, timeout=SECONDS,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:

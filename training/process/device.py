@@ -58,6 +58,8 @@ def failure(check: Callable[[torch.device], object], device: torch.device) -> st
     """Why a check does not pass, in a line; None where it does."""
     try:
         check(device)
+    except torch.OutOfMemoryError:
+        raise  # which says nothing of the check
     except Exception as error:  # whatever a compiler may raise
         return (str(error).strip() or type(error).__name__).splitlines()[0]
     return None

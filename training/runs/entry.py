@@ -98,7 +98,8 @@ def explained(error: Exception) -> tuple[str, int]:
         ), NO_MEMORY
     if isinstance(error, torch.AcceleratorError):
         reason = str(error).splitlines()[0]
-        return f"{reason}\nThe last checkpoint is intact; the same command goes on.", FAILED
+        code = NO_MEMORY if "out of memory" in reason else FAILED
+        return f"{reason}\nThe last checkpoint is intact; the same command goes on.", code
     return str(error), BAD_CONFIG
 
 

@@ -71,8 +71,8 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
         outline({"_target_": model["_target_"], **arguments})
     except ValueError as error:
         raise ConfigError(f"model.{error}.") from None
-    except TypeError as error:
-        raise ConfigError(f"model: {error}.") from None
+    except (TypeError, RuntimeError, OverflowError) as error:
+        raise ConfigError(f"model: {str(error).splitlines()[0]}.") from None
     return {"_target_": model["_target_"], **arguments}
 
 
@@ -93,7 +93,8 @@ def _explained(error: ErrorDetails, path: str) -> str:
         case "missing":
             return f"The setting {path} is missing."
         case "unexpected_keyword_argument":
-            return f"Unknown setting {path}.{nearest(path, _names_beside(path))}"
+            groups = [str(part) for part in error["loc"][:-1]]
+            return f"Unknown setting {path}.{nearest(path, _names_in(groups))}"
         case "value_error":
             return f"{path}.{context['error']}."
         case "literal_error":
@@ -106,9 +107,8 @@ def _explained(error: ErrorDetails, path: str) -> str:
     return f"{path}={value!r} is impossible: {reason.removeprefix('Input ')}."
 
 
-def _names_beside(path: str) -> list[str]:
-    """The names of all settings of the group that a path lies in."""
-    *groups, _ = path.split(".")
+def _names_in(groups: list[str]) -> list[str]:
+    """The names of all settings of a group, which lies in others."""
     kind: Any = Settings
     for group in groups:
         kind = typing.get_type_hints(kind)[group]

@@ -38,7 +38,7 @@ def eval_options(config: DictConfig) -> EvalOptions:
         ConfigError: a value is of the wrong type or impossible.
     """
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    return typed(EvalOptions, {key: plain[key] for key in EVAL_OPTIONS})
+    return typed(EvalOptions, {key: plain[key] for key in EVAL_OPTIONS if key in plain})
 
 
 def read_settings(config: DictConfig, ignore: Sequence[str] = ()) -> Settings:

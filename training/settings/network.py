@@ -26,7 +26,10 @@ def model_class(model: dict[str, Any]) -> type:
     try:
         if not module.startswith("models."):
             raise ImportError
-        return getattr(import_module(module), name)
+        kind = getattr(import_module(module), name)
+        if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+            raise ImportError
+        return kind
     except (ImportError, AttributeError):
         raise ConfigError(f"model._target_={target}: no such network under models/.") from None
 

@@ -2,16 +2,24 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 # Marks a setting of the machine or of a place: it decides no number, so it is in no recipe hash,
 # no name of a run and no record's config. All others are part of what a run is.
 MACHINE = "of the machine"
 STRICT = ConfigDict(strict=True, extra="forbid")
+
+
+def _as_list(value: Any) -> Any:
+    """One file is a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Files = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)] | None
 Name = Annotated[str, Field(pattern=r"^\w+$")]
 
 
@@ -25,8 +33,8 @@ class Data:
 
     name: Name
     source: str
-    classes: int
-    size: int
+    classes: Positive
+    size: Positive
     pad: Count
     flip: bool
     folder: Annotated[str, MACHINE]
@@ -119,8 +127,8 @@ class Settings:
 class EvalOptions:
     """What eval.py is asked beside the settings of a run: see conf/eval.yaml."""
 
-    run: str | list[str] | None
-    weights: str | list[str] | None
+    run: Files
+    weights: Files
     analysis: Literal["responses", "reuse"] | None
     protocol: Literal["single", "ten_crop", "multi_scale"]
     crop: Positive | None

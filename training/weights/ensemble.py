@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
@@ -33,7 +34,7 @@ def record_settings(config: DictConfig, folder: Path) -> Settings:
     try:
         recorded: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
         recorded["data"]["folder"] = config.data.folder
-    except (OSError, KeyError, ValueError, AttributeError, TypeError):
+    except (OSError, KeyError, ValueError, AttributeError, TypeError, yaml.YAMLError):
         raise ConfigError(f"run={folder}: no record there (no readable {CONFIG}).") from None
     machine = machine_settings()
     # What the record does not say, as one of an earlier version, is left to its default.
@@ -93,13 +94,13 @@ def members(config: DictConfig, results: Path) -> list[Member]:
         ConfigError, WeightsError: it names none, or none that can be read.
     """
     options = eval_options(config)
-    weights = None if options.weights is None else [Path(path) for path in _each(options.weights)]
+    weights = None if options.weights is None else [Path(path) for path in options.weights]
     if options.run is None:
         if weights is None:
             raise ConfigError("Give run=<record folder>, or experiment=<row> and weights=<file>.")
         settings = read_settings(config, EVAL_OPTIONS)
         return [Member(settings, path) for path in weights]
-    folders = [Path(folder) for folder in _each(options.run)]
+    folders = [Path(folder) for folder in options.run]
     settings_of = [record_settings(config, folder) for folder in folders]
     outputs = Path(str(config.output_dir))
     files = weights or [record_weights(folder, results, outputs) for folder in folders]
@@ -173,7 +174,3 @@ def analyse(member: Member, analysis: str, folder: Path) -> Path:
     path = folder / f"{analysis}.csv"
     write(rows, path)
     return path
-
-
-def _each(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value

@@ -67,12 +67,12 @@ def test_a_killed_process_of_two_changes_nothing(victim: int, data: Path, tmp_pa
     _, errors = whole.communicate(timeout=180)
     assert whole.returncode == 0, errors
     process = torchrun(data, tmp_path / "killed")
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while not list((tmp_path / "killed").rglob("checkpoint-0000000[5-9]*")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.01)
     os.kill(trainers(process.pid)[victim], signal.SIGKILL)
-    process.communicate(timeout=90)
+    process.communicate(timeout=180)
     assert process.returncode != 0 and not list((tmp_path / "killed").rglob("summary.json"))
     again = torchrun(data, tmp_path / "killed")
     _, errors = again.communicate(timeout=180)

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -209,6 +210,31 @@ def test_a_signal_stops_the_plan(
     assert execution.stopped == code and not execution.failures
     assert state_of(jobs(3)[1]) == "missing", "it is asked to stop as well"
     assert executed(tmp_path)["seed2"] == 0
+
+
+def test_one_interrupt_lets_every_run_save(behave: Callable[..., None]) -> None:
+    """The first run to save ends with 130, which must not reach the others as a second Ctrl-C."""
+    behave(seed0="saves", seed1="saves", seed2="saves")
+    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    execution = carry_out(jobs(3), devices=[Device(at_once=3)])
+    assert execution.stopped == 130 and not execution.failures
+    assert all((job.working / "saved").exists() for job in jobs(3))
+
+
+def test_a_stop_leaves_time_to_save_to_a_run_that_was_silent(
+    behave: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "LAST_PATIENCE", 2.0)
+    behave(seed1="saves")
+    threading.Timer(4.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    carry_out(jobs(2)[1:])
+    assert (jobs(2)[1].working / "saved").exists()
+
+
+def test_a_run_whose_folder_is_deleted_ends_no_plan(behave: Callable[..., None]) -> None:
+    behave(seed0="slow")
+    threading.Timer(1.0, shutil.rmtree, (jobs(1)[0].working,)).start()
+    assert not carry_out(jobs(2), devices=[Device(at_once=2)]).failures
 
 
 def test_time_is_up(behave: Callable[..., None]) -> None:

@@ -90,6 +90,7 @@ def test_as_many_runs_share_a_gpu_as_its_memory_holds(
         large, small, unknown = devices([*JOBS, HUGE], "auto")
         assert [device.name for device in (large, small, unknown)] == ["0", "1", "2"]
         assert large.has_room(JOBS[:2], JOBS[2])
+        assert (large.most(JOBS[0]), large.most(HUGE), small.most(JOBS[0])) == (8, 1, 2)
         assert small.has_room([], HUGE) and not small.has_room(JOBS[:1], HUGE)
         assert unknown.has_room([], JOBS[0]) and not unknown.has_room(JOBS[:1], JOBS[1])
         assert [device.at_once for device in devices(JOBS, "3")] == [3, 3, 3]

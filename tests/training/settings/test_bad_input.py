@@ -82,6 +82,9 @@ CONFIGS = [
     ([], "No row was chosen: add experiment="),
     (["model.depth=20"], "No row was chosen"),
     ([ROW, "recipe=null"], "[Gg]roup.*recipe=null"),
+    ([ROW, "model.classes=1e30"], "model.classes=1e[+]30 is impossible"),
+    ([ROW, "model._target_=models.resnet.nn"], "no such network under models/"),
+    ([ROW, "data.size=0"], "data.size=0 is impossible"),
 ]
 
 
@@ -262,6 +265,27 @@ class TestEval:
         for name in ("weights.pt", "weights.safetensors"):
             (tmp_path / name).write_text("no weights")
             assert "is no weights file" in self.evaluate(command, tmp_path / name)
+
+    @pytest.mark.parametrize(
+        ("told", "message"),
+        [
+            ("run=[]", r"run=\[\] is impossible"),
+            ("weights=[]", r"weights=\[\] is impossible"),
+            ("run=123", "run=123 is impossible: should be a valid array"),
+            ("~crop", "Could not delete from config"),
+            ("save=perhaps", "save='perhaps' is impossible"),
+        ],
+    )
+    def test_odd_questions(self, told: str, message: str, command: Callable) -> None:
+        ended = command("eval.py", told)
+        assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
+        assert re.search(message, ended.err), ended.err
+
+    def test_a_record_whose_config_is_no_yaml(self, command: Callable, tmp_path: Path) -> None:
+        for text in ("a: [1", "<<<<<<< HEAD\na: 1\n", "- 1", ""):
+            (tmp_path / "config.yaml").write_text(text)
+            ended = command("eval.py", f"run='{tmp_path}'")
+            assert ended.code == BAD_CONFIG and "no record there" in ended.err, ended.err
 
     def test_a_missing_file(self, command: Callable, tmp_path: Path) -> None:
         assert "No weights file" in self.evaluate(command, tmp_path / "absent.pt")
