@@ -14,7 +14,7 @@ from training.recipe.evaluate import Evaluation
 from training.recipe.gradient import GradientMagnitude
 from training.recipe.metrics import Metrics
 from training.recipe.optimizer import FlatSGD
-from training.recipe.part import Part
+from training.recipe.part import Part, TensorPart
 from training.recipe.plateau import Plateau
 from training.recipe.run_data import Images, load_run_data
 from training.recipe.schedules import learning_rate, next_evaluation, total_iterations
@@ -60,9 +60,12 @@ class Trainer:
         self.metrics, self.plateau = Metrics(device), Plateau(self.recipe.patience)
         self.gradient = GradientMagnitude(self.model, self.optimizer)
         self.parts: dict[str, Part] = {
-            "sums": self.metrics, "magnitude": self.gradient, "plateau": self.plateau,
-            "skipped": self.batches, **{f"gates{k}": part for k, part in enumerate(self.gates)},
-        }  # fmt: skip
+            "sums": TensorPart(self.metrics.sums),
+            "magnitude": TensorPart(self.gradient.sums),
+            "plateau": TensorPart(self.plateau.counts),
+            "skipped": self.batches,
+            **{f"gates{number}": gates for number, gates in enumerate(self.gates)},
+        }
         self.step = self.engine.training_step(
             model=self.model, optimizer=self.optimizer, batches=self.batches, metrics=self.metrics,
             bf16=bf16, hooks=[*self.gates, self.gradient],

@@ -141,10 +141,10 @@ class Execution:
         under_way = [one.job for one in self.launched if one.device == device.name]
         if len(under_way) >= device.at_once:
             return False
-        waiting: Iterator[Job] = (job for job in self.jobs if job not in mine and self.is_open(job))
+        order = list(self.jobs)
         if self.shared:  # others start at the top as well: elsewhere one keeps out of their way
-            waiting = iter(random.sample(choices := list(waiting), len(choices)))
-        job = next(waiting, None)
+            random.shuffle(order)
+        job = next((job for job in order if job not in mine and self.is_open(job)), None)
         if job is None or not device.has_room(under_way, job):
             return False
         forget_failure(job)

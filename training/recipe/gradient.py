@@ -1,7 +1,7 @@
 """How large the gradient of the first convolution is (Huang et al. 2016, Fig. 7)."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from training.recipe.optimizer import FlatSGD
 from training.recipe.step import Hook
@@ -33,15 +33,3 @@ class GradientMagnitude(Hook):
         total, steps = self.sums.tolist()
         self.sums.zero_()
         return total / steps
-
-    def state(self) -> Tensor:
-        """The sums."""
-        return self.sums
-
-    def load(self, state: Tensor) -> None:
-        """Go on with the sums of a checkpoint."""
-        self.sums.copy_(state)
-
-    def tensors(self) -> list[Tensor]:
-        """The sums."""
-        return [self.sums]

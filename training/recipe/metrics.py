@@ -38,15 +38,3 @@ class Metrics:
     def is_finite(self) -> bool:
         """Whether the loss has been finite so far."""
         return math.isfinite(float(self.sums.sum()))
-
-    def state(self) -> Tensor:
-        """The sums."""
-        return self.sums
-
-    def load(self, state: Tensor) -> None:
-        """Go on with the sums of a checkpoint."""
-        self.sums.copy_(state)
-
-    def tensors(self) -> list[Tensor]:
-        """The sums."""
-        return [self.sums]

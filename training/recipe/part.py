@@ -17,3 +17,22 @@ class Part(Protocol):
 
     def tensors(self) -> Sequence[Tensor]:
         """Every tensor that a step changes, the same ones every time."""
+
+
+class TensorPart:
+    """A part that is one tensor, whoever changes it."""
+
+    def __init__(self, tensor: Tensor):
+        self.tensor = tensor
+
+    def state(self) -> Tensor:
+        """The tensor."""
+        return self.tensor
+
+    def load(self, state: Tensor) -> None:
+        """Take over the values of a checkpoint's."""
+        self.tensor.copy_(state)
+
+    def tensors(self) -> list[Tensor]:
+        """The tensor."""
+        return [self.tensor]

@@ -1,7 +1,6 @@
 """The learning rate as it is lowered when the error stops falling."""
 
 import torch
-from torch import Tensor
 
 # Errors of less than this part below the lowest so far are no fall: that of an epoch is noisy.
 THRESHOLD = 0.01
@@ -38,15 +37,3 @@ class Plateau:
         if waited > self.patience:
             waited, drops = 0, drops + 1
         self.counts.copy_(torch.tensor([lowest, waited, drops], dtype=torch.float64))
-
-    def state(self) -> Tensor:
-        """The counts."""
-        return self.counts
-
-    def load(self, state: Tensor) -> None:
-        """Go on with the counts of a checkpoint."""
-        self.counts.copy_(state)
-
-    def tensors(self) -> list[Tensor]:
-        """The counts."""
-        return [self.counts]
