@@ -125,7 +125,7 @@ def test_a_claim_compares_what_the_table_shows(tmp_path: Path) -> None:
 def test_each_table_is_tested_as_in_its_paper(table: str, arguments: list[str]) -> None:
     name = published.test(table)
     assert name is not None and published.test_arguments(name) == arguments
-    assert f"{name}.csv" in EXTRAS  # so that bundles hold it
+    assert f"{name}.csv" in EXTRAS  # so that the report lists it
 
 
 def test_what_is_missing_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
