@@ -14,6 +14,8 @@ SUMMARY, METRICS, CONFIG = "summary.json", "metrics.csv", "config.yaml"
 WEIGHTS = "weights.safetensors"
 PARTS = (CONFIG, METRICS, SUMMARY)  # of every record; the summary is written last
 FULL = "paper"  # the preset whose runs enter the papers' tables
+# Presets whose records are results, and their folder there. The others only show that rows train.
+KEPT = {FULL: "", "tenth": "tenth"}
 
 
 def run_name(experiment: str, overrides: Iterable[str], dataset: str, seed: int) -> str:
@@ -27,28 +29,29 @@ def run_name(experiment: str, overrides: Iterable[str], dataset: str, seed: int)
 
 
 def outputs() -> Path:
-    """Where unfinished and shortened runs go, and what is compiled from the latter."""
+    """Where unfinished runs go, those of presets that are not kept, and what is compiled of them."""
     return Path(os.environ.get("OUTPUT_DIR", "outputs"))
 
 
 def results() -> Path:
-    """Where records of full recipes go, and what is compiled from them."""
+    """Where the records of kept presets go, and what is compiled from them."""
     return Path(os.environ.get("RESULTS_DIR", "results"))
 
 
 def working_folder(outputs: Path, preset: str, run: str) -> Path:
-    """Where a run is trained, and stays unless it is a full recipe."""
+    """Where a run is trained, and stays unless its preset is kept."""
     return outputs / "runs" / preset / run
 
 
 def record_folder(outputs: Path, results: Path, preset: str, run: str) -> Path:
     """Where the record of a run is to be found once it has ended."""
-    return results / "runs" / run if preset == FULL else working_folder(outputs, preset, run)
+    kept = preset in KEPT
+    return results / KEPT[preset] / "runs" / run if kept else working_folder(outputs, preset, run)
 
 
-def weights_file(results: Path, run: str) -> Path:
-    """Where the weights of a full recipe go, if they are small enough to ship."""
-    return results / "weights" / f"{run}.safetensors"
+def weights_file(results: Path, preset: str, run: str) -> Path:
+    """Where the weights of a kept preset go, if they are small enough to ship."""
+    return results / KEPT[preset] / "weights" / f"{run}.safetensors"
 
 
 def runs_folder(preset: str) -> Path:
@@ -58,7 +61,7 @@ def runs_folder(preset: str) -> Path:
 
 def compiled_folder(preset: str) -> Path:
     """Where tables/ and figures/ of a preset go."""
-    return results() if preset == FULL else outputs() / preset
+    return results() / KEPT[preset] if preset in KEPT else outputs() / preset
 
 
 def _plain(override: str) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-PRESETS = ("paper", "short", "smoke", "imagenette")
+PRESETS = ("paper", "tenth", "short", "smoke", "imagenette")
 STATUSES = ("finished", "diverged")
 EXPERIMENT = re.compile(r"\w+/\w+/\w+", re.ASCII)
 DATASET = re.compile(r"\w+", re.ASCII)

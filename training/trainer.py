@@ -17,7 +17,7 @@ from training.recipe.optimizer import FlatSGD
 from training.recipe.part import Part, TensorPart
 from training.recipe.plateau import Plateau
 from training.recipe.run_data import Images, load_run_data
-from training.recipe.schedules import learning_rate, next_evaluation, total_iterations
+from training.recipe.schedules import learning_rate, next_evaluation, scaled, total_iterations
 from training.recipe.statistics import averaged_statistics
 from training.settings.network import is_random, rebuilt, skips
 from training.settings.settings import Settings
@@ -44,10 +44,11 @@ class Trainer:
         replicas: Replicas | None = None,
     ):
         set_backend(settings, device)
-        self.settings, self.recipe, self.replicas = settings, settings.recipe, replicas
+        self.settings, self.replicas = settings, replicas
         loaded = load_run_data(settings, images, device, replicas)
         self.images, self.batches, self.splits = loaded.count, loaded.batches, loaded.splits
         self.mean, self.scale = loaded.mean, loaded.scale
+        self.recipe = scaled(settings.recipe, settings.preset.scale, self.images)
         per_epoch = iterations_per_epoch(self.images, self.recipe.batch)
         if replicas is not None:
             check_shares({self.batches.size(k) for k in range(per_epoch)}, replicas.count)

@@ -60,7 +60,7 @@ def contradictions(record: RunRecord) -> list[str]:
     faults = metrics_faults(record)
     faults += [f"{name} is missing" for name in PARTS if not (record.folder / name).exists()]
     faults += protocol_faults(record)
-    weights = weights_file(results(), record.run)
+    weights = weights_file(results(), record.preset, record.run)
     if weights.exists():
         faults += weights_faults(record, weights)
     return faults

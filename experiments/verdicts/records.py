@@ -40,6 +40,10 @@ class RunRecord:
         return str(self.summary["run"])
 
     @property
+    def preset(self) -> str:
+        return str(self.summary["preset"])
+
+    @property
     def experiment(self) -> str:
         return str(self.summary["experiment"])
 

@@ -1,7 +1,39 @@
 """Schedules as pure functions of the iteration."""
 
+import math
+from dataclasses import replace
+
+from pydantic import ValidationError
+
 from data.order import iterations_per_epoch
-from training.settings.settings import Recipe
+from training.settings.settings import ConfigError, Recipe
+
+WARMUP_SHARE = 16  # a scaled run warms up for at most one part in this many
+
+
+def scaled(recipe: Recipe, scale: float, images: int) -> Recipe:
+    """A recipe with its schedule at a scale: length, milestones and patience multiplied and
+    rounded (halves up), warm-up as it is but at most a sixteenth of the run.
+
+    What decides a step, batch size and learning rate among them, stays.
+
+    Raises:
+        ConfigError: so few steps are left that two drops of the learning rate coincide.
+    """
+    if scale == 1:
+        return recipe
+    try:
+        shorter = replace(
+            recipe,
+            length=_rounded(recipe.length * scale),
+            milestones=[_rounded(m * scale) for m in recipe.milestones],
+            patience=_rounded(recipe.patience * scale),
+        )
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"preset.scale={scale:g} leaves too little: {reason}.") from None
+    longest = total_iterations(shorter, images) // WARMUP_SHARE
+    return replace(shorter, warmup_iterations=min(recipe.warmup_iterations, longest))
 
 
 def total_iterations(recipe: Recipe, images: int) -> int:
@@ -35,6 +67,11 @@ def next_evaluation(recipe: Recipe, images: int, iteration: int, last: int) -> i
         per_epoch = iterations_per_epoch(images, recipe.batch)
         end = (iteration // per_epoch + 1) * per_epoch
     return min(end, last)
+
+
+def _rounded(value: float) -> int:
+    # Beyond the ninth digit is only what binary fractions add: 0.1 * 5 is a half.
+    return math.floor(round(value, 9) + 0.5)
 
 
 def _unit(recipe: Recipe, images: int) -> int:

@@ -15,7 +15,7 @@ SHIPPED_BYTES = 4 * 2**20
 
 def folders(settings: Settings, name: str) -> tuple[Path, Path]:
     """Where a run is trained, and where its record is once it has ended; one and the same for a
-    shortened run."""
+    preset that is not kept."""
     outputs, results = Path(settings.output_dir), Path(settings.results_dir)
     preset = settings.preset.name
     return working_folder(outputs, preset, name), record_folder(outputs, results, preset, name)
@@ -36,14 +36,14 @@ def check_same(settings: Settings, folder: Path) -> None:
 
 
 def ship(settings: Settings, name: str) -> None:
-    """Copy the finished record of a full recipe, and small weights, to the results."""
+    """Copy the finished record of a kept preset, and small weights, to the results."""
     working, record = folders(settings, name)
     if record == working:
         return
     weights = working / WEIGHTS
     small = weights.exists() and weights.stat().st_size <= SHIPPED_BYTES
     if small and settings.seed == 0:
-        target = weights_file(Path(settings.results_dir), name)
+        target = weights_file(Path(settings.results_dir), settings.preset.name, name)
         make_folder(target.parent)
         shutil.copyfile(weights, target)
     make_folder(record)

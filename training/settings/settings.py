@@ -85,10 +85,12 @@ class Recipe:
 
 @dataclass(frozen=True, config=STRICT)
 class Preset:
-    """How much of a recipe is run; `stop` ends it early, in iterations."""
+    """How much of a recipe is run: `stop` ends it early, in iterations, before any drop of the
+    learning rate there may be; `scale` shortens its whole schedule, drops and all."""
 
     name: Name
     stop: Positive | None
+    scale: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 @dataclass(frozen=True, config=STRICT)
