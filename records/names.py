@@ -49,9 +49,14 @@ def record_folder(outputs: Path, results: Path, preset: str, run: str) -> Path:
     return results / KEPT[preset] / "runs" / run if kept else working_folder(outputs, preset, run)
 
 
-def weights_file(results: Path, preset: str, run: str) -> Path:
+def weights_folder(results: Path, preset: str) -> Path:
     """Where the weights of a kept preset go, if they are small enough to ship."""
-    return results / KEPT[preset] / "weights" / f"{run}.safetensors"
+    return results / KEPT[preset] / "weights"
+
+
+def weights_file(results: Path, preset: str, run: str) -> Path:
+    """Where the weights of a run of a kept preset go."""
+    return weights_folder(results, preset) / f"{run}.safetensors"
 
 
 def runs_folder(preset: str) -> Path:

@@ -1,19 +1,18 @@
-"""What every row trains, as counted from its config and network: results/rows.csv."""
+"""What every row trains, as counted from its config and network: results/rows.csv, and
+results/tenth/rows.csv with a tenth of the schedule."""
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import pandas as pd
 
 from records.files import ROOT
-
-PATH = ROOT / "results" / "rows.csv"
+from records.names import FULL, KEPT
 
 
 @dataclass(frozen=True)
 class RowFacts:
-    """What a row trains on one data set.
+    """What a row trains on one data set, by a preset.
 
     Attributes:
         iterations, batch: of its recipe.
@@ -34,13 +33,14 @@ class RowFacts:
 
 
 @cache
-def all_rows(path: Path = PATH) -> dict[tuple[str, str], RowFacts]:
-    """Every row with each of its data sets."""
+def all_rows(preset: str = FULL) -> dict[tuple[str, str], RowFacts]:
+    """Every row with each of its data sets, by a preset whose records are kept."""
+    path = ROOT / "results" / KEPT[preset] / "rows.csv"
     frame = pd.read_csv(path, dtype={"hash": str})
     facts = [RowFacts(*line) for line in frame.itertuples(index=False, name=None)]
     return {(fact.experiment, fact.dataset): fact for fact in facts}
 
 
-def facts(experiment: str, dataset: str) -> RowFacts | None:
+def facts(experiment: str, dataset: str, preset: str = FULL) -> RowFacts | None:
     """The facts of a row, or None for one that is quoted only."""
-    return all_rows().get((experiment, dataset))
+    return all_rows(preset).get((experiment, dataset))

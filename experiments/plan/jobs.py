@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from experiments.papers.conf import PlanError
 from experiments.papers.rows import RowFacts, facts
 from records.files import ROOT
-from records.names import outputs, record_folder, results, run_name, working_folder
+from records.names import FULL, KEPT, outputs, record_folder, results, run_name, working_folder
 
 # The small data set of a preset that has one, and those whose place it takes.
 STAND_INS = {"smoke": "digits", "imagenette": "imagenette"}
@@ -50,7 +50,8 @@ class Job:
         Raises:
             PlanError: nobody has counted it.
         """
-        found = facts(self.experiment, self.dataset)
+        preset = self.preset if self.preset in KEPT else FULL
+        found = facts(self.experiment, self.dataset, preset)
         for dataset in STOOD_IN_FOR.get(self.dataset, ()):
             found = found or facts(self.experiment, dataset)
         if found is None:
@@ -101,7 +102,7 @@ def parse_run(name: str, preset: str = "paper") -> Job:
 
 def _length(job: Job) -> tuple[int, int]:
     """Iterations and batch."""
-    if job.preset == "paper":
+    if job.preset in KEPT:
         return job.facts.iterations, job.facts.batch
     config: Any = OmegaConf.load(ROOT / "conf" / "preset" / f"{job.preset}.yaml")
     if job.preset == "smoke":

@@ -11,7 +11,7 @@ from experiments.plan.jobs import Job, parse_run
 from experiments.plan.machine import free_bytes
 from experiments.plan.states import ENDED, failure_of, state_of
 from experiments.verdicts.records import survey
-from records.names import outputs, runs_folder
+from records.names import KEPT, outputs, runs_folder
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ def make_plan(jobs: Sequence[Job]) -> list[Entry]:
     Raises:
         PlanError: a job is of no known row, or its summary is damaged.
     """
-    records = [r for p in {job.preset for job in jobs} for r in survey(runs_folder(p))[0]]
+    # Those of every kept preset tell how fast a network is, whatever the schedule.
+    presets = {*KEPT, *(job.preset for job in jobs)}
+    records = [r for preset in presets for r in survey(runs_folder(preset), preset)[0]]
     pace = estimate.recorded_pace(records)
     return [
         Entry(job, state_of(job), estimate.seconds_here(job, pace), estimate.seconds_on_gpu(job))
@@ -117,7 +119,7 @@ def _describe_entry(entry: Entry, width: int) -> str:
     if not entry.open:
         return text
     text += f"  about {duration(entry.seconds)}"
-    if job.preset == "paper" and entry.seconds != entry.gpu_seconds:
+    if job.preset in KEPT and entry.seconds != entry.gpu_seconds:
         text += f" here, {duration(entry.gpu_seconds)} on a GPU"
     failure = failure_of(job) if entry.state == "failed" else None
     return f"{text}  ({failure.reason.splitlines()[0]})" if failure else text

@@ -1,4 +1,4 @@
-"""May a record enter a paper's table, and is it what its weights say? `make check`.
+"""May a record enter a table of its preset, and is it what its weights say? `make check`.
 
 Every record is held against its row, its own metrics, and the checksum of its shipped weights.
 Where the data set is at hand, the weights are evaluated again.
@@ -12,7 +12,7 @@ from experiments.papers.published import tests
 from experiments.verdicts.ask_eval import data_file, test_error
 from experiments.verdicts.records import RunRecord, check_place, load
 from experiments.verdicts.tested import tested
-from records.names import PARTS, results, runs_folder, weights_file
+from records.names import KEPT, PARTS, results, runs_folder, weights_file, weights_folder
 from records.record import RecordError, is_finished
 
 # Between a new evaluation of the exported weights and what is recorded, in percent points: of the
@@ -25,30 +25,40 @@ SHIPPED = 30e6  # bytes of weights in all
 def main() -> int:
     """Exit code: 0 if nothing contradicts itself, else 1. That a record stands for itself, as a
     shortened run or another precision does, is no contradiction."""
-    runs = runs_folder("paper")
+    counts = [check(preset) for preset in KEPT]
+    size = sum(path.stat().st_size for path in results().rglob("*.safetensors"))
+    if size > SHIPPED:
+        print(f"Weights take {size / 1e6:.1f} MB; at most {SHIPPED / 1e6:.0f} are shipped")
+    records, counting, bad = map(sum, zip(*counts, strict=True))
+    print(f"{records} records, {counting} enter a table, {bad} contradict themselves.")
+    return int(bad > 0 or size > SHIPPED)
+
+
+def check(preset: str) -> tuple[int, int, int]:
+    """How many records of a preset there are, enter a table, and contradict themselves or are
+    weights of no record; each is named."""
+    runs, counting, bad = runs_folder(preset), 0, 0
     folders = sorted({path.parent for name in PARTS for path in runs.rglob(name)})
-    counting, bad = 0, 0
     for folder in folders:
+        name = f"{KEPT[preset]}/{folder.relative_to(runs)}".lstrip("/")
         try:
             record = load(folder)
-            check_place(record, runs)
+            check_place(record, runs, preset)
             faults = contradictions(record)
         except RecordError as error:
-            print(f"{folder.relative_to(runs)}: damaged or misplaced\n    {error}")
+            print(f"{name}: damaged or misplaced\n    {error}")
             bad += 1
             continue
         bad += bool(faults)
         counting += record.counts and not faults
         verdict = "enters its table" if record.counts else "does not enter a table"
-        print(f"{folder.relative_to(runs)}: {verdict}")
+        print(f"{name}: {verdict}")
         print(*(f"    {reason}" for reason in record.objections + faults), sep="\n", end="")
         if record.objections or faults:
             print()
-    stray = shipped_faults(results() / "weights", runs)
+    stray = stray_weights(weights_folder(results(), preset), runs)
     print(*stray, sep="\n", end="\n" if stray else "")
-    bad += len(stray)
-    print(f"{len(folders)} records, {counting} enter a table, {bad} contradict themselves.")
-    return int(bad > 0)
+    return len(folders), counting, bad + len(stray)
 
 
 def contradictions(record: RunRecord) -> list[str]:
@@ -120,21 +130,13 @@ def weights_faults(record: RunRecord, weights: Path) -> list[str]:
     return []
 
 
-def shipped_faults(weights: Path, runs: Path) -> list[str]:
-    """Weights of no record, and whether all together are too large to ship."""
-    files = sorted(weights.rglob("*.safetensors"))
-    stems = [path.relative_to(weights).with_suffix("") for path in files]
-    faults = [
+def stray_weights(weights: Path, runs: Path) -> list[str]:
+    """Weights of no record."""
+    return [
         f"{path} belongs to no record; delete it"
-        for path, stem in zip(files, stems, strict=True)
-        if not is_finished(runs / stem)
+        for path in sorted(weights.rglob("*.safetensors"))
+        if not is_finished(runs / path.relative_to(weights).with_suffix(""))
     ]
-    size = sum(path.stat().st_size for path in files)
-    if size > SHIPPED:
-        faults.append(
-            f"{weights} takes {size / 1e6:.1f} MB; at most {SHIPPED / 1e6:.0f} are shipped"
-        )
-    return faults
 
 
 if __name__ == "__main__":

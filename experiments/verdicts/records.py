@@ -12,7 +12,7 @@ from experiments.papers.published import fingerprints, tests
 from experiments.papers.rows import facts
 from records import validity
 from records.names import METRICS as METRICS_FILE
-from records.names import SUMMARY
+from records.names import KEPT, SUMMARY, runs_folder
 from records.record import VERSION, RecordError
 
 ANALYSES = {
@@ -66,20 +66,21 @@ class RunRecord:
 
     @property
     def counts(self) -> bool:
-        """Whether its numbers may enter a paper's table."""
+        """Whether its numbers may enter a table of its preset."""
         return not self.objections
 
     @property
     def objections(self) -> list[str]:
-        """Why its numbers may not enter a paper's table; empty if they may.
+        """Why its numbers may not enter a table of its preset; empty if they may.
 
-        The full recipe must have run, unchanged by overrides or edits, to its end or to a loss that
-        is not finite, by committed code, on the right data (where the fingerprint is known: nobody
-        has made SVHN's yet).
+        The row's recipe, on the schedule of the preset, must have run, unchanged by overrides or
+        edits, to its end or to a loss that is not finite, by committed code, on the right data
+        (where the fingerprint is known: nobody has made SVHN's yet).
         """
-        summary, row = self.summary, facts(self.experiment, self.dataset)
-        if summary["preset"] != "paper":
-            return [f"a shortened run (preset {summary['preset']})"]
+        summary = self.summary
+        if self.preset not in KEPT:
+            return [f"a shortened run (preset {self.preset})"]
+        row = facts(self.experiment, self.dataset, self.preset)
         if not self.unchanged:
             return ["its row was changed by overrides; it stands for itself"]
         if row is None:
@@ -162,23 +163,31 @@ def load(folder: Path) -> RunRecord:
     return record
 
 
-def load_all(runs: Path) -> list[RunRecord]:
+def records_of(preset: str) -> list[RunRecord]:
+    """Every intact record of a preset; the others are named."""
+    return load_all(runs_folder(preset), preset)
+
+
+def load_all(runs: Path, preset: str | None = None) -> list[RunRecord]:
     """Every intact record under a folder, in the order of their names; the others are named."""
-    records, faults = survey(runs)
+    records, faults = survey(runs, preset)
     for fault in faults:
         print(f"Left out: {fault}", file=sys.stderr)
     return records
 
 
-def survey(runs: Path) -> tuple[list[RunRecord], list[RecordError]]:
+def survey(
+    runs: Path, preset: str | None = None
+) -> tuple[list[RunRecord], list[RecordError]]:
     """The intact records under a folder, and what is wrong with the others: damaged, of another
-    version, without metrics, or in the folder of another run."""
+    version, without metrics, in the folder of another run or, where it is said whose folder it is,
+    of another preset."""
     records, faults = list[RunRecord](), list[RecordError]()
     for path in sorted(runs.rglob(SUMMARY)):
         try:
             record = load(path.parent)
             record.metrics()
-            check_place(record, runs)
+            check_place(record, runs, preset)
         except RecordError as error:
             faults.append(error)
         else:
@@ -187,12 +196,17 @@ def survey(runs: Path) -> tuple[list[RunRecord], list[RecordError]]:
     return records, faults
 
 
-def check_place(record: RunRecord, runs: Path) -> None:
-    """Refuse a record in the folder of another run.
+def check_place(record: RunRecord, runs: Path, preset: str | None = None) -> None:
+    """Refuse a record in the folder of another run or preset.
 
     Raises:
         RecordError: it lies in one.
     """
+    if preset not in (None, record.preset):
+        raise RecordError(
+            f"{record.folder} holds a run of preset {record.preset}; move it to "
+            f"{runs_folder(record.preset) / record.run}."
+        )
     if record.folder.relative_to(runs).as_posix() != record.run:
         raise RecordError(
             f"{record.folder} holds the record of {record.run}; move it to {runs / record.run}."

@@ -1,6 +1,6 @@
 """What every row trains, counted from the built networks: sizes, lengths, and ImageNet's layers.
 
-python -m training.counts.rows        writes results/rows.csv and results/architecture.csv
+python -m training.counts.rows     writes results/[tenth/]rows.csv and results/architecture.csv
 """
 
 import csv
@@ -17,10 +17,11 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from data.sets import training_images
-from records.files import ROOT
+from records.files import ROOT, make_folder
+from records.names import FULL, KEPT
 from records.record import write_atomically
 from training.counts.layers import describe
-from training.recipe.schedules import total_iterations
+from training.recipe.schedules import scaled, total_iterations
 from training.runs.entry import CONF
 from training.settings.config import read_settings
 from training.settings.identity import recipe_hash
@@ -51,23 +52,37 @@ def trained() -> list[tuple[str, str]]:
     return sorted(pairs)
 
 
-def count(pair: tuple[str, str]) -> tuple[Line, list[Line]]:
-    """What a row trains on a data set: its line of rows.csv, and those of its layers."""
+def count(pair: tuple[str, str]) -> tuple[dict[str, Line], list[Line]]:
+    """What a row trains on a data set: its line of rows.csv by each kept preset, and the lines of
+    its layers."""
     row, data = pair
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        settings = read_settings(compose("config", [f"experiment={row}", f"data={data}"]))
-    facts: Line = {
+        by_preset = {
+            preset: read_settings(
+                compose("config", [f"experiment={row}", f"data={data}", f"preset={preset}"])
+            )
+            for preset in KEPT
+        }
+    settings = by_preset[FULL]
+    described = describe(settings) if settings.data.source == "imagenet" else []
+    facts = {preset: facts_of(row, settings) for preset, settings in by_preset.items()}
+    return facts, [{"experiment": row, **layer} for layer in described]
+
+
+def facts_of(row: str, settings: Settings) -> Line:
+    """A line of rows.csv."""
+    images = images_of(settings)
+    recipe = scaled(settings.recipe, settings.preset.scale, images)
+    return {
         "experiment": row,
         "dataset": settings.data.name,
-        "recipe": settings.recipe.name,
-        "iterations": total_iterations(settings.recipe, images_of(settings)),
-        "batch": settings.recipe.batch,
+        "recipe": recipe.name,
+        "iterations": total_iterations(recipe, images),
+        "batch": recipe.batch,
         "depth": depth_of(settings.model),
         "hash": recipe_hash(settings),
         **network_size(settings),
     }
-    described = describe(settings) if settings.data.source == "imagenet" else []
-    return facts, [{"experiment": row, **layer} for layer in described]
 
 
 def depth_of(model: dict[str, Any]) -> int:
@@ -80,7 +95,7 @@ def depth_of(model: dict[str, Any]) -> int:
     return sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in outline(model).modules())
 
 
-def count_all(pairs: list[tuple[str, str]]) -> list[tuple[Line, list[Line]]]:
+def count_all(pairs: list[tuple[str, str]]) -> list[tuple[dict[str, Line], list[Line]]]:
     """`count` for several rows."""
     return [count(pair) for pair in pairs]
 
@@ -91,11 +106,11 @@ def main() -> None:
         # The data sets of a row share its network: they are one piece of work.
         by_row = [list(pairs) for _, pairs in groupby(trained(), key=itemgetter(0))]
         counted = [line for lines in pool.map(count_all, by_row) for line in lines]
-    rows = [facts for facts, _ in counted]
+    results = ROOT / "results"
+    for preset, folder in KEPT.items():
+        write(results / folder / "rows.csv", ROWS, [facts[preset] for facts, _ in counted])
     layers = [layer for _, described in counted for layer in described]
-    for name, columns, lines in (("rows", ROWS, rows), ("architecture", LAYERS, layers)):
-        path = write(ROOT / "results" / f"{name}.csv", columns, lines)
-        print(f"{path.relative_to(ROOT)}: {len(lines)} lines")
+    write(results / "architecture.csv", LAYERS, layers)
 
 
 def images_of(settings: Settings) -> int:
@@ -103,14 +118,15 @@ def images_of(settings: Settings) -> int:
     return training_images(settings.data.source) - settings.recipe.holdout
 
 
-def write(path: Path, columns: tuple[str, ...], lines: list[Line]) -> Path:
-    """Write lines as CSV."""
+def write(path: Path, columns: tuple[str, ...], lines: list[Line]) -> None:
+    """Write lines as CSV, and say so."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
+    make_folder(path.parent)
     write_atomically(path, text.getvalue())
-    return path
+    print(f"{path.relative_to(ROOT)}: {len(lines)} lines")
 
 
 if __name__ == "__main__":
