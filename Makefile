@@ -11,6 +11,8 @@ DATASET ?= cifar10
 VENV := .venv
 READY := $(VENV)/ready
 RUN := $(VENV)/bin/python
+# Compiled is what has been measured in full, unless another preset is named.
+KEPT = --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
@@ -30,7 +32,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|short|smoke|imagenette] [SEEDS=paper|5] [ROWS=a,b] [JOBS=auto|4] [MINUTES=] [PLAN=1] [YES=1]
+reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|tenth|smoke|imagenette] [SEEDS=paper|5] [ROWS=a,b] [JOBS=auto|4] [MINUTES=] [PLAN=1] [YES=1]
 	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(HOW)
 
 train: $(READY) ## train the runs that a file names, for so many minutes: [RUNS=experiments/queue.txt] [MINUTES=] [PRESET=] [JOBS=auto|4] [PLAN=1] [YES=1]
@@ -42,23 +44,23 @@ status: $(READY) ## what is being trained now, and how long it takes; from any s
 check: $(READY) ## may every record enter its table, and do its weights give its numbers?
 	@$(RUN) -m experiments.verdicts.check
 
-table: $(READY) ## compile tables from the records: [TABLE=he2015_residual/table6], all by default
-	@$(RUN) -m experiments.compile table $(if $(filter file,$(origin TABLE)),,'$(TABLE)')
+table: $(READY) ## compile tables from the records: [TABLE=he2015_residual/table6], all by default [PRESET=tenth]
+	@$(RUN) -m experiments.compile table $(KEPT) $(if $(filter file,$(origin TABLE)),,'$(TABLE)')
 
-claims: $(READY) ## what the papers claim, and whether our runs bear it out
-	@$(RUN) -m experiments.tables.claims
+claims: $(READY) ## what the papers claim, and whether our runs bear it out: [PRESET=tenth]
+	@$(RUN) -m experiments.tables.claims $(KEPT)
 
-figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6], all by default
-	@$(RUN) -m experiments.compile figure $(if $(FIGURE),'$(FIGURE)')
+figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6], all by default [PRESET=tenth]
+	@$(RUN) -m experiments.compile figure $(KEPT) $(if $(FIGURE),'$(FIGURE)')
 
-report: $(READY) ## tables, claims, figures, recipes and runs on one page: results/report/index.html
+report: $(READY) ## tables, claims, figures, recipes and runs on a page each for the full schedule and a tenth: results/report/
 	@$(RUN) -m experiments.report
 
 compare: $(READY) ## two sets of records side by side: A=results B=../other/results, or B=results+precision=bf16
 	@$(RUN) -m experiments.sharing.compare '$(A)' '$(B)'
 
-wandb-sync: $(READY) ## tell Weights & Biases of every record, complete and in order: [PRESET=paper]
-	@$(RUN) -m experiments.sharing.wandb_sync --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
+wandb-sync: $(READY) ## tell Weights & Biases of every record, complete and in order: [PRESET=tenth]
+	@$(RUN) -m experiments.sharing.wandb_sync $(KEPT)
 
 data: $(READY) ## fetch and verify a data set: [DATASET=cifar10|cifar100|svhn]
 	@$(RUN) -m data.sets $(DATASET)

@@ -1,7 +1,7 @@
 """Compile tables and figures from records.
 
-python -m experiments.compile table [he2015_residual/table6] [--preset smoke]
-python -m experiments.compile figure [he2015_residual/fig6] [--preset smoke]
+python -m experiments.compile table [he2015_residual/table6] [--preset tenth]
+python -m experiments.compile figure [he2015_residual/fig6] [--preset tenth]
 """
 
 import argparse
@@ -14,19 +14,15 @@ from matplotlib.figure import Figure
 from experiments.figures import drawing
 from experiments.figures.figures import FIGURES
 from experiments.papers import architecture, published
-from experiments.papers.conf import PlanError, table_config, table_heading, table_rows
+from experiments.papers.conf import PlanError, preset_scale, table_config, table_heading, table_rows
 from experiments.plan.jobs import Job
 from experiments.tables import readme
 from experiments.tables.overview import overview
 from experiments.tables.sheets import Sheet, Table, to_markdown, write
 from experiments.tables.tables import paper_table, shortened_table
-from experiments.verdicts.records import RunRecord, load_all
-from records.names import compiled_folder, runs_folder
-
-
-def records_of(preset: str) -> list[RunRecord]:
-    """Every intact record of a preset; the others are named."""
-    return load_all(runs_folder(preset))
+from experiments.verdicts.records import RunRecord, records_of
+from records.names import FULL, KEPT, compiled_folder
+from records.validity import PRESETS
 
 
 def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Table:
@@ -37,21 +33,22 @@ def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Tabl
     """
     if table in architecture.tables():
         return _architecture(table)
-    if preset == "paper":
-        return paper_table(table, records)
+    if preset in KEPT:
+        return paper_table(table, records, preset)
     records = _shortened(table, preset, records)
     title = f"{table}: shortened runs, preset {preset}"
     return shortened_table(table, title, shortened_note(preset, records), records)
 
 
-def compile_all(records: Sequence[RunRecord]) -> Iterator[Table]:
-    """Every table, from the records of full recipes; last of all their overview."""
+def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Table]:
+    """Every table, from the records of a kept preset; last of all their overview."""
     compared = []
     for table in published.titles():
-        compared.append(paper_table(table, records))
+        compared.append(paper_table(table, records, preset))
         yield compared[-1]
-    yield from map(_architecture, architecture.tables())
-    yield overview(compared)
+    if preset == FULL:  # networks are the same whatever the schedule
+        yield from map(_architecture, architecture.tables())
+    yield overview(compared, preset)
 
 
 def figures_of(table: str) -> list[str]:
@@ -71,10 +68,13 @@ def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figur
     """
     if figure not in FIGURES:
         raise published.PublishedError(published.unknown("figure", figure, FIGURES))
-    if preset == "paper":
-        return drawing.draw(FIGURES[figure], [record for record in records if record.counts])
+    if preset in KEPT:
+        counting = [record for record in records if record.preset == preset and record.counts]
+        scale = preset_scale(preset)
+        note = "" if scale == 1 else f"On a {preset} of the schedule, all else equal."
+        return drawing.draw(FIGURES[figure], counting, note, scale)
     shown = _shortened(figure, preset, records)
-    return drawing.draw(FIGURES[figure], shown, shortened_note(preset, shown))
+    return drawing.draw(FIGURES[figure], shown, shortened_note(preset, shown), None)
 
 
 def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list[Path]:
@@ -95,13 +95,13 @@ def figure_heading(figure: str) -> str:
         return "; ".join(panel.title for panel in FIGURES[figure])
 
 
-def figure_command(figure: str) -> str:
+def figure_command(figure: str, preset: str) -> str:
     """What draws a figure, and trains what it lacks where that is planned as a table."""
     try:
         table_config(figure)
     except PlanError:
-        return f"make figure FIGURE={figure}"
-    return f"make reproduce-table TABLE={figure} PRESET=paper YES=1"
+        return f"make figure FIGURE={figure}" + ("" if preset == FULL else f" PRESET={preset}")
+    return f"make reproduce-table TABLE={figure} PRESET={preset} YES=1"
 
 
 def _architecture(table: str) -> Sheet:
@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=("table", "figure"))
     parser.add_argument("names", nargs="*", help="default: all")
-    parser.add_argument("--preset", default="paper")
+    parser.add_argument("--preset", default=FULL, choices=PRESETS)
     options = parser.parse_args(arguments)
     preset, records = options.preset, records_of(options.preset)
     try:
@@ -144,9 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(*write_figure(figure, preset, records))
             return 0
         named = (compile_table(table, preset, records) for table in options.names)
-        for table in named if options.names else compile_all(records):
+        for table in named if options.names else compile_all(records, preset):
             print(to_markdown(table.frame), *write(table, preset), sep="\n")
-        if preset == "paper":
+        if preset in KEPT:
             readme.update()
     except (PlanError, published.PublishedError) as error:
         print(error, file=sys.stderr)

@@ -1,6 +1,6 @@
 """Reproduce a table: print it as measured so far, plan, run what is missing, compile, print.
 
-make reproduce-table [TABLE=...] [PRESET=auto|paper|short|smoke] [SEEDS=paper|5] [ROWS=...]
+make reproduce-table [TABLE=...] [PRESET=auto|paper|tenth|smoke] [SEEDS=paper|5] [ROWS=...]
                      [MINUTES=9] [JOBS=auto|4] [PLAN=1] [YES=1]
 """
 
@@ -16,6 +16,7 @@ from experiments.plan.plan import make_plan, table_jobs
 from experiments.tables import readme
 from experiments.tables.sheets import to_markdown, write
 from records.exits import BAD_CONFIG, FAILED, INTERRUPTED
+from records.names import FULL, KEPT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +42,8 @@ def reproduce(options: argparse.Namespace) -> int:
     jobs = table_jobs(options.table, preset=preset, seeds=options.seeds, rows=options.rows)
     plan = make_plan(jobs)
     if options.table in published.titles():
-        table = compile.compile_table(options.table, "paper", compile.records_of("paper"))
+        shown = preset if preset in KEPT else FULL
+        table = compile.compile_table(options.table, shown, compile.records_of(shown))
         print(f"{table.title}, as measured so far\n")
         print(to_markdown(table.frame), end="\n\n")
     command.show_plan(plan, options)
@@ -51,7 +53,7 @@ def reproduce(options: argparse.Namespace) -> int:
         return BAD_CONFIG
     execution = command.carry_out(f"{options.table} (preset {preset})", jobs, options)
     code = command.report(execution)
-    if preset == "paper" and not execution.stopped:
+    if preset in KEPT and not execution.stopped:
         rows = {(job.experiment, job.dataset) for job in jobs}
         complete.test_rows(options.table, rows, compile.records_of(preset))
     show(options.table, preset)
@@ -62,11 +64,11 @@ def show(table: str, preset: str) -> None:
     """Compile the table and its figures, and print where they are."""
     print()
     records = compile.records_of(preset)
-    if preset != "paper" or table in published.titles():
+    if preset not in KEPT or table in published.titles():
         compiled = compile.compile_table(table, preset, records)
         print(to_markdown(compiled.frame), end="\n\n")
         print(*write(compiled, preset), sep="\n")
-        if preset == "paper":
+        if preset in KEPT:
             readme.update()
     for figure in compile.figures_of(table):
         complete.complete_figure(figure, records)

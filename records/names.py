@@ -29,7 +29,7 @@ def run_name(experiment: str, overrides: Iterable[str], dataset: str, seed: int)
 
 
 def outputs() -> Path:
-    """Where unfinished runs go, those of presets that are not kept, and what is compiled of them."""
+    """Where unfinished runs go, those of presets that are not kept, and what is made of them."""
     return Path(os.environ.get("OUTPUT_DIR", "outputs"))
 
 

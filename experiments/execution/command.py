@@ -14,6 +14,7 @@ from experiments.plan.jobs import Job
 from experiments.plan.machine import gpus
 from experiments.plan.plan import Entry, describe, duration, make_plan
 from experiments.plan.states import ENDED, Failure, state_of
+from records.names import KEPT
 from records.validity import PRESETS
 
 ASK_ABOVE_SECONDS = 3600
@@ -50,9 +51,12 @@ def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
     """Print the plan."""
     preset = chosen_preset(options)
     print(f"Plan (preset {preset}):\n{describe(plan)}", flush=True)
-    if preset != "paper":
+    if preset not in KEPT:
         why = " (no CUDA GPU was found)" if options.preset == "auto" else ""
-        print(f"No full recipe{why}: this checks the plumbing. PRESET=paper trains in full.")
+        print(
+            f"No full recipe{why}: this checks the plumbing. PRESET=tenth trains on a tenth of the "
+            "schedule, PRESET=paper in full."
+        )
 
 
 def too_long(plan: Sequence[Entry], options: argparse.Namespace) -> bool:

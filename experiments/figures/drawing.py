@@ -25,17 +25,23 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def draw(panels: Sequence[Panel], records: Sequence[RunRecord], note: str = "") -> Figure:
+def draw(
+    panels: Sequence[Panel],
+    records: Sequence[RunRecord],
+    note: str = "",
+    scale: float | None = 1.0,
+) -> Figure:
     """A figure of some panels; what has not run is named in its legend.
 
     Args:
         records: of one preset.
-        note: printed below, for runs that compare with no paper.
+        note: printed below, for runs of other than the full schedule.
+        scale: the share of the schedule that they did; None for shortened runs.
     """
     runs: Runs = {}
     for record in sorted(records, key=lambda record: record.seed):
         runs.setdefault((record.experiment, record.dataset), []).append(record)
-    if note:  # a small version has few of the paper's networks, on a data set of its own
+    if scale is None:  # a small version has few of the paper's networks, on a data set of its own
         datasets = dict.fromkeys(data for panel in panels for _, data in panel.rows)
         runs |= {(name, data): seeds for (name, _), seeds in runs.items() for data in datasets}
         panels = [panel for panel in panels if runs.keys() & set(panel.rows)] or panels
@@ -45,7 +51,7 @@ def draw(panels: Sequence[Panel], records: Sequence[RunRecord], note: str = "") 
         )
         for axis, panel in zip(axes[0], panels, strict=True):
             axis.set_title(panel.title)
-            panel.draw(axis, runs, shortened=bool(note))
+            panel.draw(axis, runs, scale)
         if key := next(filter(None, (panel.key() for panel in panels)), None):
             figure.legend(handles=key, loc="outside upper center", ncols=2, frameon=False)
         if note:

@@ -44,11 +44,12 @@ class Panel(ABC):
         return ()
 
     @abstractmethod
-    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+    def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         """Draw it; what has not run is named in its legend.
 
         Args:
-            shortened: whether the runs are no full recipes.
+            scale: the share of the paper's schedule that the runs did; None for shortened runs,
+                which did no schedule to its end.
         """
 
 

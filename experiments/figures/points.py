@@ -46,7 +46,7 @@ class Points(Panel):
     Attributes:
         x: label of the horizontal axis: `parameters (millions)`, `multiply-adds (billions)`, or
             what the families' `at` is.
-        published: whether published errors are shown beside ours.
+        published: whether published errors are shown beside those of full schedules.
         baseline: a network whose error is a level line, or None.
         log: whether the horizontal axis is logarithmic.
     """
@@ -64,7 +64,7 @@ class Points(Panel):
             *([self.baseline.row] if self.baseline else []),
         ]
 
-    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+    def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel(self.x)
         axis.set_ylabel("test error (%)")
         missing = []
@@ -77,7 +77,7 @@ class Points(Panel):
             if known:
                 x, y = zip(*known, strict=True)
                 axis.plot(x, y, color=family.colour, lw=1.4, marker="o", ms=4, label=family.label)
-            if self.published:
+            if self.published and scale == 1:
                 _draw_published(axis, family, places)
         if self.baseline is not None:
             line = self.baseline
@@ -90,7 +90,7 @@ class Points(Panel):
             axis.set_xscale("log")
             axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
         if not axis.lines:
-            axis.set_xlim(0, 1)
+            axis.set_xlim(0.1 if self.log else 0, 1)
             axis.set_ylim(0, 20)
         legend(axis, missing, "best")
 
@@ -111,7 +111,7 @@ class Grid(Panel):
     def rows(self) -> Rows:
         return [(row, self.dataset) for line in self.experiments for row in line]
 
-    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+    def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         errors = [
             [mean_error(runs, (row, self.dataset)) for row in line] for line in self.experiments
         ]

@@ -43,11 +43,11 @@ class Curves(Panel):
             Line2D([], [], color="0.3", lw=BOLD, label=test),
         )
 
-    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+    def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         errors = axis if self.training == "train_error" else axis.twinx()
-        top = 100.0 if shortened else self.limit
+        top = 100.0 if scale is None else self.limit
         errors.set_ylim(0, top)
-        errors.yaxis.set_major_locator(MultipleLocator(top / (5 if shortened else 4)))
+        errors.yaxis.set_major_locator(MultipleLocator(top / (5 if scale is None else 4)))
         errors.set_ylabel("error (%)" if errors is axis else "test error (%)")
         if errors is not axis:
             axis.set_ylabel("training loss")
@@ -59,9 +59,9 @@ class Curves(Panel):
         for curve in known:
             self._draw_run(axis, errors, curve, runs[curve.row][0])
         missing = [curve.label for curve in self.curves if curve not in known]
-        legend(errors, [] if shortened else missing)
-        if not known and not shortened:
-            axis.set_xlim(0, 300 if self.epochs else 64_000)
+        legend(errors, missing if scale else [])
+        if not known and scale:
+            axis.set_xlim(0, scale * (300 if self.epochs else 64_000))
         else:
             axis.set_xlim(0, None)
         if errors is not axis:
@@ -87,7 +87,7 @@ class Gradients(Panel):
     def rows(self) -> Rows:
         return [curve.row for curve in self.curves]
 
-    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+    def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel("epochs")
         axis.set_ylabel("mean gradient magnitude")
         axis.set_yscale("log")
@@ -101,8 +101,8 @@ class Gradients(Panel):
             x, y = measured["epoch"], measured["gradient"]
             axis.plot(x, y, color=curve.colour, lw=1.4, label=curve.label)
         for drop in self.drops:
-            axis.axvline(drop, color="0.5", lw=0.9, ls=":")
+            axis.axvline(drop * (scale or 1), color="0.5", lw=0.9, ls=":")
         if len(missing) == len(self.curves):
-            axis.set_xlim(0, 500)
+            axis.set_xlim(0, 500 * (scale or 1))
             axis.set_ylim(1e-4, 1e-1)
         legend(axis, missing, "best")

@@ -25,7 +25,7 @@ class Responses(Panel):
     def rows(self) -> Rows:
         return [curve.row for curve in self.curves]
 
-    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+    def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel("layer" if not self.ranked else "layer, ranked")
         axis.set_ylabel("standard deviation")
         missing = []
@@ -58,7 +58,7 @@ class Reuse(Panel):
     def rows(self) -> Rows:
         return [(self.experiment, self.dataset)]
 
-    def draw(self, axis: Axes, runs: Runs, *, shortened: bool) -> None:
+    def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel("target layer; the last: transition or classifier")
         axis.set_ylabel("source layer; 0: input of the block")
         axis.grid(visible=False)

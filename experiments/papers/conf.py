@@ -58,6 +58,13 @@ def table_rows(table: str, preset: str = "paper") -> list[tuple[str, str]]:
     return [(row, preset) for row, data in rows if data == "imagenet"]
 
 
+@cache
+def preset_scale(preset: str) -> float:
+    """The share of a recipe's schedule that a preset runs."""
+    config: Any = OmegaConf.load(ROOT / "conf" / "preset" / f"{preset}.yaml")
+    return float(config.get("scale", 1.0))
+
+
 def table_heading(table: str) -> str:
     """What a table or figure shows.
 

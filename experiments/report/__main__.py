@@ -1,15 +1,16 @@
 """Tables, verdicts, claims, figures, recipes and runs on one page: `make report`.
 
-The page, results/report/index.html, is one file: it needs no server, no network and no script but
-its own. It is made from records only, and the same records give the same bytes. Tables, figures and
-the README are compiled again with it.
+One page of the full schedule, results/report/index.html, and one of a tenth, tenth.html: each is
+one file that needs no server, no network and no script but its own. They are made from records
+only, and the same records give the same bytes. Tables, figures and the README are compiled again
+with them.
 """
 
 import sys
 
 from experiments.papers.conf import PlanError
 from experiments.papers.published import PublishedError
-from experiments.report.content import gather
+from experiments.report.content import PAGES, gather
 from experiments.report.page import render
 from records.names import results
 
@@ -17,16 +18,17 @@ from records.names import results
 def main() -> int:
     """Exit code: 0, or 2 where a file of published numbers or claims has a mistake."""
     try:
-        content = gather()
+        contents = {file: gather(preset) for preset, file in PAGES.items()}
     except (PlanError, PublishedError) as error:
         print(error, file=sys.stderr)
         return 2
-    path = results() / "report" / "index.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(content), encoding="utf-8")
-    for fault in content.faults:
-        print(f"Left out: {fault}", file=sys.stderr)
-    print(f"{path}: {content.runs} runs, {path.stat().st_size / 1e6:.1f} MB")
+    for file, content in contents.items():
+        path = results() / "report" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(render(content), encoding="utf-8")
+        for fault in content.faults:
+            print(f"Left out: {fault}", file=sys.stderr)
+        print(f"{path}: {content.runs} runs, {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
 

@@ -23,9 +23,11 @@ from experiments.tables import claims, readme
 from experiments.tables.claims import Judged
 from experiments.tables.overview import Overview
 from experiments.tables.sheets import Table, write
-from experiments.tables.tables import GENERAL, PaperTable
+from experiments.tables.tables import PaperTable, general, scaled_note
 from experiments.verdicts.records import RunRecord, survey
-from records.names import runs_folder
+from records.names import FULL, KEPT, runs_folder
+
+PAGES = {preset: "index.html" if preset == FULL else f"{preset}.html" for preset in KEPT}
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,22 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Page:
+    """A page of the report: whose records it shows, its file, and whether it is this one."""
+
+    preset: str
+    file: str
+    here: bool
+
+
+@dataclass(frozen=True)
 class Content:
     """What the report says.
 
     Attributes:
+        pages: one for each schedule, this one among them.
+        claims: the files of all claims.
+        schedule: what has to be said of another schedule than the papers'.
         overview: verdicts by table.
         tiles: number and caption of what stands at the top.
         rules: how tables are to be read.
@@ -60,6 +74,9 @@ class Content:
         data: curves, by run and by figure, for the page's script.
     """
 
+    pages: Sequence[Page]
+    claims: Sequence[tuple[str, str]]
+    schedule: str
     overview: TableView
     tiles: Sequence[tuple[str, str]]
     sections: Sequence[Section]
@@ -71,26 +88,31 @@ class Content:
     data: dict[str, Any]
 
 
-def gather() -> Content:
-    """Compile everything from the records of full recipes, write tables and figures, collect.
+def gather(preset: str) -> Content:
+    """Compile everything from the records of a kept preset, write tables and figures, collect.
 
     Raises:
         PublishedError, PlanError: a file of published numbers, claims or tables has a mistake.
     """
-    records, faults = survey(runs_folder("paper"))
+    records, faults = survey(runs_folder(preset), preset)
     measured = {(r.experiment, r.dataset) for r in records}
-    *compiled, total = compile.compile_all(records)
+    *compiled, total = compile.compile_all(records, preset)
     assert isinstance(total, Overview)
-    judged = claims.judge(claims.claims(), records)
-    for table in [*compiled, total, claims.claims_table(judged)]:
-        write(table, "paper")
+    judged = claims.judge(claims.claims(), records, preset)
+    for table in [*compiled, total, claims.claims_table(judged, preset)]:
+        write(table, preset)
     readme.update()
-    figures = [figure_views.view(name, records) for name in FIGURES]
-    tables = [table_views.view(table, measured) for table in compiled]
+    figures = [figure_views.view(name, records, preset) for name in FIGURES]
+    tables = [table_views.view(table, measured, preset) for table in compiled]
     claimed = claim_views.views(judged, measured)
-    sheets = recipes_of(compiled)
+    # The sheets are of full recipes, and stand on the page of these.
+    sheets = recipes_of(compiled) if preset == FULL else {}
+    pages = [Page(name, PAGES[name], name == preset) for name in KEPT]
     return Content(
-        overview=table_views.view(total, measured),
+        claims=table_views.table_files("claims", preset)[:2],
+        pages=pages,
+        schedule="" if preset == FULL else scaled_note(preset),
+        overview=table_views.view(total, measured, preset),
         tiles=tiles(total, judged, records),
         sections=[
             Section(
@@ -98,11 +120,11 @@ def gather() -> Content:
                 tables=[table for table in tables if table.name.startswith(f"{paper.name}/")],
                 figures=[figure for figure in figures if figure.name.startswith(f"{paper.name}/")],
                 claims=[claim for claim in claimed if claim.source.startswith(paper.cited)],
-                recipes=sheets[paper.name],
+                recipes=sheets.get(paper.name, []),
             )
             for paper in published.papers()
         ],
-        rules=[table_views.inline(rule) for rule in GENERAL],
+        rules=[table_views.inline(rule) for rule in general(preset)],
         groups=run_views.groups(records),
         costs=run_views.costs(records),
         faults=[str(fault) for fault in faults],
@@ -149,11 +171,16 @@ def tiles(
     counting = sum(record.counts for record in records)
     verdicts = [claim.verdict for claim in judged]
     decided = [verdict for verdict in verdicts if verdict != claims.UNDECIDED]
-    return [
-        (str(counting), f"runs of a full recipe, of {len(records)} records"),
+    compared = [
         (str(len(total.compared)), "rows compared with a published number"),
         (str(total.compared.count("reproduced")), "of them reproduced"),
+    ]
+    schedule = "full recipe" if total.preset == FULL else f"{total.preset} of the schedule"
+    return [
+        (str(counting), f"runs of a {schedule}, of {len(records)} records"),
+        *(compared if total.preset == FULL else []),
         (f"{verdicts.count(claims.HOLDS)} of {len(decided)}",
          f"decided claims hold, of {len(judged)}"),
         (f"{run_views.gpu_minutes(records):,.0f}", "GPU minutes"),
+        (f"{run_views.cpu_hours(records):,.1f}", "hours on a CPU"),
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from experiments import compile
 from experiments.figures import drawing
 from experiments.figures.figures import FIGURES
 from experiments.report.hover import axes_of
-from experiments.report.runs import slug
+from experiments.report.runs import address, slug
 from experiments.verdicts.records import RunRecord
 from records.names import compiled_folder
 
@@ -38,10 +38,10 @@ class FigureView:
     files: Sequence[tuple[str, str]]
 
 
-def view(figure: str, records: Sequence[RunRecord]) -> FigureView:
-    """Draw a figure from records of full recipes, save it, and make it part of the page."""
-    drawn = compile.draw_figure(figure, "paper", records)
-    _, svg = drawing.save(drawn, compiled_folder("paper") / "figures" / figure)
+def view(figure: str, records: Sequence[RunRecord], preset: str) -> FigureView:
+    """Draw a figure from records of a preset, save it, and make it part of the page."""
+    drawn = compile.draw_figure(figure, preset, records)
+    _, svg = drawing.save(drawn, compiled_folder(preset) / "figures" / figure)
     return FigureView(
         anchor=f"figure-{slug(figure)}",
         name=figure,
@@ -49,6 +49,6 @@ def view(figure: str, records: Sequence[RunRecord]) -> FigureView:
         picture=f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}",
         width=PANEL * len(FIGURES[figure]),
         axes=axes_of(drawn),
-        command=compile.figure_command(figure),
-        files=[(kind, f"../figures/{figure}.{kind}") for kind in ("png", "svg")],
+        command=compile.figure_command(figure, preset),
+        files=[(k, address(preset, f"figures/{figure}.{k}")) for k in ("png", "svg")],
     )

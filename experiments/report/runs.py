@@ -10,7 +10,7 @@ from experiments.papers import published
 from experiments.tables.cells import MISSING
 from experiments.verdicts.records import EXTRAS, RunRecord
 from experiments.verdicts.tested import results as tests_of
-from records.names import PARTS, results
+from records.names import FULL, KEPT, PARTS, results, weights_file
 
 # What a summary says of where a number comes from, in the order of the page.
 PROVENANCE = {
@@ -108,19 +108,27 @@ def command(record: RunRecord) -> str:
     if "-" in row:  # what stands in a name in place of whatever no name can hold
         return ""
     told = [f"experiment={record.experiment}", *row.split("+")[1:], f"data={record.dataset}"]
-    preset = record.summary["preset"]
-    told += [] if preset == "paper" else [f"preset={preset}"]
+    told += [] if record.preset == FULL else [f"preset={record.preset}"]
     return " ".join(["python train.py", *told, f"seed={record.seed}"])
 
 
 def files(record: RunRecord) -> list[tuple[str, str]]:
-    """The files of a record, and its shipped weights, as seen from results/report."""
-    own = [(name, quote(f"../runs/{record.run}/{name}")) for name in (*PARTS, *EXTRAS)]
-    found = [(name, link) for name, link in own if (record.folder / name).exists()]
-    weights = f"weights/{record.run}.safetensors"
-    if (results() / weights).exists():
-        found.append(("weights", quote(f"../{weights}")))
-    return found
+    """The files of a record, and its shipped weights, as seen from the page."""
+    preset, run = record.preset, record.run
+    links = [
+        (name, address(preset, quote(f"runs/{run}/{name}")))
+        for name in (*PARTS, *EXTRAS)
+        if (record.folder / name).exists()
+    ]
+    if weights_file(results(), preset, run).exists():
+        links.append(("weights", address(preset, quote(f"weights/{run}.safetensors"))))
+    return links
+
+
+def address(preset: str, file: str) -> str:
+    """A file among the results of a preset, as seen from the page, which lies in
+    results/report."""
+    return "/".join(filter(None, ("..", KEPT[preset], file)))
 
 
 def shown(value: Any) -> str:
@@ -173,6 +181,12 @@ def own_minutes(record: RunRecord) -> float:
 def gpu_minutes(records: Iterable[RunRecord]) -> float:
     """Minutes of GPUs that all runs took."""
     return sum(own_minutes(record) for record in records if on_gpu(record))
+
+
+def cpu_hours(records: Iterable[RunRecord]) -> float:
+    """Hours of runs that had no GPU."""
+    own = (record for record in records if not on_gpu(record))
+    return sum(minutes(r) for r in own if r.summary.get("seconds") is not None) / 60
 
 
 def on_gpu(record: RunRecord) -> bool:

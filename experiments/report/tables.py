@@ -8,12 +8,12 @@ from markupsafe import Markup
 
 from experiments.papers.conf import PlanError, table_rows
 from experiments.papers.published import Line
-from experiments.report.runs import group_anchor, slug
-from experiments.tables.cells import Column
+from experiments.report.runs import address, group_anchor, slug
+from experiments.tables.cells import VERDICT, Column
 from experiments.tables.overview import Overview
 from experiments.tables.results import Result
 from experiments.tables.sheets import Table
-from experiments.tables.tables import GENERAL, PaperTable
+from experiments.tables.tables import PaperTable, general
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
@@ -41,17 +41,18 @@ class TableView:
     files: Sequence[tuple[str, str]]
 
 
-def view(table: Table, measured: Collection[tuple[str, str]]) -> TableView:
-    """A table as the page shows it; `measured` are the rows that have runs, with their data."""
+def view(table: Table, measured: Collection[tuple[str, str]], preset: str) -> TableView:
+    """A table as the page of a preset shows it; `measured` are the rows that have runs, with their
+    data."""
     return TableView(
         anchor=slug(table.name),
         name=table.name,
         title=table.title,
         columns=list(map(str, table.frame.columns)),
         rows=cells(table, measured),
-        commands=commands(table.results) if isinstance(table, PaperTable) else [],
-        notes=[inline(note) for note in table.notes if note not in GENERAL],
-        files=table_files(table.name),
+        commands=commands(table.results, preset) if isinstance(table, PaperTable) else [],
+        notes=[inline(note) for note in table.notes if note not in general(preset)],
+        files=table_files(table.name, preset),
     )
 
 
@@ -71,22 +72,21 @@ def result_cells(
 ) -> list[Cell]:
     """The cells of a line: numbers of ours lead to their runs, verdicts are marked."""
     source = f"#{group_anchor(*result.row)}" if result.row in measured else ""
-    shown = [(column.cell(result), column) for column in columns[:-1]]
     kind = slug(result.comparison.verdict or "").lower()
     return [
-        *(Cell(text, source if column.ours and column.text(result) else "")
-          for text, column in shown),
-        Cell(columns[-1].cell(result), source, kind),
+        Cell(column.cell(result), source, kind) if column is VERDICT
+        else Cell(column.cell(result), source if column.ours and column.text(result) else "")
+        for column in columns
     ]  # fmt: skip
 
 
-def commands(results: Sequence[Result]) -> list[tuple[str, str]]:
+def commands(results: Sequence[Result], preset: str) -> list[tuple[str, str]]:
     """What measures each row of a table, on all the data sets that the table has it on."""
     rows: dict[str, list[Result]] = {}
     for result in results:
-        if command(result.line):
+        if command(result.line, preset):
             rows.setdefault(result.line.experiment, []).append(result)
-    return [(label(lines), command(lines[0].line)) for lines in rows.values()]
+    return [(label(lines), command(lines[0].line, preset)) for lines in rows.values()]
 
 
 def label(lines: Sequence[Result]) -> str:
@@ -95,7 +95,7 @@ def label(lines: Sequence[Result]) -> str:
     return ", ".join([lines[0].label, *layers, *(result.line.dataset for result in lines)])
 
 
-def command(line: Line) -> str:
+def command(line: Line, preset: str) -> str:
     """What measures a line, or nothing where it is quoted only."""
     try:
         rows = table_rows(line.table)
@@ -104,12 +104,12 @@ def command(line: Line) -> str:
     if (line.experiment, line.dataset) not in rows:
         return ""
     row = line.experiment.rpartition("/")[2]
-    return f"make reproduce-table TABLE={line.table} ROWS={row} PRESET=paper YES=1"
+    return f"make reproduce-table TABLE={line.table} ROWS={row} PRESET={preset} YES=1"
 
 
-def table_files(name: str) -> list[tuple[str, str]]:
-    """The files of a compiled table, as seen from results/report."""
-    return [(suffix, f"../tables/{name}.{suffix}") for suffix in ("md", "csv", "tex")]
+def table_files(name: str, preset: str) -> list[tuple[str, str]]:
+    """The files of a compiled table, as seen from the page."""
+    return [(kind, address(preset, f"tables/{name}.{kind}")) for kind in ("md", "csv", "tex")]
 
 
 def inline(text: str) -> Markup:

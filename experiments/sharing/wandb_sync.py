@@ -17,8 +17,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from experiments.sharing import dashboards
-from experiments.verdicts.records import RunRecord, load_all
-from records.names import CONFIG, METRICS, SUMMARY, outputs, runs_folder
+from experiments.verdicts.records import RunRecord, records_of
+from records.names import CONFIG, FULL, METRICS, SUMMARY, outputs
+from records.validity import PRESETS
 from records.wandb_run import mode, named, open_run
 
 PROJECT = "residual-to-dense"
@@ -30,7 +31,7 @@ INIT_SECONDS, FINISH_SECONDS = 30, 300
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 all that are intact were sent or written, 1 W&B failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="paper", choices=("paper", "short", "smoke"))
+    parser.add_argument("--preset", default=FULL, choices=PRESETS)
     parser.add_argument("--project", default=PROJECT)
     options = parser.parse_args(arguments)
     asked = os.environ.get("WANDB_MODE")
@@ -38,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"WANDB_MODE={asked} sends nothing; it may be {' or '.join(MODES)}.", file=sys.stderr)
         return 1
     try:
-        records = load_all(runs_folder(options.preset))
+        records = records_of(options.preset)
         done = [sync(record, options.project) for record in records]
-        if options.preset == "paper":
+        if options.preset == FULL:
             refresh_dashboards(records, options.project)
     except Exception as error:  # whatever W&B raises; what was sent before is marked
         print(f"W&B: {str(error) or type(error).__name__}", file=sys.stderr)

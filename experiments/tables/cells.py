@@ -17,6 +17,8 @@ class Column:
         text: what a line has there, or None.
         ours: whether it comes from our runs.
         optional: whether it is left out where it says the same on every line.
+        against: whether it holds our number against a published one, which only a full schedule
+            can be.
         note: what is said of it below the table.
     """
 
@@ -24,6 +26,7 @@ class Column:
     text: Callable[[Result], str | None]
     ours: bool = False
     optional: bool = False
+    against: bool = False
     note: str = ""
 
     def cell(self, result: Result) -> str:
@@ -94,6 +97,7 @@ def _number(value: float | None, form: str = ".2f") -> str | None:
     return None if value is None else f"{value:{form}}"
 
 
+VERDICT = Column("Verdict", lambda r: r.comparison.verdict, against=True)
 COLUMNS = (
     Column("Method", lambda r: r.label),
     Column("Data", lambda r: r.line.dataset, optional=True),
@@ -102,7 +106,7 @@ COLUMNS = (
     Column("Paper (%)", paper),
     Column("Paper, top 5 (%)", lambda r: _number(r.top5[0]), optional=True),
     Column(
-        "Others (%)", others, optional=True,
+        "Others (%)", others, optional=True, against=True,
         note="Others: what independent reproductions are expected to reach (their acceptance "
         "band), or what the few there are report; sources in results/paper.",
     ),
@@ -110,7 +114,8 @@ COLUMNS = (
     Column("95 % interval", interval, ours=True, optional=True, note=INTERVAL),
     Column("Ours, top 5 (%)", lambda r: _number(r.top5[1]), ours=True, optional=True),
     Column("n", count, ours=True),
-    Column("Difference", lambda r: _number(r.comparison.difference, "+.2f"), ours=True),
-    Column("Margin", lambda r: _number(r.comparison.margin), optional=True),
-    Column("Verdict", lambda r: r.comparison.verdict),
+    Column("Difference", lambda r: _number(r.comparison.difference, "+.2f"), ours=True,
+           against=True),
+    Column("Margin", lambda r: _number(r.comparison.margin), optional=True, against=True),
+    VERDICT,
 )  # fmt: skip

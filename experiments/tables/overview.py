@@ -8,7 +8,8 @@ import pandas as pd
 
 from experiments.tables.cells import MISSING
 from experiments.tables.results import NOT_RUN, NOT_TESTED, QUOTED
-from experiments.tables.tables import PaperTable
+from experiments.tables.tables import PaperTable, scaled_note
+from records.names import FULL
 
 ORDER = (
     "reproduced", "better", "worse", "undecided", "fails as in the paper", "fails",
@@ -38,13 +39,18 @@ class Overview:
 
     totals: Sequence[Total]
     compared: Sequence[str]
+    preset: str = FULL
     name: str = "overview"
-    title: str = "What has been measured"
+
+    @property
+    def title(self) -> str:
+        title = "What has been measured"
+        return title if self.preset == FULL else f"{title} on a {self.preset} of the schedule"
 
     @property
     def frame(self) -> pd.DataFrame:
         """A line a table, as text."""
-        return pd.DataFrame(
+        frame = pd.DataFrame(
             {
                 "Table": total.table.name,
                 "Shows": total.table.title,
@@ -55,10 +61,13 @@ class Overview:
             }
             for total in self.totals
         )  # fmt: skip
+        return frame if self.preset == FULL else frame.drop(columns="Verdicts")
 
     @property
     def notes(self) -> list[str]:
         """What has to be said once for the verdicts of all tables."""
+        if self.preset != FULL:
+            return [scaled_note(self.preset)]
         if not self.compared:
             return ["No number of ours has been compared with a published one yet."]
         return [
@@ -71,12 +80,12 @@ class Overview:
         ]
 
 
-def overview(tables: Sequence[PaperTable]) -> Overview:
+def overview(tables: Sequence[PaperTable], preset: str = FULL) -> Overview:
     """Count the verdicts of all tables."""
     compared: dict[tuple[str, str], str] = {}
     for result in (result for table in tables for result in table.results if result.compared):
         compared.setdefault(result.row, str(result.comparison.verdict))
-    return Overview([_total(table) for table in tables], list(compared.values()))
+    return Overview([_total(table) for table in tables], list(compared.values()), preset)
 
 
 def _total(table: PaperTable) -> Total:

@@ -1,4 +1,4 @@
-"""Put compiled tables into the README, between the markers that name them."""
+"""Put compiled tables into the README, between the markers that name them by their place."""
 
 import re
 from pathlib import Path
@@ -6,21 +6,22 @@ from pathlib import Path
 from records.files import ROOT
 from records.names import results
 
-MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- table: (\S+)\.md -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def update(path: Path = ROOT / "README.md", tables: Path = ROOT / "results" / "tables") -> bool:
-    """Replace what stands between `<!-- table: NAME -->` and `<!-- end -->`; True if it changed.
+def update(path: Path = ROOT / "README.md", compiled: Path = ROOT / "results") -> bool:
+    """Replace what stands between `<!-- table: FILE -->` and `<!-- end -->`, with `FILE` as seen
+    from results/; True if it changed.
 
     Where results go elsewhere, the README is left as it is.
     """
-    if tables.resolve() != (results() / "tables").resolve():
+    if compiled.resolve() != results().resolve():
         return False
     before = path.read_text(encoding="utf-8")
 
     def fill(match: re.Match[str]) -> str:
-        compiled = (tables / f"{match[2]}.md").read_text(encoding="utf-8")
-        body = compiled.partition("\n\n")[2]  # the README has its own headings
+        table = (compiled / f"{match[2]}.md").read_text(encoding="utf-8")
+        body = table.partition("\n\n")[2]  # the README has its own headings
         return f"{match[1]}{body}{match[3]}"
 
     after = MARKED.sub(fill, before)

@@ -11,36 +11,41 @@ from experiments.tables.results import NOT_TESTED, Result, result
 from experiments.tables.sheets import Sheet
 from experiments.verdicts.records import RunRecord
 from experiments.verdicts.verdict import RULE
+from records.names import FULL
 
 DASH = f"`{MISSING}`: not run yet, or not published."
-# What is said below many tables.
-GENERAL = (RULE, *(column.note for column in COLUMNS if column.note), DASH)
 
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of a paper: on every line what it says, what we measured, and how they compare."""
+    """A table of a paper: on every line what it says, what we measured with a kept preset and,
+    where that is the full recipe, how they compare."""
 
     name: str
     results: Sequence[Result]
+    preset: str = FULL
 
     @property
     def title(self) -> str:
-        return published.titles()[self.name]
+        title = published.titles()[self.name]
+        return title if self.preset == FULL else f"{title}, on a {self.preset} of the schedule"
 
     @property
     def columns(self) -> list[Column]:
         """Those that tell the lines apart, or are never left out."""
         return [
             column
-            for column in COLUMNS
+            for column in shown_columns(self.preset)
             if not column.optional or len({column.text(line) for line in self.results}) > 1
         ]
 
     def heading(self, column: Column) -> str:
         """The name of a column, in the table's unit."""
         unit = "h" if published.metric(self.name) == "train_hours" else "%"
-        return column.name.replace("(%)", f"({unit})")
+        name = column.name
+        if self.preset != FULL and name.startswith("Paper"):
+            name = name.replace("Paper", "Paper, full schedule")
+        return name.replace("(%)", f"({unit})")
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -58,7 +63,8 @@ class PaperTable:
                 noted.setdefault(note, []).append(line)
         notes = [f"{'; '.join(self._names(lines))}: {note}." for note, lines in noted.items()]
         columns = [column.note for column in self.columns if column.note]
-        return [RULE, *columns, *_test_note(self.name), DASH, *notes]
+        rule = RULE if self.preset == FULL else scaled_note(self.preset)
+        return [rule, *columns, *_test_note(self.name), DASH, *notes]
 
     def _names(self, noted: Sequence[Result]) -> list[str]:
         """The rows a note is about, with their data sets where it is not about all of a row's."""
@@ -74,22 +80,44 @@ class PaperTable:
         return list(dict.fromkeys(names))
 
 
-def paper_table(table: str, records: Sequence[RunRecord]) -> PaperTable:
+def general(preset: str) -> list[str]:
+    """What is said below many tables of a kept preset."""
+    columns = [column.note for column in shown_columns(preset) if column.note]
+    return [RULE if preset == FULL else scaled_note(preset), *columns, DASH]
+
+
+def shown_columns(preset: str) -> list[Column]:
+    """The columns of a kept preset: what holds ours against the paper's is of full schedules."""
+    return [column for column in COLUMNS if preset == FULL or not column.against]
+
+
+def scaled_note(preset: str) -> str:
+    """What has to be said beside numbers of another schedule than the paper's."""
+    return (
+        f"Ours: the paper's recipe on a {preset} of its schedule (length, drops of the learning "
+        "rate and patience scaled, warm-up at most a sixteenth of the run), all else equal. The "
+        "paper's numbers are of the full schedule: rows of ours compare with each other only."
+    )
+
+
+def paper_table(table: str, records: Sequence[RunRecord], preset: str = FULL) -> PaperTable:
     """Compile a table.
 
     Args:
-        records: any records; only unchanged runs of the full recipe on the right data count.
+        records: any records; only unchanged runs of the preset on the right data count.
 
     Raises:
         PublishedError: there is no such table, or nobody has counted what it trains.
     """
     runs: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
-        if record.counts:
+        if record.preset == preset and record.counts:
             runs.setdefault((record.experiment, record.dataset), []).append(record)
     lines = published.lines(table)
     return PaperTable(
-        table, [result(line, runs.get((line.experiment, line.dataset), [])) for line in lines]
+        table,
+        [result(line, runs.get((line.experiment, line.dataset), [])) for line in lines],
+        preset,
     )
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 from experiments.papers.published import fingerprints, tests
 from experiments.papers.rows import facts
 from records import validity
-from records.names import METRICS as METRICS_FILE
 from records.names import KEPT, SUMMARY, runs_folder
+from records.names import METRICS as METRICS_FILE
 from records.record import VERSION, RecordError
 
 ANALYSES = {
@@ -176,9 +176,7 @@ def load_all(runs: Path, preset: str | None = None) -> list[RunRecord]:
     return records
 
 
-def survey(
-    runs: Path, preset: str | None = None
-) -> tuple[list[RunRecord], list[RecordError]]:
+def survey(runs: Path, preset: str | None = None) -> tuple[list[RunRecord], list[RecordError]]:
     """The intact records under a folder, and what is wrong with the others: damaged, of another
     version, without metrics, in the folder of another run or, where it is said whose folder it is,
     of another preset."""

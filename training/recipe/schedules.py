@@ -18,7 +18,7 @@ def scaled(recipe: Recipe, scale: float, images: int) -> Recipe:
     What decides a step, batch size and learning rate among them, stays.
 
     Raises:
-        ConfigError: so few steps are left that two drops of the learning rate coincide.
+        ConfigError: so little is left that two drops of the learning rate coincide.
     """
     if scale == 1:
         return recipe
@@ -29,9 +29,11 @@ def scaled(recipe: Recipe, scale: float, images: int) -> Recipe:
             milestones=[_rounded(m * scale) for m in recipe.milestones],
             patience=_rounded(recipe.patience * scale),
         )
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"preset.scale={scale:g} leaves too little: {reason}.") from None
+    except ValidationError:
+        raise ConfigError(
+            f"preset.scale={scale:g} leaves too little of {recipe.length} {recipe.unit}s with "
+            f"recipe.milestones={recipe.milestones}."
+        ) from None
     longest = total_iterations(shorter, images) // WARMUP_SHARE
     return replace(shorter, warmup_iterations=min(recipe.warmup_iterations, longest))
 

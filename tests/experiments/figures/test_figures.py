@@ -202,7 +202,7 @@ def test_a_damaged_analysis_is_named_and_left_out(
 
 
 def test_shortened_runs_are_marked(records: list[RunRecord]) -> None:
-    figure = draw(FIG6, records, "Shortened runs: not comparable with the paper.")
+    figure = draw(FIG6, records, "Shortened runs: not comparable with the paper.", None)
     assert "not comparable" in figure.get_supxlabel()
-    few = draw(FIG6, [r for r in records if "plain" in r.experiment], "Shortened runs.")
+    few = draw(FIG6, [r for r in records if "plain" in r.experiment], "Shortened runs.", None)
     assert curves(few) == [["plain-20", "plain-56"]], "panels without a curve are left out"

@@ -138,7 +138,7 @@ def test_a_claim_stands_with_all_of_its_comparisons(made: Callable[..., list[Run
 def test_the_command_needs_no_torch_and_writes_the_same_twice(tmp_path: Path) -> None:
     code = (
         "import sys, os; os.environ['RESULTS_DIR'] = sys.argv[1]; "
-        "from experiments.tables import claims; code = claims.main(); "
+        "from experiments.tables import claims; code = claims.main([]); "
         "assert 'torch' not in sys.modules; sys.exit(code)"
     )
     texts = set()

@@ -1,14 +1,21 @@
 """Learning rates and evaluation points iteration by iteration, as the papers give them."""
 
+import math
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
+import torch
+from torch.optim.lr_scheduler import MultiStepLR
 
-from training.recipe.schedules import learning_rate, next_evaluation, total_iterations
-from training.settings.settings import Settings
+from data.sets import training_images
+from records.files import ROOT
+from training.recipe.schedules import learning_rate, next_evaluation, scaled, total_iterations
+from training.settings.settings import ConfigError, Recipe, Settings
 
 IMAGES = 50_000
-RESNET20 = "experiment=he2015_residual/table6/resnet20"
+ROW = "he2015_residual/table6/resnet20"
+RESNET20 = f"experiment={ROW}"
 
 
 @pytest.mark.parametrize(
@@ -64,3 +71,61 @@ def test_evaluation_follows_every_epoch_and_the_last_iteration(
         if samples // images > before or iteration == last:
             expected.append(iteration)
     assert points == expected
+
+
+def tenth(value: int) -> int:
+    """A tenth by decimal fractions, halves up."""
+    return int((Decimal(value) / 10).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def recipes_and_data() -> list[tuple[str, str]]:
+    """Every recipe with each data set that some row trains it on."""
+    lines = (ROOT / "results" / "rows.csv").read_text(encoding="utf-8").splitlines()[1:]
+    return sorted({(line.split(",")[2], line.split(",")[1]) for line in lines})
+
+
+@pytest.mark.parametrize(("name", "data"), recipes_and_data())
+@pytest.mark.parametrize("warmup", [0, 400, 10**6])
+def test_a_tenth_of_a_schedule_drops_where_pytorch_drops_a_tenth_of_its_milestones(
+    name: str, data: str, warmup: int, settings_of: Callable[..., Settings]
+) -> None:
+    """Each recipe on each data set: the learning rate of every iteration."""
+    settings = settings_of(
+        "experiment=" + ("he2015_residual/table3/resnet50" if data == "imagenet" else ROW),
+        f"recipe={name}", f"data={data}", "preset=tenth",
+        f"recipe.warmup_iterations={warmup}",
+    )  # fmt: skip
+    full, images = settings.recipe, training_images(settings.data.source) - settings.recipe.holdout
+    per_epoch = math.ceil(images / full.batch)
+    unit = 1 if full.unit == "iteration" else per_epoch
+    recipe = scaled(full, settings.preset.scale, images)
+    length = tenth(full.length) * unit
+    assert total_iterations(recipe, images) == length
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=full.lr)
+    milestones = [tenth(m) * unit for m in full.milestones]
+    reference = MultiStepLR(optimizer, milestones, gamma=full.lr_factor)
+    optimizer.step()
+    for iteration in range(length):
+        warming = iteration < min(warmup, length // 16)
+        expected = full.warmup_lr if warming else reference.get_last_lr()[0]
+        found = learning_rate(recipe, images, iteration)
+        assert math.isclose(found, expected, rel_tol=1e-9), iteration
+        reference.step()
+
+
+def test_all_but_the_schedule_stays(settings_of: Callable[..., Settings]) -> None:
+    full = settings_of("experiment=he2015_residual/table6/resnet110", "preset=tenth").recipe
+    recipe = scaled(full, 0.1, IMAGES)
+    assert (recipe.length, recipe.milestones) == (6_400, [3_200, 4_800])
+    assert (recipe.warmup_iterations, recipe.patience) == (400, 1)
+    schedule = {"length", "milestones", "patience", "warmup_iterations"}
+    changed = {k for k in vars(full) if getattr(full, k) != getattr(recipe, k)}
+    assert changed <= schedule and scaled(full, 1.0, IMAGES) == full
+
+
+def test_a_schedule_too_short_to_drop_twice_is_refused(
+    settings_of: Callable[..., Settings],
+) -> None:
+    recipe: Recipe = settings_of(RESNET20, "recipe=fair").recipe
+    with pytest.raises(ConfigError, match=r"scale=0\.004 leaves too little of 164 epochs"):
+        scaled(recipe, 0.004, IMAGES)
