@@ -175,7 +175,7 @@ def test_a_tenth_is_trained_recorded_and_evaluated_again(
     assert record.summary["iterations"] == 30 == metrics["iteration"].iloc[-1]
     assert list(metrics["lr"]) == pytest.approx([0.01, 0.001, 0.001]), "12, 24, 30 iterations"
     assert record.objections
-    found = run("eval.py", f"run={record.folder}", "json=true")
-    error = json.loads(found.stdout.splitlines()[-1])["test_error"]
+    found = run("eval.py", f"run='{record.folder}'", "json=true")
+    error = json.loads(found.stdout.splitlines()[-1])["top1"]
     assert error == pytest.approx(record.error("exported"), abs=0.01)
     assert any((tmp_path / "results" / "tenth" / "weights").rglob("*.safetensors"))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from data.photographs.photographs import Photographs
 from data.sets import ARRAYS
 from data.sets import load as load_images
-from records.names import CONFIG, WEIGHTS
+from records.names import CONFIG, KEPT, WEIGHTS, record_folder, weights_file, working_folder
 from training.process.device import find_device
 from training.recipe.evaluate import evaluate
 from training.recipe.run_data import Images, check_fit, normalisation, test_split, workers
@@ -50,11 +50,12 @@ def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
         WeightsError: there are none.
     """
     places = [folder / WEIGHTS]
-    runs = (results / "runs").resolve()
-    if folder.resolve().is_relative_to(runs):
-        name = folder.resolve().relative_to(runs)
-        places.append(results / "weights" / f"{name}.safetensors")
-        places.append(outputs / "runs" / "paper" / name / WEIGHTS)
+    for preset in KEPT:
+        runs = record_folder(outputs, results, preset, "").resolve()
+        if folder.resolve().is_relative_to(runs):
+            name = folder.resolve().relative_to(runs).as_posix()
+            places.append(weights_file(results, preset, name))
+            places.append(working_folder(outputs, preset, name) / WEIGHTS)
     for path in places:
         if path.exists():
             return path
