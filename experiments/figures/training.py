@@ -21,7 +21,8 @@ class Curves(Panel):
 
     Attributes:
         training: `train_error`, on the axis of the test error, or `train_loss`, on its own.
-        limit: top of the error axis in percent, as in the paper.
+        limit: top of the error axis in percent, as in the paper; twice that on a part of the
+            schedule.
         epochs: whether the horizontal axis counts epochs instead of iterations.
     """
 
@@ -45,7 +46,8 @@ class Curves(Panel):
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         errors = axis if self.training == "train_error" else axis.twinx()
-        top = 100.0 if scale is None else self.limit
+        # On a part of the schedule errors end well above the paper's.
+        top = self.limit if scale == 1 else min(100.0, 2 * self.limit) if scale else 100.0
         errors.set_ylim(0, top)
         errors.yaxis.set_major_locator(MultipleLocator(top / (5 if scale is None else 4)))
         errors.set_ylabel("error (%)" if errors is axis else "test error (%)")
