@@ -16,7 +16,7 @@ KEPT = --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-table train status check table claims figure report compare wandb-sync data bench test test-all test-gpu lint architecture recipes
+.PHONY: help doctor setup reproduce-table train status check table claims figure report compare wandb-sync data bench test test-all test-gpu lint architecture recipes
 
 help: ## list the targets
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
@@ -31,6 +31,9 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+doctor: $(READY) ## look at everything a run depends on, a line each: versions, GPU, kernels, speed, data, disk
+	@$(RUN) -m training.doctor
 
 reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|tenth|smoke|imagenette] [SEEDS=paper|5] [ROWS=a,b] [JOBS=auto|4] [MINUTES=] [PLAN=1] [YES=1]
 	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(HOW)

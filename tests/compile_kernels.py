@@ -1,11 +1,17 @@
-"""Compile each kernel that training steps of three networks launch: compile_kernels.py 90 bfloat16.
+"""Compile each program that training steps launch: compile_kernels.py 90 bfloat16.
 
 Launching is replaced by compiling for a GPU of the given compute capability, with the types, the
-alignments and the constants of the launch. Prints the names of the kernels; fails where one does
-not compile.
+divisors and the constants of the launch of a real batch. Prints a line of JSON for each program:
+its name, its registers, bytes of stack, and bytes loaded by the width of the load; fails where one
+does not compile.
 """
 
+import json
+import re
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -25,6 +31,9 @@ TYPES = {
     torch.float32: "*fp32", torch.float64: "*fp64", torch.bfloat16: "*bf16",
     torch.int64: "*i64", torch.uint8: "*u8",
 }  # fmt: skip
+BATCH = 64
+CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+LOAD = re.compile(r"ld\.global\S*?(?:\.v(\d))?\.[bfsu](\d+)")
 done: set[tuple] = set()
 
 
@@ -35,33 +44,58 @@ def compile_launch(self: JITFunction, *values: Any, **given: Any) -> None:
     arguments = dict(zip(self.arg_names, values, strict=False)) | given
     signature, constants, aligned = {}, {}, {}
     for place, (name, value) in enumerate(arguments.items()):
-        if name.isupper() or value is None:
+        one = isinstance(value, int) and value == 1  # which the launcher makes a constant
+        if name.isupper() or value is None or one:
             signature[name], constants[name] = "constexpr", value
-        elif isinstance(value, torch.Tensor):
-            signature[name] = TYPES[value.dtype]
-            aligned[(place,)] = [["tt.divisibility", 16]]
+        elif isinstance(value, float):
+            signature[name] = "fp32"
         else:
-            signature[name] = "fp32" if isinstance(value, float) else "i32"
-    key = (self.fn.__name__, tuple(signature.items()), str(constants))
+            is_tensor = isinstance(value, torch.Tensor)
+            signature[name] = TYPES[value.dtype] if is_tensor else "i32"
+            if is_tensor or value % 16 == 0:  # as the launcher specialises
+                aligned[(place,)] = [["tt.divisibility", 16]]
+    key = (self.fn.__name__, tuple(signature.items()), str(constants), str(aligned))
     if key in done:
         return
     done.add(key)
     source = ASTSource(self, signature, constants, aligned)
     target = GPUTarget("cuda", int(sys.argv[1]), 32)
     made = triton.compile(source, target=target, options=options)
-    assert "cubin" in made.asm
-    print(self.fn.__name__)
+    print(json.dumps({"name": self.fn.__name__, **usage(made.asm["cubin"]),
+                      "loads": loads(made.asm["ptx"])}))  # fmt: skip
+
+
+def usage(cubin: bytes) -> dict[str, int]:
+    """Registers of a thread, and bytes of its stack."""
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [str(CUOBJDUMP), "-res-usage", file.name]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", text)
+    assert found, text
+    return {"registers": int(found[1]), "stack": int(found[2])}
+
+
+def loads(ptx: str) -> dict[str, int]:
+    """Bytes that the loads of a program bring to a thread, by the bytes of each load."""
+    total: dict[str, int] = {}
+    for count, bits in LOAD.findall(ptx):
+        width = int(count or 1) * int(bits) // 8
+        total[str(width)] = total.get(str(width), 0) + width
+    return total
 
 
 def step(model: torch.nn.Module, dtype: torch.dtype) -> None:
-    """Forward and backward, with nothing computed but by PyTorch."""
+    """A training step and an evaluation, with nothing computed but by PyTorch."""
+    model.train()
     if dtype == torch.float64:
         model.double()
-    images = torch.zeros(4, 32, 32, 3, dtype=torch.uint8)
-    labels, plan = torch.zeros(4, dtype=torch.int64), torch.zeros(4, 4, dtype=torch.int64)
+    images = torch.zeros(BATCH, 32, 32, 3, dtype=torch.uint8)
+    labels, plan = torch.zeros(BATCH, dtype=torch.int64), torch.zeros(BATCH, 4, dtype=torch.int64)
     mean, position = torch.zeros(32, 32, 3), torch.zeros((), dtype=torch.int64)
     x, labels = gather(
-        images, labels, plan, position, 4, pad=4, mean=mean, scale=torch.ones(()), dtype=dtype
+        images, labels, plan, position, BATCH, pad=4, mean=mean, scale=torch.ones(()), dtype=dtype
     )
     sums = torch.zeros(3, dtype=torch.float64)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
@@ -76,9 +110,16 @@ def main() -> None:
     torch.set_num_threads(1)
     with patch.object(JITFunction, "run", compile_launch):
         dtype = getattr(torch, sys.argv[2])
-        step(fuse(ResNet(8)), dtype)
-        step(fuse(ResNet(8, order="full_preact")), dtype)
-        step(fuse(DenseNet(10, 12, bottleneck=True, compression=0.5)), dtype)
+        for network in (
+            ResNet(8),
+            ResNet(8, order="full_preact"),
+            DenseNet(16, 12, bottleneck=True, compression=0.5),
+            DenseNet(13, 12),
+        ):
+            step(fuse(network), dtype)
+            known = len(done)
+            step(network, dtype)
+            assert len(done) == known, "the second step compiles something"
 
 
 if __name__ == "__main__":

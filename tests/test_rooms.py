@@ -25,7 +25,7 @@ FLOORS = {
         ["training.trainer"],
         ["training.loop"],
         ["training.runs"],
-        ["training.bench", "training.counts"],
+        ["training.bench", "training.counts", "training.doctor"],
     ],
     "experiments": [
         ["experiments.papers"],

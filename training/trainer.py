@@ -8,6 +8,7 @@ from torch import Tensor
 
 from data.order import derived_seed, iterations_per_epoch
 from training.engines.engine import Engine
+from training.engines.graph import Graphs
 from training.process.device import set_backend
 from training.process.replicas import Replicas, check_shares
 from training.recipe.evaluate import Evaluation
@@ -42,6 +43,7 @@ class Trainer:
         images: Images,
         device: torch.device,
         replicas: Replicas | None = None,
+        graphs: Graphs | None = None,
     ):
         set_backend(settings, device)
         self.settings, self.replicas = settings, replicas
@@ -54,10 +56,11 @@ class Trainer:
             check_shares({self.batches.size(k) for k in range(per_epoch)}, replicas.count)
         self.iteration = 0
         self.last = min(total_iterations(self.recipe, self.images), settings.preset.stop or 2**62)
-        self.engine = Engine(settings, device, replicas)
+        self.engine = Engine(settings, device, replicas, graphs)
         self.model, self.gates = self.engine.build(longest=per_epoch + 1)
         bf16 = settings.precision == "bf16"
-        self.optimizer = FlatSGD(self.model, self.recipe, half=bf16)
+        captured = self.engine.graphs is not None
+        self.optimizer = FlatSGD(self.model, self.recipe, half=bf16, captured=captured)
         self.metrics, self.plateau = Metrics(device), Plateau(self.recipe.patience)
         self.gradient = GradientMagnitude(self.model, self.optimizer)
         self.parts: dict[str, Part] = {

@@ -28,33 +28,44 @@ def draw(images: int, *, seed: int) -> Tensor:
     return torch.cat([lighting, factors, order.float()], 1)
 
 
-def recolour(images: Tensor, drawn: Tensor, kind: str) -> Tensor:
-    """Change the colours of a batch.
+class Recolour:
+    """Changes the colours of batches.
 
     Args:
-        images: float32 (N, H, W, 3), 0 to 255.
-        drawn: rows of `draw`.
         kind: `pca` adds multiples of the principal components (Krizhevsky et al. 2012, Section 4.1;
             He et al. 2015, Section 3.4); `jitter` blends for brightness, contrast and saturation in
             a random order first (fb.resnet.torch, transforms.lua); `none`.
+        device: where the batches are; the constants are brought there once, because a captured step
+            may not bring them.
     """
-    if kind == "none":
-        return images
-    lighting, factors, order = drawn[:, :3], drawn[:, 3:6], drawn[:, 6:].long()
-    if kind == "jitter":
-        for step in range(3):
-            images = _blend(images, factors, order[:, step])
-    components = torch.tensor(COMPONENTS, device=images.device)
-    deviations = torch.tensor(DEVIATIONS, device=images.device)
-    shift = 255 * (lighting * deviations) @ components.T
-    return images + shift[:, None, None, :]
 
+    def __init__(self, kind: str, device: torch.device):
+        self.kind = kind
+        self.components = torch.tensor(COMPONENTS, device=device)
+        self.deviations = torch.tensor(DEVIATIONS, device=device)
+        self.grey = torch.tensor(GREY, device=device)
 
-def _blend(images: Tensor, factors: Tensor, which: Tensor) -> Tensor:
-    """Blend every image with black, with its mean grey, or with its own greys."""
-    grey = (images * torch.tensor(GREY, device=images.device)).sum(-1, keepdim=True)
-    which = which[:, None, None, None]
-    target = torch.where(which == 1, grey.mean((1, 2), keepdim=True), grey)
-    target = torch.where(which == 0, torch.zeros_like(target), target)
-    factor = factors.gather(1, which.flatten()[:, None])[:, :, None, None]
-    return factor * images + (1 - factor) * target
+    def __call__(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """Change a batch.
+
+        Args:
+            images: float32 (N, H, W, 3), 0 to 255.
+            drawn: rows of `draw`.
+        """
+        if self.kind == "none":
+            return images
+        lighting, factors, order = drawn[:, :3], drawn[:, 3:6], drawn[:, 6:].long()
+        if self.kind == "jitter":
+            for step in range(3):
+                images = self._blend(images, factors, order[:, step])
+        shift = 255 * (lighting * self.deviations) @ self.components.T
+        return images + shift[:, None, None, :]
+
+    def _blend(self, images: Tensor, factors: Tensor, which: Tensor) -> Tensor:
+        """Blend every image with black, with its mean grey, or with its own greys."""
+        grey = (images * self.grey).sum(-1, keepdim=True)
+        which = which[:, None, None, None]
+        target = torch.where(which == 1, grey.mean((1, 2), keepdim=True), grey)
+        target = torch.where(which == 0, torch.zeros_like(target), target)
+        factor = factors.gather(1, which.flatten()[:, None])[:, :, None, None]
+        return factor * images + (1 - factor) * target

@@ -79,7 +79,7 @@ class Stream(Spans):
     Args:
         tree: the training images.
         view: crop and flip of one image.
-        kind: change of colour, see `data.photographs.colour.recolour`.
+        kind: change of colour, see `data.photographs.colour.Recolour`.
         mean: float32 (3,), subtracted; scale: multiplied after that.
         workers: processes that decode; 0 decodes in this one.
         damaged: `stop` or `skip`, what to do with damaged images.
@@ -105,8 +105,9 @@ class Stream(Spans):
         share: Callable[[int], slice] | None = None,
     ):
         super().__init__(len(tree), batch, wrap)
-        self.tree, self.kind, self.seed, self.damaged = tree, kind, seed, damaged
+        self.tree, self.seed, self.damaged = tree, seed, damaged
         self.mean, self.scale = mean, scale
+        self.recolour = colour.Recolour(kind, mean.device)
         self.share: Callable[[int], slice] = share or slice
         self.skipped: set[int] = set()
         # Neither knows the stream: without a cycle, the workers end as soon as it is dropped.
@@ -144,7 +145,7 @@ class Stream(Spans):
         """The batch that was fetched: images float32 (n, 3, H, W), labels int64 (n,)."""
         n = len(range(size)[self.share(size)])
         images = self.images[:n].permute(0, 2, 3, 1).float()
-        images = colour.recolour(images, self.drawn[:n], self.kind)
+        images = self.recolour(images, self.drawn[:n])
         images = (images - self.mean) * self.scale
         return images.permute(0, 3, 1, 2), self.labels[:n]
 

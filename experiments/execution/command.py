@@ -11,7 +11,7 @@ from experiments.execution.mps import side_by_side
 from experiments.execution.sweeps import registered
 from experiments.papers.conf import PlanError
 from experiments.plan.jobs import Job
-from experiments.plan.machine import gpus
+from experiments.plan.machine import device_name, gpus, torch_fault
 from experiments.plan.plan import Entry, describe, duration, make_plan
 from experiments.plan.states import ENDED, Failure, state_of
 from records.names import KEPT
@@ -30,16 +30,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Refuse numbers that cannot be.
+    """Refuse numbers that cannot be, and GPUs that torch cannot use.
 
     Raises:
-        PlanError: one is none.
+        PlanError: one is none, or there are such GPUs.
     """
     jobs, minutes = options.jobs, options.minutes
     if jobs != "auto" and not (jobs.isdecimal() and int(jobs) > 0):
         raise PlanError(f"JOBS={jobs} is neither `auto` nor a number of runs.")
     if minutes and not minutes.replace(".", "", 1).isdecimal():
         raise PlanError(f"MINUTES={minutes} is no number of minutes.")
+    if gpus() and (fault := torch_fault()):
+        raise PlanError(
+            f"{device_name()}: {fault}\n`make doctor` says more; CUDA_VISIBLE_DEVICES=-1 leaves "
+            "the GPU out."
+        )
 
 
 def chosen_preset(options: argparse.Namespace) -> str:
@@ -96,7 +101,8 @@ def report(execution: Execution) -> int:
     if failures:
         print(
             f"\n{len(failures)} of {len(execution.jobs)} runs failed (above). "
-            "The same command does what is still missing.",
+            "The same command does what is still missing"
+            + ("; `make doctor` looks at the GPU." if gpus() else "."),
             file=sys.stderr,
         )
     elsewhere = [job for job in execution.jobs if state_of(job) == "running"]

@@ -3,9 +3,12 @@
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from records.files import ROOT
 
 QUERY = ("--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits")
 
@@ -39,6 +42,21 @@ def gpus() -> dict[str, Gpu]:
         return {key: gpu for key, gpu in found.items() if key.isdecimal()}
     chosen = [key.strip() for key in visible.split(",") if key.strip()]
     return {key: found.get(key, Gpu("GPU", None)) for key in chosen}
+
+
+@cache
+def torch_fault() -> str | None:
+    """Why torch can use no GPU here; None where it can. Asked in a process that has torch."""
+    command = [sys.executable, "-m", "training.process.device"]
+    try:
+        asked = subprocess.run(
+            command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=300
+        )
+    except subprocess.TimeoutExpired:
+        return "torch does not say within five minutes whether it can use it."
+    if asked.returncode == 0:
+        return None
+    return asked.stdout.strip() or (asked.stderr.strip().splitlines() or ["torch fails"])[-1]
 
 
 def device_name() -> str:

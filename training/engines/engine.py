@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from training.engines.gates import Gates
-from training.engines.graph import Captured
+from training.engines.graph import Captured, CudaGraphs, Graphs
 from training.engines.replica_step import ReplicaStep
 from training.process.device import failure
 from training.process.replicas import Replicas
@@ -27,16 +27,29 @@ class Engine:
         captured  the same, the whole step in one CUDA graph
         fused     our kernels (see `training.engines.fused_residual`), captured
 
+    Attributes:
+        name: which it is.
+        reason: why it is not the fastest, where a GPU could have that one.
+
+    Args:
+        graphs: what captures, instead of CUDA; so a test sees without a GPU what a graph would do.
+
     Raises:
         ConfigError: what the settings ask for needs what is not here.
     """
 
-    def __init__(self, settings: Settings, device: torch.device, replicas: Replicas | None):
-        self.name = choose_engine(settings.engine, device, alone=replicas is None)
+    def __init__(
+        self,
+        settings: Settings,
+        device: torch.device,
+        replicas: Replicas | None,
+        graphs: Graphs | None = None,
+    ):
+        self.name, self.reason = choose_engine(settings.engine, device, alone=replicas is None)
         self.settings, self.device, self.replicas = settings, device, replicas
-        self.captures = device.type == "cuda" and self.name != "eager"
-        # The graphs of a run never work at the same time and can share their memory.
-        self.pool: Any = torch.cuda.graph_pool_handle() if self.captures else None
+        if graphs is None and device.type == "cuda" and self.name != "eager":
+            graphs = CudaGraphs()
+        self.graphs = graphs
 
     def build(self, longest: int) -> tuple[nn.Module, list[Gates]]:
         """The network on the device, with the layers that this engine executes; its gates, if any.
@@ -49,7 +62,7 @@ class Engine:
             if isinstance(layer, nn.BatchNorm2d):
                 layer.num_batches_tracked = None  # nobody reads it, and it costs a kernel a layer
         gates = []
-        if skips(model) and self.captures:
+        if skips(model) and self.graphs is not None:
             # What the host decides anew in each step cannot be captured.
             gates.append(Gates(model, seed=self.settings.seed, longest=longest))
         if self.name == "fused":
@@ -70,13 +83,16 @@ class Engine:
 
     def captured(self, step: Step | Evaluation) -> Execute:
         """The same function, captured where this engine captures."""
-        return Captured(step, self.pool) if self.captures else step
+        return step if self.graphs is None else Captured(step, self.graphs)
 
 
-def choose_engine(name: str, device: torch.device, *, alone: bool = True) -> str:
+def choose_engine(name: str, device: torch.device, *, alone: bool = True) -> tuple[str, str | None]:
     """The engine that a setting names, on a device: `auto` is the fastest that works there.
 
     With several processes for a run (not `alone`), nothing is captured.
+
+    Returns:
+        Its name, and why `auto` is not the fastest one.
 
     Raises:
         ConfigError: the engine needs what is not here.
@@ -84,24 +100,29 @@ def choose_engine(name: str, device: torch.device, *, alone: bool = True) -> str
     if not alone:
         if name not in ("auto", "eager"):
             raise ConfigError(f"engine={name} is for one process a run; use engine=eager.")
-        return "eager"
+        return "eager", None
     if device.type != "cuda":
         if name not in ("auto", "eager"):
             raise ConfigError(f"engine={name} needs a CUDA GPU; use engine=auto or engine=eager.")
-        return "eager"
+        return "eager", None
     if name not in ("auto", "fused"):
-        return name
+        return name, None
     reason = failure(check_kernels, device)
     if reason is None:
-        return "fused"
+        return "fused", None
     if name == "fused":
         raise ConfigError(f"engine=fused does not work here ({reason}); use engine=auto.")
     print(f"The fused kernels do not work here ({reason}): engine=captured.", file=sys.stderr)
-    return "captured"
+    return "captured", reason
 
 
 def check_kernels(device: torch.device) -> None:
-    """Compile our kernels, and compare what they give with what PyTorch gives."""
-    from training.engines.kernels.check import check
+    """Have our kernels compiled and compared with PyTorch's, once on a machine.
 
-    check(device)
+    Raises:
+        ImportError: there is no Triton.
+        RuntimeError: they do not compile, or differ.
+    """
+    from training.engines import check
+
+    check.once(device)

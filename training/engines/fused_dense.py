@@ -58,7 +58,7 @@ class SharedRead(nn.Sequential):
     def forward(self, x: Any) -> Tensor:
         norm: Any
         norm, *others = self.children()
-        x = x.read(norm) if isinstance(x, DenseMaps) else norm(x)
+        x = x.read_last(norm) if isinstance(x, DenseMaps) else norm(x)
         for layer in others:
             x = layer(x)
         return x

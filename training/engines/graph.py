@@ -1,8 +1,8 @@
 """A step captured in CUDA graphs: launched whole, with nothing left to do on the host."""
 
 import sys
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,6 +10,8 @@ from torch import Tensor
 WARMUP_STEPS = 3
 # Launches the host may be ahead of the GPU: enough to keep it busy, few enough to stop soon.
 AHEAD = 20
+
+Launch = Callable[[], None]
 
 
 class Capturable(Protocol):
@@ -21,32 +23,64 @@ class Capturable(Protocol):
         """Every tensor that a call changes, the same ones every time."""
 
 
-class Captured:
-    """Replays a step from a CUDA graph, one graph for each batch size that occurs.
+class Graphs(Protocol):
+    """What makes graphs of calls."""
 
-    Capturing runs the step a few times first, as CUDA graphs ask for, and then restores every
-    tensor it changed, so the results are those of the eager step. Where the step cannot be
-    captured it runs eagerly from then on, with a warning. The graphs of one device that never run
-    at the same time can share their memory.
+    def warm_up(self, call: Launch) -> None:
+        """Do a call as it will be recorded, so that what it sets up once is there."""
 
-    Args:
-        pool: memory that the graphs use; see `torch.cuda.graph_pool_handle`.
+    def record(self, call: Launch) -> Launch:
+        """Record what a call launches; the result launches it again.
+
+        Raises:
+            RuntimeError: it does what no graph can hold.
+        """
+
+
+class CudaGraphs:
+    """The CUDA graphs of one run on the current device.
+
+    They never work at the same time, so they share their memory, which asks for one side stream
+    that all of them are captured on.
     """
 
-    def __init__(self, step: Capturable, pool: Any = None):
-        self.step, self.pool = step, pool
-        self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        self.eager = False
+    def __init__(self) -> None:
+        self.pool, self.side = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
         self.launched, self.fence = 0, torch.cuda.Event()
 
-    def __call__(self, size: int) -> None:
-        if size not in self.graphs and not self.eager:
-            self.try_capture(size)
-        if self.eager:
-            self.step(size)
-        else:
-            self.graphs[size].replay()
+    def warm_up(self, call: Launch) -> None:
+        """Do a call on the side stream."""
+        current = torch.cuda.current_stream()
+        self.side.wait_stream(current)
+        with torch.cuda.stream(self.side):
+            call()
+        current.wait_stream(self.side)
+
+    def record(self, call: Launch) -> Launch:
+        """Record a call in a graph.
+
+        Raises:
+            RuntimeError: it does what no graph can hold.
+        """
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        # cuBLAS keeps a workspace a stream, outside of the pool; a graph must not share it with
+        # what runs eagerly, nor keep the one of an earlier graph.
+        torch._C._cuda_clearCublasWorkspaces()
+        try:
+            # Errors are this thread's: a loader that pins memory meanwhile does no harm.
+            with torch.cuda.graph(
+                graph, pool=self.pool, stream=self.side, capture_error_mode="thread_local"
+            ):
+                call()
+        finally:
+            torch.cuda.set_stream(current)  # a capture that fails leaves the side stream current
+            torch._C._cuda_clearCublasWorkspaces()
+
+        def launch() -> None:
+            graph.replay()
             self.keep_near()
+
+        return launch
 
     def keep_near(self) -> None:
         """Wait, now and then, for the launches before the last `AHEAD`; the queue never empties."""
@@ -55,34 +89,54 @@ class Captured:
             self.fence.synchronize()
             self.fence.record()
 
+
+class Captured:
+    """Launches a step from a graph, one graph for each batch size that occurs.
+
+    Capturing runs the step a few times first, as CUDA graphs ask for, and then restores every
+    tensor it changed, so the results are those of the eager step. Where the step cannot be
+    captured it runs eagerly from then on, with a warning.
+    """
+
+    def __init__(self, step: Capturable, graphs: Graphs):
+        self.step, self.graphs = step, graphs
+        self.launches: dict[int, Launch] = {}
+        self.eager = False
+
+    def __call__(self, size: int) -> None:
+        if size not in self.launches and not self.eager:
+            self.try_capture(size)
+        if self.eager:
+            self.step(size)
+        else:
+            self.launches[size]()
+
     def try_capture(self, size: int) -> None:
+        """Capture the step for a batch size, or note that it has to run eagerly."""
         saved = [tensor.clone() for tensor in self.step.tensors()]
         try:
             # What warming up and capturing draw is drawn beside the run's own numbers.
             devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
             with torch.random.fork_rng(devices):
-                self.graphs[size] = self.capture(size, saved)
-        except (torch.OutOfMemoryError, torch.AcceleratorError):
+                self.launches[size] = self.capture(size, saved)
+        except torch.OutOfMemoryError:
             raise  # an eager step would fare no better
-        except RuntimeError as error:
+        except RuntimeError as error:  # AcceleratorError, too: so ends an invalidated capture
             self.eager = True
             reason = str(error).splitlines()[0]
             print(f"The step runs eagerly: it cannot be captured ({reason}).", file=sys.stderr)
-        self.restore(saved)
+        self.restore(saved)  # after an error that the device does not survive this raises it again
 
-    def capture(self, size: int, saved: list[Tensor]) -> torch.cuda.CUDAGraph:
-        """Record one call for a batch size; leaves behind what warming up changed."""
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARMUP_STEPS):
-                self.step(size)
-                self.restore(saved)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool, stream=side):
+    def capture(self, size: int, saved: list[Tensor]) -> Launch:
+        """Record one call for a batch size; leaves behind what it changed."""
+
+        def step() -> None:
             self.step(size)
-        return graph
+
+        for _ in range(WARMUP_STEPS):
+            self.graphs.warm_up(step)
+            self.restore(saved)
+        return self.graphs.record(step)
 
     def restore(self, saved: list[Tensor]) -> None:
         """Set every tensor of the step back."""

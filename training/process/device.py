@@ -1,6 +1,8 @@
 """The device of a run, and what holds for the whole process on it."""
 
 import os
+import shutil
+import sys
 from collections.abc import Callable
 
 import torch
@@ -13,23 +15,57 @@ def find_device(name: str) -> torch.device:
     """The device a setting names, made the current one; `auto` is a GPU where there is one.
 
     Raises:
-        ConfigError: there is no such device.
+        ConfigError: there is no such device, or torch cannot use it.
     """
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbered as nvidia-smi numbers them
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+        if name == "cpu" and shutil.which("nvidia-smi"):
+            print(f"No GPU is used: {cuda_fault()}", file=sys.stderr)
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
         raise ConfigError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:1.")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+    if kind == "cpu":
+        return torch.device(name)
+    if fault := cuda_fault():
+        raise ConfigError(f"device={name}: {fault}\nOr use device=cpu.")
+    if int(index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"device={name}: this machine shows {torch.cuda.device_count()} CUDA devices; "
             "use device=cpu or device=auto."
         )
-    if kind == "cpu":
-        return torch.device(name)
     device = torch.device(kind, int(index or 0))
+    if fault := age_fault(device):
+        raise ConfigError(f"device={name}: {fault}\nOr use device=cpu.")
     torch.cuda.set_device(device)  # streams and graphs are those of the current device
     return device
+
+
+def cuda_fault() -> str | None:
+    """Why torch can use no GPU here, in its own words, and the remedy; None where it can."""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} was built without CUDA; install a wheel that has it."
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0].split(". ")[0].rstrip(".")
+        return (
+            f"{reason}. This torch needs a driver for CUDA {torch.version.cuda}: update the "
+            "driver, or install the wheel of torch for the CUDA that `nvidia-smi` shows."
+        )
+    return None
+
+
+def age_fault(device: torch.device) -> str | None:
+    """Why this torch has no code for a GPU, and the remedy; None where it has some."""
+    built = [int(name[3:].rstrip("af")) for name in torch.cuda.get_arch_list() if "sm_" in name]
+    major, minor = torch.cuda.get_device_capability(device)
+    if not built or 10 * major + minor >= min(built):
+        return None
+    return (
+        f"{torch.cuda.get_device_name(device)} (sm_{major}{minor}) is older than what torch "
+        f"{torch.__version__} was built for (sm_{min(built)} on); install an older wheel of torch."
+    )
 
 
 def set_backend(settings: Settings, device: torch.device) -> None:
@@ -68,3 +104,15 @@ def failure(check: Callable[[torch.device], object], device: torch.device) -> st
 def has_bf16() -> bool:
     """Whether the current GPU computes in bfloat16."""
     return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def main() -> int:
+    """Say whether torch can use a GPU: exit code 0, or 1 and why not. For those without torch."""
+    if fault := cuda_fault():
+        print(fault)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

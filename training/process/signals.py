@@ -6,10 +6,11 @@ from types import FrameType, TracebackType
 
 from records.exits import INTERRUPTED, PREEMPTED
 
-CODES = {
-    signal.SIGTERM: PREEMPTED, signal.SIGUSR1: PREEMPTED, signal.SIGUSR2: PREEMPTED,
-    signal.SIGINT: INTERRUPTED,
-}  # fmt: skip
+# A scheduler's, of which Windows has the first only.
+SCHEDULERS = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+]
+CODES = dict.fromkeys(SCHEDULERS, PREEMPTED) | {signal.SIGINT: INTERRUPTED}
 
 
 class Stopped(Exception):
@@ -39,7 +40,7 @@ class Signals:
         # None stands for a handler that was not set from Python, and cannot be set back.
         known = {number: signal.getsignal(number) for number in CODES}
         self.previous = {number: was for number, was in known.items() if was is not None}
-        users = (signal.SIGUSR1, signal.SIGUSR2)
+        users = SCHEDULERS[1:]
         self.launchers = {number for number in users if callable(self.previous.get(number))}
         for number in self.previous:
             if not (self.launchers and number == signal.SIGTERM):

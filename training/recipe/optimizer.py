@@ -25,11 +25,15 @@ class FlatSGD:
     `decay: weights` decays the weights of convolutions and linear layers (all tensors of two or
     more dimensions); `decay: all` decays normalisation and biases too.
 
+    With `captured` the learning rate is a tensor on the device, which a captured step reads anew.
+
     Attributes:
         master, gradient, momentum: each parameter's float32 tensor, by name.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, *, half: bool = False):
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, *, half: bool = False, captured: bool = False
+    ):
         self.model = model
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         halved = _computing(model) if half else set()
@@ -61,12 +65,9 @@ class FlatSGD:
             named[name].data = working
         self.renew_half()
         decayed = border(*pieces[:2])
-        self.sgd, self.lr = self._make_sgd(recipe, decayed), recipe.lr
+        self.sgd, self.lr = self._make_sgd(recipe, decayed, captured), recipe.lr
 
-    def _make_sgd(self, recipe: Recipe, decayed: int) -> torch.optim.SGD:
-        """On a GPU fused, with the learning rate on the device, so that a captured step reads it
-        there."""
-        cuda = self.weights.is_cuda
+    def _make_sgd(self, recipe: Recipe, decayed: int, captured: bool) -> torch.optim.SGD:
         groups = []
         for piece, decay in ((slice(decayed), recipe.weight_decay), (slice(decayed, None), 0.0)):
             parameter = nn.Parameter(self.weights[piece])
@@ -75,12 +76,14 @@ class FlatSGD:
         groups = [group for group in groups if group["params"][0].numel()]  # type: ignore[index]
         sgd = torch.optim.SGD(
             groups,
-            lr=torch.tensor(recipe.lr, device=self.weights.device) if cuda else recipe.lr,
+            lr=recipe.lr,
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
-            fused=cuda,
+            fused=captured or self.weights.is_cuda,
         )
         for group in sgd.param_groups:
+            if captured:
+                group["lr"] = torch.tensor(recipe.lr, device=self.weights.device)
             # Momentum 0 before the first step gives the same first update as none.
             sgd.state[group["params"][0]]["momentum_buffer"] = self.momenta[group["piece"]]
         return sgd

@@ -51,6 +51,12 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Forget what a run before this one, in the same process, took of a GPU."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory(device: torch.device) -> int:
     """Most memory in use so far, in bytes: of the GPU, or of the process on a CPU."""
     if device.type == "cuda":

@@ -15,7 +15,7 @@ from training.process.replicas import Replicas, replicas
 from training.process.signals import Signals, Stopped
 from training.runs import checkpoint
 from training.runs.finished import check_same, folders, ship
-from training.runs.provenance import code_hash, commit
+from training.runs.provenance import code_hash, commit, reset_peak_memory
 from training.runs.summary import summarise
 from training.runs.tracking import Tracker
 from training.settings.identity import deciding_settings, recorded_settings
@@ -125,6 +125,7 @@ class Run:
         settings = self.settings
         own = self.processes.device(settings.device) if self.processes else settings.device
         device = find_device(own)
+        reset_peak_memory(device)
         images = load_images(settings.data.source, Path(settings.data.folder))
         self.fingerprint = images.fingerprint
         self.trainer = Trainer(settings, images, device, self.processes)

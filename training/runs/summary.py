@@ -56,6 +56,7 @@ def summarise(
         "bn_batch": settings.recipe.batch // processes,
         "runs_at_once": settings.runs_at_once,
         "engine": trainer.engine.name,
+        **({"engine_reason": trainer.engine.reason} if trainer.engine.reason else {}),
         "deterministic": settings.deterministic,
         **trainer.batches.facts(),
         "code": code,

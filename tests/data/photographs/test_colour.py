@@ -28,10 +28,10 @@ def one_by_one(images: np.ndarray, drawn: np.ndarray, kind: str) -> np.ndarray:
 def test_a_batch_is_its_images_one_by_one(kind: str) -> None:
     images = torch.rand(20, 5, 7, 3) * 255
     drawn = colour.draw(20, seed=3)
-    found = colour.recolour(images, drawn, kind)
+    found = colour.Recolour(kind, images.device)(images, drawn)
     expected = one_by_one(images.double().numpy(), drawn.double().numpy(), kind)
     assert np.allclose(found, expected, atol=1e-2)
-    assert torch.equal(colour.recolour(images, drawn, "none"), images)
+    assert torch.equal(colour.Recolour("none", images.device)(images, drawn), images)
 
 
 def test_what_is_drawn_is_a_function_of_the_seed() -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from data.order import DataError, derived_seed
 from data.photographs import photographs
-from data.photographs.colour import draw, recolour
+from data.photographs.colour import Recolour, draw
 from data.photographs.photographs import decode, training_view
 from data.photographs.stream import Stream, decode_all
 from training.settings.settings import Settings
@@ -103,7 +103,8 @@ def test_a_view_is_a_function_of_seed_epoch_and_image(
         index = int(order[24 - IMAGES + place])
         torch.manual_seed(derived_seed(5, 1, index))
         view = training_view("aspect", SIZE)(decode(tree.folder / tree.paths[index]))
-        expected = recolour(view.permute(1, 2, 0)[None].float(), drawn[place : place + 1], "jitter")
+        image, row = view.permute(1, 2, 0)[None].float(), drawn[place : place + 1]
+        expected = Recolour("jitter", view.device)(image, row)
         expected = (expected[0] - torch.tensor([9.0, 8.0, 7.0])) / 2
         assert torch.allclose(images[place], expected.permute(2, 0, 1), atol=1e-4)
         assert int(labels[place]) == tree.labels[index]

@@ -1,6 +1,9 @@
 """Which engine executes a step, and what is refused."""
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,15 +19,16 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 def test_auto_is_eager_on_a_cpu_and_fused_on_a_gpu_where_the_kernels_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert choose_engine("auto", CPU) == "eager"
-    monkeypatch.setattr("training.engines.kernels.check.check", lambda device: None)
-    assert choose_engine("auto", CUDA) == "fused"
+    assert choose_engine("auto", CPU) == ("eager", None)
+    monkeypatch.setattr("training.engines.check.once", lambda device: None)
+    assert choose_engine("auto", CUDA) == ("fused", None)
 
     def fail(device: torch.device) -> None:
         raise RuntimeError("PTX was compiled with an unsupported toolchain\nand more")
 
-    monkeypatch.setattr("training.engines.kernels.check.check", fail)
-    assert choose_engine("auto", CUDA) == "captured"
+    monkeypatch.setattr("training.engines.check.once", fail)
+    reason = "PTX was compiled with an unsupported toolchain"
+    assert choose_engine("auto", CUDA) == ("captured", reason)
     assert "unsupported toolchain): engine=captured" in capsys.readouterr().err
 
 
@@ -40,7 +44,7 @@ def test_an_engine_that_does_not_work_is_refused_with_its_reason(
     def fail(*_: object) -> None:
         raise ImportError("No module named 'triton'\nand more")
 
-    monkeypatch.setattr("training.engines.kernels.check.check", fail)
+    monkeypatch.setattr("training.engines.check.once", fail)
     message = r"engine=fused does not work here \(No module named 'triton'\); use engine=auto\."
     with pytest.raises(ConfigError, match=message):
         choose_engine("fused", CUDA)
@@ -48,7 +52,7 @@ def test_an_engine_that_does_not_work_is_refused_with_its_reason(
 
 @pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
 def test_several_processes_for_a_run_capture_nothing(device: torch.device) -> None:
-    assert choose_engine("auto", device, alone=False) == "eager"
+    assert choose_engine("auto", device, alone=False) == ("eager", None)
     for name in ("captured", "fused"):
         with pytest.raises(ConfigError, match=f"engine={name} is for one process a run"):
             choose_engine(name, device, alone=False)
@@ -60,3 +64,48 @@ def test_bfloat16_is_refused_on_a_gpu_without_it(
     monkeypatch.setattr("training.process.device.has_bf16", lambda: False)
     with pytest.raises(ConfigError, match="no bfloat16; use precision=tf32"):
         Trainer(tiny("precision=bf16"), digits, CUDA)
+
+
+def test_kernels_are_checked_once_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triton = pytest.importorskip("triton")
+    from training.engines import check
+
+    monkeypatch.setattr(triton.knobs.cache, "dir", str(tmp_path))
+    monkeypatch.setattr(check, "_key", lambda device: "key")
+    processes, run = [], subprocess.run
+
+    def counted(*given: Any, **more: Any) -> Any:
+        processes.append(given)
+        return run(*given, **more)
+
+    monkeypatch.setattr(check.subprocess, "run", counted)
+    # Without the interpreter Triton finds no GPU here, and that process ends with a traceback.
+    with monkeypatch.context() as patch:
+        patch.setenv("TRITON_INTERPRET", "0")
+        with pytest.raises(RuntimeError) as failed:
+            check.once(CPU)
+    assert len(str(failed.value).splitlines()) == 1 and not list(tmp_path.glob("residual*"))
+    check.once(CPU)
+    check.once(CPU)
+    assert len(processes) == 2, "one that failed, one that passed"
+
+
+def test_a_record_says_why_its_engine_is_not_the_fastest(
+    tiny: Callable[..., Settings], digits: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.runs.summary import summarise
+
+    for reason in (None, "no C compiler"):
+        monkeypatch.setattr(
+            "training.engines.engine.choose_engine",
+            lambda *_, reason=reason, **__: ("eager", reason),
+        )
+        trainer = Trainer(tiny(), digits, CPU)
+        trainer.begin_segment()
+        trainer.train_iteration()
+        row = {"test_error": 1.0, "test_loss": 1.0, "train_loss": 1.0, "train_error": 1.0}
+        summary = summarise(tiny(), trainer, rows=[row], seconds=1.0, code=[], commit={},
+                            fingerprint="")  # fmt: skip
+        assert summary.get("engine_reason") == reason

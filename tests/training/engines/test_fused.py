@@ -1,7 +1,10 @@
 """Whole networks with fused layers against the plain ones, and a trainer that uses them."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from torch import nn
 from data.arrays.imageset import ImageSet
 from models.densenet import DenseNet
 from models.resnet import ResNet
+from training.bench.roofline import NORM_PASSES
 from training.settings.settings import Settings
 from training.trainer import Trainer
 
@@ -101,7 +105,7 @@ def test_a_trainer_of_either_engine_learns_the_same(
     losses: dict[str, list[float]] = {"eager": [], "fused": []}
     for engine, found in losses.items():
         monkeypatch.setattr(
-            "training.engines.engine.choose_engine", lambda *_, chosen=engine, **__: chosen
+            "training.engines.engine.choose_engine", lambda *_, chosen=engine, **__: (chosen, None)
         )
         trainer = Trainer(settings, digits, DEVICE)
         trainer.begin_segment()
@@ -109,3 +113,48 @@ def test_a_trainer_of_either_engine_learns_the_same(
             trainer.train_iteration()
             found.append(trainer.metrics.take()[0])
     np.testing.assert_allclose(losses["fused"], losses["eager"], rtol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["original", "full_preact", "dense", "dense_bc"])
+def test_a_step_leaves_no_maps_behind(name: str) -> None:
+    """Nothing but the collector of cycles could free them: hundreds of MB a step."""
+    torch.manual_seed(0)
+    model = fuse(NETWORKS[name][0]().to(DEVICE).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    x, alive, held = torch.randn(2, 3, 8, 8, device=DEVICE), list[int](), list[weakref.ref]()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            with torch.autograd.graph.saved_tensors_hooks(
+                lambda t: held.append(weakref.ref(t)) or t, lambda t: t
+            ):
+                model(x).sum().backward()
+            model.zero_grad()
+            weights = {id(p) for p in model.parameters()} | {id(x)}
+            left = [t for ref in held if (t := ref()) is not None and id(t) not in weights]
+            maps = [o for o in gc.get_objects() if type(o).__name__ == "DenseMaps"]
+            alive.append(len(left) + len(maps))
+    finally:
+        gc.enable()
+    assert alive == [0, 0, 0]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="counts launches of the interpreter")
+@pytest.mark.parametrize("name", ["original", "plain", "full_preact", "bottleneck"])
+def test_a_step_launches_what_the_roofline_counts(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of our kernels: those of the normalisations; the roofline's others are the library's."""
+    from triton.runtime.interpreter import GridExecutor
+
+    plain = NETWORKS[name][0]()
+    norms = sum(isinstance(layer, nn.BatchNorm2d) for layer in plain.modules())
+    model, launched, call = fuse(plain), list[str](), GridExecutor.__call__
+
+    def counted(self: Any, *given: Any, **more: Any) -> None:
+        launched.append(self.fn.__name__)
+        call(self, *given, **more)
+
+    monkeypatch.setattr(GridExecutor, "__call__", counted)
+    model(torch.randn(2, 3, 8, 8)).sum().backward()
+    assert len(launched) == len(NORM_PASSES) * norms

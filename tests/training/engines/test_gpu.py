@@ -1,16 +1,26 @@
 """The engines against each other on a real GPU; the kernels' own tests run there as well."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from data.arrays.imageset import ImageSet
+from data.photographs import photographs
+from records.files import ROOT
+from tests.conftest import save_tree
 from training.engines.engine import choose_engine
 from training.engines.gates import GatedDepth
 from training.engines.graph import Captured
 from training.process.device import has_bf16
+from training.recipe.run_data import Images
 from training.settings.settings import Settings
 from training.trainer import Trainer
 
@@ -20,7 +30,7 @@ pytestmark = [
 ]
 
 
-def trained(settings: Settings, images: ImageSet) -> tuple[list[float], Trainer]:
+def trained(settings: Settings, images: Images) -> tuple[list[float], Trainer]:
     """The loss of every step, and the trainer after the last."""
     trainer = Trainer(settings, images, torch.device("cuda"))
     losses = []
@@ -45,6 +55,8 @@ KINDS = [
     ["model.shortcut=dropout"],
     ["model.shortcut=exclusive_gate", "model.gate_bias=-2.0"],
     ["model.unit=bottleneck", "model.depth=11", "model.match=project", "model.order=full_preact"],
+    ["experiment=huang2017_dense/table2/densenet_40_12", "model.depth=10"],
+    ["experiment=huang2017_dense/table2/densenet_bc_100_12", "model.depth=16"],
 ]
 PLAN = [
     "precision=fp32", "data.pad=2", "data.flip=true",
@@ -59,7 +71,7 @@ def test_captured_and_eager_steps_are_bit_equal_in_fp32(
     eager, one = trained(tiny(*PLAN, *kind, "engine=eager"), digits)
     captured, other = trained(tiny(*PLAN, *kind, "engine=captured"), digits)
     assert captured == eager
-    assert isinstance(other.step, Captured) and set(other.step.graphs) == {64, 1500 % 64}
+    assert isinstance(other.step, Captured) and set(other.step.launches) == {64, 1500 % 64}
     expected = one.weights()
     for name, tensor in other.weights().items():
         assert torch.equal(tensor, expected[name]), name
@@ -96,7 +108,7 @@ def test_the_same_seed_gives_the_same_bits_twice(
 
 
 def test_the_default_engine_is_the_fused_one() -> None:
-    assert choose_engine("auto", torch.device("cuda")) == "fused"
+    assert choose_engine("auto", torch.device("cuda")) == ("fused", None)
 
 
 def test_a_resumed_run_drops_its_learning_rate(
@@ -129,6 +141,33 @@ def test_gates_train_as_skipping_does(
     gating, trainer = trained(tiny(*PLAN, *depth, f"engine={engine}"), digits)
     assert any(isinstance(module, GatedDepth) for module in trainer.model.modules())
     assert gating[:5] == pytest.approx(skipping[:5], rel=1e-3)
+
+
+@pytest.mark.parametrize("engine", ["captured", "fused"])
+def test_photographs_train_in_a_graph(
+    engine: str, settings_of: Callable[..., Settings], tmp_path: Path
+) -> None:
+    save_tree(tmp_path / "made", lambda label, n: Image.new("RGB", (80, 70 + n), (9 * n, 0, 90)), 9)
+    told = [
+        "experiment=he2015_residual/table3/resnet50", "preset=imagenette", "data.name=made",
+        "data.source=made", "data.classes=2", "recipe.batch=4", "recipe.length=2",
+        "recipe.milestones=[1]", "recipe.colour=jitter", "workers=2", "precision=fp32",
+    ]  # fmt: skip
+    images = photographs.read("made", tmp_path)
+    eager, _ = trained(settings_of(*told, "engine=eager"), images)
+    found, trainer = trained(settings_of(*told, f"engine={engine}"), images)
+    assert isinstance(trainer.step, Captured) and len(trainer.step.launches) == 2
+    assert found[:3] == pytest.approx(eager[:3], rel=1e-3)
+
+
+def test_the_one_command_trains_on_the_gpu(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "experiments.reproduce", "--preset=smoke", "--rows=resnet20"]
+    places = {"OUTPUT_DIR": str(tmp_path / "outputs"), "RESULTS_DIR": str(tmp_path / "results")}
+    ended = subprocess.run(command, cwd=ROOT, env=os.environ | places, check=False)
+    assert ended.returncode == 0
+    (path,) = (tmp_path / "outputs").rglob("summary.json")
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    assert summary["device"] == torch.cuda.get_device_name(0) and summary["engine"] == "fused"
 
 
 def test_bf16_stays_near_fp32(tiny: Callable[..., Settings], digits: ImageSet) -> None:

@@ -1,6 +1,7 @@
 """What of the captured step needs no GPU: it leaves no trace where it cannot capture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from data.arrays.imageset import ImageSet
+from tests.emulated import Emulated
 from training.engines.gates import Gates
-from training.engines.graph import Captured
+from training.engines.graph import Captured, CudaGraphs
 from training.recipe.step import Step
 from training.settings.settings import Settings
 from training.trainer import Trainer
@@ -20,7 +22,7 @@ def trained(settings: Settings, images: ImageSet, *, captured: bool) -> dict[str
     trainer = Trainer(settings, images, torch.device("cpu"))
     if captured:
         assert isinstance(trainer.step, Step)
-        trainer.step = Captured(trainer.step)
+        trainer.step = Captured(trainer.step, Emulated())
     trainer.begin_segment()
     for _ in range(10):
         trainer.train_iteration()
@@ -34,12 +36,11 @@ def test_a_step_that_cannot_be_captured_runs_eagerly_with_equal_results(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def warm_up_and_fail(self: Captured, size: int, saved: list[torch.Tensor]) -> None:
-        for _ in range(3):
-            self.step(size)
+    def fail(self: Emulated, call: Callable[[], None]) -> None:
+        call()
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(Captured, "capture", warm_up_and_fail)
+    monkeypatch.setattr(Emulated, "record", fail)
     expected = trained(tiny(), digits, captured=False)
     found = trained(tiny(), digits, captured=True)
     for name, tensor in expected.items():
@@ -80,3 +81,117 @@ def test_a_step_never_waits_for_the_device(
     with pytest.raises(AssertionError, match="makes the host wait"), NoSynchronisation():
         # An index of no dimension is read by the host.
         _ = trainer.metrics.sums[trainer.batches.position]
+
+
+class FakeCuda:
+    """What a capture asks of `torch.cuda`, noted in order; `fails` lets captures be invalidated."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.said: list[Any] = []
+        self.current, self.streams, self.fails = "main", 0, False
+        cuda = torch.cuda
+        for name, stand_in in {
+            "graph_pool_handle": lambda: "pool", "Stream": self.stream, "Event": FakeEvent,
+            "CUDAGraph": FakeGraph, "current_stream": lambda: FakeStream(self.current),
+            "set_stream": self.set_stream, "stream": self.entered, "graph": self.graph,
+        }.items():  # fmt: skip
+            monkeypatch.setattr(cuda, name, stand_in)
+        monkeypatch.setattr(
+            torch._C, "_cuda_clearCublasWorkspaces", lambda: self.said.append("cleared"),
+            raising=False,
+        )  # fmt: skip
+
+    def stream(self) -> "FakeStream":
+        self.streams += 1
+        return FakeStream(f"side{self.streams}")
+
+    def set_stream(self, stream: "FakeStream") -> None:
+        self.current = stream.name
+
+    @contextmanager
+    def entered(self, stream: "FakeStream") -> Iterator[None]:
+        before, self.current = self.current, stream.name
+        yield
+        self.current = before
+
+    @contextmanager
+    def graph(self, graph: object, **how: Any) -> Iterator[None]:
+        self.said.append((how["pool"], how["stream"].name, how["capture_error_mode"]))
+        self.current = how["stream"].name
+        yield
+        if self.fails:  # as `capture_end` does, and then nobody leaves the stream
+            raise torch.AcceleratorError("CUDA error: operation failed due to a previous error")
+        self.current = "main"
+
+
+class FakeStream:
+    def __init__(self, name: str):
+        self.name = name
+
+    def wait_stream(self, other: "FakeStream") -> None:
+        pass
+
+
+class FakeEvent:
+    def record(self) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        pass
+
+
+class FakeGraph:
+    def replay(self) -> None:
+        pass
+
+
+class Adds:
+    """A step that counts."""
+
+    def __init__(self) -> None:
+        self.count = torch.zeros(())
+
+    def __call__(self, size: int) -> None:
+        self.count += size
+
+    def tensors(self) -> list[torch.Tensor]:
+        return [self.count]
+
+
+def test_all_graphs_of_a_run_share_one_side_stream_and_its_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuda = FakeCuda(monkeypatch)
+    graphs = CudaGraphs()
+    for step in (Captured(Adds(), graphs), Captured(Adds(), graphs)):  # training, evaluation
+        step(64)
+        step(28)
+    assert cuda.streams == 1 and cuda.current == "main"
+    # Workspaces of cuBLAS go with each; errors of other threads do no harm.
+    assert cuda.said == ["cleared", ("pool", "side1", "thread_local"), "cleared"] * 4
+
+
+def test_an_invalidated_capture_runs_eagerly_on_the_stream_it_began_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cuda = FakeCuda(monkeypatch)
+    cuda.fails = True
+    adds = Adds()
+    step = Captured(adds, CudaGraphs())
+    step(64)
+    assert step.eager and cuda.current == "main" and float(adds.count) == 64
+    assert "runs eagerly: it cannot be captured (CUDA error" in capsys.readouterr().err
+    step(28)
+    assert float(adds.count) == 92 and not step.launches
+
+
+def test_without_memory_nothing_runs_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = FakeCuda(monkeypatch)
+
+    def fail(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.cuda, "graph", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        Captured(Adds(), CudaGraphs())(64)
+    assert cuda.current == "main"

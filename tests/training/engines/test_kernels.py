@@ -13,9 +13,9 @@ from data.arrays.augment import crop_and_flip, draw_epoch
 from training.recipe.metrics import Metrics
 
 pytest.importorskip("triton")
+from training.engines.check import check
 from training.engines.kernels import tiles
 from training.engines.kernels.batch import gather
-from training.engines.kernels.check import check
 from training.engines.kernels.dense_maps import DenseMaps
 from training.engines.kernels.loss import cross_entropy
 from training.engines.kernels.norm_act import NormAct
@@ -127,7 +127,7 @@ def test_dense_maps_are_normalised_concatenations() -> None:
             buffer = DenseMaps(x, sum(widths), norms[0].eps)
             for norm_layer, conv in zip(norms, convs, strict=False):
                 buffer.write(conv(buffer.read(NormAct(norm_layer, relu=True))))
-            y = buffer.read(NormAct(norms[2], relu=True))
+            y = buffer.read_last(NormAct(norms[2], relu=True))
         else:
             whole = x
             for norm_layer, conv in zip(norms, convs, strict=False):
@@ -189,6 +189,6 @@ def test_a_loss_that_is_not_finite_stays_so() -> None:
 
 def test_the_check_before_a_run_passes_and_would_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     check(DEVICE)
-    monkeypatch.setattr("training.engines.kernels.check.TOLERANCE", 0.0)
+    monkeypatch.setattr("training.engines.check.TOLERANCE", 0.0)
     with pytest.raises(RuntimeError, match="differ by"):
         check(DEVICE)

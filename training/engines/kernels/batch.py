@@ -58,6 +58,6 @@ def gather(
         images, labels, plan, position, mean, scale, batch, chosen, height, width, channels, pad,
         channels if mean.ndim == 3 else 0, 1 if scale.ndim else 0,
         ELEMENTS=triton.next_power_of_2(height * width * channels), FIELDS=COLUMNS_OF_PLAN,
-        INDEX=INDEX, TOP=TOP, LEFT=LEFT, FLIP=FLIP, num_warps=4,
+        INDEX=INDEX, TOP=TOP, LEFT=LEFT, FLIP=FLIP, num_warps=8,
     )  # fmt: skip
     return batch.permute(0, 3, 1, 2), chosen

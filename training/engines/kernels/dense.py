@@ -8,6 +8,7 @@ back from all layers, G = sum of weight_l dz_l, is corrected once:
 
 where the two means are the layers' gradients of shift and scale, weighted and added up: exact
 algebra, and no pass of its own. The buffer is a matrix of `rows` pixels by `stride` channels.
+`channels`, `stride` and `first` are given in units of UNIT channels (see `tiles.Tiles.units`).
 """
 
 import triton
@@ -25,9 +26,10 @@ from training.engines.kernels.tiles import (
 @triton.jit
 def write_kernel(
     new, maps, partial, rows, channels, stride, first, chunk,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr, UNIT: tl.constexpr,
 ):  # fmt: skip
     """Copy new maps to their place, `first`, in the buffer; partial sums as in `norm`."""
+    channels, stride, first = channels * UNIT, stride * UNIT, first * UNIT
     column, inside = own_columns(channels, COLUMNS)
     shift = tl.load(new + column, inside, 0).to(ACC)
     sums = tl.zeros((ROWS, COLUMNS), ACC)
@@ -61,9 +63,10 @@ def finish_kernel(
 def read_kernel(
     maps, y, weight, bias, mean, variance, running_mean, running_var,
     rows, channels, stride, chunk, eps, momentum,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr, UNIT: tl.constexpr,
 ):  # fmt: skip
     """y = relu(normalised first `channels` maps); moves the running statistics of the layer."""
+    channels, stride = channels * UNIT, stride * UNIT
     column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + column, inside, 0)
     v = tl.load(variance + column, inside, 1)
@@ -85,9 +88,11 @@ def read_back_kernel(
     dy, maps, gradient, weight, bias, mean, variance, partial,
     rows, channels, stride, chunk, eps,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, LAST: tl.constexpr, ACC: tl.constexpr,
+    UNIT: tl.constexpr,
 ):  # fmt: skip
     """Add weight dz to the gradient of the maps, which the last layer begins; partial sums of dz
     and dz xhat."""
+    channels, stride = channels * UNIT, stride * UNIT
     column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + column, inside, 0)
     s = 1 / tl.sqrt(tl.load(variance + column, inside, 1) + eps)
@@ -134,9 +139,10 @@ def finish_back_kernel(
 def write_back_kernel(
     gradient, maps, dnew, mean, variance, sums, products,
     rows, channels, stride, first, chunk, eps,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr, UNIT: tl.constexpr,
 ):  # fmt: skip
     """The gradient of maps when they were new, from all that came back to them."""
+    channels, stride, first = channels * UNIT, stride * UNIT, first * UNIT
     column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + first + column, inside, 0)
     s = 1 / tl.sqrt(tl.load(variance + first + column, inside, 1) + eps)

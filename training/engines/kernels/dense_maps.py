@@ -18,7 +18,8 @@ class DenseMaps:
     autograd run the backward operations in the one order that is right: each `write` after all
     `read`s that came after it.
 
-    The last operation must be a `read`: it begins the gradient of all maps.
+    The last operation must be a `read_last`: it begins the gradient of all maps. With it the object
+    lets go of the token, through which autograd's nodes, and so the maps, would keep each other.
 
     Args:
         x: the block's input (N, C, H, W), its first maps.
@@ -47,6 +48,12 @@ class DenseMaps:
         """All maps so far, normalised by a layer and activated: (N, C, H, W)."""
         return _Read.apply(self.token, layer.weight, layer.bias, layer, self)
 
+    def read_last(self, layer: NormAct) -> Tensor:
+        """All maps there are, the same way; nothing can be written or read after it."""
+        y = self.read(layer)
+        del self.token
+        return y
+
 
 class _Write(torch.autograd.Function):
     @staticmethod
@@ -55,9 +62,10 @@ class _Write(torch.autograd.Function):
         tiles = Tiles(new)
         partial = tiles.partial(new)
         ctx.maps, ctx.first, ctx.shape = maps, maps.filled, new.shape
+        *counts, unit = tiles.units(tiles.channels, maps.stride, maps.filled)
         kernels.write_kernel[tiles.grid](
-            new, maps.maps, partial, tiles.rows, tiles.channels, maps.stride, maps.filled,
-            tiles.chunk, **tiles.sizes, num_warps=THREADS,
+            new, maps.maps, partial, tiles.rows, *counts, tiles.chunk,
+            **tiles.sizes | {"UNIT": unit}, num_warps=THREADS,
         )  # fmt: skip
         kernels.finish_kernel[tiles.grid[1:]](
             maps.maps, partial, maps.mean, maps.variance, tiles.rows, tiles.channels, maps.filled,
@@ -73,10 +81,11 @@ class _Write(torch.autograd.Function):
             ctx.shape, dtype=maps.maps.dtype, device=maps.maps.device, memory_format=LAST
         )
         tiles = Tiles(dnew)
+        *counts, unit = tiles.units(tiles.channels, maps.stride, ctx.first)
         kernels.write_back_kernel[tiles.grid](
             maps.gradient, maps.maps, dnew, maps.mean, maps.variance, maps.sums, maps.products,
-            tiles.rows, tiles.channels, maps.stride, ctx.first, tiles.chunk, maps.eps,
-            **tiles.sizes, num_warps=THREADS,
+            tiles.rows, *counts, tiles.chunk, maps.eps, **tiles.sizes | {"UNIT": unit},
+            num_warps=THREADS,
         )  # fmt: skip
         return token, dnew, None
 
@@ -92,12 +101,13 @@ class _Read(torch.autograd.Function):
             memory_format=LAST,
         )  # fmt: skip
         tiles = Tiles(y)
+        *counts, unit = tiles.units(tiles.channels, maps.stride)
         kernels.read_kernel[tiles.grid](
             maps.maps, y, weight, bias, maps.mean, maps.variance, layer.running_mean,
-            layer.running_var, tiles.rows, tiles.channels, maps.stride, tiles.chunk, maps.eps,
-            layer.momentum, **tiles.sizes, num_warps=THREADS,
+            layer.running_var, tiles.rows, *counts, tiles.chunk, maps.eps, layer.momentum,
+            **tiles.sizes | {"UNIT": unit}, num_warps=THREADS,
         )  # fmt: skip
-        ctx.maps, ctx.token = maps, token
+        ctx.maps = maps
         ctx.save_for_backward(weight, bias)
         return y
 
@@ -111,13 +121,14 @@ class _Read(torch.autograd.Function):
         if last:
             maps.gradient = torch.empty_like(maps.maps)
         dweight, dbias = torch.empty_like(weight), torch.empty_like(bias)
+        *counts, unit = tiles.units(tiles.channels, maps.stride)
         kernels.read_back_kernel[tiles.grid](
             dy, maps.maps, maps.gradient, weight, bias, maps.mean, maps.variance, partial,
-            tiles.rows, tiles.channels, maps.stride, tiles.chunk, maps.eps, **tiles.sizes,
-            LAST=last, num_warps=THREADS,
+            tiles.rows, *counts, tiles.chunk, maps.eps, **tiles.sizes | {"UNIT": unit}, LAST=last,
+            num_warps=THREADS,
         )  # fmt: skip
         kernels.finish_back_kernel[tiles.grid[1:]](
             partial, weight, dweight, dbias, maps.sums, maps.products, tiles.channels,
             COLUMNS=tiles.columns, PROGRAMS=tiles.programs, LAST=last, ACC=tiles.acc,
         )  # fmt: skip
-        return ctx.token.new_empty(0), dweight, dbias, None, None
+        return maps.maps.new_empty(0, dtype=weight.dtype), dweight, dbias, None, None

@@ -11,7 +11,7 @@ training y = relu(normalised(x + before) + after) takes two kernels forward and 
 Each program of `apply` and `correct` adds up the partial sums by itself, always in the same order:
 that costs some reads from the cache, and no atomics, no third kernel and no two results. Sums are
 taken in ACC (float32, or float64 where the maps are) and of differences from the first row, so that
-a mean far from zero costs no digits.
+a mean far from zero costs no digits. `channels` is given in units of UNIT (see `tiles.units`).
 """
 
 import triton
@@ -29,10 +29,12 @@ from training.engines.kernels.tiles import (
 @triton.jit
 def statistics_kernel(
     x, before, total, partial, rows, channels, chunk,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, ADD: tl.constexpr, ACC: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, UNIT: tl.constexpr, ADD: tl.constexpr,
+    ACC: tl.constexpr,
 ):  # fmt: skip
     """partial[0 or 1, program, channel]: sums of (x + before) - its first row, and of the square;
     `total` becomes x + before."""
+    channels = channels * UNIT
     column, inside = own_columns(channels, COLUMNS)
     shift = tl.load(x + column, inside, 0).to(ACC)
     if ADD:
@@ -59,11 +61,12 @@ def statistics_kernel(
 def apply_kernel(
     x, after, y, weight, bias, partial, mean, scale, running_mean, running_var,
     rows, channels, chunk, eps, momentum,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, PROGRAMS: tl.constexpr, TRAINING: tl.constexpr,
-    ADD: tl.constexpr, RELU: tl.constexpr, ACC: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, UNIT: tl.constexpr, PROGRAMS: tl.constexpr,
+    TRAINING: tl.constexpr, ADD: tl.constexpr, RELU: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """y = relu((x - mean) scale weight + bias + after); in training mean and scale (1 / standard
     deviation) come from `partial`, are kept, and move the running statistics."""
+    channels = channels * UNIT
     column, inside = own_columns(channels, COLUMNS)
     if TRAINING:
         first, second = finished(partial, channels, column, inside, PROGRAMS)
@@ -116,11 +119,12 @@ def masked_gradient(
 @triton.jit
 def reduce_kernel(
     dy, dy2, x, y, dz, weight, bias, mean, scale, partial, rows, channels, chunk,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, TWICE: tl.constexpr, ADD: tl.constexpr,
-    RELU: tl.constexpr, ACC: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, UNIT: tl.constexpr, TWICE: tl.constexpr,
+    ADD: tl.constexpr, RELU: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """partial[0 or 1, program, channel]: sums of dz and of dz xhat; dz, the gradient before the
     ReLU, is written where it is also the gradient of what was added."""
+    channels = channels * UNIT
     column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + column, inside, 0)
     s = tl.load(scale + column, inside, 0)
@@ -146,11 +150,13 @@ def reduce_kernel(
 def correct_kernel(
     dy, dy2, x, dz, through, dx, weight, bias, dweight, dbias, mean, scale, partial,
     rows, channels, chunk,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, PROGRAMS: tl.constexpr, TWICE: tl.constexpr,
-    ADD: tl.constexpr, RELU: tl.constexpr, THROUGH: tl.constexpr, ACC: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, UNIT: tl.constexpr, PROGRAMS: tl.constexpr,
+    TWICE: tl.constexpr, ADD: tl.constexpr, RELU: tl.constexpr, THROUGH: tl.constexpr,
+    ACC: tl.constexpr,
 ):  # fmt: skip
     """dx = weight scale (dz - mean(dz) - xhat mean(dz xhat)) + through, and the gradients of weight
     and bias. `through` is what else comes back to x."""
+    channels = channels * UNIT
     column, inside = own_columns(channels, COLUMNS)
     first, second = finished(partial, channels, column, inside, PROGRAMS)
     m = tl.load(mean + column, inside, 0)

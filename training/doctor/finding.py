@@ -1,0 +1,35 @@
+"""What a check found, as a line."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Mark = Literal["ok", "note", "FAIL"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of the doctor's: what was looked at, what was found and, unless all is well, what to
+    do about it."""
+
+    mark: Mark
+    what: str
+    found: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.mark:<4}  {self.what:<12}  {self.found}"
+        return text if not self.remedy else f"{text}\n{'':20}{self.remedy}"
+
+
+Check = Callable[[], Iterator[Finding]]
+
+
+def findings(check: Check) -> Iterator[Finding]:
+    """What a check finds; that it could not be made is a finding, too."""
+    name = check.__name__
+    try:
+        yield from check()
+    except Exception as error:  # whatever a broken machine may raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        yield Finding("FAIL", name, f"could not be checked: {type(error).__name__}: {reason}")

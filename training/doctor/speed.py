@@ -1,0 +1,68 @@
+"""Twenty steps of ResNet-20 by each engine: whether they agree, and how fast they are."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+
+from data.arrays.imageset import ImageSet
+from training.doctor.finding import Finding
+from training.settings.config import CONF, read_settings
+from training.trainer import Trainer
+
+STEPS, WARM_UP = 20, 3
+ROW = "he2015_residual/table6/resnet20"
+# Other kernels round otherwise, and twenty steps amplify it.
+NEAR = 0.02
+
+
+def engines() -> Iterator[Finding]:
+    """Train a little on random images; the first engine is the one the others are held against."""
+    gpu = torch.cuda.is_available()
+    expected = None
+    for name in ("eager", "captured", "fused") if gpu else ("eager",):
+        loss, rate = steps(name, "cuda:0" if gpu else "cpu")
+        found = f"{rate:,.0f} images/s, loss {loss:.4f} after {STEPS} steps of ResNet-20"
+        expected = loss if expected is None else expected
+        if abs(loss - expected) <= NEAR * expected:
+            yield Finding("ok", name, found)
+        else:
+            yield Finding("FAIL", name, f"{found}, but {expected:.4f} by engine=eager",
+                          f"Do not use engine={name} here.")  # fmt: skip
+
+
+def steps(engine: str, device: str) -> tuple[float, float]:
+    """Mean loss of twenty steps, and images a second."""
+    told = [f"experiment={ROW}", f"engine={engine}", "precision=fp32"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        settings = read_settings(compose("config", told))
+    trainer = Trainer(settings, random_images(), torch.device(device))
+    end, begin = trainer.begin_segment(), 0.0
+    assert end > STEPS
+    for number in range(STEPS):
+        if number == WARM_UP:
+            wait(device)
+            begin = time.monotonic()
+        trainer.train_iteration()
+    wait(device)
+    seconds = time.monotonic() - begin
+    return trainer.metrics.take()[0], (STEPS - WARM_UP) * settings.recipe.batch / seconds
+
+
+def wait(device: str) -> None:
+    """Wait for what was launched."""
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+
+
+def random_images() -> ImageSet:
+    """A set of CIFAR-10's shape, smaller."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (4096, 32, 32, 3), dtype=np.uint8)
+    y = rng.integers(0, 10, 4096)
+    return ImageSet("random", x, y, x[:100], y[:100], tuple("0123456789"))
+
+
+CHECKS = (engines,)

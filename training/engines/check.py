@@ -1,0 +1,146 @@
+"""Whether the kernels do on a GPU what PyTorch does; seconds, before a run relies on them.
+
+python -m training.engines.check cuda:0
+"""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import triton
+from torch import Tensor, nn
+
+from data.arrays.augment import crop_and_flip, draw_epoch
+from models.densenet import DenseNet
+from records.files import ROOT
+from training.engines.fused_residual import fuse
+from training.engines.kernels.batch import gather
+from training.engines.kernels.loss import cross_entropy
+from training.engines.kernels.norm_act import NormAct
+
+TOLERANCE = 1e-3
+SECONDS = 600
+
+
+def once(device: torch.device) -> None:
+    """Check the kernels in a process of its own, whose GPU may be lost to an error that ours would
+    not survive; a machine that has passed is not asked again.
+
+    Raises:
+        RuntimeError: they do not compile, or differ.
+    """
+    mark = Path(triton.knobs.cache.dir) / f"residual-to-dense-{_key(device)}"
+    if mark.exists():
+        return
+    command = [sys.executable, "-m", "training.engines.check", str(device)]
+    try:
+        ended = subprocess.run(
+            command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"they did not compile within {SECONDS} s") from None
+    if ended.returncode:
+        lines = [line for line in ended.stderr.splitlines() if line.strip()]
+        raise RuntimeError(lines[-1] if lines else f"exit code {ended.returncode}")
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
+def check(device: torch.device) -> None:
+    """Compare what each kernel gives on small random maps with what PyTorch gives.
+
+    Raises:
+        RuntimeError: they differ.
+        Exception: whatever Triton raises where it cannot compile.
+    """
+    for compare in (_norm, _loss, _batch, _dense):
+        for fused, plain in compare(device):
+            error = (fused.float() - plain.float()).norm() / plain.float().norm()
+            if not error < TOLERANCE:
+                name = compare.__name__.removeprefix("_")
+                raise RuntimeError(f"results of the {name} kernels differ by {float(error):.1e}")
+
+
+def _random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _maps(*shape: int, device: torch.device, seed: int) -> Tensor:
+    return _random(*shape, seed=seed).to(device).contiguous(memory_format=torch.channels_last)
+
+
+def _norm(device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Normalisation, an addition and ReLU, forward and backward."""
+    x, shortcut, dy = (_maps(8, 16, 9, 9, device=device, seed=seed) for seed in range(3))
+    norm = nn.BatchNorm2d(16, device=device)
+
+    def plain(x: Tensor, shortcut: Tensor) -> Tensor:
+        return F.relu(F.batch_norm(x, None, None, training=True) + shortcut)
+
+    def fused(x: Tensor, shortcut: Tensor) -> Tensor:
+        return NormAct(norm, relu=True)(x, after=shortcut)
+
+    return list(zip(*(_gradients(f, (x, shortcut), dy) for f in (fused, plain)), strict=True))
+
+
+def _gradients(function: Callable, inputs: tuple[Tensor, ...], dy: Tensor) -> list[Tensor]:
+    inputs = tuple(value.clone().requires_grad_() for value in inputs)
+    y = function(*inputs)
+    return [y.detach(), *torch.autograd.grad(y, inputs, dy)]
+
+
+def _loss(device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    logits, labels = _random(8, 10).to(device).requires_grad_(), torch.arange(8, device=device)
+    sums = torch.zeros(3, dtype=torch.float64, device=device)
+    (plain,) = torch.autograd.grad(F.cross_entropy(logits, labels), logits)
+    fused = cross_entropy(logits.detach(), labels, sums)
+    assert fused is not None
+    return [(fused, plain.detach())]
+
+
+def _batch(device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    images = (_random(16, 32, 32, 3).abs() * 80).clamp(0, 255).to(torch.uint8).to(device)
+    labels = torch.arange(16, device=device)
+    plan = draw_epoch(16, seed=0, epoch=0, pad=4, flip=True).to(device)
+    mean, scale = _random(32, 32, 3, seed=1).to(device), torch.ones((), device=device)
+    position = torch.zeros((), dtype=torch.int64, device=device)
+    fused, chosen = gather(
+        images, labels, plan, position, 16, pad=4, mean=mean, scale=scale, dtype=torch.float32
+    )
+    plain = crop_and_flip(images, plan, pad=4, mean=mean, scale=scale)
+    return [(fused, plain), (chosen, labels[plan[:, 0]])]
+
+
+def _dense(device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """A small DenseNet-BC: its logits, and the gradients of all parameters."""
+    torch.manual_seed(0)
+    nets = [DenseNet(10, 12, bottleneck=True, compression=0.5, classes=10) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    x, dy = _maps(4, 3, 32, 32, device=device, seed=3), _random(4, 10, seed=4).to(device)
+    results = []
+    for net in (fuse(nets[0]), nets[1]):
+        net.to(device).to(memory_format=torch.channels_last)
+        logits = net(x)
+        logits.backward(dy)
+        gradient = torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
+        results.append((logits.detach(), gradient))
+    return list(zip(*results, strict=True))
+
+
+def _key(device: torch.device) -> str:
+    """What a passed check holds for: these kernels, these versions, this kind of GPU."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    facts = (torch.__version__, triton.__version__, torch.cuda.get_device_name(device))
+    digest.update(repr(facts).encode())
+    return digest.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    check(torch.device(sys.argv[1]))
