@@ -35,16 +35,16 @@ def lines() -> list[str]:
 
 def jobs_on_disk() -> list[Job]:
     """Every run that has begun and not ended, with whatever preset."""
-    found = dict[Job, None]()
+    jobs = dict[Job, None]()
     runs = outputs() / "runs"
     for pattern in (LOCK, CHECKPOINTS, FAILURE):
         for path in sorted(runs.rglob(pattern)):
             preset, _, run = path.parent.relative_to(runs).as_posix().partition("/")
             try:
-                found[parse_run(run, preset)] = None
+                jobs[parse_run(run, preset)] = None
             except PlanError:
                 continue  # of no row that is known today
-    return list(found)
+    return list(jobs)
 
 
 def _line(job: Job) -> str:

@@ -38,7 +38,7 @@ def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
     try:
         yield environment
     finally:
-        _control(environment, told="quit\n")
+        _control(environment, line="quit\n")
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -53,14 +53,14 @@ def _start(folder: Path, environment: Mapping[str, str]) -> str:
     return _control(environment, "-d")
 
 
-def _control(environment: Mapping[str, str], *options: str, told: str = "") -> str:
+def _control(environment: Mapping[str, str], *options: str, line: str = "") -> str:
     """Call the daemon's control; what went wrong, or nothing."""
     # The daemon serves all GPUs; each run says by itself which it uses.
     variables = {**os.environ, **environment, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     variables.pop("CUDA_VISIBLE_DEVICES", None)
     try:
         ended = subprocess.run(
-            [CONTROL, *options], env=variables, input=told,
+            [CONTROL, *options], env=variables, input=line,
             check=False, capture_output=True, text=True, timeout=SECONDS,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:

@@ -11,6 +11,7 @@ from records.files import ROOT
 
 PAPER = ROOT / "results" / "paper"
 ERROR, TOP5 = "test_error", "test_error_top5"
+TEST_IMAGES, MARGIN = 10_000, 0.5  # of a data set that no paper has
 METRICS = (ERROR, TOP5, "train_hours", "layers", "params_millions")
 STATISTICS = (
     "last", "best", "median5", "mean_std", "best_val", "quoted", "reading", "fail",
@@ -134,9 +135,26 @@ def tests() -> list[str]:
 
 @cache
 def fingerprints() -> dict[str, str]:
-    """Fingerprint of the data every full recipe must have seen, by data set."""
-    frame = pd.read_csv(PAPER / "datasets.csv", dtype=str)
-    return dict(zip(frame["dataset"], frame["fingerprint"], strict=True))
+    """Fingerprint of the data every full recipe must have seen, by data set, where it is known."""
+    known = _datasets()["fingerprint"].dropna()
+    return {str(name): str(value) for name, value in known.items()}
+
+
+def test_images(dataset: str) -> int:
+    """Images of a test set."""
+    frame = _datasets()
+    return int(str(frame.loc[dataset, "test_images"])) if dataset in frame.index else TEST_IMAGES
+
+
+def margin(dataset: str) -> float:
+    """Percent points by which a reproduced test error may differ from the published one."""
+    frame = _datasets()
+    return float(str(frame.loc[dataset, "margin"])) if dataset in frame.index else MARGIN
+
+
+@cache
+def _datasets() -> pd.DataFrame:
+    return pd.read_csv(PAPER / "datasets.csv", dtype=str).set_index("dataset")
 
 
 def lines(table: str) -> list[Line]:
@@ -185,24 +203,16 @@ def label(line: Line) -> str:
 
 
 @cache
-def _independent(name: str) -> pd.DataFrame:
-    return pd.read_csv(PAPER / f"{name}.csv")
-
-
-def _about(name: str, experiment: str, dataset: str) -> pd.DataFrame:
-    frame = _independent(name)
-    return frame[(frame["experiment"] == experiment) & (frame["dataset"] == dataset)]
+def _independent() -> pd.DataFrame:
+    return pd.read_csv(PAPER / "reproductions.csv")
 
 
 def reproductions(experiment: str, dataset: str) -> list[float]:
-    """Test errors in percent that independent reproductions of a row report."""
-    return [float(value) for value in _about("reproductions", experiment, dataset)["value"]]
-
-
-def band(experiment: str, dataset: str) -> tuple[float, float] | None:
-    """Between which errors in percent independent reproductions of a row are expected to end."""
-    found = _about("bands", experiment, dataset)
-    return None if found.empty else (float(found["low"].iloc[0]), float(found["high"].iloc[0]))
+    """Test errors in percent that independent reproductions of a row report, where they have the
+    paper's network and recipe and the error of the last epoch (or do not say which)."""
+    frame = _independent()
+    same = (frame["experiment"] == experiment) & (frame["dataset"] == dataset)
+    return [float(value) for value in frame[same & (frame["protocol"] == "last")]["value"]]
 
 
 def runs_of(table: str, experiment: str, dataset: str) -> int:

@@ -23,14 +23,14 @@ PLAIN = ("name", "defaults")
 def settings(path: Path) -> list[tuple[str, str, str]]:
     """Name, value and source of every setting of a recipe file, with those it is built on."""
     text = path.read_text(encoding="utf-8")
-    found: dict[str, tuple[str, str, str]] = {}
+    entries: dict[str, tuple[str, str, str]] = {}
     for base in re.findall(r"^  - (\w+)$", text, re.MULTILINE):
         if base != "_self_":
-            found = {name: (name, *rest) for name, *rest in settings(FOLDER / f"{base}.yaml")}  # type: ignore[misc]
+            entries = {name: (name, *rest) for name, *rest in settings(FOLDER / f"{base}.yaml")}  # type: ignore[misc]
     for line in text.splitlines():
         if (match := SETTING.match(line)) and match[1] not in PLAIN:
-            found[match[1]] = (match[1], match[2], match[3] or "")
-    return list(found.values())
+            entries[match[1]] = (match[1], match[2], match[3] or "")
+    return list(entries.values())
 
 
 def sheet(recipe: str) -> str:
@@ -54,15 +54,15 @@ def sheet(recipe: str) -> str:
 
 def rows_of(recipe: str) -> list[tuple[str, str, str, str]]:
     """What rows that train by a recipe set by themselves and give a source for."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    entries: dict[tuple[str, str, str], list[str]] = {}
     for path in sorted(EXPERIMENTS.rglob("*.yaml")):
         if _recipe(path) != recipe:
             continue
         name = path.relative_to(EXPERIMENTS).with_suffix("").as_posix().replace("_base", "*")
         for line in path.read_text(encoding="utf-8").splitlines():
             if (match := SETTING.match(line.strip())) and line.startswith("  ") and match[3]:
-                found.setdefault((match[1], match[2], match[3]), []).append(name)
-    return [(*setting, ", ".join(names)) for setting, names in found.items()]
+                entries.setdefault((match[1], match[2], match[3]), []).append(name)
+    return [(*setting, ", ".join(names)) for setting, names in entries.items()]
 
 
 def _recipe(path: Path) -> str:

@@ -51,15 +51,15 @@ class Job:
             PlanError: nobody has counted it.
         """
         preset = self.preset if self.preset in KEPT else FULL
-        found = facts(self.experiment, self.dataset, preset)
+        row = facts(self.experiment, self.dataset, preset)
         for dataset in STOOD_IN_FOR.get(self.dataset, ()):
-            found = found or facts(self.experiment, dataset)
-        if found is None:
+            row = row or facts(self.experiment, dataset)
+        if row is None:
             raise PlanError(
                 f"{self.experiment} on {self.dataset} is not in results/rows.csv: "
                 "`make architecture`."
             )
-        return found
+        return row
 
     @property
     def iterations(self) -> int:
@@ -74,9 +74,9 @@ class Job:
     @property
     def arguments(self) -> list[str]:
         """What train.py is told."""
-        told = [f"experiment={self.experiment}", f"seed={self.seed}", f"preset={self.preset}"]
+        arguments = [f"experiment={self.experiment}", f"seed={self.seed}", f"preset={self.preset}"]
         data = [] if self.preset in STAND_INS else [f"data={self.dataset}"]
-        return [*told, *self.overrides, *data]
+        return [*arguments, *self.overrides, *data]
 
 
 def parse_run(name: str, preset: str = "paper") -> Job:

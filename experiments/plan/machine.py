@@ -33,15 +33,15 @@ def gpus() -> dict[str, Gpu]:
         )
     except (OSError, subprocess.SubprocessError):
         return {}
-    found: dict[str, Gpu] = {}
+    known: dict[str, Gpu] = {}
     for line in listed.stdout.splitlines():
         number, uuid, name, memory = (part.strip() for part in line.split(",", 3))
         size = float(memory) * 2**20 if memory.isdecimal() else None
-        found[number] = found[uuid] = Gpu(name, size)
+        known[number] = known[uuid] = Gpu(name, size)
     if visible is None:
-        return {key: gpu for key, gpu in found.items() if key.isdecimal()}
+        return {key: gpu for key, gpu in known.items() if key.isdecimal()}
     chosen = [key.strip() for key in visible.split(",") if key.strip()]
-    return {key: found.get(key, Gpu("GPU", None)) for key in chosen}
+    return {key: known.get(key, Gpu("GPU", None)) for key in chosen}
 
 
 @cache

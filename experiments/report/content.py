@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from markupsafe import Markup
 
 from experiments import compile
@@ -24,6 +25,7 @@ from experiments.tables.claims import Judged
 from experiments.tables.overview import Overview
 from experiments.tables.sheets import Table, write
 from experiments.tables.tables import PaperTable, general, scaled_note
+from experiments.verdicts import simulation
 from experiments.verdicts.records import RunRecord, survey
 from records.names import FULL, KEPT, runs_folder
 
@@ -70,6 +72,7 @@ class Content:
         tiles: number and caption of what stands at the top.
         rules: how tables are to be read.
         costs: runs and minutes by device.
+        decisions: how often the rules decide rightly and wrongly, on drawn runs.
         faults: what is wrong with the records that are left out.
         data: curves, by run and by figure, for the page's script.
     """
@@ -84,6 +87,7 @@ class Content:
     groups: Sequence[Group]
     costs: Sequence[Cost]
     faults: Sequence[str]
+    decisions: pd.DataFrame
     runs: int
     data: dict[str, Any]
 
@@ -128,6 +132,7 @@ def gather(preset: str) -> Content:
         groups=run_views.groups(records),
         costs=run_views.costs(records),
         faults=[str(fault) for fault in faults],
+        decisions=simulation.table(),
         runs=len(records),
         data={
             "runs": run_views.curves(records),

@@ -17,8 +17,8 @@ def axes_of(figure: Figure) -> list[dict[str, Any]]:
         `box`: left, bottom, width and height, as fractions of the figure; `x`, `y`: labels;
         `limits` and `log` of the horizontal axis; `lines`: name, colour, and the points' `x`, `y`.
     """
-    found = [_axes(axes) for axes in figure.axes]
-    return [axes for axes in found if axes["lines"]]
+    panels = [_axes(axes) for axes in figure.axes]
+    return [axes for axes in panels if axes["lines"]]
 
 
 def _axes(axes: Axes) -> dict[str, Any]:

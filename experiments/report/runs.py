@@ -62,15 +62,15 @@ class Cost:
     device: str
     runs: int
     training: float
-    own: float
+    alone: float
 
 
 def groups(records: Iterable[RunRecord]) -> list[Group]:
     """All runs, by row and data set; what overrides changed stands with its row."""
-    found: dict[tuple[str, str], list[RunView]] = {}
+    by_row: dict[tuple[str, str], list[RunView]] = {}
     for record in records:
-        found.setdefault((record.experiment, record.dataset), []).append(view(record))
-    return [Group(group_anchor(*row), f"{row[0]}, {row[1]}", own) for row, own in found.items()]
+        by_row.setdefault((record.experiment, record.dataset), []).append(view(record))
+    return [Group(group_anchor(*row), ", ".join(row), runs) for row, runs in by_row.items()]
 
 
 def view(record: RunRecord) -> RunView:
@@ -107,9 +107,9 @@ def command(record: RunRecord) -> str:
     row = record.run.split("/")[2]
     if "-" in row:  # what stands in a name in place of whatever no name can hold
         return ""
-    told = [f"experiment={record.experiment}", *row.split("+")[1:], f"data={record.dataset}"]
-    told += [] if record.preset == FULL else [f"preset={record.preset}"]
-    return " ".join(["python train.py", *told, f"seed={record.seed}"])
+    arguments = [f"experiment={record.experiment}", *row.split("+")[1:], f"data={record.dataset}"]
+    arguments += [] if record.preset == FULL else [f"preset={record.preset}"]
+    return " ".join(["python train.py", *arguments, f"seed={record.seed}"])
 
 
 def files(record: RunRecord) -> list[tuple[str, str]]:
@@ -156,13 +156,13 @@ def curves(records: Iterable[RunRecord]) -> dict[str, dict[str, list[float | Non
 
 def costs(records: Iterable[RunRecord]) -> list[Cost]:
     """Time spent, by device, GPUs first."""
-    found: dict[tuple[bool, str], list[RunRecord]] = {}
+    by_device: dict[tuple[bool, str], list[RunRecord]] = {}
     for record in records:
         if record.summary.get("device") is not None:
-            found.setdefault((not on_gpu(record), record.summary["device"]), []).append(record)
+            by_device.setdefault((not on_gpu(record), record.summary["device"]), []).append(record)
     return [
-        Cost(device, len(own), sum(map(minutes, own)), sum(map(own_minutes, own)))
-        for (_, device), own in sorted(found.items())
+        Cost(device, len(runs), sum(map(minutes, runs)), sum(map(device_minutes, runs)))
+        for (_, device), runs in sorted(by_device.items())
     ]
 
 
@@ -171,7 +171,7 @@ def minutes(record: RunRecord) -> float:
     return float(record.summary["seconds"] / 60)
 
 
-def own_minutes(record: RunRecord) -> float:
+def device_minutes(record: RunRecord) -> float:
     """Minutes of devices that a run took: of one, its share among the runs beside it; of several,
     those of each."""
     summary = record.summary
@@ -180,13 +180,13 @@ def own_minutes(record: RunRecord) -> float:
 
 def gpu_minutes(records: Iterable[RunRecord]) -> float:
     """Minutes of GPUs that all runs took."""
-    return sum(own_minutes(record) for record in records if on_gpu(record))
+    return sum(device_minutes(record) for record in records if on_gpu(record))
 
 
 def cpu_hours(records: Iterable[RunRecord]) -> float:
     """Hours of runs that had no GPU."""
-    own = (record for record in records if not on_gpu(record))
-    return sum(minutes(r) for r in own if r.summary.get("seconds") is not None) / 60
+    timed = (record for record in records if record.summary.get("seconds") is not None)
+    return sum(minutes(record) for record in timed if not on_gpu(record)) / 60
 
 
 def on_gpu(record: RunRecord) -> bool:

@@ -75,15 +75,16 @@ def ours(result: Result) -> str | None:
 
 def interval(result: Result) -> str | None:
     """Where our mean lies with 95 % confidence."""
-    measured = result.comparison.measured
-    limits = measured.interval if measured else None
+    limits = result.comparison.interval
     return None if limits is None else "{:.2f} to {:.2f}".format(*limits)
 
 
 def others(result: Result) -> str | None:
-    """The acceptance band of independent reproductions, or what the few there are report."""
-    band, values = result.others
-    return "{:.1f} to {:.1f}".format(*band) if band else ", ".join(f"{v:.2f}" for v in values)
+    """What independent reproductions report: from lowest to highest, and how many."""
+    values = result.others
+    if len(values) > 2:
+        return f"{min(values):.2f} to {max(values):.2f} ({len(values)})"
+    return ", ".join(f"{value:.2f}" for value in values)
 
 
 def count(result: Result) -> str | None:
@@ -107,8 +108,8 @@ COLUMNS = (
     Column("Paper, top 5 (%)", lambda r: _number(r.top5[0]), optional=True),
     Column(
         "Others (%)", others, optional=True, against=True,
-        note="Others: what independent reproductions are expected to reach (their acceptance "
-        "band), or what the few there are report; sources in results/paper.",
+        note="Others: what independent reproductions that report the last epoch reached, from the "
+        "lowest to the highest, and how many; sources in results/paper.",
     ),
     Column("Ours (%)", ours, ours=True),
     Column("95 % interval", interval, ours=True, optional=True, note=INTERVAL),
@@ -116,6 +117,9 @@ COLUMNS = (
     Column("n", count, ours=True),
     Column("Difference", lambda r: _number(r.comparison.difference, "+.2f"), ours=True,
            against=True),
-    Column("Margin", lambda r: _number(r.comparison.margin), optional=True, against=True),
+    Column(
+        "Against others", lambda r: r.comparison.others, ours=True, optional=True, against=True,
+        note="Against others: by the same rule and margin as the verdict.",
+    ),
     VERDICT,
 )  # fmt: skip

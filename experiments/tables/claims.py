@@ -1,11 +1,10 @@
 """The papers' claims as comparisons, decided by records: `make claims`.
 
-Claims are data, results/paper/claims.yaml. A comparison holds, or does not, where rows differ by
-more than two standard deviations; one that seeds cannot tell apart is undecided.
+Claims are data, results/paper/claims.yaml. A comparison holds, or does not, where the 95 % interval
+of the difference says so; of one that is open is said how many seeds would decide it.
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ from experiments.papers.rows import facts
 from experiments.tables.cells import MISSING
 from experiments.tables.sheets import Sheet, to_markdown, write
 from experiments.tables.tables import scaled_note
-from experiments.verdicts.measure import OF, Row, difference_std, row_of
+from experiments.verdicts.inference import Sample, difference, seeds_to_decide
+from experiments.verdicts.measure import OF, Row, row_of
+from experiments.verdicts.priors import ERRORS, prior_of
 from experiments.verdicts.records import RunRecord, records_of
 from records.names import FULL, KEPT
 
@@ -63,7 +64,7 @@ class Judged:
     @property
     def numbers(self) -> str:
         """The numbers of all comparisons that have some; a dash where none has."""
-        return "; ".join(filter(None, (found.numbers for found in self.findings))) or MISSING
+        return "; ".join(filter(None, (finding.numbers for finding in self.findings))) or MISSING
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,9 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 TITLE = "The papers' claims, and what our runs say of them"
 NOTES = (
-    "Rows are compared by their means. A difference of more than two standard deviations decides; "
-    "the deviation is that of our seeds, else the paper's; where these are few, the one of "
-    "independent reproductions (of their test errors) counts too.",
+    "Rows are compared by their means: where the 95 % interval of the difference (Welch's) lies on "
+    "one side, it decides. A run's deviation is that of the row's runs, with the pooled one of all "
+    "rows (ours and the papers') weighed in as six degrees of freedom; of times, a twentieth. No "
+    "interval is widened for the number of claims: where nothing differs, about one comparison "
+    "in twenty is decided by chance.",
     "Ours: test error in percent, unless something else is said; the rows that a claim holds to be "
     "lower stand first. `-`: not run yet.",
 )
@@ -165,7 +168,8 @@ def find(
     if preset != FULL and ("fails" in comparison or "below" in comparison):
         return Finding(None, "asks for the full schedule")
     of, dataset = comparison.get("of", "test_error"), comparison.get("data", "cifar10_aug")
-    rows = [row_of(name, dataset, of, records) for name in rows_in(comparison)]
+    prior = prior_of(of if of in ERRORS else "test_error", preset, records)
+    rows = [row_of(name, dataset, of, records, prior) for name in rows_in(comparison)]
     if all(row.missing for row in rows):
         return Finding(None, "")
     if any(row.missing for row in rows):
@@ -173,8 +177,7 @@ def find(
     if "fails" in comparison:
         return Finding(rows[0].failed, rows[0].text)
     if "below" in comparison:
-        limit = float(comparison["below"])
-        return Finding(rows[0].value < limit, f"{rows[0].text}; asked: below {limit:g}")
+        return _below(rows[0], float(comparison["below"]))
     if "near" in comparison:
         return _near(rows[0], rows[1], float(comparison["within"]))
     return _lower(rows[0], rows[1], of, float(comparison.get("times", 1)))
@@ -187,13 +190,10 @@ def _lower(low: Row, high: Row, of: str, times: float) -> Finding:
     numbers = f"{low.text}, {high.text}"
     if low.failed or high.failed:
         return Finding(None if low.failed and high.failed else high.failed, numbers)
-    gap = high.value - times * low.value
+    assert low.sample and high.sample
     if of == "params":
-        return Finding(gap >= 0, numbers)
-    std = difference_std(low, high)
-    if std is None:
-        return Finding(None, f"{numbers} (spread unknown)")
-    return Finding(None if abs(gap) <= 2 * std else gap > 0, numbers)
+        return Finding(high.sample.mean >= times * low.sample.mean, numbers)
+    return _decide(high.sample, low.sample.times(times), 0.0, numbers)
 
 
 def _near(row: Row, other: Row, within: float) -> Finding:
@@ -201,11 +201,29 @@ def _near(row: Row, other: Row, within: float) -> Finding:
     numbers = f"{row.text}, {other.text}"
     if row.failed or other.failed:
         return Finding(False if row.failed else None, numbers)
-    excess, std = row.value - other.value - within, difference_std(row, other)
-    if std is None or math.isnan(excess):
-        return Finding(None, f"{numbers} (spread unknown)")
-    # The margin is wide beside the spread: only a difference that might lie on either side is open.
-    return Finding(None if abs(excess) <= std else excess < 0, numbers)
+    assert row.sample and other.sample
+    return _decide(other.sample, row.sample, -within, numbers)
+
+
+def _below(row: Row, limit: float) -> Finding:
+    """Whether a row lies below a level."""
+    numbers = f"{row.text}; asked: below {limit:g}"
+    if row.sample is None:
+        return Finding(False, numbers)
+    low, high = row.sample.interval()
+    return Finding(None if low < limit <= high else high < limit, numbers)
+
+
+def _decide(high: Sample, low: Sample, least: float, numbers: str) -> Finding:
+    """Whether the first lies above the second by so much; else how many seeds would tell."""
+    lower, upper = difference(high, low)
+    if lower > least:
+        return Finding(True, numbers)
+    if upper < least:
+        return Finding(False, numbers)
+    seeds = seeds_to_decide(high, low, high.mean - low.mean - least)
+    needed = f"{seeds} seeds a row would decide" if seeds else "no number of seeds would decide"
+    return Finding(None, f"{numbers} ({needed} at this difference)")
 
 
 if __name__ == "__main__":

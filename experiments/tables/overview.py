@@ -72,11 +72,9 @@ class Overview:
             return ["No number of ours has been compared with a published one yet."]
         return [
             f"{len(self.compared)} rows are compared with a published number, each counted once "
-            "although several tables may quote it. No verdict is corrected for their number. Where "
-            "one run of ours is held against one of the paper's and nothing differs, about one in "
-            "six is called better or worse by chance, even if the deviation is known exactly; more "
-            "where it is estimated from few runs; one in fifteen where five runs of ours are held "
-            "against one.",
+            "although several tables may quote it. No verdict is corrected for their number: each "
+            "is wrong by chance in at most one case in twenty, so that of a hundred rows about "
+            "five may be called better or worse, or reproduced, that are not.",
         ]
 
 

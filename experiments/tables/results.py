@@ -1,16 +1,19 @@
 """A line of a paper's table in numbers: what is published, what we measured, how they compare."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from experiments.papers import published
 from experiments.papers.published import Line, Number, PublishedError
 from experiments.papers.rows import facts
 from experiments.verdicts.aggregate import Measured, aggregate
+from experiments.verdicts.inference import MEDIAN, Prior, Sample
+from experiments.verdicts.priors import error_sample, measured_errors
 from experiments.verdicts.records import RunRecord
 from experiments.verdicts.tested import as_tested
-from experiments.verdicts.verdict import others_deviation, spread, verdict
+from experiments.verdicts.verdict import ALIKE, paper_sample, verdict
+from experiments.verdicts.verdict import compare as compare_samples
 from records.files import ROOT
 
 NOT_RUN, NOT_TESTED, QUOTED = "not run", "not tested", "quoted"
@@ -24,13 +27,15 @@ class Comparison:
         verdict: None where the two are no matter of error, as hours on two machines.
         measured: by the paper's statistic; None where nothing has run.
         difference: ours less the published one.
-        margin: the difference that is inside the spread; None where nobody knows it.
+        interval: where our mean lies, with 95 % confidence.
+        others: ours against independent reproductions of the same protocol, where there are some.
     """
 
     verdict: str | None
     measured: Measured | None = None
     difference: float | None = None
-    margin: float | None = None
+    interval: tuple[float, float] | None = None
+    others: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Result:
         printed: millions of parameters, as published.
         numbers: what the paper reports, by its statistics.
         top5: the published top-5 error where it stands beside another number, and ours.
-        others: the acceptance band of independent reproductions, and what each reports.
+        others: what independent reproductions of the same protocol report.
         runs, untested: our runs with the test that the table asks for, and those without.
         best: our best run's error, where the paper gives that of its own.
     """
@@ -55,7 +60,7 @@ class Result:
     printed: float | None
     numbers: Sequence[Number]
     top5: tuple[float | None, float | None]
-    others: tuple[tuple[float, float] | None, Sequence[float]]
+    others: Sequence[float]
     runs: int
     untested: int
     best: float | None
@@ -72,7 +77,7 @@ class Result:
         return self.comparison.verdict not in (NOT_RUN, NOT_TESTED, QUOTED, None)
 
 
-def result(line: Line, runs: Sequence[RunRecord]) -> Result:
+def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
     """A line of a table, with the runs of its row that count.
 
     Raises:
@@ -92,7 +97,7 @@ def result(line: Line, runs: Sequence[RunRecord]) -> Result:
     elif untested and all(record.diverged for record in records):
         comparison = Comparison(NOT_TESTED)
     else:
-        comparison = compare(line, numbers, records)
+        comparison = compare(line, numbers, records, prior)
     return Result(
         line=line,
         label=published.label(line),
@@ -109,8 +114,10 @@ def result(line: Line, runs: Sequence[RunRecord]) -> Result:
     )
 
 
-def compare(line: Line, numbers: Sequence[Number], records: Sequence[RunRecord]) -> Comparison:
-    """Our runs of a row against what a paper reports of it."""
+def compare(
+    line: Line, numbers: Sequence[Number], records: Sequence[RunRecord], prior: Prior
+) -> Comparison:
+    """Our runs of a row against what a paper reports of it, and against others'."""
     if not numbers:
         return Comparison(NOT_RUN)
     if published.metric(line.table) == "train_hours":
@@ -118,16 +125,36 @@ def compare(line: Line, numbers: Sequence[Number], records: Sequence[RunRecord])
     # A mean where there is one.
     paper = next((number for number in numbers if number.statistic == "mean_std"), numbers[0])
     measured, fails = aggregate(records, paper.statistic), paper.statistic == "fail"
-    std = spread(
-        measured.deviation if measured else None,
-        paper.deviation,
-        others_deviation(line.experiment, line.dataset),
-    )
-    decision = verdict(measured, paper.value, std, fails=fails)
-    if measured is None or measured.value is None or fails:
+    margin, theirs = published.margin(line.dataset), paper_sample(paper, line.dataset, prior)
+    ours = _sample(measured, records, paper.statistic, line.dataset, prior)
+    decision = verdict(
+        ours, theirs, margin, runs=measured.runs if measured else 0,
+        failed=measured.failed if measured else 0, fails=fails,
+    )  # fmt: skip
+    if ours is None or measured is None or measured.value is None or fails:
         return Comparison(decision, measured)
-    margin = None if std is None else 2 * std
-    return Comparison(decision, measured, measured.value - paper.value, margin)
+    reports = _others(line)
+    against = None
+    if len(reports) > 1:
+        against = ALIKE[compare_samples(ours, error_sample(reports, line.dataset, prior), margin)]
+    difference = measured.value - paper.value
+    return Comparison(decision, measured, difference, ours.interval(), against)
+
+
+def _sample(
+    measured: Measured | None,
+    records: Sequence[RunRecord],
+    statistic: str,
+    dataset: str,
+    prior: Prior,
+) -> Sample | None:
+    """The runs that train, around the paper's statistic of them."""
+    if measured is None or measured.value is None:
+        return None
+    which = "at_best_val" if statistic == "best_val" else "last"
+    made = error_sample(measured_errors("test_error", records, which), dataset, prior)
+    median = statistic == "median5" and measured.runs > 2
+    return replace(made, mean=measured.value, widen=MEDIAN if median else 1.0)
 
 
 def _hours(records: Sequence[RunRecord]) -> Measured | None:
@@ -148,8 +175,7 @@ def _our_top5(records: Sequence[RunRecord]) -> float | None:
     return fmean(errors) if errors else None
 
 
-def _others(line: Line) -> tuple[tuple[float, float] | None, list[float]]:
+def _others(line: Line) -> list[float]:
     if published.metric(line.table) != published.ERROR:
-        return None, []
-    row = line.experiment, line.dataset
-    return published.band(*row), sorted(published.reproductions(*row))
+        return []
+    return sorted(published.reproductions(line.experiment, line.dataset))

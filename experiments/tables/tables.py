@@ -9,6 +9,7 @@ from experiments.papers import published
 from experiments.tables.cells import COLUMNS, MISSING, Column
 from experiments.tables.results import NOT_TESTED, Result, result
 from experiments.tables.sheets import Sheet
+from experiments.verdicts.priors import prior_of
 from experiments.verdicts.records import RunRecord
 from experiments.verdicts.verdict import RULE
 from records.names import FULL
@@ -114,9 +115,10 @@ def paper_table(table: str, records: Sequence[RunRecord], preset: str = FULL) ->
         if record.preset == preset and record.counts:
             runs.setdefault((record.experiment, record.dataset), []).append(record)
     lines = published.lines(table)
+    prior = prior_of("test_error", preset, [record for row in runs.values() for record in row])
     return PaperTable(
         table,
-        [result(line, runs.get((line.experiment, line.dataset), [])) for line in lines],
+        [result(line, runs.get((line.experiment, line.dataset), []), prior) for line in lines],
         preset,
     )
 

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
-from scipy.special import stdtrit
-
 from experiments.verdicts.records import RunRecord
 from records.names import FULL
 
@@ -32,19 +30,6 @@ class Measured:
     runs: int
     failed: int = 0
     mean: float | None = None
-
-    @property
-    def deviation(self) -> tuple[float, int] | None:
-        """Deviation and number of runs; None for fewer than two."""
-        return None if self.std is None else (self.std, self.runs)
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Where the mean lies with 95 % confidence (Student's t); None for fewer than two runs."""
-        if self.std is None or self.mean is None:
-            return None
-        half = float(stdtrit(self.runs - 1, 0.975)) * self.std / math.sqrt(self.runs)
-        return self.mean - half, self.mean + half
 
 
 def last(errors: Sequence[float]) -> float:

@@ -101,10 +101,10 @@ def metrics_faults(record: RunRecord) -> list[str]:
         return faults
     if frame[["train_loss", "test_loss", "test_error"]].isna().any(axis=None):
         faults.append("metrics.csv has a loss or an error that is no number")
-    found = {"last": last["test_error"], "best": frame["test_error"].min()}
+    expected = {"last": last["test_error"], "best": frame["test_error"].min()}
     if "val_error" in frame and frame["val_error"].notna().any():
-        found["at_best_val"] = frame["test_error"].iloc[frame["val_error"].argmin()]
-    for which, value in found.items():
+        expected["at_best_val"] = frame["test_error"].iloc[frame["val_error"].argmin()]
+    for which, value in expected.items():
         error = record.error(which)
         if error is None or not abs(value - error) <= 1e-3:
             faults.append(f"the test error ({which}) is {value:.4f} in metrics.csv")

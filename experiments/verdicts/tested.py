@@ -32,11 +32,11 @@ def tested(record: RunRecord, name: str) -> RunRecord | None:
     if not path.exists():
         return None
     try:
-        found = pd.read_csv(path, dtype=str).iloc[0]
-        top1, top5 = (float(found[key]) for key in ERRORS)
+        line = pd.read_csv(path, dtype=str).iloc[0]
+        top1, top5 = (float(line[key]) for key in ERRORS)
         if not all(math.isfinite(error) and 0 <= error <= 100 for error in (top1, top5)):
             raise ValueError("an error is no percentage")
-        if others := [key for key in WHOLE if str(found[key]) != str(record.summary.get(key))]:
+        if others := [key for key in WHOLE if str(line[key]) != str(record.summary.get(key))]:
             raise ValueError(f"of other {others[0]} than the record")
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise RecordError(f"{path} is damaged or strange ({error}); delete it.") from None
@@ -52,10 +52,10 @@ def as_tested(records: Sequence[RunRecord], table: str) -> tuple[list[RunRecord]
     name = published.test(table)
     if name is None:
         return list(records), 0
-    found: list[RunRecord] = []
+    kept: list[RunRecord] = []
     for record in records:
         if record.diverged:
-            found.append(record)
+            kept.append(record)
             continue
         try:
             one = tested(record, name)
@@ -64,18 +64,18 @@ def as_tested(records: Sequence[RunRecord], table: str) -> tuple[list[RunRecord]
             one = None
         if one is None and name == SINGLE:
             one = record
-        found += [] if one is None else [one]
-    return found, len(records) - len(found)
+        kept += [] if one is None else [one]
+    return kept, len(records) - len(kept)
 
 
 def results(record: RunRecord) -> dict[str, RunRecord]:
     """Every test that a record holds, by its name; what is damaged is left out."""
-    found = {}
+    by_name = {}
     for name in published.tests():
         try:
             one = tested(record, name)
         except RecordError:
             continue
         if one is not None:
-            found[name] = one
-    return found
+            by_name[name] = one
+    return by_name

@@ -1,78 +1,67 @@
-"""Our number against the published one, with the spread of both."""
-
-import math
-from statistics import stdev
+"""Our number against the published one, and against those of others."""
 
 from experiments.papers import published
-from experiments.verdicts.aggregate import Measured
+from experiments.papers.published import Number
+from experiments.verdicts.inference import Prior, Sample, difference
 
 RULE = (
-    "Verdict: a difference inside two standard deviations (the margin) is *reproduced*, outside it "
-    "our error is *better* or *worse*; *undecided* where nobody knows the deviation; *fails* where "
-    "no run of ours trains, *fails in part* where some do not. Means are compared where the paper "
-    "gives one. The deviation is pooled from our runs and the paper's where either has several; "
-    "where that leaves fewer than three degrees of freedom, independent reproductions count too, "
-    "whose protocols differ (from three on; else a quarter of their acceptance band)."
+    "Verdict: *reproduced* where our mean is shown to lie within a stated margin of the published "
+    "number (0.5 points on CIFAR-10 and ImageNet, 1.0 on CIFAR-100, 0.2 on SVHN: about what one "
+    "run of the paper's may be off by), that is, its 90 % interval does; else *better* or *worse* "
+    "where the 95 % interval of the difference, the paper's own spread included, does not hold 0; "
+    "else *undecided*: more seeds will tell. *Fails* where most runs do not train, *fails in part* "
+    "where some do not. A run's deviation is that of the row's runs, with the pooled one of all "
+    "rows weighed in as six degrees of freedom."
 )
-INTERVAL = (
-    "Interval: where the mean of our runs lies, with 95 % confidence by Student's t. It narrows "
-    "with runs; two standard deviations do not, because the paper's run is one draw itself."
-)
-# Degrees of freedom below which a deviation is not trusted alone.
-ENOUGH = 3
-Deviation = tuple[float, int]
+INTERVAL = "Interval: where the mean of infinitely many of our runs lies, with 95 % confidence."
+NEAR = 0.90  # two one-sided tests of 5 % each
+ALIKE = {"reproduced": "as others", "better": "below others", "worse": "above others",
+         "undecided": "undecided"}  # fmt: skip
 
 
-def spread(
-    ours: Deviation | None, paper: Deviation | None, others: Deviation | None
-) -> float | None:
-    """Standard deviation to judge a difference by, or None where nobody knows one.
+def paper_sample(number: Number, dataset: str, prior: Prior) -> Sample:
+    """A published number as runs: its own deviation where it has one, else what the prior expects
+    of the runs it is of (one, where that is not said)."""
+    runs = number.runs or 1
+    if number.deviation:
+        return Sample(number.value, number.deviation[0], prior.freedom + runs - 1, runs)
+    expected = prior.deviation(number.value, published.test_images(dataset))
+    return Sample(number.value, expected, prior.freedom, runs)
+
+
+def compare(ours: Sample, theirs: Sample, margin: float) -> str:
+    """One of: reproduced, better, worse, undecided.
 
     Args:
-        ours, paper: sample standard deviation and number of runs, where there are several.
-        others: the same of independent reproductions, which count where the runs are few.
+        margin: by which ours may differ and be near; `theirs` counts as exact there, since the
+            margin is what it may be off by.
     """
-    known = [pair for pair in (ours, paper) if pair is not None]
-    if others is not None and sum(runs - 1 for _, runs in known) < ENOUGH:
-        known.append(others)
-    if not known:
-        return None
-    freedom = sum(runs - 1 for _, runs in known)
-    return math.sqrt(sum((runs - 1) * std**2 for std, runs in known) / freedom)
+    low, high = ours.interval(NEAR)
+    if theirs.mean - margin <= low and high <= theirs.mean + margin:
+        return "reproduced"
+    low, high = difference(ours, theirs)
+    if low <= 0 <= high:
+        return "undecided"
+    return "better" if high < 0 else "worse"
 
 
-def others_deviation(experiment: str, dataset: str) -> Deviation | None:
-    """Deviation and number of independent reproductions of a row.
-
-    Of fewer than three, their acceptance band speaks: four deviations wide, and no surer than two
-    runs.
-    """
-    values = published.reproductions(experiment, dataset)
-    if len(values) >= 3:
-        return stdev(values), len(values)
-    band = published.band(experiment, dataset)
-    return None if band is None else ((band[1] - band[0]) / 4, 2)
-
-
-def verdict(measured: Measured | None, paper: float, std: float | None, *, fails: bool) -> str:
-    """One of: not run, reproduced, better, worse, undecided, fails, fails as in the paper.
+def verdict(
+    ours: Sample | None, theirs: Sample, margin: float, *, runs: int, failed: int, fails: bool
+) -> str:
+    """One of: not run, reproduced, better, worse, undecided, fails, fails in part, fails as in the
+    paper, does not fail.
 
     Args:
-        measured: our runs, if there are any.
-        paper: the published error in percent.
-        std: the spread, see `spread`; None where nobody knows it.
+        ours: the runs that train, if any do.
+        runs, failed: how many train, and how many do not.
         fails: whether the paper reports that the row fails to train.
     """
-    if measured is None:
+    if not runs + failed:
         return "not run"
-    if measured.value is None:
+    if failed > runs:
         return "fails as in the paper" if fails else "fails"
     if fails:
         return "does not fail"
-    if measured.failed:
+    if failed or ours is None:
         return "fails in part"
-    if std is None:
-        return "undecided"
-    if abs(measured.value - paper) <= 2 * std:
-        return "reproduced"
-    return "better" if measured.value < paper else "worse"
+    return compare(ours, theirs, margin)

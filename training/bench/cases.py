@@ -56,11 +56,11 @@ def loops_on(network: str, device: str) -> list[Loop]:
     # The usual loop has autocast on a GPU. On a CPU, compiling deep networks takes too long.
     usual = ("conventional", row, "conventional", precisions[-1])
     whole = [("compiled_model", row, "compiled_model", precisions[0])]
-    told = [usual, *ours, *(whole if gpu or network == "resnet20" else [])]
+    variants = [usual, *ours, *(whole if gpu or network == "resnet20" else [])]
     if network == "resnet110_stochastic":  # what do closed blocks save?
-        told = [
+        variants = [
             (f"{depth} {kind}", f"{DEPTH}_{depth}", kind, precisions[0])
             for kind in engines
             for depth in ("constant", "stochastic")
         ]
-    return [Loop(*one[:3], device, one[3], () if gpu else ("threads=1",)) for one in told]
+    return [Loop(*one[:3], device, one[3], () if gpu else ("threads=1",)) for one in variants]

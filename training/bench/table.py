@@ -44,12 +44,12 @@ def floor_ms(loop: Loop, limits: Limits) -> float | None:
 def write(network: str, rows: list[dict], device: torch.device) -> Path:
     """Write a network's rows, with the machine and the code, in place of earlier ones; the file."""
     facts = machine(device) | commit()
-    told = {key: facts[key] for key in ("device", "torch", "commit")}
+    provenance = {key: facts[key] for key in ("device", "torch", "commit")}
     name = re.sub(r"[^a-z0-9]+", "_", str(facts["device"]).lower()).strip("_")
     path, known = FOLDER / f"{name}.csv", list[dict]()
     if path.exists():
         known = [row for row in pd.read_csv(path).to_dict("records") if row["network"] != network]
-    known += [{"network": network, **row, **told} for row in rows]
+    known += [{"network": network, **row, **provenance} for row in rows]
     known.sort(key=lambda row: list(NETWORKS).index(row["network"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, pd.DataFrame(known).to_csv(index=False, lineterminator="\n"))

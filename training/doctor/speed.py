@@ -35,9 +35,9 @@ def engines() -> Iterator[Finding]:
 
 def steps(engine: str, device: str) -> tuple[float, float]:
     """Mean loss of twenty steps, and images a second."""
-    told = [f"experiment={ROW}", f"engine={engine}", "precision=fp32"]
+    overrides = [f"experiment={ROW}", f"engine={engine}", "precision=fp32"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        settings = read_settings(compose("config", told))
+        settings = read_settings(compose("config", overrides))
     trainer = Trainer(settings, random_images(), torch.device(device))
     end, begin = trainer.begin_segment(), 0.0
     assert end > STEPS

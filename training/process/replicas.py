@@ -54,10 +54,10 @@ class Replicas:
         dist.all_reduce(said, dist.ReduceOp.MAX)
         return bool(said)
 
-    def union(self, found: set[int], count: int) -> set[int]:
+    def union(self, indices: set[int], count: int) -> set[int]:
         """All that any process has found among 0 to `count` - 1."""
         marks = torch.zeros(count)
-        marks[sorted(found)] = 1
+        marks[sorted(indices)] = 1
         dist.all_reduce(marks)
         return set(marks.nonzero().flatten().tolist())
 

@@ -31,9 +31,9 @@ class Metrics:
 
     def take(self) -> tuple[float, float]:
         """`mean`, after which the sums begin again."""
-        found = self.mean()
+        means = self.mean()
         self.sums.zero_()
-        return found
+        return means
 
     def is_finite(self) -> bool:
         """Whether the loss has been finite so far."""

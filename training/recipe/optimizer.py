@@ -155,10 +155,10 @@ class FlatSGD:
 def _computing(model: nn.Module) -> set[str]:
     """Names of the parameters of convolutions and linear layers."""
     return {
-        f"{name}.{own}" if name else own
+        f"{name}.{local}" if name else local
         for name, module in model.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
-        for own, _ in module.named_parameters(recurse=False)
+        for local, _ in module.named_parameters(recurse=False)
     }
 
 

@@ -39,12 +39,12 @@ def averaged_statistics(
         torch.manual_seed(derived_seed(settings.seed, first))  # of what the network drops
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             update_bn(_images(settings, batches, first, replicas), model)
-    found = {name: b for name, b in model.named_buffers() if b.is_floating_point()}
+    averages = {name: b for name, b in model.named_buffers() if b.is_floating_point()}
     if replicas is not None:
-        for tensor in found.values():
+        for tensor in averages.values():
             replicas.add(tensor)
             tensor.div_(replicas.count)
-    return found
+    return averages
 
 
 def _images(

@@ -123,8 +123,8 @@ class Run:
             ConfigError, DataError, CheckpointError: see `run`.
         """
         settings = self.settings
-        own = self.processes.device(settings.device) if self.processes else settings.device
-        device = find_device(own)
+        device_name = self.processes.device(settings.device) if self.processes else settings.device
+        device = find_device(device_name)
         reset_peak_memory(device)
         images = load_images(settings.data.source, Path(settings.data.folder))
         self.fingerprint = images.fingerprint

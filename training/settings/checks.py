@@ -119,6 +119,6 @@ def _names_in(groups: list[str]) -> list[str]:
 def _without_value(plain: Any, path: str = "") -> str | None:
     """The first setting that nobody has given a value, if there is one."""
     if isinstance(plain, dict):
-        found = (_without_value(v, f"{path}.{k}".lstrip(".")) for k, v in plain.items())
-        return next((name for name in found if name), None)
+        missing = (_without_value(v, f"{path}.{k}".lstrip(".")) for k, v in plain.items())
+        return next((name for name in missing if name), None)
     return path if plain == "???" else None

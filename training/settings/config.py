@@ -68,10 +68,10 @@ def named(overrides: Sequence[str]) -> list[str]:
 
 def machine_settings(kind: Any = Settings, prefix: str = "") -> set[str]:
     """Full names of the settings that are of the machine or of a place."""
-    hints, found = get_type_hints(kind, include_extras=True), set[str]()
+    hints, names = get_type_hints(kind, include_extras=True), set[str]()
     for field in fields(kind):
         if MACHINE in get_args(hints[field.name]):
-            found.add(prefix + field.name)
+            names.add(prefix + field.name)
         elif is_dataclass(hints[field.name]):
-            found |= machine_settings(hints[field.name], f"{prefix}{field.name}.")
-    return found
+            names |= machine_settings(hints[field.name], f"{prefix}{field.name}.")
+    return names

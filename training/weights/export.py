@@ -27,9 +27,9 @@ def export(weights: Mapping[str, Tensor], path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
     save_file(exported(weights), temporary)
-    found = digest(temporary)
+    checksum = digest(temporary)
     os.replace(temporary, path)
-    return found
+    return checksum
 
 
 def digest(path: Path) -> str:
@@ -56,12 +56,12 @@ def load_weights(model: nn.Module, path: Path) -> None:
         WeightsError: the file is missing or damaged, or its tensors are not this network's.
     """
     tensors = read_tensors(path)
-    own = model.state_dict()
-    own = {k: v for k, v in own.items() if not k.endswith("num_batches_tracked")}
+    expected = model.state_dict()
+    expected = {k: v for k, v in expected.items() if not k.endswith("num_batches_tracked")}
     tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
-    if not own.keys() & tensors.keys():
-        tensors = by_order(own, tensors)
-    missing, unknown = own.keys() - tensors.keys(), tensors.keys() - own.keys()
+    if not expected.keys() & tensors.keys():
+        tensors = by_order(expected, tensors)
+    missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
     if missing or unknown:
         what = [f"it lacks {_some(missing)}"] if missing else []
         what += [f"it has {_some(unknown)} besides"] if unknown else []
@@ -70,8 +70,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
             "Name the row they belong to with experiment=..."
         )
     for name, tensor in tensors.items():
-        if tensor.shape != own[name].shape:
-            shapes = f"{tuple(tensor.shape)}, not {tuple(own[name].shape)}"
+        if tensor.shape != expected[name].shape:
+            shapes = f"{tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
             raise WeightsError(
                 f"{path} holds weights of another network than the one named: {name} has shape "
                 f"{shapes}.\nName the row they belong to with experiment=..."
@@ -79,14 +79,14 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(tensors, strict=False)
 
 
-def by_order(own: Mapping[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def by_order(expected: Mapping[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors that another code has named, under our names, if they are alike one by one.
 
     torchvision's ResNets and DenseNets define their layers in our order.
     """
-    pairs = list(zip(own.items(), tensors.values(), strict=False))
+    pairs = list(zip(expected.items(), tensors.values(), strict=False))
     alike = all(ours.shape == theirs.shape for (_, ours), theirs in pairs)
-    if len(own) != len(tensors) or not alike:
+    if len(expected) != len(tensors) or not alike:
         return tensors
     return {name: theirs for (name, _), theirs in pairs}
 

@@ -2,14 +2,13 @@
 
 import csv
 import json
-import math
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import stdev
+from statistics import fmean
 
 import pytest
 
@@ -20,8 +19,9 @@ from experiments.tables.overview import overview
 from experiments.tables.sheets import to_markdown, write
 from experiments.tables.tables import paper_table
 from experiments.verdicts.aggregate import Measured, aggregate
+from experiments.verdicts.inference import Sample
 from experiments.verdicts.records import RunRecord, load, load_all
-from experiments.verdicts.verdict import others_deviation, spread, verdict
+from experiments.verdicts.verdict import verdict
 from records.files import ROOT
 from records.record import RecordError
 
@@ -51,16 +51,16 @@ def test_the_golden_table(records: list[RunRecord]) -> None:
 @pytest.mark.parametrize(
     ("layers", "ours", "verdict"),
     [
-        # 8.75 against 8.40: reproductions spread by 0.148, twice that is less than 0.35.
-        ("20", "8.40", "better"),
-        # 0.09 lies within twice the 0.121 of seven reproductions.
+        # One run may be off by 2.45 times 0.19, twice over: 8.75 and 8.40 may be equal, or not.
+        ("20", "8.40", "undecided"),
+        # 0.09 and what one run may be off by, 1.94 times 0.18, are within half a point.
         ("32", "7.60", "reproduced"),
         ("44", "fail", "fails"),
         ("56", "6.90, fail (1 of 2)", "fails in part"),
         # 6.4 6.5 6.6 6.7 6.8: best 6.40, mean 6.60, deviation 0.158; the paper's is 0.16.
         ("110", "6.40 (6.60 ± 0.16)", "reproduced"),
-        # One run each, and fewer than three reproductions: nobody knows the spread.
-        ("1202", "7.00", "undecided"),
+        # 0.93 is more than two runs may lie apart: 2.18 times 0.25.
+        ("1202", "7.00", "better"),
     ],
 )
 def test_cells_worked_out_by_hand(
@@ -157,7 +157,7 @@ def test_the_readme_is_filled_between_its_markers(tmp_path: Path, results: Path)
     assert readme.update(path, results)
     text = path.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("<!-- end -->\nafter\n")
-    assert "6.40 (6.60 ± 0.16)" in text and "old" not in text
+    assert "6.40 (6.60 ± 0.16)" in text and "\nold\n" not in text
     assert not readme.update(path, results)
 
 
@@ -167,69 +167,52 @@ def test_the_committed_readme_holds_the_committed_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "paper", "std", "fails", "expected"),
+    ("value", "paper", "runs", "failed", "fails", "expected"),
     [
-        (8.0, 8.2, 0.1, False, "reproduced"),
-        (7.9, 8.2, 0.1, False, "better"),
-        (8.5, 8.2, 0.1, False, "worse"),
-        (8.5, 8.2, None, False, "undecided"),
-        (None, 8.2, 0.1, False, "fails"),
-        (None, 60.0, None, True, "fails as in the paper"),
-        (9.0, 60.0, None, True, "does not fail"),
+        (8.1, 8.2, 5, 0, False, "reproduced"),
+        (7.4, 8.2, 5, 0, False, "better"),
+        (9.0, 8.2, 5, 0, False, "worse"),
+        (8.6, 8.2, 1, 0, False, "undecided"),
+        (8.1, 8.2, 4, 1, False, "fails in part"),
+        (None, 8.2, 0, 5, False, "fails"),
+        (8.1, 8.2, 2, 3, False, "fails"),  # as its median does
+        (None, 60.0, 0, 5, True, "fails as in the paper"),
+        (19.0, 20.0, 2, 3, True, "fails as in the paper"),
+        (19.0, 20.0, 3, 2, True, "does not fail"),
+        (None, 8.2, 0, 0, False, "not run"),
+        (None, 20.0, 0, 0, True, "not run"),
     ],
 )
 def test_verdicts(
-    value: float | None, paper: float, std: float | None, fails: bool, expected: str
+    value: float | None, paper: float, runs: int, failed: int, fails: bool, expected: str
 ) -> None:
-    assert verdict(Measured(value, None, 1), paper, std, fails=fails) == expected
+    ours = None if value is None else Sample(value, 0.2, 6, max(runs, 1))
+    theirs = Sample(paper, 0.2, 6, 1)
+    assert verdict(ours, theirs, 0.5, runs=runs, failed=failed, fails=fails) == expected
 
 
-def test_no_runs_is_no_verdict() -> None:
-    assert verdict(None, 8.2, 0.1, fails=False) == "not run"
+def test_the_interval_of_a_single_run_is_what_other_rows_say(records: list[RunRecord]) -> None:
+    """6.6 to 9 times nothing: 2.447 is Student's t of 97.5 % for six degrees of freedom."""
+    frame = paper_table(TABLE6, records).frame
+    (shown,) = frame.query("Method == 'ResNet' and Layers == '32'")["95 % interval"]
+    low, high = map(float, shown.split(" to "))
+    published_and_ours = [(0.16, 7.72), (0.16, 6.61), (0.14, 4.89), (0.22, 22.68), (0.20, 4.69),
+                          (0.158, 6.6)]  # fmt: skip
+    ratios = [std / (100 * (p / 100 * (1 - p / 100) / 10_000) ** 0.5)
+              for std, p in published_and_ours]  # fmt: skip
+    ratio = fmean(r**2 for r in ratios) ** 0.5
+    half = 2.447 * ratio * 100 * (0.076 * 0.924 / 10_000) ** 0.5
+    assert (high - low) / 2 == pytest.approx(half, abs=0.01)
+    assert (high + low) / 2 == pytest.approx(7.6, abs=0.01)
 
 
-def test_spread_pools_ours_and_the_papers() -> None:
-    # Two runs have one degree of freedom, five have four.
-    assert spread((0.3, 2), (0.4, 5), (9, 9)) == pytest.approx(((0.09 + 4 * 0.16) / 5) ** 0.5)
-    assert spread((0.3, 4), None, (9, 9)) == pytest.approx(0.3)
-    assert spread(None, None, (0.2, 6)) == pytest.approx(0.2)
-    assert spread(None, None, None) is None
-
-
-def test_of_few_runs_others_decide_with_them() -> None:
-    """Two runs that happen to agree must not make a small difference a large one."""
-    assert spread((0.01, 2), None, (0.2, 5)) == pytest.approx(((0.0001 + 4 * 0.04) / 5) ** 0.5)
-    assert spread((0.3, 3), None, None) == pytest.approx(0.3)
-
-
-def test_others_are_three_reproductions_or_their_band() -> None:
+def test_reproductions_are_those_of_the_papers_protocol() -> None:
+    """Not the best epoch, other shortcuts or fewer images."""
     row = "he2015_residual/table6/resnet20"
-    six = [8.27, 8.29, 8.29, 7.99, 8.06, 8.0]
-    assert others_deviation(row, "cifar10_aug") == (pytest.approx(stdev(six)), 6)
-    assert others_deviation("huang2017_dense/table2/densenet_bc_190_40", "cifar10_aug") == (
-        pytest.approx(0.075), 2,
-    )  # fmt: skip
-    assert others_deviation("he2016_identity/table1/dropout", "cifar10_aug") is None
-
-
-def test_the_interval_is_students() -> None:
-    """Moore and McCabe's table: t of 97.5 % is 2.776 for 4 degrees of freedom, 12.706 for 1."""
-    low, high = Measured(6.4, 0.2, 5, mean=6.6).interval or (0, 0)
-    assert (high + low) / 2 == pytest.approx(6.6)
-    assert (high - low) / 2 == pytest.approx(2.776 * 0.2 / 5**0.5, rel=1e-3)
-    low, high = Measured(6.6, 0.2, 2, mean=6.6).interval or (0, 0)
-    assert (high - low) / 2 == pytest.approx(12.706 * 0.2 / 2**0.5, rel=1e-3)
-    assert Measured(6.6, None, 1, mean=6.6).interval is None
-
-
-def test_how_often_a_verdict_errs_by_chance_is_what_the_overview_says() -> None:
-    """Of two equal rows, a difference beyond two deviations of one run: normal, deviation known."""
-
-    def chance(ours: int) -> float:
-        return math.erfc(2 / math.sqrt(1 + 1 / ours) / math.sqrt(2))
-
-    assert 1 / chance(1) == pytest.approx(6, abs=0.5)
-    assert 1 / chance(5) == pytest.approx(15, abs=0.5)
+    assert sorted(published.reproductions(row, "cifar10_aug")) == [8.06, 8.29, 8.29]
+    frame = paper_table(TABLE6, []).frame.query("Method == 'ResNet'").set_index("Layers")
+    assert frame.loc["20", "Others (%)"] == "8.06 to 8.29 (3)"
+    assert frame.loc["44", "Others (%)"] == "6.99, 7.14"
 
 
 def test_the_overview_counts_verdicts_and_comparisons(records: list[RunRecord]) -> None:
@@ -239,7 +222,7 @@ def test_the_overview_counts_verdicts_and_comparisons(records: list[RunRecord]) 
     assert (total.trained, total.measured) == (6, 6)
     assert total.verdicts["reproduced"] == 2 and total.verdicts.total() == 6
     (line,) = counted.frame.to_dict("records")
-    assert line["Verdicts"] == ("2 reproduced, 1 better, 1 undecided, 1 fails, 1 fails in part")
+    assert line["Verdicts"] == "2 reproduced, 1 better, 1 undecided, 1 fails, 1 fails in part"
     # He et al. 2016 quote ResNet-110; it counts once.
     both = overview([table, paper_table("he2016_identity/table1", records)]).compared
     assert len(both) == 6 and both.count("reproduced") == 2

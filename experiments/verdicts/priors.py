@@ -1,0 +1,89 @@
+"""How far runs of a row lie apart, as the other rows show it: the prior of `inference`."""
+
+from collections.abc import Sequence
+from functools import cache
+from statistics import fmean, stdev
+
+from experiments.papers import published
+from experiments.verdicts.aggregate import working_error
+from experiments.verdicts.inference import PRIOR_FREEDOM, Prior, Sample, pooled, sample
+from experiments.verdicts.records import RunRecord
+from records.names import FULL
+
+ERRORS = ("test_error", "train_error")
+ENOUGH = 3  # degrees of freedom from which our own runs are asked alone
+TIME_SHARE = 0.05  # deviation of a run's time on one machine, to its mean: set, not measured
+
+Rows = list[tuple[float, int, float, int]]  # deviation, runs, mean, images
+
+
+def prior_of(of: str, preset: str, records: Sequence[RunRecord]) -> Prior:
+    """The prior for errors of runs with a preset.
+
+    Pooled over the rows of which we have several runs, and the published deviations, which are of
+    test errors and full schedules. On another schedule ours speak alone as soon as there are
+    enough, and until then the published ones for them. So do those of test errors for training's.
+
+    Args:
+        of: `test_error` or `train_error`.
+        records: of that preset.
+    """
+    ours = _ours(of, records)
+    if of == "test_error" and preset == FULL:
+        ours += _published()
+    measured = pooled(ours)
+    if measured is not None and measured.freedom >= ENOUGH:
+        return measured
+    return pooled([*ours, *_published()]) or Prior(1.0, 1)
+
+
+def error_sample(values: Sequence[float], dataset: str, prior: Prior) -> Sample:
+    """Errors of the runs of a row, in percent."""
+    expected = prior.deviation(fmean(values), published.test_images(dataset))
+    return sample(values, expected, prior.freedom)
+
+
+def time_sample(values: Sequence[float]) -> Sample:
+    """Seconds of the runs of a row."""
+    return sample(values, TIME_SHARE * fmean(values), PRIOR_FREEDOM)
+
+
+def measured_errors(of: str, records: Sequence[RunRecord], which: str = "last") -> list[float]:
+    """The errors of the runs among some that train, in percent; test errors at the `last` iteration
+    or `at_best_val`."""
+    values = [
+        working_error(record, which) if of == "test_error" else record.summary[of]
+        for record in records
+        if working_error(record, which) is not None
+    ]
+    return [float(value) for value in values if value is not None]
+
+
+def _ours(of: str, records: Sequence[RunRecord]) -> Rows:
+    by_row: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        by_row.setdefault((record.experiment, record.dataset), []).append(record)
+    rows = Rows()
+    for (_, dataset), runs in by_row.items():
+        values = measured_errors(of, runs)
+        if len(values) > 1:
+            images = published.test_images(dataset)
+            rows.append((stdev(values), len(values), fmean(values), images))
+    return rows
+
+
+@cache
+def _published() -> Rows:
+    """Every deviation that a paper gives, once however often it is quoted."""
+    known = {
+        (line.experiment, line.dataset): (*number.deviation, number.value)
+        for table in published.titles()
+        if published.metric(table) == published.ERROR
+        for line in published.lines(table)
+        for number in published.reported(line)
+        if number.deviation
+    }
+    return [
+        (std, runs, mean, published.test_images(dataset))
+        for (_, dataset), (std, runs, mean) in known.items()
+    ]

@@ -1,0 +1,88 @@
+"""How often the rules decide, and how often wrongly: on runs that are drawn, not trained.
+
+python -m experiments.verdicts.simulation        writes results/decisions.csv
+"""
+
+from statistics import fmean, stdev
+
+import numpy as np
+import pandas as pd
+
+from experiments.verdicts.inference import Prior, Sample, difference, pooled, sample
+from experiments.verdicts.verdict import compare
+from records.files import ROOT
+
+SEEDS = (1, 2, 5, 40)
+GAPS = (0.0, 0.26, 0.6, 1.5)
+RATE, IMAGES, MARGIN = 7.0, 10_000, 0.5  # a row's error in percent, test images, points
+RATIO, SCATTER = 0.7, 0.4  # of rows' deviations to the binomial one: median, and spread of its log
+ROWS = 12  # of three runs each, from which the prior is pooled
+DRAWS = 2_000
+PATH = ROOT / "results" / "decisions.csv"
+
+
+def decisions(draws: int = DRAWS) -> pd.DataFrame:
+    """Percent of draws in which a difference is decided rightly or wrongly, and a published number
+    is called reproduced, by the true difference in points and the seeds a row.
+
+    The paper's number is one run. Rows' deviations differ among themselves, and the rules know
+    neither the row's own nor any other: they see runs only.
+    """
+    rng = np.random.default_rng(0)
+    lines = []
+    for gap in GAPS:
+        for seeds in SEEDS:
+            counts = dict.fromkeys(("right", "wrong", "reproduced", "better", "worse"), 0)
+            for _ in range(draws):
+                prior = draw_prior(rng)
+                low, high, paper = (
+                    draw_row(rng, RATE + shift, runs, prior)
+                    for shift, runs in ((0.0, seeds), (gap, seeds), (gap, 1))
+                )
+                lower, upper = difference(high, low)
+                counts["right"] += bool(gap) and lower > 0
+                counts["wrong"] += upper < 0 or (not gap and lower > 0)
+                verdict = compare(low, paper, MARGIN)
+                counts[verdict] = counts.get(verdict, 0) + 1
+            share = {name: 100 * count / draws for name, count in counts.items()}
+            lines.append({"gap": gap, "seeds": seeds, **share})
+    return pd.DataFrame(lines).drop(columns="undecided", errors="ignore")
+
+
+def table() -> pd.DataFrame:
+    """The committed results as text, a line a difference and number of seeds."""
+    frame = pd.read_csv(PATH)
+    shares = frame.drop(columns=["gap", "seeds"]).map(lambda share: f"{share:.1f}")
+    names = {"right": "Claim right (%)", "wrong": "Claim wrong (%)", "reproduced": "Reproduced (%)",
+             "better": "Better (%)", "worse": "Worse (%)"}  # fmt: skip
+    head = pd.DataFrame({"True difference": frame["gap"].map("{:.2f}".format),
+                         "Seeds a row": frame["seeds"].astype(str)})  # fmt: skip
+    return pd.concat([head, shares.rename(columns=names)], axis=1)
+
+
+def draw_prior(rng: np.random.Generator) -> Prior:
+    """The prior that some rows with three runs each would tell."""
+    rows = []
+    for _ in range(ROWS):
+        values = draw(rng, RATE, 3)
+        rows.append((stdev(values), 3, fmean(values), IMAGES))
+    prior = pooled(rows)
+    assert prior is not None
+    return prior
+
+
+def draw_row(rng: np.random.Generator, rate: float, runs: int, prior: Prior) -> Sample:
+    """The runs of a row as the rules see them."""
+    values = draw(rng, rate, runs)
+    return sample(values, prior.deviation(fmean(values), IMAGES), prior.freedom)
+
+
+def draw(rng: np.random.Generator, rate: float, runs: int) -> list[float]:
+    """Errors in percent of the runs of a row with a deviation of its own."""
+    known = Prior(RATIO * float(np.exp(SCATTER * rng.standard_normal())), 1)
+    return [float(x) for x in rng.normal(rate, known.deviation(rate, IMAGES), runs)]
+
+
+if __name__ == "__main__":
+    decisions().to_csv(PATH, index=False, float_format="%.2f", lineterminator="\n")
+    print(PATH.relative_to(ROOT))
