@@ -79,7 +79,7 @@ class Curves(Panel):
 
 @dataclass(frozen=True)
 class Gradients(Panel):
-    """A panel of the gradient of the first convolution by epoch; the learning rate falls
+    """A panel of the gradient at the first block by epoch; the learning rate falls
     after `drops`."""
 
     curves: tuple[Curve, ...]

@@ -13,20 +13,22 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
+from experiments.papers.conf import preset_scale
 from experiments.papers.published import PAPER, PublishedError
 from experiments.papers.rows import facts
 from experiments.tables.cells import MISSING
 from experiments.tables.sheets import Sheet, to_markdown, write
 from experiments.tables.tables import scaled_note
 from experiments.verdicts.inference import Sample, difference, seeds_to_decide
-from experiments.verdicts.measure import OF, Row, row_of
+from experiments.verdicts.measure import EXACT, OF, Row, row_of
 from experiments.verdicts.priors import ERRORS, prior_of
 from experiments.verdicts.records import RunRecord, records_of
 from records.names import FULL, KEPT
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
-KINDS = ({"lower", "than"}, {"fails"}, {"below", "row"}, {"near", "to", "within"})
-OPTIONS = {"of", "data", "times"}
+KINDS = ({"lower", "than"}, {"fails"}, {"below", "row"}, {"above", "row"}, {"near", "to", "within"},
+         {"share", "to", "between"})  # fmt: skip
+OPTIONS = {"of", "data", "times", "at"}
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def mistake_in(comparison: Mapping[str, Any]) -> str | None:
 
 def rows_in(comparison: Mapping[str, Any]) -> list[str]:
     """The rows that a comparison needs."""
-    return [str(comparison[key]) for key in ("lower", "than", "fails", "row", "near", "to")
+    return [str(comparison[key])
+            for key in ("lower", "than", "fails", "row", "near", "share", "to")
             if key in comparison]  # fmt: skip
 
 
@@ -165,19 +168,22 @@ def find(
 ) -> Finding:
     """Decide a comparison. One with a level that a paper states, as a failure is one above 20 %,
     is open on other schedules than the paper's."""
-    if preset != FULL and ("fails" in comparison or "below" in comparison):
+    if preset != FULL and {"fails", "below", "above"} & comparison.keys():
         return Finding(None, "asks for the full schedule")
     of, dataset = comparison.get("of", "test_error"), comparison.get("data", "cifar10_aug")
     prior = prior_of(of if of in ERRORS else "test_error", preset, records)
-    rows = [row_of(name, dataset, of, records, prior) for name in rows_in(comparison)]
+    at = preset_scale(preset) * float(comparison.get("at", 0))
+    rows = [row_of(name, dataset, of, records, prior, at) for name in rows_in(comparison)]
     if all(row.missing for row in rows):
         return Finding(None, "")
     if any(row.missing for row in rows):
         return Finding(None, ", ".join(row.text for row in rows))
     if "fails" in comparison:
         return Finding(rows[0].failed, rows[0].text)
-    if "below" in comparison:
-        return _below(rows[0], float(comparison["below"]))
+    if "below" in comparison or "above" in comparison:
+        return _level(rows[0], comparison)
+    if "share" in comparison:
+        return _share(rows[0], rows[1], of, *map(float, comparison["between"]))
     if "near" in comparison:
         return _near(rows[0], rows[1], float(comparison["within"]))
     return _lower(rows[0], rows[1], of, float(comparison.get("times", 1)))
@@ -191,7 +197,7 @@ def _lower(low: Row, high: Row, of: str, times: float) -> Finding:
     if low.failed or high.failed:
         return Finding(None if low.failed and high.failed else high.failed, numbers)
     assert low.sample and high.sample
-    if of == "params":
+    if of in EXACT:
         return Finding(high.sample.mean >= times * low.sample.mean, numbers)
     return _decide(high.sample, low.sample.times(times), 0.0, numbers)
 
@@ -205,13 +211,31 @@ def _near(row: Row, other: Row, within: float) -> Finding:
     return _decide(other.sample, row.sample, -within, numbers)
 
 
-def _below(row: Row, limit: float) -> Finding:
-    """Whether a row lies below a level."""
-    numbers = f"{row.text}; asked: below {limit:g}"
+def _level(row: Row, comparison: Mapping[str, Any]) -> Finding:
+    """Whether a row lies below a level, or above one; a loss that is not finite is above any."""
+    name = "below" if "below" in comparison else "above"
+    limit, wanted = float(comparison[name]), name == "below"
+    numbers = f"{row.text}; asked: {name} {limit:g}"
     if row.sample is None:
-        return Finding(False, numbers)
+        return Finding(not wanted, numbers)
     low, high = row.sample.interval()
-    return Finding(None if low < limit <= high else high < limit, numbers)
+    if low < limit <= high:
+        return Finding(None, numbers)
+    return Finding((high < limit) == wanted, numbers)
+
+
+def _share(row: Row, other: Row, of: str, least: float, most: float) -> Finding:
+    """Whether a row's measure is between so many times another's."""
+    numbers = f"{row.text}, {other.text}; asked: {least:g} to {most:g} of it"
+    if of == "seconds" and row.machines != other.machines:
+        return Finding(None, f"{numbers} (on different machines)")
+    if row.sample is None or other.sample is None:
+        return Finding(None, numbers)
+    above = _decide(row.sample, other.sample.times(least), 0.0, numbers)
+    below = _decide(other.sample.times(most), row.sample, 0.0, numbers)
+    if False in (above.holds, below.holds):
+        return Finding(False, numbers)
+    return above if above.holds is None else below
 
 
 def _decide(high: Sample, low: Sample, least: float, numbers: str) -> Finding:

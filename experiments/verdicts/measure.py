@@ -1,5 +1,5 @@
-"""A row as its records measured it: an error, the time, or its parameters, with what is known of
-the spread."""
+"""A row as its records measured it: an error, a loss, a magnitude, the time, or its size, with what
+is known of the spread."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,14 @@ from statistics import fmean, stdev
 from experiments.papers import published
 from experiments.papers.rows import facts
 from experiments.verdicts.inference import Prior, Sample
-from experiments.verdicts.priors import ERRORS, error_sample, measured_errors, time_sample
+from experiments.verdicts.priors import ERRORS, error_sample, measured_errors, positive_sample
 from experiments.verdicts.records import RunRecord
 from experiments.verdicts.tested import as_tested
 
-OF = (*ERRORS, "seconds", "params")
+EXACT = ("params", "macs")  # of the network, whatever its runs
+# Of the curve: the training loss at an iteration, the first convolution's gradient in the second
+# half of training. Of the weights: the standard deviation of layers' responses, their mean.
+OF = (*ERRORS, "seconds", "train_loss", "gradient", "responses", *EXACT)
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,10 @@ class Row:
     """A row by one of its measures.
 
     Attributes:
-        sample: its runs that train; of parameters, which have no spread, one without deviation;
-            None where there is none.
+        sample: its runs that train, or that do not where most of them fail; of what is exact, one
+            without deviation; None where nothing is measured.
         failed: whether most of its runs fail to train.
-        missing: whether there are no runs.
+        missing: whether there are no runs, or none that has the measure.
         text: its name and the value, as they are printed.
         machines: device, engine and runs at once of every run: what a time depends on.
     """
@@ -36,47 +39,74 @@ class Row:
 
 
 def row_of(
-    experiment: str, dataset: str, of: str, records: Sequence[RunRecord], prior: Prior
+    experiment: str,
+    dataset: str,
+    of: str,
+    records: Sequence[RunRecord],
+    prior: Prior,
+    at: float = 0,
 ) -> Row:
-    """A row's runs among `records`, by a measure; `prior` is that of errors."""
+    """A row's runs among `records`, by a measure.
+
+    Args:
+        prior: that of errors.
+        at: for `train_loss`, the iteration.
+    """
     name = experiment.rpartition("/")[2]
-    if of == "params":
+    if of in EXACT:
         row = facts(experiment, dataset)
         assert row is not None
-        exact = Sample(row.params, 0.0, 1, 1)
-        return Row(exact, False, False, f"{name} {row.params / 1e6:.2f}M")
+        size = float(getattr(row, of))
+        return Row(Sample(size, 0.0, 1, 1), False, False, f"{name} {size / 1e6:.2f}M")
     runs = [r for r in records if (r.experiment, r.dataset) == (experiment, dataset)]
     table = experiment.rpartition("/")[0]
     if of == "test_error" and table in published.titles():
         runs = as_tested(runs, table)[0]  # as the row's own table tests it
     if not runs:
         return Row(None, False, True, f"{name} not run")
-    working = len(measured_errors("test_error", runs))
-    failed = 2 * working < len(runs)
-    values = _values(of, runs, failed=failed)
+    working = [record for record in runs if measured_errors("test_error", [record])]
+    failed = 2 * len(working) < len(runs)
+    # Where most fail, theirs can still be asked for, as long as the loss was finite.
+    asked = [record for record in runs if not record.diverged] if failed else working
+    values = [v for record in asked if (v := value_of(record, of, at)) is not None]
     if not values:
-        return Row(None, True, False, f"{name} fails")
-    some = f" ({len(runs) - working} fail)" if 0 < working < len(runs) else ""
-    measured = error_sample(values, dataset, prior) if of in ERRORS else time_sample(values)
+        text = f"{name} fails" if failed else f"{name}: no {of} measured"
+        return Row(None, failed, not failed, text)
+    some = f" ({len(runs) - len(working)} fail)" if len(working) < len(runs) else ""
+    measured = error_sample(values, dataset, prior) if of in ERRORS else positive_sample(values)
     machines = frozenset(_machine(record) for record in runs)
-    return Row(measured, failed, False, f"{name} {_text(values, of)}{some}", machines)
+    return Row(measured, failed, False, f"{name} {_text(values, of, at)}{some}", machines)
 
 
-def _values(of: str, runs: Sequence[RunRecord], *, failed: bool) -> list[float]:
-    """The numbers of the runs that train. Where most fail, their training error can still be asked
-    for, as long as the loss is finite."""
-    if of == "train_error" and failed:
-        return [float(r.summary[of]) for r in runs if r.summary[of] is not None and not r.diverged]
-    if of in ERRORS:
-        return measured_errors(of, runs)
-    return [float(record.summary[of]) for record in runs if measured_errors("test_error", [record])]
+def value_of(record: RunRecord, of: str, at: float = 0) -> float | None:
+    """A measure of a run, or None where it was not taken."""
+    if of == "test_error":
+        return record.error("last")
+    if of == "train_loss":
+        frame = record.metrics()
+        later = frame[frame["iteration"] >= at]
+        return None if later.empty else float(later["train_loss"].iloc[0])
+    if of == "gradient":
+        frame = record.metrics()
+        if "gradient" not in frame or frame["gradient"].isna().any():
+            return None
+        return float(frame["gradient"].iloc[len(frame) // 2 :].mean())
+    if of == "responses":
+        responses = record.analysis(of)
+        return None if responses is None else float(responses["std"].mean())
+    value = record.summary.get(of)
+    return None if value is None else float(value)
 
 
-def _text(values: Sequence[float], of: str) -> str:
+def _text(values: Sequence[float], of: str, at: float) -> str:
     if of == "seconds":
         return f"{fmean(values) / 60:.1f} min"
+    if of in ("gradient", "responses"):
+        return f"{fmean(values):.3g} {of}"
     text = f"{fmean(values):.2f}"
     text += f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    if of == "train_loss":
+        return f"{text} loss at {at:,.0f}"
     return f"{text} in training" if of == "train_error" else text
 
 

@@ -12,7 +12,7 @@ from records.names import FULL
 
 ERRORS = ("test_error", "train_error")
 ENOUGH = 3  # degrees of freedom from which our own runs are asked alone
-TIME_SHARE = 0.05  # deviation of a run's time on one machine, to its mean: set, not measured
+SHARE = 0.05  # deviation to mean of what is no error, as times on one machine: set, not measured
 
 Rows = list[tuple[float, int, float, int]]  # deviation, runs, mean, images
 
@@ -43,9 +43,9 @@ def error_sample(values: Sequence[float], dataset: str, prior: Prior) -> Sample:
     return sample(values, expected, prior.freedom)
 
 
-def time_sample(values: Sequence[float]) -> Sample:
-    """Seconds of the runs of a row."""
-    return sample(values, TIME_SHARE * fmean(values), PRIOR_FREEDOM)
+def positive_sample(values: Sequence[float]) -> Sample:
+    """What the runs of a row have that is no error: seconds, a loss, a magnitude."""
+    return sample(values, SHARE * fmean(values), PRIOR_FREEDOM)
 
 
 def measured_errors(of: str, records: Sequence[RunRecord], which: str = "last") -> list[float]:

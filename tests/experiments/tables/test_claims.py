@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from experiments.papers.rows import facts
@@ -48,9 +49,9 @@ def made(tmp_path: Path) -> Callable[..., list[RunRecord]]:
     return make
 
 
-def test_there_are_twenty_claims_and_all_name_known_rows() -> None:
+def test_there_are_many_claims_and_all_name_known_rows() -> None:
     found = claims.claims()
-    assert len(found) >= 20
+    assert len(found) >= 35
     papers = {claim.source.split(",")[0] for claim in found}
     assert papers == {"He et al. 2015", "He et al. 2016", "Huang et al. 2016", "Huang et al. 2017"}
     assert len({claim.name for claim in found}) == len(found)
@@ -119,6 +120,92 @@ def test_near_and_below(made: Callable[..., list[RunRecord]]) -> None:
         assert find({"near": A, "to": B, "within": within}, records).holds is holds
     assert find({"below": 0.1, "row": B, "of": "train_error"}, records).holds is True
     assert find({"below": 0.01, "row": B, "of": "train_error"}, records).holds is False
+
+
+def test_levels(made: Callable[..., list[RunRecord]]) -> None:
+    """A run that fails is asked for its error, and one that diverges is above any."""
+    above = {"above": 60, "row": A}
+    for errors, holds in (((90.0,), True), ((25.0,), False), ((60.2,), None), ((8.0,), False)):
+        records = made(A, *errors)
+        assert find(above, records).holds is holds, errors
+        shutil.rmtree(records[0].folder.parents[1])
+    none = dict.fromkeys(("last", "best", "at_best_val", "exported"))
+    diverged = made(A, 0.0, status="diverged", test_error=none, train_error=None)
+    assert find(above, diverged).holds is True
+    assert find({"below": 60, "row": A}, diverged).holds is False
+
+
+@pytest.mark.parametrize(
+    ("seconds", "holds"), [(450.0, True), (300.0, False), (590.0, False), (510.0, None)]
+)
+def test_a_share_lies_between_two_numbers(
+    seconds: float, holds: bool | None, made: Callable[..., list[RunRecord]]
+) -> None:
+    """Of 600 s, 0.65 to 0.85 are 390 to 510 s; times repeat to about a twentieth."""
+    kind = {"engine": "fused", "runs_at_once": 1, "device": "one"}
+    records = made(A, *[8.0] * 5, seconds=seconds, **kind) + made(
+        B, *[7.0] * 5, seconds=600.0, **kind
+    )
+    comparison = {"share": A, "to": B, "of": "seconds", "between": [0.65, 0.85]}
+    assert find(comparison, records).holds is holds
+    other = made(C, 7.0, seconds=600.0, **kind | {"device": "another"})
+    assert find(comparison | {"to": C}, records + other).holds is None
+
+
+def curve(records: list[RunRecord], **columns: list[float]) -> list[RunRecord]:
+    """The same records with these columns in their metrics, every 1,000 iterations."""
+    for record in records:
+        frame = record.metrics()
+        count = len(next(iter(columns.values())))
+        frame = pd.concat([frame.iloc[:1]] * count, ignore_index=True).assign(**columns)
+        frame["iteration"] = [1000 * (i + 1) for i in range(count)]
+        frame.to_csv(record.folder / "metrics.csv", index=False)
+    return records
+
+
+def test_a_curve_at_an_iteration(made: Callable[..., list[RunRecord]]) -> None:
+    """The first falls faster, and the second overtakes it."""
+    one = curve(made(A, 8.0), train_loss=[1.0, 0.8, 0.7])
+    other = curve(made(B, 7.0), train_loss=[2.0, 1.0, 0.4])
+    faster = {"lower": A, "than": B, "of": "train_loss"}
+    assert find(faster | {"at": 900}, one + other).holds is True
+    assert find(faster | {"at": 3000}, one + other).holds is False
+    assert find(faster | {"at": 3001}, one + other).holds is None, "it has ended before"
+    assert "loss at 900" in find(faster | {"at": 900}, one + other).numbers
+
+
+def test_gradients_of_the_second_half(made: Callable[..., list[RunRecord]]) -> None:
+    one = curve(made(A, 8.0), gradient=[9.0, 9.0, 0.010, 0.012])
+    other = curve(made(B, 7.0), gradient=[0.001, 0.001, 0.020, 0.022])
+    larger = {"lower": A, "than": B, "of": "gradient"}
+    assert find(larger, one + other).holds is True
+    assert find(larger | {"lower": B, "than": A}, one + other).holds is False
+
+
+def test_responses_of_the_weights(made: Callable[..., list[RunRecord]]) -> None:
+    records = made(A, 8.0) + made(B, 7.0)
+    smaller = {"lower": B, "than": A, "of": "responses"}
+    assert find(smaller, records).holds is None
+    for record, level in zip(records, (1.0, 0.5), strict=True):
+        lines = [f"{layer},{level}" for layer in range(5)]
+        (record.folder / "responses.csv").write_text("\n".join(["layer,std", *lines]) + "\n")
+    assert find(smaller, records).holds is True
+    assert find({"lower": A, "than": B, "of": "responses"}, records).holds is False
+    (records[0].folder / "responses.csv").unlink()
+    assert "resnet20: no responses measured" in find(smaller, records).numbers
+
+
+def test_operations_are_exact() -> None:
+    # 40.55M and 125.49M multiply-adds.
+    assert find({"lower": A, "than": B, "of": "macs", "times": 3}, []).holds is True
+    assert find({"lower": A, "than": B, "of": "macs", "times": 3.2}, []).holds is False
+
+
+@pytest.mark.parametrize("errors", [(90.0, 8.0, 8.1), (90.0, 90.0, 8.0)])
+def test_a_row_fails_as_its_median_does(
+    errors: tuple[float, ...], made: Callable[..., list[RunRecord]]
+) -> None:
+    assert find({"fails": A}, made(A, *errors)).holds is (sorted(errors)[1] > 20)
 
 
 def test_times_are_compared_on_one_machine_only(made: Callable[..., list[RunRecord]]) -> None:
