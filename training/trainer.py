@@ -65,14 +65,13 @@ class Trainer:
         self.gradient = GradientMagnitude(self.model, self.optimizer)
         self.parts: dict[str, Part] = {
             "sums": TensorPart(self.metrics.sums),
-            "magnitude": TensorPart(self.gradient.sums),
             "plateau": TensorPart(self.plateau.counts),
             "skipped": self.batches,
             **{f"gates{number}": gates for number, gates in enumerate(self.gates)},
         }
         self.step = self.engine.training_step(
             model=self.model, optimizer=self.optimizer, batches=self.batches, metrics=self.metrics,
-            bf16=bf16, hooks=[*self.gates, self.gradient],
+            bf16=bf16, hooks=self.gates,
             parts=[self.optimizer, *self.parts.values()],
         )  # fmt: skip
         self.evaluations = {

@@ -1,35 +1,22 @@
-"""How large the gradient of the first convolution is (Huang et al. 2016, Fig. 7)."""
+"""How large the gradient is that arrives at a network's first block (Huang et al. 2016, Fig. 7)."""
 
-import torch
 from torch import nn
 
 from training.recipe.optimizer import FlatSGD
-from training.recipe.step import Hook
-
-TOTAL, STEPS = range(2)
 
 
-class GradientMagnitude(Hook):
-    """The mean magnitude of the gradient of a network's first convolution, over training steps.
+class GradientMagnitude:
+    """The mean magnitude of the loss's gradient at the first convolution of a network's first block
+    (Huang et al. 2016, Section 5), in the step that was done last.
 
-    It is that of the loss alone, without weight decay, and stays on the device.
-
-    Attributes:
-        sums: float64 (2,): magnitudes, and steps, since last taken.
+    It is read where the optimizer has it, so that no step does anything for its sake.
     """
 
     def __init__(self, model: nn.Module, optimizer: FlatSGD):
-        convolutions = (n for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
-        self.gradient = optimizer.gradient[f"{next(convolutions)}.weight"]
-        self.sums = torch.zeros(2, dtype=torch.float64, device=self.gradient.device)
+        convolutions = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
+        # The very first is that of the stem.
+        self.gradient = optimizer.gradient[f"{convolutions[:2][-1]}.weight"]
 
-    def after_update(self) -> None:
-        """Add that of the step which has just been done."""
-        self.sums[TOTAL] += self.gradient.abs().mean()
-        self.sums[STEPS] += 1
-
-    def take(self) -> float:
-        """The mean over the steps since the last call."""
-        total, steps = self.sums.tolist()
-        self.sums.zero_()
-        return total / steps
+    def last(self) -> float:
+        """That of the last step, without weight decay; 0 where it left the block out."""
+        return float(self.gradient.abs().double().mean())
