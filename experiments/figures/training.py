@@ -67,7 +67,10 @@ class Curves(Panel):
         else:
             axis.set_xlim(0, None)
         if errors is not axis:
-            axis.set_ylim(0, None if known else 2)
+            # Where the curves part they are near 0: only a logarithmic axis shows it.
+            axis.set_yscale("log")
+            if not known:
+                axis.set_ylim(1e-3, 10)
 
     def _draw_run(self, axis: Axes, errors: Axes, curve: Curve, record: RunRecord) -> None:
         metrics = record.metrics()

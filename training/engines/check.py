@@ -120,7 +120,7 @@ def _dense(device: torch.device) -> list[tuple[Tensor, Tensor]]:
     torch.manual_seed(0)
     nets = [DenseNet(10, 12, bottleneck=True, compression=0.5, classes=10) for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
-    x, dy = _maps(4, 3, 32, 32, device=device, seed=3), _random(4, 10, seed=4).to(device)
+    x, dy = _maps(4, 3, 8, 8, device=device, seed=3), _random(4, 10, seed=4).to(device)
     results = []
     for net in (fuse(nets[0]), nets[1]):
         net.to(device).to(memory_format=torch.channels_last)

@@ -113,6 +113,7 @@ def test_the_training_loss_has_an_axis_of_its_own(records: list[RunRecord]) -> N
     panel = Curves("", (Curve("he2015_residual/table6/resnet32", "32", "k"),), "train_loss")
     (record,) = [r for r in records if r.experiment.endswith("resnet32")]
     left, right = draw((panel,), [record]).axes
+    assert (left.get_yscale(), right.get_yscale()) == ("log", "linear")
     assert left.get_ylabel() == "training loss" and right.get_ylabel() == "test error (%)"
     metrics = record.metrics()
     assert list(left.lines[0].get_ydata()) == list(metrics["train_loss"])
