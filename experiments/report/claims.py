@@ -3,8 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from experiments.papers.claims import Claim, rows_in
 from experiments.report.runs import group_anchor, slug
-from experiments.tables.claims import Claim, Judged, rows_in
+from experiments.tables.claims import Judged
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from experiments import compile
 from experiments.figures.figures import FIGURES
+from experiments.papers import claims as paper_claims
 from experiments.papers import published, recipes
 from experiments.papers.published import Paper
 from experiments.papers.rows import all_rows
@@ -102,7 +103,7 @@ def gather(preset: str) -> Content:
     measured = {(r.experiment, r.dataset) for r in records}
     *compiled, total = compile.compile_all(records, preset)
     assert isinstance(total, Overview)
-    judged = claims.judge(claims.claims(), records, preset)
+    judged = claims.judge(paper_claims.claims(), records, preset)
     for table in [*compiled, total, claims.claims_table(judged, preset)]:
         write(table, preset)
     readme.update()

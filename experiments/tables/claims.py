@@ -11,34 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
 
+from experiments.papers.claims import Claim, claims, rows_in
 from experiments.papers.conf import preset_scale
-from experiments.papers.published import PAPER, PublishedError
-from experiments.papers.rows import facts
+from experiments.papers.published import PublishedError
 from experiments.tables.cells import MISSING
 from experiments.tables.sheets import Sheet, to_markdown, write
 from experiments.tables.tables import scaled_note
 from experiments.verdicts.inference import Sample, difference, seeds_to_decide
-from experiments.verdicts.measure import EXACT, OF, Row, row_of
+from experiments.verdicts.measure import EXACT, Row, row_of
 from experiments.verdicts.priors import ERRORS, prior_of
 from experiments.verdicts.records import RunRecord, records_of
 from records.names import FULL, KEPT
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
-KINDS = ({"lower", "than"}, {"fails"}, {"below", "row"}, {"above", "row"}, {"near", "to", "within"},
-         {"share", "to", "between"})  # fmt: skip
-OPTIONS = {"of", "data", "times", "at"}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a paper says, where, and the comparisons that all have to hold."""
-
-    name: str
-    source: str
-    statement: str
-    comparisons: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -93,46 +79,6 @@ NOTES = (
     "Ours: test error in percent, unless something else is said; the rows that a claim holds to be "
     "lower stand first. `-`: not run yet.",
 )
-
-
-def claims() -> list[Claim]:
-    """Every claim.
-
-    Raises:
-        PublishedError: one has a mistake.
-    """
-    path = PAPER / "claims.yaml"
-    content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    known = []
-    for entry in content:
-        claim = Claim(entry["claim"], entry["source"], entry["statement"],
-                      tuple(entry["comparisons"]))  # fmt: skip
-        for comparison in claim.comparisons:
-            if mistake := mistake_in(comparison):
-                raise PublishedError(f"{path}, claim {claim.name!r}: {mistake}.")
-        known.append(claim)
-    return known
-
-
-def mistake_in(comparison: Mapping[str, Any]) -> str | None:
-    """What is wrong with a comparison, if anything."""
-    keys = comparison.keys() - OPTIONS
-    if keys not in KINDS:
-        return f"{dict(comparison)} is no comparison"
-    if comparison.get("of", "test_error") not in OF:
-        return f"of: {comparison['of']} is unknown; choose one of {', '.join(OF)}"
-    dataset = comparison.get("data", "cifar10_aug")
-    for row in rows_in(comparison):
-        if facts(row, dataset) is None:
-            return f"{row} is trained on {dataset} by no table"
-    return None
-
-
-def rows_in(comparison: Mapping[str, Any]) -> list[str]:
-    """The rows that a comparison needs."""
-    return [str(comparison[key])
-            for key in ("lower", "than", "fails", "row", "near", "share", "to")
-            if key in comparison]  # fmt: skip
 
 
 def judge(

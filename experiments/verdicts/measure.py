@@ -13,9 +13,6 @@ from experiments.verdicts.records import RunRecord
 from experiments.verdicts.tested import as_tested
 
 EXACT = ("params", "macs")  # of the network, whatever its runs
-# Of the curve: the training loss at an iteration, the first convolution's gradient in the second
-# half of training. Of the weights: the standard deviation of layers' responses, their mean.
-OF = (*ERRORS, "seconds", "train_loss", "gradient", "responses", *EXACT)
 
 
 @dataclass(frozen=True)

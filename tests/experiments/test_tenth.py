@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from experiments import compile
+from experiments.papers.claims import claims
 from experiments.papers.rows import all_rows, facts
 from experiments.plan.jobs import Job, parse_run
 from experiments.plan.plan import listed_jobs, table_jobs
 from experiments.report import __main__ as report
 from experiments.report import content
-from experiments.tables.claims import claims, judge
+from experiments.tables.claims import judge
 from experiments.tables.tables import paper_table
 from experiments.verdicts import check
 from experiments.verdicts.records import RunRecord, load_all, records_of

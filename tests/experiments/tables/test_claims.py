@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from experiments.papers.claims import MEASURES, Claim, claims, mistake_in
 from experiments.papers.rows import facts
-from experiments.tables import claims
-from experiments.tables.claims import Claim, claims_table, find, judge, mistake_in
+from experiments.tables.claims import claims_table, find, judge
 from experiments.verdicts.records import RunRecord, load
 from records.files import ROOT
 
@@ -50,7 +50,7 @@ def made(tmp_path: Path) -> Callable[..., list[RunRecord]]:
 
 
 def test_there_are_many_claims_and_all_name_known_rows() -> None:
-    found = claims.claims()
+    found = claims()
     assert len(found) >= 35
     papers = {claim.source.split(",")[0] for claim in found}
     assert papers == {"He et al. 2015", "He et al. 2016", "Huang et al. 2016", "Huang et al. 2017"}
@@ -193,6 +193,16 @@ def test_responses_of_the_weights(made: Callable[..., list[RunRecord]]) -> None:
     assert find({"lower": A, "than": B, "of": "responses"}, records).holds is False
     (records[0].folder / "responses.csv").unlink()
     assert "resnet20: no responses measured" in find(smaller, records).numbers
+
+
+@pytest.mark.parametrize("of", MEASURES)
+def test_every_measure_can_be_asked_for(of: str, made: Callable[..., list[RunRecord]]) -> None:
+    records = curve(made(A, 8.0, seconds=1.0) + made(B, 7.0, seconds=2.0),
+                    gradient=[1.0, 1.0], train_loss=[1.0, 1.0])  # fmt: skip
+    for record in records:
+        (record.folder / "responses.csv").write_text("layer,std\n1,1.0\n")
+    assert "not run" not in (numbers := find(LOWER | {"of": of, "at": 1}, records).numbers)
+    assert "resnet56" in numbers and "no " not in numbers.partition("(")[0]
 
 
 def test_operations_are_exact() -> None:
