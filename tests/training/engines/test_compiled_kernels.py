@@ -40,8 +40,8 @@ def test_kernels_compile(capability: str, dtype: str) -> None:
     programs = [json.loads(line) for line in done.stdout.splitlines()]
     assert len({program["name"] for program in programs}) == 12
     for program in programs:
-        assert program["stack"] == 0, program
-        assert program["registers"] < 200 or dtype == "float64", program
+        if dtype != "float64":  # in which only tests compute
+            assert program["stack"] == 0 and program["registers"] < 200, program
         if program["name"] in MAPS:  # what a thread reads of maps, it reads 16 bytes at a time
             widths = {int(width): count for width, count in program["loads"].items()}
             wide = sum(count for width, count in widths.items() if width >= WIDTHS[dtype])
