@@ -68,9 +68,10 @@ def sync(record: RunRecord, project: str) -> bool:
         identity=identity,
         init_seconds=INIT_SECONDS,
         finish_seconds=FINISH_SECONDS,
-        tags=("record",),
+        tags=("record", record.preset),
         project=project,
-        job_type=dashboards.JOB,
+        # Dashboards show full schedules: runs on another one are of another kind there.
+        job_type=dashboards.JOB if record.preset == FULL else f"{dashboards.JOB}-{record.preset}",
         config=recorded_config(record.folder) | {"dataset": record.dataset},
     )
     for row in rows.to_dict("records"):

@@ -22,14 +22,12 @@ class Measured:
         std: sample standard deviation over the runs, None for a single one.
         runs: number of runs in `value`.
         failed: runs that diverged or ended above `FAIL_ABOVE`; never part of `value`.
-        mean: over the same runs, whatever the statistic.
     """
 
     value: float | None
     std: float | None
     runs: int
     failed: int = 0
-    mean: float | None = None
 
 
 def last(errors: Sequence[float]) -> float:
@@ -68,7 +66,7 @@ def aggregate(records: Sequence[RunRecord], statistic: str) -> Measured | None:
     if not errors:
         return Measured(None, None, 0, failed)
     std = stdev(errors) if len(errors) > 1 else None
-    return Measured(STATISTICS[statistic](errors), std, len(errors), failed, fmean(errors))
+    return Measured(STATISTICS[statistic](errors), std, len(errors), failed)
 
 
 def working_error(record: RunRecord, which: str = "last") -> float | None:

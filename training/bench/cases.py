@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from hydra import compose, initialize_config_dir
 
+from data.arrays.imageset import random_images
 from training.bench import loops
 from training.settings.config import CONF, read_settings
 from training.settings.network import build_model
@@ -41,7 +42,7 @@ class Loop:
 
     def step(self) -> loops.Step:
         """Make everything that the loop needs; its step."""
-        settings, images = self.settings(), loops.random_images()
+        settings, images = self.settings(), random_images(loops.IMAGES)
         if self.kind == "conventional":
             return loops.conventional(build_model(settings), settings, images, self.device)
         return loops.ours(settings, images, self.device, whole=self.kind == "compiled_model")

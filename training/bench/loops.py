@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from itertools import count
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,14 +18,6 @@ Step = Callable[[], None]
 WORKERS = 4  # of the conventional loop on a GPU; on a CPU the work is counted in its process
 IMAGES = 50_000  # so many that no loop comes to the end of an epoch, where a batch may be short
 MEAN, STD = (0.491, 0.482, 0.447), (0.247, 0.243, 0.262)  # as popular repositories have them
-
-
-def random_images() -> ImageSet:
-    """A set of CIFAR-10's shape; what the pixels show does not change the work."""
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
-    y = rng.integers(0, 10, IMAGES)
-    return ImageSet("random", x, y, x[:1000], y[:1000], tuple("0123456789"))
 
 
 def ours(settings: Settings, images: ImageSet, device: str, *, whole: bool = False) -> Step:

@@ -3,16 +3,16 @@
 import time
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 
-from data.arrays.imageset import ImageSet
+from data.arrays.imageset import random_images
 from training.doctor.finding import Finding
 from training.settings.config import CONF, read_settings
 from training.trainer import Trainer
 
 STEPS, WARM_UP = 20, 3
+IMAGES = 4096  # more than the steps take
 ROW = "he2015_residual/table6/resnet20"
 # Other kernels round otherwise, and twenty steps amplify it.
 NEAR = 0.02
@@ -38,7 +38,7 @@ def steps(engine: str, device: str) -> tuple[float, float]:
     overrides = [f"experiment={ROW}", f"engine={engine}", "precision=fp32"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         settings = read_settings(compose("config", overrides))
-    trainer = Trainer(settings, random_images(), torch.device(device))
+    trainer = Trainer(settings, random_images(IMAGES), torch.device(device))
     end, begin = trainer.begin_segment(), 0.0
     assert end > STEPS
     for number in range(STEPS):
@@ -55,14 +55,6 @@ def wait(device: str) -> None:
     """Wait for what was launched."""
     if device != "cpu":
         torch.cuda.synchronize(device)
-
-
-def random_images() -> ImageSet:
-    """A set of CIFAR-10's shape, smaller."""
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 256, (4096, 32, 32, 3), dtype=np.uint8)
-    y = rng.integers(0, 10, 4096)
-    return ImageSet("random", x, y, x[:100], y[:100], tuple("0123456789"))
 
 
 CHECKS = (engines,)

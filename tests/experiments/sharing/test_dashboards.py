@@ -96,6 +96,12 @@ def test_it_asks_for_what_is_sent(
     assert wandb_sync.sync(records[0], "p")
     assert sent["job_type"] == "record" and sent["group"] == records[0].experiment
     assert sent["config"]["dataset"] == records[0].dataset
+    # A run on a tenth of the schedule has the same name, and must not enter these panels.
+    tenth = RunRecord(records[0].folder, records[0].summary | {"preset": "tenth"})
+    full = dict(sent)
+    assert wandb_sync.sync(tenth, "p")
+    assert sent["job_type"] == "record-tenth" and sent["id"] != full["id"]
+    sent.update(full)
     lines = [p for spec in written.values() for grid in grids(spec) for p in panels(grid)
              if "xAxis" in p]  # fmt: skip
     asked = {metric for line in lines for metric in [*line["metrics"], line["xAxis"]]}
