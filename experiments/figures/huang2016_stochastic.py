@@ -56,7 +56,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
     ),
     "huang2016_stochastic/fig7": (
         Gradients(
-            "First convolution, CIFAR-10",
+            "First block, CIFAR-10",
             pair(
                 (f"{DEPTH}table1/resnet110_constant", "constant depth"),
                 (f"{DEPTH}table1/resnet110_stochastic", "stochastic depth"),
