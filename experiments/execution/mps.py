@@ -10,23 +10,27 @@ from pathlib import Path
 from records.names import outputs
 
 CONTROL = "nvidia-cuda-mps-control"
+PIPES = "CUDA_MPS_PIPE_DIRECTORY"
 SECONDS = 60  # that the daemon may take to answer
 LONGEST = 90  # characters: its pipes are sockets, whose paths must be short
 
 
 @contextmanager
 def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
-    """While entered, an MPS daemon of this user's own runs, where one can be started; says so.
+    """While entered, an MPS daemon of this user's own runs, where one can be started; says so. One
+    that the environment names, as a cluster's does, is used as it is.
 
     Yields:
         The environment in which processes use it, empty without it.
     """
-    if not wanted:
+    if wanted and PIPES in os.environ:
+        print(f"NVIDIA MPS is used as {PIPES} says: {os.environ[PIPES]}.", flush=True)
+    if not wanted or PIPES in os.environ:
         yield {}
         return
     folder = (outputs() / "mps" / str(os.getpid())).absolute()
     environment = {
-        "CUDA_MPS_PIPE_DIRECTORY": str(folder / "pipe"),
+        PIPES: str(folder / "pipe"),
         "CUDA_MPS_LOG_DIRECTORY": str(folder / "log"),
     }
     reason = _start(folder, environment)
@@ -46,7 +50,7 @@ def _start(folder: Path, environment: Mapping[str, str]) -> str:
     """Start the daemon; why that cannot be done, or nothing."""
     if shutil.which(CONTROL) is None:
         return f"no {CONTROL} here"
-    if len(environment["CUDA_MPS_PIPE_DIRECTORY"]) > LONGEST:
+    if len(environment[PIPES]) > LONGEST:
         return "the path of OUTPUT_DIR is too long for its pipes"
     for path in environment.values():
         Path(path).mkdir(parents=True, exist_ok=True)

@@ -19,10 +19,12 @@ from models.densenet import DenseNet
 from records.files import ROOT
 from training.engines.fused_residual import fuse
 from training.engines.kernels.batch import gather
+from training.engines.kernels.conv_layer import convolve, has_kernels
 from training.engines.kernels.loss import cross_entropy
 from training.engines.kernels.norm_act import NormAct
 
 TOLERANCE = 1e-3
+ROUNDED = 3e-3  # of products in TF32, whose factors have ten binary digits
 SECONDS = 600
 
 
@@ -57,10 +59,10 @@ def check(device: torch.device) -> None:
         RuntimeError: they differ.
         Exception: whatever Triton raises where it cannot compile.
     """
-    for compare in (_norm, _loss, _batch, _dense):
+    for compare in (_norm, _loss, _batch, _dense, _conv):
         for fused, plain in compare(device):
             error = (fused.float() - plain.float()).norm() / plain.float().norm()
-            if not error < TOLERANCE:
+            if not error < (ROUNDED if compare is _conv else TOLERANCE):
                 name = compare.__name__.removeprefix("_")
                 raise RuntimeError(f"results of the {name} kernels differ by {float(error):.1e}")
 
@@ -91,6 +93,29 @@ def _gradients(function: Callable, inputs: tuple[Tensor, ...], dy: Tensor) -> li
     inputs = tuple(value.clone().requires_grad_() for value in inputs)
     y = function(*inputs)
     return [y.detach(), *torch.autograd.grad(y, inputs, dy)]
+
+
+def _conv(device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Convolutions of a kind each, forward and backward."""
+    results: list[tuple[Tensor, Tensor]] = []
+    if device.type == "cuda" and not has_kernels(device):
+        return results
+    for into, out, size, stride in ((16, 16, 3, 1), (3, 16, 3, 1), (16, 32, 3, 2), (40, 12, 1, 1)):
+        x, weight = (
+            _maps(8, into, 8, 8, device=device, seed=1),
+            _maps(out, into, size, size, device=device, seed=2),
+        )
+        dy = _maps(8, out, 8 // stride, 8 // stride, device=device, seed=3)
+
+        def plain(x: Tensor, weight: Tensor, stride: int = stride) -> Tensor:
+            return F.conv2d(x, weight, stride=stride, padding=weight.shape[2] // 2)
+
+        def fused(x: Tensor, weight: Tensor, stride: int = stride) -> Tensor:
+            return convolve(x, weight, stride)
+
+        found = (_gradients(f, (x, weight), dy) for f in (fused, plain))
+        results += list(zip(*found, strict=True))
+    return results
 
 
 def _loss(device: torch.device) -> list[tuple[Tensor, Tensor]]:

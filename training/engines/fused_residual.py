@@ -1,7 +1,8 @@
 """Fused kernels in place of plain layers: `fuse` exchanges them inside a network.
 
 The network keeps its weights under their names, its numbers (up to rounding) and its gradients.
-Every BN-ReLU becomes one operation, everywhere. Units of the two common kinds, x + F(x) with the
+Narrow convolutions get kernels of ours (`training.engines.kernels.conv_layer`). Every BN-ReLU
+becomes one operation, everywhere. Units of the two common kinds, x + F(x) with the
 original order and with full pre-activation, also take their addition into it. Such units hand
 each other a pair of tensors instead of one:
 
@@ -22,6 +23,7 @@ from models.residual import ResidualUnit
 from models.resnet import ResNet
 from models.shortcuts import Identity, NoShortcut
 from training.engines.fused_dense import fuse_blocks
+from training.engines.kernels.conv_layer import Conv, is_narrow
 from training.engines.kernels.norm_act import NormAct
 
 Pair = Tensor | tuple[Tensor, Tensor]
@@ -90,6 +92,9 @@ def activated(norm: Any, x: Pair, *, twice: bool = False) -> Any:
 def fuse(model: nn.Module) -> nn.Module:
     """Exchange the layers of a network, in place, for fused ones where there are any."""
     for module in list(model.modules()):
+        for name, layer in module.named_children():
+            if is_narrow(layer):
+                module._modules[name] = Conv(layer)  # type: ignore[arg-type]
         if isinstance(module, nn.Sequential):
             fuse_pairs(module)
     if isinstance(model, ResNet):

@@ -21,6 +21,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "o"))
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
     monkeypatch.setattr("experiments.execution.mps.LONGEST", 1000)  # the path of a test is long
     return folder
 
@@ -45,6 +46,16 @@ def test_the_daemon_serves_the_runs_and_is_ended(
     assert log.read_text().endswith("quit\n")
     assert not Path(pipe).exists()
     assert "MPS is on" in capsys.readouterr().out
+
+
+def test_a_daemon_of_the_environment_is_used_and_left_alone(
+    commands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script(commands / CONTROL, "echo must not be called >&2; exit 1")
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "/of/the/cluster")
+    with side_by_side(wanted=True) as environment:
+        assert not environment
+    assert "MPS is used as CUDA_MPS_PIPE_DIRECTORY says: /of/the/cluster" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
