@@ -21,8 +21,8 @@ class Curves(Panel):
 
     Attributes:
         training: `train_error`, on the axis of the test error, or `train_loss`, on its own.
-        limit: top of the error axis in percent, as in the paper; twice that on a part of the
-            schedule.
+        limit: top of the error axis in percent, as in the paper; on a part of the schedule, as
+            often twice that as it takes to show where the curves end.
         epochs: whether the horizontal axis counts epochs instead of iterations.
     """
 
@@ -46,8 +46,8 @@ class Curves(Panel):
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         errors = axis if self.training == "train_error" else axis.twinx()
-        # On a part of the schedule errors end well above the paper's.
-        top = self.limit if scale == 1 else min(100.0, 2 * self.limit) if scale else 100.0
+        known = [curve for curve in self.curves if curve.row in runs]
+        top = self._top([runs[curve.row][0] for curve in known], scale)
         errors.set_ylim(0, top)
         errors.yaxis.set_major_locator(MultipleLocator(top / (5 if scale is None else 4)))
         errors.set_ylabel("error (%)" if errors is axis else "test error (%)")
@@ -57,7 +57,6 @@ class Curves(Panel):
             errors.spines["right"].set_visible(True)
         axis.set_xlabel("epochs" if self.epochs else "iterations")
         axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
-        known = [curve for curve in self.curves if curve.row in runs]
         for curve in known:
             self._draw_run(axis, errors, curve, runs[curve.row][0])
         missing = [curve.label for curve in self.curves if curve not in known]
@@ -71,6 +70,14 @@ class Curves(Panel):
             axis.set_yscale("log")
             if not known:
                 axis.set_ylim(1e-3, 10)
+
+    def _top(self, records: Sequence[RunRecord], scale: float | None) -> float:
+        if scale is None or scale == 1:
+            return self.limit if scale else 100.0
+        top, last = 2 * self.limit, max((r.error("last") or 0.0 for r in records), default=0.0)
+        while last > 0.9 * top:
+            top *= 2
+        return min(100.0, top)
 
     def _draw_run(self, axis: Axes, errors: Axes, curve: Curve, record: RunRecord) -> None:
         metrics = record.metrics()

@@ -8,9 +8,10 @@ from experiments.plan.machine import device_name, gpus
 from experiments.verdicts.records import RunRecord
 
 # A training step takes three times the multiply-adds of a forward pass. On two CPU cores they are
-# done at this rate; on a GPU a step takes some time a layer, and some a multiply-add.
+# done at this rate; on a GPU a step takes some time a layer, and some a multiply-add: of an H100
+# that was measured with ResNet-20 and -110 (results/bench).
 CPU_MACS_PER_SECOND = 60e9
-GPU_SECONDS_PER_LAYER, GPU_MACS_PER_SECOND = 40e-6, 65e12
+GPU_SECONDS_PER_LAYER, GPU_MACS_PER_SECOND = 65e-6, 60e12
 # Of photographs, whose maps fit into no cache, by precision: NVIDIA's published ResNet-50 on an
 # A100 (DeepLearningExamples: 938 and 2,470 images/s), times 1.6 for an H100's faster memory.
 # Without mixed precision, and where nothing is known, the lower one counts.

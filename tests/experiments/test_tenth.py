@@ -126,6 +126,20 @@ def test_figures_of_a_tenth_say_so_and_end_with_it(results: Path) -> None:
     assert not full.get_supxlabel()
 
 
+@pytest.mark.parametrize(("error", "top"), [(16.26, 40), (35.9, 40), (49.12, 80), (90.0, 100)])
+def test_figures_of_a_tenth_reach_as_high_as_its_errors(
+    error: float, top: float, results: Path
+) -> None:
+    for path in (results / "tenth").rglob("summary.json"):
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary["test_error"]["last"] = error
+        path.write_text(json.dumps(summary), encoding="utf-8")
+    figure = compile.draw_figure("he2015_residual/fig6", "tenth", records_of("tenth"))
+    assert figure.axes[1].get_ylim() == (0, top)
+    full = compile.draw_figure("he2015_residual/fig6", "paper", records_of("paper"))
+    assert full.axes[1].get_ylim() == (0, 20), "the paper's"
+
+
 def test_compiled_results_lie_apart(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert compile.main(["table", TABLE6, "--preset", "tenth"]) == 0
     assert (results / "tenth" / "tables" / f"{TABLE6}.md").exists()

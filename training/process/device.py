@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -85,6 +86,8 @@ def set_backend(settings: Settings, device: torch.device) -> None:
     # Nothing here reads memory that was not written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not settings.deterministic
+    # The thread of the backward pass has no CUDA context before its first kernel; torch makes one.
+    warnings.filterwarnings("ignore", "Attempting to run cuBLAS")
     tf32 = settings.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
