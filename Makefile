@@ -16,7 +16,7 @@ KEPT = --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor setup reproduce-table train status check table claims figure report compare wandb-sync data bench test test-all test-gpu lint architecture recipes
+.PHONY: help doctor setup reproduce-table train status check table claims figure report compare wandb-sync data bench theory test test-all test-gpu lint architecture recipes
 
 help: ## list the targets
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
@@ -71,6 +71,10 @@ data: $(READY) ## fetch and verify a data set: [DATASET=cifar10|cifar100|svhn]
 bench: $(READY) ## how fast a training step is here, against the usual loop, and what limits it: [NETWORKS=resnet20,resnet110]
 	@$(RUN) -m training.bench --networks '$(NETWORKS)'
 	@$(RUN) -m experiments.figures.bench
+
+theory: $(READY) ## what the papers' equations say, measured inside small networks (minutes): results/theory/
+	@$(RUN) -m training.theory
+	@$(RUN) -m experiments.figures.theory
 
 architecture: $(READY) ## count what every row trains again: results/rows.csv, results/architecture.csv
 	@$(RUN) -m training.counts.rows

@@ -25,7 +25,7 @@ FLOORS = {
         ["training.trainer"],
         ["training.loop"],
         ["training.runs"],
-        ["training.bench", "training.counts", "training.doctor"],
+        ["training.bench", "training.counts", "training.doctor", "training.theory"],
     ],
     "experiments": [
         ["experiments.papers"],

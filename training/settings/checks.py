@@ -16,6 +16,9 @@ from training.settings.network import model_arguments, model_class, outline
 from training.settings.settings import STRICT, ConfigError, Data, Settings
 
 IMAGENET_SIZE = 64
+# Of a network's whole numbers: beyond all that anybody trains, and built without memory in seconds.
+LARGEST = {"depth": 5_000, "classes": 100_000}
+LARGE = 10_000
 T = TypeVar("T")
 
 
@@ -60,6 +63,9 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
             arguments[key] = TypeAdapter(hints[key], config=STRICT).validate_python(value)
         except ValidationError as error:
             raise ConfigError(_explained(error.errors()[0], f"model.{key}")) from None
+        most = LARGEST.get(key, LARGE)
+        if isinstance(value, int) and abs(value) > most:
+            raise ConfigError(f"model.{key}={value} is beyond {most:,}, the most that is built.")
     if arguments.get("images") == "imagenet" and data.size < IMAGENET_SIZE:
         raise ConfigError(
             f"data.size={data.size} is too small for model.images=imagenet, which halves "

@@ -16,8 +16,9 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+# Bounds above all that anybody trains: no mistyped number, nor a stranger's, may take all memory.
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Positive = Annotated[int, Field(ge=1, le=10**12)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Files = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)] | None
 Name = Annotated[str, Field(pattern=r"^\w+$")]
@@ -33,9 +34,9 @@ class Data:
 
     name: Name
     source: str
-    classes: Positive
-    size: Positive
-    pad: Count
+    classes: Annotated[int, Field(ge=1, le=100_000)]
+    size: Annotated[int, Field(ge=1, le=4096)]
+    pad: Annotated[int, Field(ge=0, le=4096)]
     flip: bool
     folder: Annotated[str, MACHINE]
 
@@ -52,7 +53,7 @@ class Recipe:
     lr_factor: Fraction
     warmup_lr: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     warmup_iterations: Count
-    batch: Annotated[int, Field(ge=2)]
+    batch: Annotated[int, Field(ge=2, le=10**6)]
     wrap: bool
     momentum: Fraction
     nesterov: bool

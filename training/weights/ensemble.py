@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from data.photographs.photographs import Photographs
 from data.sets import ARRAYS
 from data.sets import load as load_images
+from records.config import read_config
 from records.names import CONFIG, KEPT, WEIGHTS, record_folder, weights_file, working_folder
 from training.process.device import find_device
 from training.recipe.evaluate import evaluate
 from training.recipe.run_data import Images, check_fit, normalisation, test_split, workers
+from training.settings.checks import checked
 from training.settings.config import EVAL_OPTIONS, eval_options, machine_settings, read_settings
 from training.settings.network import build_model
 from training.settings.settings import ConfigError, EvalOptions, Settings
@@ -29,18 +30,19 @@ def record_settings(config: DictConfig, folder: Path) -> Settings:
     """The settings of a recorded run, on the machine at hand.
 
     Raises:
-        ConfigError: the folder holds no readable record.
+        ConfigError: the folder holds no record, or one of impossible settings.
+        RecordError: its configuration is damaged.
     """
-    try:
-        recorded: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
-        recorded["data"]["folder"] = config.data.folder
-    except (OSError, KeyError, ValueError, AttributeError, TypeError, yaml.YAMLError):
-        raise ConfigError(f"run={folder}: no record there (no readable {CONFIG}).") from None
-    machine = machine_settings()
+    if not (folder / CONFIG).is_file():
+        raise ConfigError(f"run={folder}: no record there (no readable {CONFIG}).")
+    recorded = read_config(folder / CONFIG)
     # What the record does not say, as one of an earlier version, is left to its default.
     known = {f.name: recorded[f.name] for f in fields(Settings) if f.name in recorded}
-    here = {key: config[key] for key in machine if key in config}
-    return read_settings(OmegaConf.create({**known, **here}))
+    if isinstance(known.get("data"), dict):
+        known["data"]["folder"] = str(config.data.folder)
+    asked: Any = OmegaConf.to_container(config, resolve=True)
+    here = {key: asked[key] for key in machine_settings() if key in asked}
+    return checked({**known, **here})
 
 
 def record_weights(folder: Path, results: Path, outputs: Path) -> Path:

@@ -285,7 +285,23 @@ class TestEval:
         for text in ("a: [1", "<<<<<<< HEAD\na: 1\n", "- 1", ""):
             (tmp_path / "config.yaml").write_text(text)
             ended = command("eval.py", f"run='{tmp_path}'")
-            assert ended.code == BAD_CONFIG and "no record there" in ended.err, ended.err
+            assert ended.code == BAD_CONFIG and "config.yaml is damaged" in ended.err, ended.err
+            assert is_short(ended.err)
+
+    def test_a_strangers_record_tells_no_secret(self, command: Callable, tmp_path: Path) -> None:
+        text = next((ROOT / "results").rglob("config.yaml")).read_text(encoding="utf-8")
+        secret = re.sub("source: .*", "source: ${oc.env:SECRET}", text)
+        (tmp_path / "config.yaml").write_text(secret)
+        ended = command("eval.py", f"run='{tmp_path}'", SECRET="the-secret")  # noqa: S106
+        assert ended.code == BAD_CONFIG and "interpolation" in ended.err and is_short(ended.err)
+        assert "the-secret" not in ended.out + ended.err
+
+    @pytest.mark.parametrize(
+        "told", ["model.depth=60002", "data.classes=1000000000", "model.depth=1000000000"]
+    )
+    def test_numbers_beyond_all_bounds(self, told: str, command: Callable) -> None:
+        ended = command("train.py", ROW, "data=digits", told)
+        assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
 
     def test_a_missing_file(self, command: Callable, tmp_path: Path) -> None:
         assert "No weights file" in self.evaluate(command, tmp_path / "absent.pt")

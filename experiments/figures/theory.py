@@ -1,0 +1,136 @@
+"""Draw what `make theory` measured, each panel with its equation: results/theory/."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.figures import drawing
+from experiments.figures.panels import BLUE, GREEN, ORANGE, PINK, RED, SKY
+from records.names import results
+from records.record import write_atomically
+
+COLOURS = {
+    "full pre-activation": BLUE, "original": ORANGE, "scaling 0.5": GREEN, "exclusive gate": PINK,
+    "plain": RED, "stochastic depth": SKY, "DenseNet": GREEN, "start": "0.6", "trained": ORANGE,
+}  # fmt: skip
+NOTE = "Small networks (38 layers; DenseNet 22), trained for 399 iterations on 16x16 digits."
+# Panel, title, equation and source, axes, and whether the value's axis is logarithmic.
+PANELS = (
+    (
+        "gradient, start", "gradient at unit l, at the start",
+        r"$\frac{\partial E}{\partial x_l}=\frac{\partial E}{\partial x_L}"
+        r"\left(1+\frac{\partial}{\partial x_l}\sum F\right)$  He et al. 2016, eq. 5",
+        "unit l", "norm, over that at the end", True,
+    ),
+    (
+        "gradient, trained", "the same, after training",
+        r"with factors: $\times\prod_i\lambda_i$  He et al. 2016, eq. 8",
+        "unit l", "norm, over that at the end", True,
+    ),
+    (
+        "sum", "the end of a stage, and the sum of its parts",
+        r"$x_L = x_l+\sum_i F(x_i)$  He et al. 2016, eq. 4",
+        "unit l of the last stage", "difference, relative", True,
+    ),
+    (
+        "truncated", "what the ReLU behind the addition sets to 0",
+        "original unit: He et al. 2016, Section 4.2",
+        "unit l", "share of x + F(x)", False,
+    ),
+    (
+        "sub-networks", "sub-networks of fewer units",
+        "an implicit ensemble: Huang et al. 2016, Section 3",
+        "units left out (mean of 20 draws)", "test error (%)", False,
+    ),
+    (
+        "probe", "a linear classifier behind each layer",
+        "implicit deep supervision: Huang et al. 2017, Section 5",
+        "share of the units or layers", "test error (%)", False,
+    ),
+)  # fmt: skip
+
+
+def folder() -> Path:
+    """Where `training.theory` writes."""
+    return Path(results()) / "theory"
+
+
+def draw(table: pd.DataFrame) -> list[Path]:
+    """Draw all panels; the paths of the pictures."""
+    with plt.rc_context(drawing.STYLE):
+        figure, axes = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
+        for ax, (name, title, equation, x, y, log) in zip(axes.flat, PANELS, strict=True):
+            ax.set_title(f"{title}\n{equation}", fontsize=9)
+            ax.set(xlabel=x, ylabel=y)
+            if log:
+                ax.set_yscale("log")
+            draw_panel(ax, table[table["panel"] == name])
+        figure.supxlabel(NOTE, fontsize=9, color="0.35")
+    return drawing.save(figure, folder() / "theory")
+
+
+def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
+    """A line a network; a dashed one at the error of the whole network."""
+    for name, one in rows.groupby("network", sort=False):
+        whole, points = one[one["position"] < 0], one[one["position"] >= 0]
+        points = points[points["value"] > 0] if ax.get_yscale() == "log" else points
+        colour = COLOURS[str(name)]
+        ax.plot(points["position"], points["value"], ".-", color=colour, label=name, lw=1.3, ms=4)
+        for value in whole["value"]:
+            ax.axhline(value, color=colour, lw=0.9, ls="--")
+    ax.legend(frameon=False, fontsize=8)
+
+
+def _ends(rows: pd.DataFrame) -> str:
+    first, last = rows["value"].iloc[0], rows["value"].iloc[-1]
+    return f"{first:.3g} at the first, {last:.3g} at the last"
+
+
+def _gradient(rows: pd.DataFrame) -> str:
+    return f"{rows['value'].iloc[0]:.3g} times at the first unit what it is at the end"
+
+
+def _largest(rows: pd.DataFrame) -> str:
+    return f"at most {rows['value'].max():.2g}"
+
+
+def _sub_networks(rows: pd.DataFrame) -> str:
+    at = dict(zip(rows["position"], rows["value"], strict=True))
+    return f"{at[-1]:.1f} % whole; {at[1]:.1f} % without one unit, {at[4]:.1f} % without four"
+
+
+SAID: dict[str, Callable[[pd.DataFrame], str]] = {
+    "gradient, start": _gradient, "gradient, trained": _gradient, "sum": _largest,
+    "truncated": _ends, "sub-networks": _sub_networks, "probe": _ends,
+}  # fmt: skip
+
+
+def describe(table: pd.DataFrame) -> str:
+    """The same in numbers: a Markdown table."""
+    lines = ["# What the papers' equations say, measured", "", NOTE, "",
+             "| Panel | Equation, source | Network | Measured |", "|:--|:--|:--|:--|"]  # fmt: skip
+    for name, title, equation, *_ in PANELS:
+        for network, rows in table[table["panel"] == name].groupby("network", sort=False):
+            lines.append(f"| {title} | {equation} | {network} | {SAID[name](rows)} |")
+    lines += ["", "Dashed: the whole network, as it is evaluated.", ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Draw and describe results/theory/theory.csv."""
+    table = pd.read_csv(folder() / "theory.csv")
+    for path in draw(table):
+        print(path)
+    path = folder() / "theory.md"
+    write_atomically(path, describe(table))
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Reading the configuration of a record, which may be a stranger's."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from records.record import RecordError
+
+MAX_BYTES, MAX_DEPTH = 100_000, 8  # ours have 2,000 and 3
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The plain data of a record's config.yaml: mappings, lists, texts, numbers, truth values.
+
+    Nothing in it is resolved or built: interpolations, tags and aliases are refused, of which a
+    configuration that was written by a run has none.
+
+    Raises:
+        RecordError: it holds something else, or cannot be read.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise RecordError(
+                f"{path} has more than {MAX_BYTES:,} bytes: no record's configuration."
+            )
+        text = path.read_text(encoding="utf-8")
+        _look(path, text)
+        plain = yaml.safe_load(text)
+    except (OSError, UnicodeError):
+        raise RecordError(f"{path} cannot be read.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RecordError(f"{path} is damaged: {reason}.") from None
+    if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):
+        raise RecordError(f"{path} is damaged: no mapping.")
+    return plain
+
+
+def _look(path: Path, text: str) -> None:
+    """Refuse what is more than plain data, before anything is made of it."""
+    if "${" in text:
+        raise RecordError(f"{path} holds an interpolation (${{...}}), which no run has written.")
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise RecordError(f"{path} holds an alias, which no run has written.")
+        if getattr(event, "tag", None):
+            raise RecordError(f"{path} holds a tag, which no run has written.")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise RecordError(f"{path} is nested more than {MAX_DEPTH} deep.")

@@ -1,0 +1,2 @@
+"""What the papers' equations say, measured inside small networks: `make theory`. Imports all below
+it."""
