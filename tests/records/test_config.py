@@ -73,8 +73,10 @@ def damaged(text: str, rng: random.Random) -> str:
     """A configuration with one thing that is not as a run has written it."""
     lines, place = text.splitlines(), rng.randrange(len(text.splitlines()))
     key, _, value = lines[place].partition(":")
-    odd = ["null", "-1", "1e400", ".nan", "''", "[]", "{}", "10000000000", "60002", "true", "x y",
-           "0x7fffffffffffffff", "models.resnet.Nothing", "os.system", "[1, [2]]", "\u202e"]  # fmt: skip
+    odd = (
+        "null", "-1", "1e400", ".nan", "''", "[]", "{}", "10000000000", "60002", "true", "x y",
+        "0x7fffffffffffffff", "models.resnet.Nothing", "os.system", "[1, [2]]", "\u202e",
+    )  # fmt: skip
     changes: list[Callable[[], list[str]]] = [
         lambda: [*lines[:place], f"{key}: {rng.choice(odd)}", *lines[place + 1 :]],
         lambda: [*lines[:place], *lines[place + 1 :]],
@@ -92,7 +94,7 @@ def damaged(text: str, rng: random.Random) -> str:
 
 def test_damaged_configurations_are_read_or_refused(tmp_path: Path) -> None:
     """Two thousand of them; of every tenth settings are made, or one of its values is named."""
-    rng, text = random.Random(0), OURS[0].read_text(encoding="utf-8")
+    rng, text = random.Random(0), OURS[0].read_text(encoding="utf-8")  # noqa: S311
     path, refused, impossible, made = tmp_path / "config.yaml", 0, 0, 0
     for number in range(2_000):
         path.write_text(damaged(text, rng), encoding="utf-8")

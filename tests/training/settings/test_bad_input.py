@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from models.resnet import ResNet
+from records.files import ROOT
 
 ROW = "experiment=he2015_residual/table6/resnet20"
 SMOKE = [ROW, "preset=smoke", "device=cpu", "threads=1", "model.depth=8", "recipe.length=30",
