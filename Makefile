@@ -78,6 +78,7 @@ theory: $(READY) ## what the papers' equations say, measured inside small networ
 
 architecture: $(READY) ## count what every row trains again: results/rows.csv, results/architecture.csv
 	@$(RUN) -m training.counts.rows
+	@$(RUN) -m experiments.papers.sums
 
 recipes: $(READY) ## write the recipe sheet of each paper again: results/recipes/
 	@$(RUN) -m experiments.papers.recipes

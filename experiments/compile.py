@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from experiments.figures import drawing
 from experiments.figures.figures import FIGURES
 from experiments.papers import architecture, published
+from experiments.papers.command import guarded
 from experiments.papers.conf import PlanError, preset_scale, table_config, table_heading, table_rows
 from experiments.plan.jobs import Job
 from experiments.tables import readme
@@ -131,6 +132,7 @@ def shortened_note(preset: str, records: Sequence[RunRecord]) -> str:
     return f"Shortened runs (preset {preset}, {datasets}): not comparable with the paper."
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=("table", "figure"))
@@ -138,19 +140,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", default=FULL, choices=PRESETS)
     options = parser.parse_args(arguments)
     preset, records = options.preset, records_of(options.preset)
-    try:
-        if options.kind == "figure":
-            for figure in options.names or FIGURES:
-                print(*write_figure(figure, preset, records))
-            return 0
-        named = (compile_table(table, preset, records) for table in options.names)
-        for table in named if options.names else compile_all(records, preset):
-            print(to_markdown(table.frame), *write(table, preset), sep="\n")
-        if preset in KEPT:
-            readme.update()
-    except (PlanError, published.PublishedError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    if options.kind == "figure":
+        for figure in options.names or FIGURES:
+            print(*write_figure(figure, preset, records))
+        return 0
+    named = (compile_table(table, preset, records) for table in options.names)
+    for table in named if options.names else compile_all(records, preset):
+        print(to_markdown(table.frame), *write(table, preset), sep="\n")
+    if preset in KEPT:
+        readme.update()
     return 0
 
 

@@ -11,28 +11,18 @@ from collections.abc import Sequence
 from experiments import compile
 from experiments.execution import command, complete
 from experiments.papers import published
-from experiments.papers.conf import PlanError
+from experiments.papers.command import guarded
 from experiments.plan.plan import make_plan, table_jobs
 from experiments.tables import readme
 from experiments.tables.sheets import to_markdown, write
-from records.exits import BAD_CONFIG, FAILED, INTERRUPTED
+from records.exits import BAD_CONFIG
 from records.names import FULL, KEPT
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 some runs failed, 2 nothing could be planned, 75 or 130 stopped."""
-    options = _options(arguments)
-    try:
-        return reproduce(options)
-    except (PlanError, published.PublishedError) as error:
-        print(error, file=sys.stderr)
-        return BAD_CONFIG
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on.", file=sys.stderr)
-        return INTERRUPTED
-    except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        return FAILED
+    return reproduce(_options(arguments))
 
 
 def reproduce(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import sys
 
 from experiments.execution.display import progress_lines
 from experiments.execution.sweeps import under_way
+from experiments.papers.command import guarded
 from experiments.papers.conf import PlanError
 from experiments.plan.jobs import Job, parse_run
 from experiments.plan.plan import make_plan
@@ -12,13 +13,10 @@ from records.names import CHECKPOINTS, FAILURE, LOCK, outputs
 from records.progress import progress_of
 
 
+@guarded
 def main() -> int:
     """Exit code 0; 2 where a record is damaged."""
-    try:
-        print("\n".join(lines()))
-    except PlanError as error:
-        print(error, file=sys.stderr)
-        return 2
+    print("\n".join(lines()))
     return 0
 
 

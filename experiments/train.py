@@ -11,33 +11,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.execution import command
-from experiments.papers.conf import PlanError
+from experiments.papers.command import guarded
 from experiments.plan.plan import listed_jobs, make_plan
-from records.exits import BAD_CONFIG, FAILED
+from records.exits import BAD_CONFIG
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 some runs failed, 2 nothing could be planned, 75 or 130 stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, required=True, help="file with the names of the runs")
     command.add_options(parser)
     options = parser.parse_args(arguments)
-    try:
-        command.check(options)
-        jobs = listed_jobs(options.runs, command.chosen_preset(options))
-        plan = make_plan(jobs)
-        command.show_plan(plan, options)
-        if options.plan:
-            return 0
-        if command.too_long(plan, options):
-            return BAD_CONFIG
-        return command.report(command.carry_out(str(options.runs), jobs, options))
-    except PlanError as error:
-        print(error, file=sys.stderr)
+    command.check(options)
+    jobs = listed_jobs(options.runs, command.chosen_preset(options))
+    plan = make_plan(jobs)
+    command.show_plan(plan, options)
+    if options.plan:
+        return 0
+    if command.too_long(plan, options):
         return BAD_CONFIG
-    except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        return FAILED
+    return command.report(command.carry_out(str(options.runs), jobs, options))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """The only writer of the run record: config.yaml, metrics.csv and, last of all, summary.json."""
 
+import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from records.files import finite, sync_folder, write_atomically
 from records.names import CONFIG, METRICS, PARTS, SUMMARY
 
 VERSION = 1
+CHECKSUM = "checksum"
 # Losses to six decimals, errors to the exact fraction of a set up to a million images.
 COLUMNS = {
     "iteration": "d",
@@ -89,9 +92,21 @@ class Record:
         ]
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Write the summary: from here on the run has ended."""
-        text = json.dumps(finite({"version": VERSION, **summary}), indent=2, allow_nan=False)
+        """Write the summary, with a checksum over the whole record: from here on it has ended."""
+        content = finite({"version": VERSION, **summary})
+        content[CHECKSUM] = checksum(self.folder, content)
+        text = json.dumps(content, indent=2, allow_nan=False)
         write_atomically(self.folder / SUMMARY, text + "\n")
+
+
+def checksum(folder: Path, summary: Mapping[str, Any]) -> str:
+    """SHA-256 over a summary, but for its checksum, and the other files of the record."""
+    told = {key: value for key, value in summary.items() if key != CHECKSUM}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    for name in (CONFIG, METRICS):
+        path = folder / name
+        digest.update(path.read_bytes() if path.exists() else b"")
+    return digest.hexdigest()
 
 
 def is_finished(folder: Path) -> bool:

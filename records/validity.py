@@ -10,6 +10,17 @@ STATUSES = ("finished", "diverged")
 EXPERIMENT = re.compile(r"\w+/\w+/\w+", re.ASCII)
 DATASET = re.compile(r"\w+", re.ASCII)
 SUFFIX = re.compile(r"(\+[\w.=-]+)*", re.ASCII)
+# Every key of a summary; `made` marks records that are made up, as those of the tests.
+KNOWN = frozenset((
+    "version", "run", "experiment", "status", "dataset", "seed", "preset", "iterations", "params",
+    "macs", "test_error", "test_loss", "train_loss", "train_error", "seconds",
+    "images_per_second", "peak_memory_bytes", "device", "driver", "threads", "torch", "precision",
+    "processes", "bn_batch", "runs_at_once", "engine", "engine_reason", "deterministic", "damaged",
+    "code", "commit", "clean", "data", "recipe", "weights", "made", "checksum",
+))  # fmt: skip
+HASH = re.compile(r"\w+", re.ASCII)
+LONGEST = 200  # characters of a text
+MOST = 10**15  # of anything that is counted
 ERRORS = ("last", "best", "at_best_val", "exported")
 
 
@@ -19,6 +30,8 @@ def mistake(summary: Mapping[str, Any]) -> str | None:
     Raises:
         KeyError: something is not there at all.
     """
+    if unknown := set(summary) - KNOWN:
+        return f"it says what no run does ({ascii(min(unknown))[:LONGEST]})"
     for key, allowed in (("preset", PRESETS), ("status", STATUSES)):
         if summary[key] not in allowed:
             return f"{key} is none of {', '.join(allowed)}"
@@ -28,12 +41,12 @@ def mistake(summary: Mapping[str, Any]) -> str | None:
     if fault := _name_mistake(summary):
         return fault
     errors = [summary["test_error"][name] for name in ERRORS] + [summary["train_error"]]
-    if not all(error is None or _is_number(error) for error in errors):
-        return "an error is no number"
+    if not all(error is None or (_is_number(error) and 0 <= error <= 100) for error in errors):
+        return "an error is no percentage"
     if summary["status"] == "finished" and summary["test_error"]["last"] is None:
         return "it has no test error"
     for key in ("recipe", "data"):
-        if not isinstance(summary[key], str):
+        if not (isinstance(summary[key], str) and HASH.fullmatch(summary[key])):
             return f"{key} is no hash"
     return _machine_mistake(summary)
 
@@ -57,14 +70,22 @@ def _machine_mistake(summary: Mapping[str, Any]) -> str | None:
         if summary.get(key) is not None and not (_is_count(summary[key]) and summary[key] > 0):
             return f"{key} is no number"
     for key in ("device", "driver", "engine", "precision", "torch", "commit", "weights"):
-        if not isinstance(summary.get(key), str | None):
+        text = summary.get(key)
+        if text is not None and not (isinstance(text, str) and _is_printable(text)):
             return f"{key} is no text"
     return None
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= MOST and math.isfinite(value)
+
+
+def _is_printable(text: str) -> bool:
+    """Nothing that a terminal or a page would obey, or that cannot be written."""
+    return text.isprintable() and len(text) <= LONGEST

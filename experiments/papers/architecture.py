@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.published import PAPER, papers
+from experiments.papers.sums import committed
 from records.files import ROOT
 
 NOTES = [
@@ -18,12 +19,14 @@ NOTES = [
 
 @cache
 def _published() -> pd.DataFrame:
-    return pd.read_csv(PAPER / "layers.csv", dtype={"gflops": str}, keep_default_na=False)
+    return pd.read_csv(
+        committed(PAPER / "layers.csv"), dtype={"gflops": str}, keep_default_na=False
+    )
 
 
 @cache
 def _built() -> pd.DataFrame:
-    return pd.read_csv(ROOT / "results" / "architecture.csv")
+    return pd.read_csv(committed(ROOT / "results" / "architecture.csv"))
 
 
 def tables() -> list[str]:

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from experiments.papers.published import PAPER, PublishedError
 from experiments.papers.rows import facts
+from experiments.papers.sums import committed
 
 KINDS = ({"lower", "than"}, {"fails"}, {"below", "row"}, {"above", "row"}, {"near", "to", "within"},
          {"share", "to", "between"})  # fmt: skip
@@ -35,7 +36,7 @@ def claims() -> list[Claim]:
         PublishedError: one has a mistake.
     """
     path = PAPER / "claims.yaml"
-    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    content: Any = OmegaConf.to_container(OmegaConf.load(committed(path)))
     known = []
     for entry in content:
         claim = Claim(entry["claim"], entry["source"], entry["statement"],

@@ -7,12 +7,13 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from experiments.papers import architecture, published
+from experiments.papers.command import CommandError
 from records.files import ROOT
 
 FOLDER = ROOT / "conf" / "table"
 
 
-class PlanError(Exception):
+class PlanError(CommandError):
     """What was asked for is no plan: an unknown table, row, run or number of seeds."""
 
 

@@ -7,6 +7,8 @@ from functools import cache
 
 import pandas as pd
 
+from experiments.papers.command import CommandError
+from experiments.papers.sums import committed
 from records.files import ROOT
 
 PAPER = ROOT / "results" / "paper"
@@ -18,7 +20,7 @@ STATISTICS = (
 )  # fmt: skip
 
 
-class PublishedError(Exception):
+class PublishedError(CommandError):
     """A table or a row is not among the published ones, or a file of them has a mistake."""
 
 
@@ -58,7 +60,7 @@ def numbers(paper: str) -> pd.DataFrame:
         raise PublishedError(
             f"No published numbers for {paper}; choose from {', '.join(titles())}."
         )
-    frame = pd.read_csv(path)
+    frame = pd.read_csv(committed(path))
     pairs = zip(frame["metric"], frame["statistic"].fillna(""), strict=True)
     for number, (metric, statistic) in enumerate(pairs, 2):
         if metric not in METRICS or statistic not in ("", *STATISTICS):
@@ -87,13 +89,13 @@ class Paper:
 @cache
 def papers() -> list[Paper]:
     """The papers, in their order."""
-    frame = pd.read_csv(PAPER / "papers.csv")
+    frame = pd.read_csv(committed(PAPER / "papers.csv"))
     return [Paper(*line) for line in frame.itertuples(index=False, name=None)]
 
 
 @cache
 def _titles() -> pd.DataFrame:
-    return pd.read_csv(PAPER / "tables.csv").fillna({"test": ""}).set_index("table")
+    return pd.read_csv(committed(PAPER / "tables.csv")).fillna({"test": ""}).set_index("table")
 
 
 def titles() -> dict[str, str]:
@@ -154,7 +156,7 @@ def margin(dataset: str) -> float:
 
 @cache
 def _datasets() -> pd.DataFrame:
-    return pd.read_csv(PAPER / "datasets.csv", dtype=str).set_index("dataset")
+    return pd.read_csv(committed(PAPER / "datasets.csv"), dtype=str).set_index("dataset")
 
 
 def lines(table: str) -> list[Line]:
@@ -204,7 +206,7 @@ def label(line: Line) -> str:
 
 @cache
 def _independent() -> pd.DataFrame:
-    return pd.read_csv(PAPER / "reproductions.csv")
+    return pd.read_csv(committed(PAPER / "reproductions.csv"))
 
 
 def reproductions(experiment: str, dataset: str) -> list[float]:

@@ -4,11 +4,14 @@ python -m experiments.papers.recipes        writes results/recipes/<recipe>.md
 """
 
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
 
+from experiments.papers.command import guarded
 from experiments.papers.published import PAPER
+from experiments.papers.sums import committed
 from records.files import ROOT
 from records.names import results
 
@@ -44,7 +47,7 @@ def sheet(recipe: str) -> str:
         frame = pd.DataFrame(rows, columns=[*COLUMNS, "Rows"])
         text = frame.to_markdown(index=False, disable_numparse=True)
         parts += ["## What rows and tables set beside it", str(text)]
-    deviations = pd.read_csv(PAPER / "deviations.csv")
+    deviations = pd.read_csv(committed(PAPER / "deviations.csv"))
     ours = deviations[deviations["recipe"] == recipe].drop(columns="recipe")
     if not ours.empty:
         ours.columns = pd.Index(["Setting", "Deviation, or reading", "Reason"])
@@ -78,13 +81,15 @@ def recipes() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def main() -> None:
+@guarded
+def main() -> int:
     folder = results() / "recipes"
     folder.mkdir(parents=True, exist_ok=True)
     for recipe in recipes():
         path = folder / f"{recipe}.md"
         path.write_text(sheet(recipe), encoding="utf-8")
         print(path)
+    return 0
 
 
 def _title(path: Path) -> str:
@@ -97,4 +102,4 @@ def _table(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

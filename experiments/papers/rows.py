@@ -6,6 +6,7 @@ from functools import cache
 
 import pandas as pd
 
+from experiments.papers.sums import committed
 from records.files import ROOT
 from records.names import FULL, KEPT
 
@@ -36,7 +37,7 @@ class RowFacts:
 def all_rows(preset: str = FULL) -> dict[tuple[str, str], RowFacts]:
     """Every row with each of its data sets, by a preset whose records are kept."""
     path = ROOT / "results" / KEPT[preset] / "rows.csv"
-    frame = pd.read_csv(path, dtype={"hash": str})
+    frame = pd.read_csv(committed(path), dtype={"hash": str})
     facts = [RowFacts(*line) for line in frame.itertuples(index=False, name=None)]
     return {(fact.experiment, fact.dataset): fact for fact in facts}
 

@@ -8,20 +8,16 @@ with them.
 
 import sys
 
-from experiments.papers.conf import PlanError
-from experiments.papers.published import PublishedError
+from experiments.papers.command import guarded
 from experiments.report.content import PAGES, gather
 from experiments.report.page import render
 from records.names import results
 
 
+@guarded
 def main() -> int:
     """Exit code: 0, or 2 where a file of published numbers or claims has a mistake."""
-    try:
-        contents = {file: gather(preset) for preset, file in PAGES.items()}
-    except (PlanError, PublishedError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    contents = {file: gather(preset) for preset, file in PAGES.items()}
     for file, content in contents.items():
         path = results() / "report" / file
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from experiments.papers import published
 from experiments.tables.cells import MISSING
-from experiments.verdicts.records import EXTRAS, RunRecord
+from experiments.verdicts.records import RunRecord, extras
 from experiments.verdicts.tested import results as tests_of
 from records.names import FULL, KEPT, PARTS, results, weights_file
 
@@ -117,7 +117,7 @@ def files(record: RunRecord) -> list[tuple[str, str]]:
     preset, run = record.preset, record.run
     links = [
         (name, address(preset, quote(f"runs/{run}/{name}")))
-        for name in (*PARTS, *EXTRAS)
+        for name in (*PARTS, *extras())
         if (record.folder / name).exists()
     ]
     if weights_file(results(), preset, run).exists():

@@ -15,6 +15,7 @@ from statistics import fmean, stdev
 import pandas as pd
 
 from experiments.papers import published
+from experiments.papers.command import CommandError, guarded
 from experiments.papers.published import fingerprints
 from experiments.tables.cells import MISSING
 from experiments.tables.sheets import to_markdown
@@ -43,7 +44,7 @@ NOTE = (
 )
 
 
-class CompareError(Exception):
+class CompareError(CommandError):
     """A set of records is not there, or the two have nothing in common."""
 
 
@@ -151,17 +152,14 @@ def _unlike(records: Sequence[RunRecord]) -> list[str]:
     return [name for name, different in values.items() if len(different) > 1]
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 where there is nothing to compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("a")
     parser.add_argument("b")
     options = parser.parse_args(arguments)
-    try:
-        frame = compare(options.a, options.b)
-    except CompareError as error:
-        print(error, file=sys.stderr)
-        return 2
+    frame = compare(options.a, options.b)
     print(f"A: {options.a}   B: {options.b}\n\n{to_markdown(frame)}\n\n{NOTE}")
     return 0
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from experiments.papers.command import CommandError, guarded
 from experiments.sharing import dashboards
 from experiments.verdicts.records import RunRecord, records_of
 from records.names import CONFIG, FULL, METRICS, SUMMARY, outputs
@@ -28,6 +29,7 @@ MODES = ("online", "offline")
 INIT_SECONDS, FINISH_SECONDS = 30, 300
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 all that are intact were sent or written, 1 W&B failed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -38,11 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked not in (None, *MODES):
         print(f"WANDB_MODE={asked} sends nothing; it may be {' or '.join(MODES)}.", file=sys.stderr)
         return 1
+    records = records_of(options.preset)
     try:
-        records = records_of(options.preset)
         done = [sync(record, options.project) for record in records]
         if options.preset == FULL:
             refresh_dashboards(records, options.project)
+    except CommandError:
+        raise
     except Exception as error:  # whatever W&B raises; what was sent before is marked
         print(f"W&B: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1

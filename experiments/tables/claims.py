@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.claims import Claim, claims, rows_in
+from experiments.papers.command import guarded
 from experiments.papers.conf import preset_scale
-from experiments.papers.published import PublishedError
 from experiments.tables.cells import MISSING
 from experiments.tables.sheets import Sheet, to_markdown, write
 from experiments.tables.tables import scaled_note
@@ -55,16 +55,13 @@ class Judged:
         return "; ".join(filter(None, (finding.numbers for finding in self.findings))) or MISSING
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 where the file of claims has a mistake."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", default=FULL, choices=KEPT)
     preset = parser.parse_args(arguments).preset
-    try:
-        table = claims_table(judge(claims(), records_of(preset), preset), preset)
-    except PublishedError as error:
-        print(error, file=sys.stderr)
-        return 2
+    table = claims_table(judge(claims(), records_of(preset), preset), preset)
     print(to_markdown(table.frame), *write(table, preset), sep="\n")
     return 0
 

@@ -8,6 +8,7 @@ import hashlib
 import sys
 from pathlib import Path
 
+from experiments.papers.command import guarded
 from experiments.papers.published import tests
 from experiments.verdicts.ask_eval import data_file, test_error
 from experiments.verdicts.records import RunRecord, check_place, load
@@ -22,6 +23,7 @@ PRINTED = 0.0051  # what rounding to two digits adds
 SHIPPED = 30e6  # bytes of weights in all
 
 
+@guarded
 def main() -> int:
     """Exit code: 0 if nothing contradicts itself, else 1. That a record stands for itself, as a
     shortened run or another precision does, is no contradiction."""

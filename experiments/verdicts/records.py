@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from experiments.papers.published import fingerprints, tests
@@ -13,14 +14,17 @@ from experiments.papers.rows import facts
 from records import validity
 from records.names import KEPT, SUMMARY, runs_folder
 from records.names import METRICS as METRICS_FILE
-from records.record import VERSION, RecordError
+from records.record import CHECKSUM, VERSION, RecordError, checksum
 
 ANALYSES = {
     "responses": ["layer", "std"], "reuse": ["block", "source", "target", "weight"],
 }  # fmt: skip
-# What eval.py, or people, add: analyses of the weights, and tests by other protocols.
-EXTRAS = (*(f"{name}.csv" for name in (*ANALYSES, *tests())), "NOTE.md")
 METRICS = ("iteration", "epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
+
+
+def extras() -> list[str]:
+    """What eval.py, or people, add to a record: analyses of the weights, tests, a note."""
+    return [*(f"{name}.csv" for name in (*ANALYSES, *tests())), "NOTE.md"]
 
 
 @dataclass(frozen=True)
@@ -135,9 +139,22 @@ class RunRecord:
             whole = pd.api.types.is_integer_dtype(frame["iteration"])
             if frame.empty or not whole or not all(numbers.values()):
                 raise ValueError("no numbers")
+            if fault := _odd(frame):
+                raise ValueError(fault)
             return frame
         except (OSError, ValueError, KeyError) as error:
             raise RecordError(f"{path} is missing or damaged ({error}).") from None
+
+
+def _odd(metrics: pd.DataFrame) -> str | None:
+    """What no run can have measured, if there is any; a loss may be anything but missing."""
+    places = metrics[["iteration", "epoch"]].to_numpy(dtype=float)
+    if not np.isfinite(places).all() or (np.diff(places[:, 0]) <= 0).any() or places.min() < 0:
+        return "iterations or epochs that do not rise"
+    errors = metrics[["train_error", "test_error"]].to_numpy(dtype=float)
+    if ((errors < 0) | (errors > 100)).any():
+        return "an error that is no percentage"
+    return None
 
 
 def load(folder: Path) -> RunRecord:
@@ -150,9 +167,11 @@ def load(folder: Path) -> RunRecord:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
         if summary["version"] != VERSION:
-            raise ValueError(f"version {summary['version']}")
+            raise ValueError(f"version {ascii(summary['version'])[:20]}")
         if fault := validity.mistake(summary):
             raise ValueError(fault)
+        if summary.get(CHECKSUM, "") not in ("", checksum(folder, summary)):
+            raise ValueError("a file of it was changed since it was written")
         record = RunRecord(folder, summary)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"

@@ -1,0 +1,73 @@
+"""Whether what the papers have published, and what every row trains, is as committed.
+
+A digit that flips in one of these files would give another table, so each has its SHA-256 in
+results/paper/sha256.txt (as `sha256sum` writes it), which is looked up before one is read. After a
+change on purpose:
+
+    python -m experiments.papers.sums
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from experiments.papers.command import CommandError
+from records.files import ROOT
+from records.names import KEPT
+from records.record import write_atomically
+
+RESULTS = ROOT / "results"
+SUMS = RESULTS / "paper" / "sha256.txt"
+
+
+def files() -> list[Path]:
+    """What is watched over."""
+    rows = [RESULTS / folder / "rows.csv" for folder in KEPT.values()]
+    paper = [path for path in (RESULTS / "paper").iterdir() if path.suffix in (".csv", ".yaml")]
+    return sorted([*rows, *paper, RESULTS / "architecture.csv"])
+
+
+def committed(path: Path) -> Path:
+    """The path of a file, where its content is the committed one; a file from elsewhere passes.
+
+    Raises:
+        CommandError: its content is another, or it is missing.
+    """
+    if not path.is_relative_to(RESULTS):
+        return path
+    name = path.relative_to(RESULTS).as_posix()
+    try:
+        found = _digest(path)
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}; git checkout brings it back.") from None
+    if _sums().get(name) != found:
+        raise CommandError(
+            f"{path} is not as committed (its SHA-256 is not the one in {SUMS.name}).\n"
+            "git checkout brings it back; after a change on purpose: "
+            "python -m experiments.papers.sums"
+        )
+    return path
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@cache
+def _sums() -> dict[str, str]:
+    try:
+        lines = SUMS.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError):
+        return {}
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def main() -> None:
+    """Write the sums anew."""
+    lines = [f"{_digest(path)}  {path.relative_to(RESULTS).as_posix()}" for path in files()]
+    write_atomically(SUMS, "\n".join(lines) + "\n")
+    print(SUMS.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Published numbers that are not as committed are refused by every command, in a line or three."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from experiments import compile, reproduce, train
+from experiments.papers import sums
+from experiments.papers.command import CommandError, guarded
+from experiments.report import __main__ as report
+from experiments.sharing import compare, wandb_sync
+from experiments.tables import claims
+from experiments.verdicts import check
+from records.exits import BAD_CONFIG, FAILED
+from records.files import ROOT
+
+QUEUE = str(ROOT / "experiments" / "queue.txt")
+COMMANDS: dict[str, tuple[Callable, list[str]]] = {
+    "table": (compile.main, ["table", "he2015_residual/table6"]),
+    "figure": (compile.main, ["figure", "he2015_residual/fig6"]),
+    "claims": (claims.main, []),
+    "reproduce": (reproduce.main, ["--plan", "--preset", "paper"]),
+    "train": (train.main, ["--plan", "--preset", "paper", "--runs", QUEUE]),
+    "report": (report.main, []),
+    "check": (check.main, []),
+    "compare": (compare.main, ["results", "results"]),
+    "wandb-sync": (wandb_sync.main, []),
+}
+
+
+def forget() -> None:
+    """Empty every cache of what was read, in the rooms of the papers and their verdicts."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("experiments."):
+            for thing in vars(module).values():
+                if hasattr(thing, "cache_clear"):
+                    thing.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    forget()
+    yield
+    forget()
+
+
+def test_the_sums_are_those_of_the_files() -> None:
+    named = {line.split("  ")[1] for line in sums.SUMS.read_text().splitlines()}
+    assert named == {path.relative_to(sums.RESULTS).as_posix() for path in sums.files()}
+    for path in sums.files():
+        assert sums.committed(path) == path
+
+
+@pytest.mark.parametrize("path", sums.files(), ids=lambda path: path.name)
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_no_byte_of_them_changes_unseen(
+    place: float, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    monkeypatch.setattr(Path, "read_bytes", lambda _: bytes(content))
+    with pytest.raises(CommandError, match=f"{path.name} is not as committed"):
+        sums.committed(path)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_refuses_them(
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path))
+    monkeypatch.setattr(sums, "_digest", lambda path: "0" * 64)
+    main, arguments = COMMANDS[name]
+    code = main(arguments) if arguments or "arguments" in main.__annotations__ else main()
+    told = capsys.readouterr().err
+    assert code == BAD_CONFIG, told
+    assert "is not as committed" in told and told.count("\n") <= 3
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (CommandError("no such thing"), BAD_CONFIG, "no such thing"),
+        (PermissionError(13, "Permission denied", "results/x"), FAILED, "results/x: Permission"),
+        (OSError("odd"), FAILED, "odd"),
+        (KeyboardInterrupt(), 130, "Stopped"),
+    ],
+)
+def test_what_a_user_can_mend_ends_in_a_line(
+    error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @guarded
+    def main() -> int:
+        raise error
+
+    assert main() == code
+    told = capsys.readouterr().err
+    assert text in told and told.count("\n") == 1

@@ -1,0 +1,119 @@
+"""Records as untrusted input: what is damaged is named and left out, never read as another."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.verdicts.records import load, survey
+from records.files import ROOT
+from records.record import CHECKSUM, RecordError, checksum
+
+RUN = "he2015_residual/table6/resnet20/cifar10_aug/seed0"
+ODD: list[Any] = [
+    None, True, -1, 10**400, 1e308, "", "x", [], {}, "\ud800", "\x1b[2J", "x" * 10_000, -0.5, 101,
+    [[[]]], {"last": {}}, "nan", 64_001,
+]  # fmt: skip
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "results" / "runs" / RUN, tmp_path / RUN)
+    return tmp_path
+
+
+def paths_in(value: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Where something lies in nested mappings."""
+    if not isinstance(value, dict):
+        return [prefix]
+    return [path for key, inner in value.items() for path in paths_in(inner, (*prefix, key))]
+
+
+def changed(summary: dict, path: tuple[str, ...], value: Any) -> dict:
+    copy = json.loads(json.dumps(summary))
+    place = copy
+    for key in path[:-1]:
+        place = place[key]
+    if value is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return copy
+
+
+def test_every_committed_record_has_a_checksum() -> None:
+    for path in (ROOT / "results").rglob("summary.json"):
+        assert CHECKSUM in json.loads(path.read_text(encoding="utf-8")), path
+        load(path.parent)
+
+
+def test_a_changed_byte_is_seen(runs: Path) -> None:
+    """Two thousand of them, anywhere in the record."""
+    rng, folder, seen = random.Random(0), runs / RUN, 0  # noqa: S311
+    files = {path: path.read_bytes() for path in folder.iterdir() if path.name != "NOTE.md"}
+    for _ in range(2_000):
+        path = rng.choice(list(files))
+        content = bytearray(files[path])
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(7)
+        path.write_bytes(bytes(content))
+        try:
+            found = load(folder).summary
+            assert found == json.loads(files[folder / "summary.json"])  # a blank, at most
+        except RecordError as error:
+            assert str(error).count("\n") < 3
+            seen += 1
+        path.write_bytes(files[path])
+    print(f"{seen} of 2,000 changes seen")
+    assert seen > 1_900
+
+
+@pytest.mark.parametrize("value", [*ODD, ...], ids=lambda value: repr(value)[:20])
+def test_odd_values_with_a_fitting_checksum(value: Any, runs: Path) -> None:
+    """Whoever makes a record up can make its checksum, too: nothing but plain values pass."""
+    folder = runs / RUN
+    text = (folder / "summary.json").read_text(encoding="utf-8")
+    summary = json.loads(text)
+    for path in paths_in(summary):
+        if path == (CHECKSUM,):
+            continue
+        made = changed(summary, path, value)
+        made[CHECKSUM] = checksum(folder, made)
+        (folder / "summary.json").write_text(json.dumps(made), encoding="utf-8")
+        records, faults = survey(runs)
+        assert len(records) + len(faults) == 1
+        for fault in faults:
+            assert str(fault).count("\n") < 3 and str(fault).isascii()
+        for record in records:
+            assert isinstance(record.objections, list)
+            json.dumps(record.summary).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "text", ["null", "[]", "1", '"x"', "{", "", "[" * 100_000, '{"version": 1}', "\ufeff{}", "NaN"]
+)
+def test_summaries_that_are_none(text: str, runs: Path) -> None:
+    (runs / RUN / "summary.json").write_text(text, encoding="utf-8")
+    records, (fault,) = survey(runs)
+    assert not records and str(fault).count("\n") < 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("epoch", "inf"), ("epoch", "nan"), ("iteration", "-5"), ("iteration", "0"),
+     ("test_error", "-1"), ("test_error", "1e9"), ("train_error", "100.5"), ("test_error", "x")],
+)  # fmt: skip
+def test_metrics_that_nothing_measured(column: str, value: str, runs: Path) -> None:
+    folder = runs / RUN
+    lines = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    cells = lines[5].split(",")
+    cells[lines[0].split(",").index(column)] = value
+    lines[5] = ",".join(cells)
+    (folder / "metrics.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    summary[CHECKSUM] = checksum(folder, summary)
+    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    records, (fault,) = survey(runs)
+    assert not records and "metrics.csv" in str(fault)
