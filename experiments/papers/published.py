@@ -148,6 +148,12 @@ def test_images(dataset: str) -> int:
     return int(str(frame.loc[dataset, "test_images"])) if dataset in frame.index else TEST_IMAGES
 
 
+def short(dataset: str) -> str:
+    """A data set as papers write it: C10+ with augmentation, C10 without."""
+    frame = _datasets()
+    return str(frame.loc[dataset, "short"]) if dataset in frame.index else dataset
+
+
 def margin(dataset: str) -> float:
     """Percent points by which a reproduced test error may differ from the published one."""
     frame = _datasets()

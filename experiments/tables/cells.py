@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from experiments.papers.published import short
 from experiments.tables.results import Result
 from experiments.verdicts.verdict import INTERVAL
 
@@ -73,6 +74,19 @@ def ours(result: Result) -> str | None:
     return f"{text}, {failed}" if failed else text
 
 
+def by_choice(result: Result) -> str | None:
+    """Our mean error at the last epoch, at the best one on the test set, and where validation was
+    best; the paper's choice is marked."""
+    if all(value is None for value in result.choices.values()):
+        return None
+    own = "at_best_val" if "best_val" in {n.statistic for n in result.numbers} else "last"
+    values = (
+        (_number(value) or MISSING) + ("*" if name == own else "")
+        for name, value in result.choices.items()
+    )
+    return " / ".join(values)
+
+
 def interval(result: Result) -> str | None:
     """Where our mean lies with 95 % confidence."""
     limits = result.comparison.interval
@@ -101,7 +115,7 @@ def _number(value: float | None, form: str = ".2f") -> str | None:
 VERDICT = Column("Verdict", lambda r: r.comparison.verdict, against=True)
 COLUMNS = (
     Column("Method", lambda r: r.label),
-    Column("Data", lambda r: r.line.dataset, optional=True),
+    Column("Data", lambda r: short(r.line.dataset), optional=True),
     Column("Layers", lambda r: _number(r.layers, "d")),
     Column("Params", parameters),
     Column("Paper (%)", paper),
@@ -112,6 +126,12 @@ COLUMNS = (
         "lowest to the highest, and how many; sources in results/paper.",
     ),
     Column("Ours (%)", ours, ours=True),
+    Column(
+        "Last / best / at best val", by_choice, ours=True, optional=True,
+        note="Last / best / at best val: the mean test error of our runs at the last epoch, at the "
+        "one that is best on the test set (which chooses by what it reports), and at the one "
+        "that is best on validation images, where some are held out; * marks the paper's choice.",
+    ),
     Column("95 % interval", interval, ours=True, optional=True, note=INTERVAL),
     Column("Ours, top 5 (%)", lambda r: _number(r.top5[1]), ours=True, optional=True),
     Column("n", count, ours=True),

@@ -51,6 +51,7 @@ class Result:
         others: what independent reproductions of the same protocol report.
         runs, untested: our runs with the test that the table asks for, and those without.
         best: our best run's error, where the paper gives that of its own.
+        choices: our mean error at the `last` epoch, at the `best`, and `at_best_val`.
     """
 
     line: Line
@@ -64,6 +65,7 @@ class Result:
     runs: int
     untested: int
     best: float | None
+    choices: dict[str, float | None]
     comparison: Comparison
 
     @property
@@ -110,6 +112,7 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
         runs=len(records),
         untested=untested,
         best=best.value if best and "best" in {n.statistic for n in numbers} else None,
+        choices={which: _mean_error(records, which) for which in ("last", "best", "at_best_val")},
         comparison=comparison,
     )
 
@@ -155,6 +158,13 @@ def _sample(
     made = error_sample(measured_errors("test_error", records, which), dataset, prior)
     median = statistic == "median5" and measured.runs > 2
     return replace(made, mean=measured.value, widen=MEDIAN if median else 1.0)
+
+
+def _mean_error(records: Sequence[RunRecord], which: str) -> float | None:
+    """Over the runs that end with a finite loss and have such an error."""
+    errors = [r.error(which) for r in records if not r.diverged]
+    known = [error for error in errors if error is not None]
+    return fmean(known) if known else None
 
 
 def _hours(records: Sequence[RunRecord]) -> Measured | None:

@@ -76,7 +76,7 @@ class PaperTable:
         for experiment, lines in rows.items():
             details = [f"{lines[0].layers} layers"] if lines[0].layers is not None else []
             if len(lines) < sum(line.line.experiment == experiment for line in self.results):
-                details += [line.line.dataset for line in lines]
+                details += [published.short(line.line.dataset) for line in lines]
             names.append(f"{lines[0].label} ({', '.join(details)})" if details else lines[0].label)
         return list(dict.fromkeys(names))
 

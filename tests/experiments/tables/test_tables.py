@@ -14,6 +14,7 @@ import pytest
 
 from experiments import compile
 from experiments.papers import published
+from experiments.papers.rows import facts
 from experiments.tables import readme
 from experiments.tables.overview import overview
 from experiments.tables.sheets import to_markdown, write
@@ -69,6 +70,27 @@ def test_cells_worked_out_by_hand(
     frame = paper_table(TABLE6, records).frame
     row = frame[(frame["Method"] == "ResNet") & (frame["Layers"] == layers)].iloc[0]
     assert (row["Ours (%)"], row["Verdict"]) == (ours, verdict)
+
+
+def test_last_best_and_best_on_validation_stand_side_by_side(
+    tmp_path: Path, records: list[RunRecord]
+) -> None:
+    frame = paper_table(TABLE6, records).frame.set_index("Layers")
+    best = [r.error("best") for r in records if r.experiment.endswith("resnet110") and r.counts]
+    column = frame["Last / best / at best val"]
+    assert column["110"] == f"6.60* / {sum(best) / len(best):.2f} / -"  # type: ignore[arg-type]
+    assert column["44"] == "-", "what diverged has no error"
+    source = next(r for r in records if r.counts and not r.diverged)
+    row = "huang2016_stochastic/table1/resnet110_stochastic"
+    known = facts(row, "cifar10_aug")
+    assert known is not None
+    errors = {"last": 5.5, "best": 5.1, "at_best_val": 5.25, "exported": 5.5}
+    told = {"experiment": row, "run": f"{row}/cifar10_aug/seed0", "test_error": errors, "seed": 0,
+            "recipe": known.hash, "iterations": known.iterations}  # fmt: skip
+    made = RunRecord(tmp_path, source.summary | told)
+    table = paper_table("huang2016_stochastic/table1", [made]).frame
+    assert "5.50 / 5.10 / 5.25*" in set(table["Last / best / at best val"])
+    assert {"C10+", "C100+", "SVHN"} <= set(table["Data"]), "as the papers write them"
 
 
 def test_shortened_changed_and_foreign_runs_stay_out(records: list[RunRecord]) -> None:
