@@ -7,7 +7,7 @@ from statistics import fmean
 from experiments.papers import published
 from experiments.papers.published import Line, Number, PublishedError
 from experiments.papers.rows import facts
-from experiments.verdicts.aggregate import Measured, aggregate
+from experiments.verdicts.aggregate import Measured, aggregate, working_error
 from experiments.verdicts.inference import MEDIAN, Prior, Sample
 from experiments.verdicts.priors import error_sample, measured_errors
 from experiments.verdicts.records import RunRecord
@@ -161,8 +161,8 @@ def _sample(
 
 
 def _mean_error(records: Sequence[RunRecord], which: str) -> float | None:
-    """Over the runs that end with a finite loss and have such an error."""
-    errors = [r.error(which) for r in records if not r.diverged]
+    """Over the runs that do not fail and have such an error."""
+    errors = [r.error(which) for r in records if working_error(r) is not None]
     known = [error for error in errors if error is not None]
     return fmean(known) if known else None
 
