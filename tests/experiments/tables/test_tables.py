@@ -16,6 +16,7 @@ from experiments import compile
 from experiments.papers import published
 from experiments.papers.rows import facts
 from experiments.tables import readme
+from experiments.tables.measured import measured_table
 from experiments.tables.overview import overview
 from experiments.tables.sheets import to_markdown, write
 from experiments.tables.tables import paper_table
@@ -176,16 +177,26 @@ def test_the_readme_is_filled_between_its_markers(tmp_path: Path, results: Path)
     write(paper_table(TABLE6, compile.records_of("paper")), "paper")
     path = tmp_path / "README.md"
     path.write_text(f"before\n<!-- table: tables/{TABLE6}.md -->\nold\n<!-- end -->\nafter\n")
-    assert readme.update(path, results)
+    assert readme.update((path,), results)
     text = path.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("<!-- end -->\nafter\n")
     assert "6.40 (6.60 ± 0.16)" in text and "\nold\n" not in text
-    assert not readme.update(path, results)
+    assert not readme.update((path,), results)
 
 
-def test_the_committed_readme_holds_the_committed_table(tmp_path: Path) -> None:
-    copy = shutil.copyfile(ROOT / "README.md", tmp_path / "README.md")
-    assert not readme.update(Path(copy)), "README.md is out of date; run make table"
+@pytest.mark.parametrize("page", readme.PAGES, ids=lambda page: page.name)
+def test_committed_pages_hold_the_committed_tables(page: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copyfile(page, tmp_path / page.name))
+    assert not readme.update((copy,)), f"{page.name} is out of date; run make table"
+
+
+def test_the_readme_lists_what_has_run(records: list[RunRecord]) -> None:
+    table = measured_table({"paper": records}).set_index("Network")
+    assert set(table.index) >= {"ResNet, 20 layers", "ResNet, 110 layers"}
+    assert table.loc["ResNet, 110 layers", "n"] == "5"
+    assert table.loc["ResNet, 110 layers", "Ours (%)"] == "6.40 (6.60 ± 0.16)"
+    runs = {r.experiment for r in records if r.counts}
+    assert len(table) == len(runs), "a line for each row that has run"
 
 
 @pytest.mark.parametrize(
