@@ -21,6 +21,7 @@ from training.runs.tracking import Tracker
 from training.settings.identity import deciding_settings, recorded_settings
 from training.settings.settings import Settings
 from training.trainer import Trainer
+from training.weights.description import describe
 from training.weights.export import export
 
 
@@ -202,7 +203,8 @@ class Run:
         """Export the weights and write the summary: from here on the run has ended."""
         weights = None
         if status == "finished":
-            weights = export(self.trainer.weights(), self.folder / WEIGHTS)
+            about = describe(self.settings, self.experiment)
+            weights = export(self.trainer.weights(), self.folder / WEIGHTS, about)
         summary = {
             "run": self.name,
             "experiment": self.experiment,

@@ -138,3 +138,4 @@ class EvalOptions:
     short: Positive | None
     save: bool
     json: bool
+    force: bool

@@ -1,5 +1,7 @@
 """Evaluate weights on the test set of a run, from its record or from any weights file."""
 
+import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,6 +24,7 @@ from training.settings.config import EVAL_OPTIONS, eval_options, machine_setting
 from training.settings.network import build_model
 from training.settings.settings import ConfigError, EvalOptions, Settings
 from training.weights.analysis import responses, reuse, write
+from training.weights.description import check_description, describe, description
 from training.weights.export import WeightsError, load_weights
 from training.weights.protocols import Result, evaluate_photographs
 
@@ -102,6 +105,8 @@ def members(config: DictConfig, results: Path) -> list[Member]:
         if weights is None:
             raise ConfigError("Give run=<record folder>, or experiment=<row> and weights=<file>.")
         settings = read_settings(config, EVAL_OPTIONS)
+        for path in [] if options.force else weights:
+            check_description(path, _told_of(config, path), settings)
         return [Member(settings, path) for path in weights]
     folders = [Path(folder) for folder in options.run]
     settings_of = [record_settings(config, folder) for folder in folders]
@@ -109,8 +114,36 @@ def members(config: DictConfig, results: Path) -> list[Member]:
     files = weights or [record_weights(folder, results, outputs) for folder in folders]
     if len(files) != len(folders):
         raise ConfigError(f"{len(folders)} runs and {len(files)} weights files: give one for each.")
+    if not options.force:
+        for path, settings in zip(files, settings_of, strict=True):
+            check_description(path, description(path), settings)
     records = [None if weights else folder for folder in folders]
     return [Member(*parts) for parts in zip(settings_of, files, records, strict=True)]
+
+
+def _told_of(config: DictConfig, path: Path) -> dict[str, str]:
+    """What is known of a file: what it says, or, of one shipped beside its record, that does."""
+    if told := description(path):
+        return told
+    parts = path.absolute().with_suffix("").parts
+    if "weights" not in parts:
+        return {}
+    place = len(parts) - 1 - parts[::-1].index("weights")
+    folder = Path(*parts[:place], "runs", *parts[place + 1 :])
+    if not (folder / CONFIG).is_file():
+        return {}
+    experiment = str(read_config(folder / CONFIG).get("experiment", "another row"))
+    return describe(record_settings(config, folder), experiment)
+
+
+def _say_how(member: Member) -> None:
+    recipe = member.settings.recipe
+    print(
+        f"{member.weights}: its names are not ours; its tensors were matched by kind and order.\n"
+        f"Images are normalised by mean={recipe.mean} and std={recipe.std}; if its code has other "
+        "values, give recipe.mean and recipe.std.",
+        file=sys.stderr,
+    )
 
 
 def load_networks(chosen: Sequence[Member]) -> Loaded:
@@ -130,7 +163,8 @@ def load_networks(chosen: Sequence[Member]) -> Loaded:
     models = []
     for member in chosen:  # before the images, which take longer
         model = build_model(member.settings)
-        load_weights(model, member.weights)
+        if not load_weights(model, member.weights):
+            _say_how(member)
         models.append(model.to(device).to(memory_format=torch.channels_last))
     images = load_images(settings.data.source, Path(settings.data.folder))
     for member in chosen:
@@ -158,6 +192,10 @@ def tested(chosen: Sequence[Member], options: EvalOptions) -> Result:
         )  # fmt: skip
     x, y = test_split(settings, images, loaded.device)
     loss, error = evaluate(loaded.models[0], x, y, mean=mean, scale=scale, bf16=False)
+    if not math.isfinite(loss):
+        raise WeightsError(
+            f"{chosen[0].weights} gives no finite loss: damaged, or another network's."
+        )
     return Result(error, None, loss, len(x))
 
 

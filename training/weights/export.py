@@ -3,8 +3,9 @@
 import hashlib
 import os
 import pickle
+import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,20 @@ class WeightsError(Exception):
     """A weights file is missing, no weights file, or of another network."""
 
 
-def export(weights: Mapping[str, Tensor], path: Path) -> str:
+def export(
+    weights: Mapping[str, Tensor], path: Path, about: Mapping[str, str] | None = None
+) -> str:
     """Write the weights as safetensors: float16, statistics of normalisation in float32.
+
+    Args:
+        about: what they are of, kept in the file: see `training.weights.description`.
 
     Returns:
         The SHA-256 of the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
-    save_file(exported(weights), temporary)
+    save_file(exported(weights), temporary, metadata=dict(about or {}))
     checksum = digest(temporary)
     os.replace(temporary, path)
     return checksum
@@ -47,10 +53,13 @@ def exported(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path) -> bool:
     """Fill a network from a safetensors file, a torch state dict or a checkpoint of this suite.
 
-    Where no name is ours, tensors of the same shapes in the same order will do.
+    Where no name is ours, tensors of the same kinds and shapes in the same order will do.
+
+    Returns:
+        Whether the names were ours.
 
     Raises:
         WeightsError: the file is missing or damaged, or its tensors are not this network's.
@@ -59,7 +68,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     expected = model.state_dict()
     expected = {k: v for k, v in expected.items() if not k.endswith("num_batches_tracked")}
     tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
-    if not expected.keys() & tensors.keys():
+    ours = bool(expected.keys() & tensors.keys())
+    if not ours:
         tensors = by_order(expected, tensors)
     missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
     if missing or unknown:
@@ -77,18 +87,43 @@ def load_weights(model: nn.Module, path: Path) -> None:
                 f"{shapes}.\nName the row they belong to with experiment=..."
             )
     model.load_state_dict(tensors, strict=False)
+    return ours
 
 
 def by_order(expected: Mapping[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors that another code has named, under our names, if they are alike one by one.
 
-    torchvision's ResNets and DenseNets define their layers in our order.
+    Of each kind (convolution, normalisation or classifier; weight, bias, mean or variance) they are
+    taken in the order of the layers: that of the file, or that of the names where the file is sorted
+    by them, as safetensors are. torchvision's ResNets and DenseNets define their layers in our order.
     """
-    pairs = list(zip(expected.items(), tensors.values(), strict=False))
-    alike = all(ours.shape == theirs.shape for (_, ours), theirs in pairs)
-    if len(expected) != len(tensors) or not alike:
-        return tensors
-    return {name: theirs for (name, _), theirs in pairs}
+    names = list(tensors)
+    if names == sorted(names):
+        names.sort(key=_natural)
+    theirs = _kinds(names, tensors)
+    found: dict[str, Tensor] = {}
+    for kind, own in _kinds(list(expected), expected).items():
+        others = theirs.pop(kind, [])
+        shapes = zip(own, others, strict=False)
+        if len(own) != len(others) or any(expected[a].shape != tensors[b].shape for a, b in shapes):
+            return tensors
+        found |= {name: tensors[other] for name, other in zip(own, others, strict=True)}
+    return tensors if theirs else found
+
+
+def _kinds(names: Sequence[str], tensors: Mapping[str, Tensor]) -> dict[tuple[str, int], list[str]]:
+    """Names by their last word, and by how many dimensions their layer's weight has."""
+    kinds: dict[tuple[str, int], list[str]] = {}
+    for name in names:
+        layer, _, word = name.rpartition(".")
+        weight = tensors.get(f"{layer}.weight", tensors[name])
+        kinds.setdefault((word, weight.ndim), []).append(name)
+    return kinds
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts layer2 before layer10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -108,7 +143,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError, OSError,
             pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
         content = None
-    for wrapper in ("state", "trainer", "model", "state_dict"):
+    for wrapper in ("state", "trainer", "model", "net", "model_state_dict", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
