@@ -15,6 +15,11 @@ RUN := $(VENV)/bin/python
 KEPT = --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
+# A variable that is mistyped must not leave its default in force unseen.
+KNOWN := A B DATASET FIGURE JOBS MINUTES NETWORKS PLAN PRESET PYTHON ROWS RUNS SEEDS TABLE VENV YES
+GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
+$(if $(filter-out $(KNOWN),$(GIVEN)),$(error $(filter-out $(KNOWN),$(GIVEN)) is no variable of this Makefile; it has $(KNOWN)))
+
 .DEFAULT_GOAL := help
 .PHONY: help doctor setup reproduce-table train status check table claims figure report compare wandb-sync data bench theory test test-all test-gpu lint architecture recipes
 

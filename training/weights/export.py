@@ -94,8 +94,8 @@ def by_order(expected: Mapping[str, Tensor], tensors: dict[str, Tensor]) -> dict
     """Tensors that another code has named, under our names, if they are alike one by one.
 
     Of each kind (convolution, normalisation or classifier; weight, bias, mean or variance) they are
-    taken in the order of the layers: that of the file, or that of the names where the file is sorted
-    by them, as safetensors are. torchvision's ResNets and DenseNets define their layers in our order.
+    taken in the order of the layers: that of the file, or that of the names where a file is sorted
+    by them, as safetensors are. torchvision's ResNets and DenseNets have their layers in our order.
     """
     names = list(tensors)
     if names == sorted(names):
