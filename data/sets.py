@@ -103,7 +103,7 @@ def _build(name: str, folder: Path) -> ImageSet:
 
 
 def main(names: list[str]) -> int:
-    folder = Path(os.environ.get("DATA_DIR", "datasets"))
+    folder = Path(os.path.expanduser(os.environ.get("DATA_DIR", "datasets")))  # noqa: PTH111
     try:
         for name in names:
             images = load(name, folder)

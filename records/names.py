@@ -3,6 +3,7 @@
 A run is `<paper>/<table>/<row>[+override...]/<dataset>/seed<k>`.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -12,10 +13,21 @@ from pathlib import Path
 LOCK, FAILURE, CHECKPOINTS = "lock", "failure.json", "checkpoint-*.pt"
 SUMMARY, METRICS, CONFIG = "summary.json", "metrics.csv", "config.yaml"
 WEIGHTS = "weights.safetensors"
+LONGEST = 160  # characters of what was changed, in the name of a run's folder
 PARTS = (CONFIG, METRICS, SUMMARY)  # of every record; the summary is written last
 FULL = "paper"  # the preset whose runs enter the papers' tables
 # Presets whose records are results, and their folder there. The others only show that rows train.
 KEPT = {FULL: "", "tenth": "tenth"}
+
+
+def at_home(path: str) -> str:
+    """A path in which ~ is one's home; that of a user who is not there stays as it is."""
+    return os.path.expanduser(path)  # noqa: PTH111  Path's raises then
+
+
+def datasets() -> Path:
+    """Where data sets lie."""
+    return Path(at_home(os.environ.get("DATA_DIR", "datasets")))
 
 
 def run_name(experiment: str, overrides: Iterable[str], dataset: str, seed: int) -> str:
@@ -25,17 +37,20 @@ def run_name(experiment: str, overrides: Iterable[str], dataset: str, seed: int)
         overrides: `key=value` of everything that is changed beyond row, data set and seed.
     """
     suffix = "".join(sorted("+" + _plain(override) for override in overrides))
+    if len(suffix) > LONGEST:  # a folder's name has at most 255 bytes
+        digest = hashlib.sha256(suffix.encode()).hexdigest()[:16]
+        suffix = f"{suffix[:LONGEST].rstrip('+.=-')}+{digest}"
     return f"{experiment}{suffix}/{dataset}/seed{seed}"
 
 
 def outputs() -> Path:
     """Where unfinished runs go, those of presets that are not kept, and what is made of them."""
-    return Path(os.environ.get("OUTPUT_DIR", "outputs"))
+    return Path(at_home(os.environ.get("OUTPUT_DIR", "outputs")))
 
 
 def results() -> Path:
     """Where the records of kept presets go, and what is compiled from them."""
-    return Path(os.environ.get("RESULTS_DIR", "results"))
+    return Path(at_home(os.environ.get("RESULTS_DIR", "results")))
 
 
 def working_folder(outputs: Path, preset: str, run: str) -> Path:

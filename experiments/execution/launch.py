@@ -7,11 +7,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from experiments.plan.jobs import Job
 from records.files import ROOT
-from records.names import outputs, results
+from records.names import datasets, outputs, results
 from records.progress import changed, last_sign
 
 TAIL_LINES = 5
@@ -44,7 +43,7 @@ class Launched:
         # It starts in another folder than this process may be in.
         folders = {"OUTPUT_DIR": outputs(), "RESULTS_DIR": results()}
         if "DATA_DIR" in os.environ:
-            folders["DATA_DIR"] = Path(os.environ["DATA_DIR"])
+            folders["DATA_DIR"] = datasets()
         given = {name: str(folder.absolute()) for name, folder in folders.items()}
         if device is not None:  # numbered as nvidia-smi numbers them
             given |= {"CUDA_VISIBLE_DEVICES": device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}

@@ -1,13 +1,13 @@
 """Ask eval.py, in a process of its own, what only the weights of a record can tell."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from records.files import ROOT
+from records.names import datasets
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def test_error(record: Path, weights: Path) -> tuple[float | None, str]:
 
 def data_folder() -> Path:
     """Where data sets are."""
-    return Path(os.environ.get("DATA_DIR", "datasets"))
+    return datasets()
 
 
 def data_file(dataset: str) -> Path:

@@ -12,7 +12,7 @@ from data.arrays.imageset import ImageSet
 from data.order import DataError
 from data.sets import load
 from records.files import FolderError, make_folder
-from records.names import outputs, results
+from records.names import datasets, outputs, results
 from training.doctor.finding import Finding
 from training.runs.provenance import commit
 
@@ -81,7 +81,7 @@ def code() -> Iterator[Finding]:
 
 def data() -> Iterator[Finding]:
     """The data sets at hand, each read whole and held against its published facts."""
-    folder = Path(os.environ.get("DATA_DIR", "datasets"))
+    folder = datasets()
     for name in SETS:
         path = folder / f"{name}.npz"
         if not path.exists():

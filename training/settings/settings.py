@@ -2,8 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
+
+from records.names import at_home
 
 # Marks a setting of the machine or of a place: it decides no number, so it is in no recipe hash,
 # no name of a run and no record's config. All others are part of what a run is.
@@ -12,8 +14,11 @@ STRICT = ConfigDict(strict=True, extra="forbid")
 
 
 def _as_list(value: Any) -> Any:
-    """One file is a list of one."""
-    return [value] if isinstance(value, str) else value
+    """One file is a list of one; ~ is one's home."""
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list):
+        return values
+    return [at_home(x) if isinstance(x, str) else x for x in values]
 
 
 # Bounds above all that anybody trains: no mistyped number, nor a stranger's, may take all memory.
@@ -21,6 +26,7 @@ Count = Annotated[int, Field(ge=0, le=10**12)]
 Positive = Annotated[int, Field(ge=1, le=10**12)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Files = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)] | None
+Place = Annotated[str, AfterValidator(at_home), MACHINE]  # a path; ~ is one's home
 Name = Annotated[str, Field(pattern=r"^\w+$")]
 
 
@@ -38,7 +44,7 @@ class Data:
     size: Annotated[int, Field(ge=1, le=4096)]
     pad: Annotated[int, Field(ge=0, le=4096)]
     flip: bool
-    folder: Annotated[str, MACHINE]
+    folder: Place
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -116,8 +122,8 @@ class Settings:
     workers: Annotated[Count | None, MACHINE]
     runs_at_once: Annotated[Positive, MACHINE]
     checkpoint_seconds: Annotated[float, Field(ge=0), MACHINE]
-    output_dir: Annotated[str, MACHINE]
-    results_dir: Annotated[str, MACHINE]
+    output_dir: Place
+    results_dir: Place
     data: Data
     model: dict[str, Any]
     recipe: Recipe

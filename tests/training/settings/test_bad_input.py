@@ -327,6 +327,16 @@ class TestEval:
         ended = command("eval.py", ROW)
         assert ended.code == BAD_CONFIG and "Give run=<record folder>" in ended.err
 
+    def test_a_tilde_is_the_home(self, command: Callable, tmp_path: Path) -> None:
+        (tmp_path / "records").mkdir()
+        ended = command("eval.py", "run='~/records'", HOME=str(tmp_path))
+        assert f"{tmp_path}/records: no record there" in ended.err, ended.err
+        ended = command("train.py", ROW, "data=digits", "preset=smoke", "recipe.length=2",
+                        "recipe.milestones=[1]", "model.depth=8", "device=cpu",
+                        HOME=str(tmp_path), OUTPUT_DIR="~/out", RESULTS_DIR="~/res")  # fmt: skip
+        assert ended.code == 0, ended.err
+        assert (tmp_path / "out" / "runs").is_dir() and not (tmp_path / "cwd" / "~").exists()
+
     def test_a_folder_without_a_record(self, command: Callable, tmp_path: Path) -> None:
         ended = command("eval.py", f"run={tmp_path}")
         assert ended.code == BAD_CONFIG and "no record there" in ended.err
