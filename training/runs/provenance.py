@@ -10,6 +10,7 @@ import torch
 
 from records.files import ROOT
 
+SUFFIXES = (".py", ".yaml")
 CODE = ("conf", "data", "models", "records", "training", "train.py")
 
 
@@ -20,7 +21,7 @@ def code_hash() -> str:
         top = ROOT / name
         files = [top] if top.is_file() else sorted(top.rglob("*"))
         for path in files:
-            if path.suffix in (".py", ".yaml"):
+            if path.suffix in SUFFIXES:
                 digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode())
                 digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
@@ -31,10 +32,13 @@ def commit() -> dict[str, Any]:
     if not (ROOT / ".git").exists():
         return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
     try:
-        head, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--", *CODE)
+        head = _git("rev-parse", "HEAD")
+        status = _git("status", "--porcelain", "-z", "--untracked-files=all", "--", *CODE)
     except (OSError, subprocess.SubprocessError):
         return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
-    return {"commit": head, "clean": not status}
+    # Only what the hash reads decides: data or a notebook's copies may lie beside the code.
+    changed = [name for name in status.split("\0") if name.endswith(SUFFIXES)]
+    return {"commit": head, "clean": not changed}
 
 
 def machine(device: torch.device) -> dict[str, Any]:

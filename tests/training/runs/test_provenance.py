@@ -1,0 +1,57 @@
+"""Whether the code of a run is that of its commit."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from training.runs import provenance
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A committed checkout of the same folders."""
+    for name in provenance.CODE:
+        path = tmp_path / name
+        if path.suffix:
+            path.write_text("x = 1\n")
+        else:
+            path.mkdir()
+            (path / "one.py").write_text("x = 1\n")
+    (tmp_path / "conf" / "one.yaml").write_text("x: 1\n")
+    (tmp_path / "README.md").write_text("read me\n")
+    for command in (["init", "-q"], ["add", "-A"],
+                    ["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m"]):  # fmt: skip
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    assert provenance.commit()["clean"] is True
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["data/cifar/images.bin", "conf/.ipynb_checkpoints/a.txt", "README.md", "notes.py",
+             "data/odd name.npz", "models/__pycache__/one.cpython-312.pyc"],
+)  # fmt: skip
+def test_files_that_decide_no_run_do_not_count(name: str, checkout: Path) -> None:
+    before = provenance.code_hash()
+    path = checkout / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("something\n")
+    assert provenance.commit()["clean"] is True and provenance.code_hash() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["data/one.py", "conf/one.yaml", "conf/new folder/two.yaml", "models/deep/er/two.py",
+             "train.py"],
+)  # fmt: skip
+def test_files_that_decide_one_do(name: str, checkout: Path) -> None:
+    before = provenance.code_hash()
+    path = checkout / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x = 2\n")
+    assert provenance.commit()["clean"] is False and provenance.code_hash() != before
+
+
+def test_a_file_that_is_gone_counts(checkout: Path) -> None:
+    (checkout / "models" / "one.py").unlink()
+    assert provenance.commit()["clean"] is False
