@@ -33,6 +33,16 @@ USER_ERRORS = (
 )  # fmt: skip
 
 
+MULTIRUN = ("-m", "--multirun")
+# With these, jobs run in other processes, or none is meant to.
+ELSEWHERE = ("hydra/launcher=", "-h", "--h", "-c", "--c", "-i", "--i", "-s", "--s", "--v")
+NOTHING = (
+    "The sweep names no run: does a glob match no row?\n"
+    "`table=he2015_residual/table6` sweeps a table."
+)
+begun: list[bool] = []  # a job that has begun in this process, each
+
+
 class Failed(Exception):
     """A job failed, its reason is printed, and `code` is its exit code."""
 
@@ -44,8 +54,12 @@ class Failed(Exception):
 def start(task: Callable[[], Any]) -> None:
     """Run a Hydra application and exit with a code; errors of the command line become short."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here, not to Hydra's own printer
+    # Hydra takes -m before the overrides only.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)
     try:
         task()
+        if not begun and not any(word.startswith(ELSEWHERE) for word in sys.argv[1:]):
+            sys.exit(_print(NOTHING, BAD_CONFIG))
     except Failed as failed:
         sys.exit(failed.code)
     except (HydraException, OmegaConfBaseException) as error:
@@ -65,6 +79,7 @@ def guard(job: Callable[[], None]) -> None:
         SystemExit: with the job's exit code.
         Failed: instead, in a multirun, which goes on with its other jobs.
     """
+    begun.append(True)
     try:
         job()
     except Stopped as stopped:

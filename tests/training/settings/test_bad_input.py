@@ -255,6 +255,24 @@ def test_a_diverged_run_keeps_its_record_and_ends_with_4(command: Callable, tmp_
     assert command("train.py", *SMOKE, "recipe.lr=1e30").code == 4
 
 
+def test_a_sweep_that_names_no_run(command: Callable) -> None:
+    ended = command("train.py", "-m", "experiment=glob(he2015_nothing*)", "seed=0")
+    assert ended.code == BAD_CONFIG and "The sweep names no run" in ended.err, ended.err
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_the_flag_of_a_sweep_may_stand_anywhere(place: int, command: Callable) -> None:
+    words = [ROW, "data=digits", "model.depth=7,9"]
+    ended = command("train.py", *words[:place], "-m", *words[place:])
+    assert ended.code == FAILED and "depth=7" in ended.err and "depth=9" in ended.err, ended.err
+
+
+@pytest.mark.parametrize("told", [["--help"], ["--cfg", "job", ROW], ["--version"]])
+def test_questions_to_hydra_are_no_empty_sweeps(told: list[str], command: Callable) -> None:
+    ended = command("train.py", *told)
+    assert ended.code == 0 and "names no run" not in ended.err
+
+
 class TestEval:
     def evaluate(self, command: Callable, weights: Path) -> str:
         ended = command("eval.py", ROW, "data=digits", f"weights='{weights}'")
