@@ -16,7 +16,8 @@ KEPT = --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 
 # A variable that is mistyped must not leave its default in force unseen.
-KNOWN := A B DATASET FIGURE JOBS MINUTES NETWORKS PLAN PRESET PYTHON ROWS RUNS SEEDS TABLE VENV YES
+KNOWN := A B DATASET FIGURE JOBS MINUTES NETWORKS PLAN PRESET PYTHON ROWS RUNS SEEDS TABLE VENV YES \
+	DATA_DIR OUTPUT_DIR RESULTS_DIR SOURCE_COMMIT CUDA_% OMP_% WANDB_% CC
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 $(if $(filter-out $(KNOWN),$(GIVEN)),$(error $(filter-out $(KNOWN),$(GIVEN)) is no variable of this Makefile; it has $(KNOWN)))
 
@@ -83,7 +84,7 @@ theory: $(READY) ## what the papers' equations say, measured inside small networ
 
 architecture: $(READY) ## count what every row trains again: results/rows.csv, results/architecture.csv
 	@$(RUN) -m training.counts.rows
-	@$(RUN) -m experiments.papers.sums
+	@$(RUN) -m experiments.papers.sums rows.csv tenth/rows.csv architecture.csv
 
 recipes: $(READY) ## write the recipe sheet of each paper again: results/recipes/
 	@$(RUN) -m experiments.papers.recipes

@@ -20,6 +20,7 @@ from training.runs import entry
 
 def job(config: DictConfig) -> None:
     """Find settings and weights, evaluate, print."""
+    from records.names import at_home
     from training.settings.config import eval_options
     from training.settings.settings import ConfigError
     from training.weights.ensemble import analyse, members, tested
@@ -28,7 +29,7 @@ def job(config: DictConfig) -> None:
     options = eval_options(config)
     if options.run is None and options.weights is not None:
         entry.chosen_experiment()
-    chosen = members(config, Path(str(config.results_dir)))
+    chosen = members(config, Path(at_home(str(config.results_dir))))
     record = record_to_save_in(options.save, chosen)
     if options.analysis is not None:
         if options.run is None or len(chosen) > 1 or record is not None:

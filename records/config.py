@@ -32,9 +32,20 @@ def read_config(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RecordError(f"{path} is damaged: {reason}.") from None
-    if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):
-        raise RecordError(f"{path} is damaged: no mapping.")
+    if not isinstance(plain, dict) or not _is_plain(plain):
+        raise RecordError(
+            f"{path} is damaged: it is no mapping of texts, numbers and truth values."
+        )
     return plain
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON could hold it: no dates, no names that are no texts."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float)
 
 
 def _look(path: Path, text: str) -> None:

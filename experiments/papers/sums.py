@@ -8,10 +8,12 @@ change on purpose:
 """
 
 import hashlib
+import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from experiments.papers.command import CommandError
+from experiments.papers.command import CommandError, guarded
 from records.files import ROOT
 from records.names import KEPT
 from records.record import write_atomically
@@ -62,12 +64,22 @@ def _sums() -> dict[str, str]:
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
-def main() -> None:
-    """Write the sums anew."""
-    lines = [f"{_digest(path)}  {path.relative_to(RESULTS).as_posix()}" for path in files()]
+@guarded
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the sums anew, of the files that are named or of all; say which have changed."""
+    named = sys.argv[1:] if arguments is None else arguments
+    known = dict(_sums())
+    for path in files():
+        name = path.relative_to(RESULTS).as_posix()
+        digest = _digest(path) if not named or name in named else known.get(name, "")
+        if digest != known.get(name):
+            print(f"{name}: another content than before")
+        known[name] = digest
+    there = {path.relative_to(RESULTS).as_posix() for path in files()}
+    lines = [f"{digest}  {name}" for name, digest in sorted(known.items()) if name in there]
     write_atomically(SUMS, "\n".join(lines) + "\n")
-    print(SUMS.relative_to(ROOT))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from experiments.papers import published
 from experiments.papers.published import short
 from experiments.tables.results import Result
 from experiments.verdicts.verdict import INTERVAL
@@ -77,8 +78,10 @@ def ours(result: Result) -> str | None:
 def by_choice(result: Result) -> str | None:
     """Our mean error at the last epoch, at the best one on the test set, and where validation was
     best; the paper's choice is marked."""
-    if all(value is None for value in result.choices.values()):
-        return None
+    table = result.line.table
+    told = published.metric(table) == published.ERROR and published.test(table) is None
+    if not told or all(value is None for value in result.choices.values()):
+        return None  # of hours, or of a test that was made of the last weights only
     own = "at_best_val" if "best_val" in {n.statistic for n in result.numbers} else "last"
     values = (
         (_number(value) or MISSING) + ("*" if name == own else "")

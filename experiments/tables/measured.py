@@ -1,15 +1,16 @@
 """What has been measured, a line a row: for the README, from the records of every kept preset."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 import pandas as pd
 
 from experiments.papers import published
 from experiments.papers.published import Line
-from experiments.papers.rows import facts
-from experiments.tables.cells import MISSING, ours, paper
+from experiments.tables.cells import MISSING, VERDICT, ours, paper
 from experiments.tables.results import result
+from experiments.verdicts.aggregate import working_error
+from experiments.verdicts.inference import Prior
 from experiments.verdicts.priors import prior_of
 from experiments.verdicts.records import RunRecord
 from records.names import FULL
@@ -18,35 +19,37 @@ SCHEDULES = {FULL: "full", "tenth": "a tenth"}
 
 
 def measured(records: Sequence[RunRecord], preset: str) -> list[dict[str, str]]:
-    """Lines of the rows that have run with a preset; the paper's number stands by the full
-    schedule only, which it is of."""
+    """Lines of the rows of published tables that have run with a preset; the paper's number stands
+    by the full schedule only, which it is of. A row that several tables quote is named by the
+    first."""
     runs: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
         if record.counts and record.preset == preset:
             runs.setdefault((record.experiment, record.dataset), []).append(record)
+    lines: dict[tuple[str, str], Line] = {}
+    for table in published.titles():
+        for line in published.lines(table):
+            lines.setdefault((line.experiment, line.dataset), line)
     prior = prior_of("test_error", preset, [one for row in runs.values() for one in row])
-    found = []
-    for (experiment, dataset), own in runs.items():
-        line = Line("/".join(experiment.split("/")[:2]), experiment, dataset)
-        row, known = result(line, own, prior), facts(experiment, dataset, preset)
-        assert known is not None
-        minutes = fmean(float(one.summary["seconds"]) for one in own) / 60
-        # With the paper, a kind and a depth say what a row is.
-        found.append(
-            {
-                "Network": f"{row.label}, {row.layers or known.depth} layers",
-                "Data": published.short(dataset),
-                "Schedule": SCHEDULES[preset],
-                "Paper (%)": (paper(row) or MISSING) if preset == FULL else MISSING,
-                "Ours (%)": ours(row) or MISSING,
-                "In training (%)": f"{fmean(float(one.summary['train_error']) for one in own):.2f}",
-                "n": str(len(own)),
-                "Minutes a run": f"{minutes:.0f}" if minutes > 9.5 else f"{minutes:.1f}",
-                "On": ", ".join(dict.fromkeys(_device(one) for one in own)),
-                "Verdict": (row.comparison.verdict or MISSING) if preset == FULL else MISSING,
-            }
-        )
-    return sorted(found, key=lambda line: (line["Network"].split(",")[0], _depth(line)))
+    return [_line(line, runs[row], preset, prior) for row, line in lines.items() if row in runs]
+
+
+def _line(line: Line, own: Sequence[RunRecord], preset: str, prior: Prior) -> dict[str, str]:
+    row, full = result(line, own, prior), preset == FULL
+    working = [record for record in own if working_error(record) is not None]
+    minutes = _mean(record.summary.get("seconds") for record in working)
+    return {
+        "Network": row.label + (f", {row.layers} layers" if row.layers else ""),
+        "Data": published.short(line.dataset),
+        "Schedule": SCHEDULES[preset],
+        "Paper (%)": (paper(row) or MISSING) if full else MISSING,
+        "Ours (%)": ours(row) or MISSING,
+        "In training (%)": _text(_mean(r.summary.get("train_error") for r in working)),
+        "n": str(len(own)),
+        "Minutes a run": _text(None if minutes is None else minutes / 60, ".1f"),
+        "On": ", ".join(dict.fromkeys(map(_device, own))),
+        "Verdict": VERDICT.cell(row) if full else MISSING,
+    }
 
 
 def measured_table(records: dict[str, Sequence[RunRecord]]) -> pd.DataFrame:
@@ -54,12 +57,16 @@ def measured_table(records: dict[str, Sequence[RunRecord]]) -> pd.DataFrame:
     return pd.DataFrame([line for preset, own in records.items() for line in measured(own, preset)])
 
 
-def _depth(line: dict[str, str]) -> int:
-    return int(line["Network"].split(", ")[-1].split()[0])
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [float(value) for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _text(value: float | None, form: str = ".2f") -> str:
+    return MISSING if value is None else f"{value:{form}}"
 
 
 def _device(record: RunRecord) -> str:
-    name, at_once = str(record.summary["device"]), record.summary.get("runs_at_once", 1)
-    short = name.replace("NVIDIA ", "").split(" 80GB")[0]
-    cores = "" if "NVIDIA" in name else f", {record.summary.get('threads', 1)} core"
-    return f"{short}{cores}" if at_once == 1 else f"{short}, {at_once} runs at once"
+    name, at_once = str(record.summary.get("device")), record.summary.get("runs_at_once") or 1
+    short = name.removeprefix("NVIDIA ").split(" 80GB")[0]
+    return short if at_once == 1 else f"{short}, {at_once} runs at once"

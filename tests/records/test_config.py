@@ -37,6 +37,10 @@ ATTACKS = {
     "a conflict": "<<<<<<< HEAD\na: 1\n",
     "a tab": "a:\n\tb: 1",
     "an impossible date": "seed: 2026-99-99",
+    "a date": "seed: 2020-01-01",
+    "a time": "data: {source: 2020-01-01 10:00:00}",
+    "a set": "model: {? a, ? b}\nseed: {1: 2}",
+    "bytes": "seed: [[{5: x}]]",
     "a control character": "a: '\x1b[31m'",
 }
 

@@ -100,12 +100,15 @@ def _conv(device: torch.device) -> list[tuple[Tensor, Tensor]]:
     results: list[tuple[Tensor, Tensor]] = []
     if device.type == "cuda" and not has_kernels(device):
         return results
-    for into, out, size, stride in ((16, 16, 3, 1), (3, 16, 3, 1), (16, 32, 3, 2), (40, 12, 1, 1)):
+    kinds = [(16, 16, 3, 1, 8), (3, 16, 3, 1, 8), (16, 32, 3, 2, 8), (40, 12, 1, 1, 8)]
+    if device.type == "cuda":  # and the largest tiles, which take too long in the interpreter
+        kinds.append((64, 64, 3, 1, 64))
+    for into, out, size, stride, pixels in kinds:
         x, weight = (
-            _maps(8, into, 8, 8, device=device, seed=1),
+            _maps(8, into, pixels, pixels, device=device, seed=1),
             _maps(out, into, size, size, device=device, seed=2),
         )
-        dy = _maps(8, out, 8 // stride, 8 // stride, device=device, seed=3)
+        dy = _maps(8, out, pixels // stride, pixels // stride, device=device, seed=3)
 
         def plain(x: Tensor, weight: Tensor, stride: int = stride) -> Tensor:
             return F.conv2d(x, weight, stride=stride, padding=weight.shape[2] // 2)

@@ -13,6 +13,9 @@ from records.files import ROOT
 SUFFIXES = (".py", ".yaml")
 CODE = ("conf", "data", "models", "records", "training", "train.py")
 
+# The same for git, which need not look at whatever else lies there.
+WATCHED = [f":(glob){name}/**/*{suffix}" for name in CODE for suffix in SUFFIXES] + ["train.py"]
+
 
 def code_hash() -> str:
     """Hash over every file that decides a run: 16 hex digits."""
@@ -33,7 +36,7 @@ def commit() -> dict[str, Any]:
         return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
     try:
         head = _git("rev-parse", "HEAD")
-        status = _git("status", "--porcelain", "-z", "--untracked-files=all", "--", *CODE)
+        status = _git("status", "--porcelain", "-z", "--untracked-files=all", "--", *WATCHED)
     except (OSError, subprocess.SubprocessError):
         return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
     # Only what the hash reads decides: data or a notebook's copies may lie beside the code.
@@ -74,8 +77,9 @@ def peak_memory(device: torch.device) -> int:
 
 def _git(*arguments: str) -> str:
     result = subprocess.run(
-        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
-    )
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
+        errors="surrogateescape",  # names of files are bytes
+    )  # fmt: skip
     return result.stdout.strip()
 
 

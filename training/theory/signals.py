@@ -1,6 +1,7 @@
 """How signals travel through residual units: He et al. 2016, Section 2."""
 
 from contextlib import ExitStack
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ def gradients(model: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
     He et al. 2016, eq. 5: with identity shortcuts it is that of the end times (1 + something), with
     a factor on every shortcut (eq. 8) also times the product of the factors behind.
     """
-    model.train()
+    model = deepcopy(model).train()  # which moves its running statistics
     kept: list[Tensor] = []
 
     def keep(unit: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -32,8 +33,6 @@ def gradients(model: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
             hooks.callback(unit.register_forward_pre_hook(keep).remove)
         hooks.callback(chain[-1].register_forward_hook(keep_output).remove)
         F.cross_entropy(model(images), labels).backward()
-    model.zero_grad()
-    model.eval()
     return [float(x.grad.norm()) if x.grad is not None else 0.0 for x in kept]
 
 
@@ -67,12 +66,13 @@ def sums_left(model: nn.Module, images: Tensor) -> list[float]:
 
 @torch.no_grad()
 def truncated(model: nn.Module, images: Tensor) -> list[float]:
-    """The share of a unit's sums x + F(x) that the ReLU behind the addition sets to 0.
+    """The share of a unit's sums x + F(x) that the ReLU behind the addition sets to 0, normalised
+    by the batch at hand, for a network that has not been trained knows no other statistics.
 
     He et al. 2016, Section 4.1 ("post-activation or pre-activation") and Section 4.2: the original
     unit truncates a signal that becomes negative, and after training mostly does not.
     """
-    model.eval()
+    model = deepcopy(model).train()
     shares: list[float] = []
 
     def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -17,6 +17,7 @@ def describe(settings: Settings, experiment: str) -> dict[str, str]:
         "experiment": experiment,
         "model": json.dumps(deciding_settings(settings)["model"], sort_keys=True),
         "normalisation": json.dumps({"mean": recipe.mean, "std": recipe.std}),
+        "data": settings.data.source,
     }
 
 
@@ -41,13 +42,30 @@ def check_description(path: Path, told: dict[str, str], settings: Settings) -> N
         WeightsError: they are.
     """
     expected = describe(settings, "")
-    other = [
-        key for key in ("model", "normalisation") if told.get(key, expected[key]) != expected[key]
+    differing = [
+        f"{prefix}{key}={value}"
+        for name, prefix in (("model", "model."), ("normalisation", "recipe."))
+        for key, value in _differing(told.get(name, expected[name]), expected[name]).items()
     ]
-    if other:
-        what = "network" if "model" in other else "normalisation of images"
-        row = ascii(told.get("experiment", "another row")).strip("'")[:100]
+    if differing:
+        row = _printable(told.get("experiment", "another row"))
         raise WeightsError(
-            f"{path} holds weights of {row}, which has another {what} than was named here.\n"
-            f"Give experiment={row}, or force=true to evaluate them all the same."
+            f"{path} holds weights of {row} on {_printable(told.get('data', 'other data'))}, which "
+            f"differs from what is named here: {', '.join(map(_printable, differing[:3]))}.\n"
+            "Name what they are of, or give force=true to evaluate them all the same."
         )
+
+
+def _differing(told: str, expected: str) -> dict[str, object]:
+    """The values of a JSON mapping that are others than expected."""
+    try:
+        mine, theirs = json.loads(expected), dict(json.loads(told))
+    except (ValueError, TypeError, RecursionError):
+        return {"description": "damaged"}
+    keys = sorted(map(str, mine.keys() | theirs.keys()))
+    return {key: theirs.get(key, "default") for key in keys if mine.get(key) != theirs.get(key)}
+
+
+def _printable(text: str) -> str:
+    """At most a hundred characters that a terminal may show."""
+    return ascii(text).strip("'\"")[:100]

@@ -15,7 +15,15 @@ from data.photographs.photographs import Photographs
 from data.sets import ARRAYS
 from data.sets import load as load_images
 from records.config import read_config
-from records.names import CONFIG, KEPT, WEIGHTS, record_folder, weights_file, working_folder
+from records.names import (
+    CONFIG,
+    KEPT,
+    WEIGHTS,
+    at_home,
+    record_folder,
+    weights_file,
+    working_folder,
+)
 from training.process.device import find_device
 from training.recipe.evaluate import evaluate
 from training.recipe.run_data import Images, check_fit, normalisation, test_split, workers
@@ -110,7 +118,7 @@ def members(config: DictConfig, results: Path) -> list[Member]:
         return [Member(settings, path) for path in weights]
     folders = [Path(folder) for folder in options.run]
     settings_of = [record_settings(config, folder) for folder in folders]
-    outputs = Path(str(config.output_dir))
+    outputs = Path(at_home(str(config.output_dir)))
     files = weights or [record_weights(folder, results, outputs) for folder in folders]
     if len(files) != len(folders):
         raise ConfigError(f"{len(folders)} runs and {len(files)} weights files: give one for each.")

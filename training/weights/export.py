@@ -70,7 +70,7 @@ def load_weights(model: nn.Module, path: Path) -> bool:
     tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
     ours = bool(expected.keys() & tensors.keys())
     if not ours:
-        tensors = by_order(expected, tensors)
+        tensors = by_order(expected, tensors, sort=path.suffix == ".safetensors")
     missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
     if missing or unknown:
         what = [f"it lacks {_some(missing)}"] if missing else []
@@ -90,16 +90,19 @@ def load_weights(model: nn.Module, path: Path) -> bool:
     return ours
 
 
-def by_order(expected: Mapping[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def by_order(
+    expected: Mapping[str, Tensor], tensors: dict[str, Tensor], *, sort: bool
+) -> dict[str, Tensor]:
     """Tensors that another code has named, under our names, if they are alike one by one.
 
     Of each kind (convolution, normalisation or classifier; weight, bias, mean or variance) they are
-    taken in the order of the layers: that of the file, or that of the names where a file is sorted
-    by them, as safetensors are. torchvision's ResNets and DenseNets have their layers in our order.
+    taken in the order of the layers: that of the file, or of the names, in which layer2 stands
+    before layer10. torchvision's ResNets and DenseNets have their layers in our order.
+
+    Args:
+        sort: take the order of the names, for a file that has kept none, as safetensors.
     """
-    names = list(tensors)
-    if names == sorted(names):
-        names.sort(key=_natural)
+    names = sorted(tensors, key=_natural) if sort else list(tensors)
     theirs = _kinds(names, tensors)
     found: dict[str, Tensor] = {}
     for kind, own in _kinds(list(expected), expected).items():
@@ -140,13 +143,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             content = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError, OSError,
-            pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
+    except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError, OSError, IndexError,
+            AttributeError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
         content = None
     for wrapper in ("state", "trainer", "model", "net", "model_state_dict", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+    named = isinstance(content, dict) and all(isinstance(key, str) for key in content)
+    if not named or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(
             f"{path} is no weights file (safetensors, or a torch state dict of tensors only)."
         )

@@ -14,7 +14,7 @@ import pytest
 
 from experiments import compile
 from experiments.papers import published
-from experiments.papers.rows import facts
+from experiments.papers.rows import all_rows, facts
 from experiments.tables import readme
 from experiments.tables.measured import measured_table
 from experiments.tables.overview import overview
@@ -197,6 +197,23 @@ def test_the_readme_lists_what_has_run(records: list[RunRecord]) -> None:
     assert table.loc["ResNet, 110 layers", "Ours (%)"] == "6.40 (6.60 ± 0.16)"
     runs = {r.experiment for r in records if r.counts}
     assert len(table) == len(runs), "a line for each row that has run"
+
+
+@pytest.mark.parametrize("preset", ["paper", "tenth"])
+def test_every_row_that_may_run_can_be_listed(preset: str, records: list[RunRecord]) -> None:
+    """Rows that no table publishes, of hours, of photographs, without what an old record lacks."""
+    source = next(r for r in records if r.counts and not r.diverged)
+    made = []
+    for (experiment, dataset), row in all_rows(preset).items():
+        told = {"experiment": experiment, "dataset": dataset, "preset": preset, "seed": 0,
+                "run": f"{experiment}/{dataset}/seed0", "recipe": row.hash,
+                "iterations": row.iterations, "train_error": None,
+                "data": published.fingerprints().get(dataset, "x")}  # fmt: skip
+        summary = {k: v for k, v in source.summary.items() if k not in ("seconds", "device")}
+        made.append(RunRecord(source.folder, summary | told))
+    table = measured_table({preset: made})
+    assert len(table) > 80 and set(table["n"]) == {"1"}
+    assert not table.duplicated(["Network", "Data", "Paper (%)", "Ours (%)"]).all()
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,31 @@ def test_a_convolution_and_its_gradients(
     assert dweight.stride() == weight.stride()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("into", "out", "size", "stride", "pixels"),
+    [(64, 64, 3, 1, 32), (256, 64, 1, 1, 32), (64, 256, 1, 1, 32), (448, 48, 1, 1, 32),
+     (32, 64, 3, 2, 32), (160, 12, 3, 1, 32), (3, 24, 3, 1, 32)],
+)  # fmt: skip
+def test_the_largest_tiles(
+    into: int, out: int, size: int, stride: int, pixels: int, dtype: torch.dtype
+) -> None:
+    """Batches as large as in training: too many for the interpreter."""
+    x = maps(128, into, pixels, pixels, seed=0, dtype=dtype).requires_grad_()
+    weight = maps(out, into, size, size, seed=1, dtype=dtype).requires_grad_()
+    expected = F.conv2d(x.double(), weight.double(), stride=stride, padding=size // 2)
+    y = convolve(x, weight, stride)
+    dy = maps(*expected.shape, seed=2, dtype=dtype)
+    assert error(y, expected) < ROUGH[dtype]
+    found = torch.autograd.grad(y, (x, weight), dy)
+    for one, other in zip(
+        found, torch.autograd.grad(expected, (x, weight), dy.double()), strict=True
+    ):
+        assert error(one, other.double()) < ROUGH[dtype]
+
+
 def test_images_get_no_gradient() -> None:
     weight = maps(4, 3, 3, 3, seed=1, dtype=torch.float32).requires_grad_()
     y = convolve(maps(2, 3, 4, 4, seed=0, dtype=torch.float32), weight, 1)

@@ -52,6 +52,16 @@ def test_files_that_decide_one_do(name: str, checkout: Path) -> None:
     assert provenance.commit()["clean"] is False and provenance.code_hash() != before
 
 
+def test_names_that_are_no_text(checkout: Path) -> None:
+    path = bytes(checkout / "data") + b"/caf\xe9.jpg"
+    with open(path, "wb"):  # noqa: PTH123
+        pass
+    assert provenance.commit()["clean"] is True
+    with open(bytes(checkout / "data") + b"/caf\xe9.py", "wb"):  # noqa: PTH123
+        pass
+    assert provenance.commit()["clean"] is False
+
+
 def test_a_file_that_is_gone_counts(checkout: Path) -> None:
     (checkout / "models" / "one.py").unlink()
     assert provenance.commit()["clean"] is False

@@ -56,6 +56,17 @@ def test_gradients_are_those_of_autograd(batch: tuple[Tensor, Tensor]) -> None:
     assert norm == pytest.approx(slope, rel=1e-4)
 
 
+def test_measuring_changes_nothing(batch: tuple[Tensor, Tensor]) -> None:
+    model = network(order="original").eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    signals.gradients(model, *batch)
+    signals.truncated(model, batch[0])
+    signals.sums_left(model, batch[0])
+    parts.error_without(model, *batch, [1])
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not model.training and all(p.grad is None for p in model.parameters())
+
+
 def test_only_identity_shortcuts_leave_a_sum(batch: tuple[Tensor, Tensor]) -> None:
     """He et al. 2016, eq. 4."""
     assert max(signals.sums_left(network(order="full_preact"), batch[0])) < 1e-5

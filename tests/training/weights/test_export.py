@@ -107,6 +107,34 @@ def test_a_peers_weights_give_its_outputs(
         torch.testing.assert_close(ours(x), peer(x), rtol=1e-4, atol=1e-4)
 
 
+def test_safetensors_of_several_types_have_no_order(peer: Peer, tmp_path: Path) -> None:
+    """They are sorted by type before they are by name."""
+    path, state = tmp_path / "half.safetensors", peer.state_dict()
+    save_file({n: v.half() if v.ndim == 4 else v.contiguous() for n, v in state.items()}, path)
+    ours, x = ResNet(DEPTH).eval(), torch.randn(2, 3, 16, 16)
+    load_weights(ours, path)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), peer(x), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("content", ["model: resnet\n", "", "\x80", "[1, 2]"])
+@pytest.mark.parametrize("name", ["config.yaml", "weights.pt", "weights.safetensors"])
+def test_files_that_hold_no_weights(name: str, content: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(WeightsError, match="is no weights file"):
+        load_weights(ResNet(20), path)
+
+
+@pytest.mark.parametrize(
+    "content", [{1: torch.zeros(1)}, [torch.zeros(1)], torch.zeros(1), 3, None]
+)
+def test_torch_files_that_hold_something_else(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "weights.pt")
+    with pytest.raises(WeightsError, match="is no weights file"):
+        load_weights(ResNet(20), tmp_path / "weights.pt")
+
+
 def test_forty_foreign_files_are_read_right_or_refused(peer: Peer, tmp_path: Path) -> None:
     """Tensors lost, doubled, reshaped, renamed: never a network of other outputs."""
     rng, refused = random.Random(0), 0  # noqa: S311
@@ -151,14 +179,19 @@ def test_a_file_says_what_it_is_of(tmp_path: Path, settings_of: Callable[..., Se
     check_description(
         path, told, settings_of(f"experiment={row}", "recipe.length=70_000", "seed=3")
     )
-    for other in (
-        ["experiment=he2015_residual/fig6/plain20"],
-        [f"experiment={row}", "model.order=full_preact"],
-        [f"experiment={row}", "recipe=fair"],
-        [f"experiment={row}", "recipe.std=channel"],
+    for other, differing in (
+        (["experiment=he2015_residual/fig6/plain20"], "model.shortcut=default"),
+        ([f"experiment={row}", "model.order=full_preact"], "model.order=default"),
+        ([f"experiment={row}", "data=cifar100_aug"], "model.classes="),
+        ([f"experiment={row}", "recipe=fair"], "recipe.mean=pixel"),
+        ([f"experiment={row}", "recipe.std=channel"], f"recipe.std={own.recipe.std}"),
     ):
-        with pytest.raises(WeightsError, match=f"experiment={row}, or force=true"):
+        with pytest.raises(WeightsError, match=f"weights of {row} on cifar10, .*{differing}"):
             check_description(path, told, settings_of(*other))
+    for damaged in ("{", "[1]", "null", "[" * 100_000, '{"a": "\\ud800"}'):
+        with pytest.raises(WeightsError, match="differs") as error:
+            check_description(path, told | {"model": damaged, "experiment": "\x1b[2J"}, own)
+        assert str(error.value).count("\n") < 3 and "\x1b" not in str(error.value)
     check_description(path, {}, settings_of("experiment=he2015_residual/fig6/plain20"))
 
 
