@@ -69,8 +69,8 @@ def truncated(model: nn.Module, images: Tensor) -> list[float]:
     """The share of a unit's sums x + F(x) that the ReLU behind the addition sets to 0, normalised
     by the batch at hand, for a network that has not been trained knows no other statistics.
 
-    He et al. 2016, Section 4.1 ("post-activation or pre-activation") and Section 4.2: the original
-    unit truncates a signal that becomes negative, and after training mostly does not.
+    He et al. 2016, Section 4.2: the original unit cuts off a signal that is negative, which they
+    observe of ResNet-164 to become rarer with training, and to stay frequent with 1001 layers.
     """
     model = deepcopy(model).train()
     shares: list[float] = []
