@@ -123,8 +123,8 @@ def describe(table: pd.DataFrame) -> str:
             lines.append(f"| {title} | {equation} | {network} | {SAID[name](rows)} |")
     lines += [
         "", "Dashed: the whole network, as it is evaluated. What the ReLU sets to 0 grows with "
-        "training here; He et al. 2016, Section 4.2, observe the opposite of ResNet-164 on CIFAR-10.",
-        "",
+        "training here; He et al. 2016, Section 4.2, observe the opposite of ResNet-164 on "
+        "CIFAR-10.", "",
     ]  # fmt: skip
     return "\n".join(lines)
 

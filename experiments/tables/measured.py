@@ -69,4 +69,6 @@ def _text(value: float | None, form: str = ".2f") -> str:
 def _device(record: RunRecord) -> str:
     name, at_once = str(record.summary.get("device")), record.summary.get("runs_at_once") or 1
     short = name.removeprefix("NVIDIA ").split(" 80GB")[0]
+    if record.summary.get("driver") is None and record.summary.get("threads") == 1:
+        return f"{short}, one core"
     return short if at_once == 1 else f"{short}, {at_once} runs at once"

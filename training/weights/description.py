@@ -7,7 +7,7 @@ from safetensors import SafetensorError, safe_open
 
 from training.settings.identity import deciding_settings
 from training.settings.settings import Settings
-from training.weights.export import WeightsError
+from training.weights.export import ABOUT, WeightsError
 
 
 def describe(settings: Settings, experiment: str) -> dict[str, str]:
@@ -27,8 +27,9 @@ def description(path: Path) -> dict[str, str]:
         return {}
     try:
         with safe_open(path, "pt") as file:
-            return {key: str(value) for key, value in (file.metadata() or {}).items()}
-    except (SafetensorError, OSError):
+            told = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
+        return {key: str(value) for key, value in dict(told).items()}
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError):
         return {}  # whoever reads its tensors says what is wrong
 
 

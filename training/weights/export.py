@@ -1,6 +1,7 @@
 """Weights as files: exported small, read back from safetensors or torch state dicts."""
 
 import hashlib
+import json
 import os
 import pickle
 import re
@@ -13,6 +14,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+ABOUT = "residual-to-dense"  # the entry of a file that says what it is of
 
 
 class WeightsError(Exception):
@@ -32,7 +35,9 @@ def export(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
-    save_file(exported(weights), temporary, metadata=dict(about or {}))
+    # As one entry: of several safetensors keeps no order, and the same run gives the same bytes.
+    told = {ABOUT: json.dumps(dict(about), sort_keys=True)} if about else None
+    save_file(exported(weights), temporary, metadata=told)
     checksum = digest(temporary)
     os.replace(temporary, path)
     return checksum

@@ -23,7 +23,8 @@ EXPERIMENT = "he2015_residual/table6/resnet20"
 RUN = f"{EXPERIMENT}/digits/seed0"
 LAST = "last.pt"
 # What may differ between two identical runs.
-MEASURED = {"seconds", "images_per_second", "peak_memory_bytes", "commit", "clean"}
+# The checksum is of these, too.
+MEASURED = {"seconds", "images_per_second", "peak_memory_bytes", "commit", "clean", "checksum"}
 
 
 def die() -> None:
