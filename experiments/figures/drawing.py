@@ -31,7 +31,8 @@ def draw(
     note: str = "",
     scale: float | None = 1.0,
 ) -> Figure:
-    """A figure of some panels; what has not run is named in its legend.
+    """A figure of the panels that show anything yet, or of all, where none does; what has not run
+    is named below each.
 
     Args:
         records: of one preset.
@@ -44,7 +45,7 @@ def draw(
     if scale is None:  # a small version has few of the paper's networks, on a data set of its own
         datasets = dict.fromkeys(data for panel in panels for _, data in panel.rows)
         runs |= {(name, data): seeds for (name, _), seeds in runs.items() for data in datasets}
-        panels = [panel for panel in panels if runs.keys() & set(panel.rows)] or panels
+    panels = [panel for panel in panels if runs.keys() & set(panel.rows)] or panels
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
             1, len(panels), figsize=(3.9 * len(panels), 3.5), layout="constrained", squeeze=False

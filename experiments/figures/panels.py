@@ -6,6 +6,7 @@ A kind of panel is a dataclass that knows which rows it shows and how to draw it
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import ClassVar, Literal
 
 from matplotlib.axes import Axes
@@ -75,10 +76,10 @@ def pair(first: tuple[str, str], second: tuple[str, str], data: str = C10) -> tu
 def legend(
     axis: Axes, missing: Sequence[str], where: Literal["upper right", "best"] = "upper right"
 ) -> None:
-    """What is drawn, and what has not run yet."""
+    """What is drawn, in the panel; what has not run yet, below it, where it hides no curve."""
     if missing:
-        axis.plot([], [], " ", label=f"{MISSING}: " + ",\n".join(missing))
-    if axis.lines:
-        drawn = axis.legend(loc=where, fontsize=8, framealpha=0.8, edgecolor="none")
-        for text in drawn.get_texts():
-            text.set_color("0.5" if text.get_text().startswith(MISSING) else "0")
+        text = fill(f"{MISSING}: " + ", ".join(missing), 48)
+        note = axis.text(0.5, -0.2, text, transform=axis.transAxes, fontsize=8, color="0.5")
+        note.set(horizontalalignment="center", verticalalignment="top")
+    if any(not str(line.get_label()).startswith("_") for line in axis.lines):
+        axis.legend(loc=where, fontsize=8, framealpha=0.8, edgecolor="none")
