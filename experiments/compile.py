@@ -19,8 +19,9 @@ from experiments.papers.conf import PlanError, preset_scale, table_config, table
 from experiments.plan.jobs import Job
 from experiments.tables import readme
 from experiments.tables.overview import overview
-from experiments.tables.sheets import Sheet, Table, to_markdown, write
+from experiments.tables.sheets import Sheet, Table, write
 from experiments.tables.tables import paper_table, shortened_table
+from experiments.tables.terminal import print_table
 from experiments.verdicts.records import RunRecord, records_of
 from records.names import FULL, KEPT, compiled_folder
 from records.validity import PRESETS
@@ -138,7 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("kind", choices=("table", "figure"))
     parser.add_argument("names", nargs="*", help="default: all")
     parser.add_argument("--preset", default=FULL, choices=PRESETS)
-    options = parser.parse_args(arguments)
+    # Names may stand behind --preset, where the usual parser takes none.
+    options = parser.parse_intermixed_args(arguments)
     preset, records = options.preset, records_of(options.preset)
     if options.kind == "figure":
         for figure in options.names or FIGURES:
@@ -146,7 +148,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     named = (compile_table(table, preset, records) for table in options.names)
     for table in named if options.names else compile_all(records, preset):
-        print(to_markdown(table.frame), *write(table, preset), sep="\n")
+        paths = write(table, preset)
+        print(f"\n{table.title}\n")
+        print_table(table.frame, str(paths[0]))
+        print(*paths, sep="\n")
     if preset in KEPT:
         readme.update()
     return 0

@@ -12,9 +12,11 @@ from experiments import compile
 from experiments.execution import command, complete
 from experiments.papers import published
 from experiments.papers.command import guarded
+from experiments.papers.conf import table_rows
 from experiments.plan.plan import make_plan, table_jobs
 from experiments.tables import readme
-from experiments.tables.sheets import to_markdown, write
+from experiments.tables.sheets import write
+from experiments.tables.terminal import print_table, say
 from records.exits import BAD_CONFIG
 from records.names import FULL, KEPT
 
@@ -33,9 +35,12 @@ def reproduce(options: argparse.Namespace) -> int:
     plan = make_plan(jobs)
     if options.table in published.titles():
         shown = preset if preset in KEPT else FULL
-        table = compile.compile_table(options.table, shown, compile.records_of(shown))
-        print(f"{table.title}, as measured so far\n")
-        print(to_markdown(table.frame), end="\n\n")
+        records = compile.records_of(shown)
+        if {(r.experiment, r.dataset) for r in records} & set(table_rows(options.table, shown)):
+            table = compile.compile_table(options.table, shown, records)
+            say(f"{table.title}, as measured so far\n")
+            print_table(table.frame)
+            print()
     command.show_plan(plan, options)
     if options.plan:
         return 0
@@ -56,8 +61,9 @@ def show(table: str, preset: str) -> None:
     records = compile.records_of(preset)
     if preset not in KEPT or table in published.titles():
         compiled = compile.compile_table(table, preset, records)
-        print(to_markdown(compiled.frame), end="\n\n")
-        print(*write(compiled, preset), sep="\n")
+        paths = write(compiled, preset)
+        print_table(compiled.frame, str(paths[0]))
+        print("", *paths, sep="\n")
         if preset in KEPT:
             readme.update()
     for figure in compile.figures_of(table):

@@ -49,10 +49,10 @@ def _line(job: Job) -> str:
     state = state_of(job)
     progress, failure = progress_of(job.working), failure_of(job)
     if state == "running" and progress is not None:
-        return f"  {job.run}  running, {progress.iteration:,} of {job.iterations:,}"
+        return f"running, {progress.iteration:,}/{job.iterations:,}  {job.run}"
     if state == "failed" and failure is not None:
-        return f"  {job.run}  failed: {failure.reason.splitlines()[0]}"
-    return f"  {job.run}  {state}" if state in ("running", "resumable", "failed") else ""
+        return f"failed  {job.run}: {failure.reason.splitlines()[0]}"
+    return f"{state}  {job.run}" if state in ("running", "resumable", "failed") else ""
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ from experiments.execution.execute import Execution
 from experiments.execution.mps import side_by_side
 from experiments.execution.sweeps import registered
 from experiments.papers.conf import PlanError
+from experiments.plan import overview
 from experiments.plan.jobs import Job
 from experiments.plan.machine import device_name, gpus, torch_fault
-from experiments.plan.plan import Entry, describe, duration, make_plan
+from experiments.plan.plan import Entry, make_plan
 from experiments.plan.states import ENDED, Failure, state_of
+from experiments.tables.terminal import print_table, say
 from records.names import KEPT
 from records.validity import PRESETS
 
@@ -55,13 +57,17 @@ def chosen_preset(options: argparse.Namespace) -> str:
 def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
     """Print the plan."""
     preset = chosen_preset(options)
-    print(f"Plan (preset {preset}):\n{describe(plan)}", flush=True)
+    say(f"Plan (preset {preset}): {overview.summary(plan)}")
     if preset not in KEPT:
-        why = " (no CUDA GPU was found)" if options.preset == "auto" else ""
-        print(
-            f"No full recipe{why}: this checks the plumbing. PRESET=tenth trains on a tenth of the "
+        why = ", since no CUDA GPU was found" if options.preset == "auto" else ""
+        say(
+            f"These are small versions for a first try{why}. PRESET=tenth trains on a tenth of the "
             "schedule, PRESET=paper in full."
         )
+    print()
+    print_table(overview.table(plan))
+    print(*overview.failures(plan), sep="\n")
+    sys.stdout.flush()
 
 
 def too_long(plan: Sequence[Entry], options: argparse.Namespace) -> bool:
@@ -70,8 +76,8 @@ def too_long(plan: Sequence[Entry], options: argparse.Namespace) -> bool:
     if total <= ASK_ABOVE_SECONDS or options.yes or options.minutes:
         return False
     print(
-        f"\nThis takes about {duration(total)} here. Add YES=1 to start, ROWS=... for a part, "
-        "or MINUTES=... for a while.",
+        f"\nThis takes about {overview.duration(total)} here. Add YES=1 to start, ROWS=... for a "
+        "part, or MINUTES=... for a while.",
         file=sys.stderr,
     )
     return True

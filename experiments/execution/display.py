@@ -9,7 +9,8 @@ from rich.live import Live
 from rich.text import Text
 
 from experiments.plan.jobs import Job
-from experiments.plan.plan import Entry, duration
+from experiments.plan.overview import duration
+from experiments.plan.plan import Entry
 from experiments.plan.states import ENDED, state_of, test_error_of
 from records.progress import Progress, progress_of
 
@@ -63,7 +64,8 @@ class Display:
         lines = progress_lines(self.plan)
         if self.console.is_terminal:
             self.due = time.monotonic() + LIVE_SECONDS
-            self.live.update(Text("\n".join(lines)), refresh=True)
+            text = Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+            self.live.update(text, refresh=True)
         else:
             self.due = time.monotonic() + PLAIN_SECONDS
             self.say("\n".join(lines))
@@ -81,7 +83,7 @@ def progress_lines(plan: Sequence[Entry]) -> list[str]:
         seconds = entry.seconds
         if progress is not None:
             seconds = seconds_left(entry, progress)
-            lines.append(f"  {entry.job.run}  {how_far(entry.job, progress, seconds)}")
+            lines.append(f"{how_far(entry.job, progress, seconds)}  {entry.job.run}")
         left += seconds
     done = sum(state in ENDED for state in states.values())
     total = f"{done} of {len(plan)} done, {running} running"
@@ -98,7 +100,7 @@ def seconds_left(entry: Entry, progress: Progress) -> float:
 
 
 def how_far(job: Job, progress: Progress, seconds: float) -> str:
-    """Where a run is, its last test error, and how long it still takes."""
-    error = "       -" if progress.test_error is None else f"{progress.test_error:6.2f} %"
-    where = f"{progress.iteration:,} of {job.iterations:,}"
-    return f"{where}  {error}  {duration(seconds)} left"
+    """Where a run is, its last test error, and how long it still takes, one below another."""
+    error = "" if progress.test_error is None else f"{progress.test_error:.2f} %"
+    where = f"{progress.iteration:,}/{job.iterations:,}"
+    return f"{where:>15}  {error:>7}  {duration(seconds):>8} left"

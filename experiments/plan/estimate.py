@@ -51,15 +51,19 @@ def recorded_pace(records: Iterable[RunRecord]) -> Pace:
     return Pace(runs, networks)
 
 
+def recorded(job: Job, pace: Pace) -> float | None:
+    """Seconds of an iteration, where a record of this device tells."""
+    known = pace.runs.get(job.run.rpartition("/")[0])
+    if known is None and not job.overrides:
+        known = pace.networks.get((job.facts.params, job.facts.macs, job.batch))
+    return known
+
+
 def seconds_here(job: Job, pace: Pace) -> float:
     """Seconds that a run takes on this machine, alone."""
-    network = (job.facts.params, job.facts.macs, job.batch)
-    recorded = pace.runs.get(job.run.rpartition("/")[0])
-    if recorded is None and not job.overrides:
-        recorded = pace.networks.get(network)
-    if recorded is not None:
-        return START_SECONDS + recorded * job.iterations
-    return START_SECONDS + job.iterations * _step_seconds(job, gpu=bool(gpus()))
+    known = recorded(job, pace)
+    step = _step_seconds(job, gpu=bool(gpus())) if known is None else known
+    return START_SECONDS + job.iterations * step
 
 
 def seconds_on_gpu(job: Job) -> float:

@@ -8,20 +8,24 @@ from experiments.papers import published
 from experiments.papers.conf import PlanError, table_config, table_rows
 from experiments.plan import estimate
 from experiments.plan.jobs import Job, parse_run
-from experiments.plan.machine import free_bytes
-from experiments.plan.states import ENDED, failure_of, state_of
+from experiments.plan.states import ENDED, state_of
 from experiments.verdicts.records import survey
-from records.names import KEPT, outputs, runs_folder
+from records.names import KEPT, runs_folder
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run of a plan: where it stands, and the seconds it takes here and on a large GPU."""
+    """A run of a plan: where it stands, and the seconds it takes here and on a large GPU.
+
+    Attributes:
+        timed: whether a record made on this device says how long it takes.
+    """
 
     job: Job
     state: str
     seconds: float
     gpu_seconds: float
+    timed: bool = False
 
     @property
     def open(self) -> bool:
@@ -73,56 +77,14 @@ def make_plan(jobs: Sequence[Job]) -> list[Entry]:
     presets = {*KEPT, *(job.preset for job in jobs)}
     records = [r for preset in presets for r in survey(runs_folder(preset), preset)[0]]
     pace = estimate.recorded_pace(records)
-    return [
-        Entry(job, state_of(job), estimate.seconds_here(job, pace), estimate.seconds_on_gpu(job))
-        for job in jobs
-    ]
+    return [_entry(job, pace) for job in jobs]
 
 
-def describe(plan: Sequence[Entry]) -> str:
-    """The plan as text: one line a run, then what the open ones take together."""
-    width = max((len(entry.job.run) for entry in plan), default=0)
-    lines = [_describe_entry(entry, width) for entry in plan]
-    todo = [entry for entry in plan if entry.open]
-    if not todo:
-        return "\n".join([*lines, f"All {len(plan)} runs are done."])
-    seconds = sum(entry.seconds for entry in todo)
-    disk = estimate.disk_of_all([entry.job for entry in todo])
-    free = free_bytes(outputs())
-    lines.append(
-        f"{len(plan) - len(todo)} of {len(plan)} runs done; the others take about "
-        f"{duration(seconds)} and {disk / 1e6:.0f} MB of disk ({free / 1e9:.0f} GB free)."
-    )
-    if photographs := [entry.job for entry in todo if entry.job.dataset == "imagenet"]:
-        hours = sum(map(estimate.seconds_on_gpu, photographs)) / 3600
-        lines.append(f"Photographs: about {hours:.0f} GPU hours on one large GPU.")
-    if disk > free:
-        lines.append(f"The disk may fill up: free some space, or set OUTPUT_DIR ({outputs()}).")
-    return "\n".join(lines)
-
-
-def duration(seconds: float) -> str:
-    """A duration for people."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
-
-
-def _describe_entry(entry: Entry, width: int) -> str:
-    job = entry.job
-    text = f"  {job.run:<{width}}  {entry.state:<9}"
-    if not job.overrides:
-        facts = job.facts
-        text += f"  {facts.recipe:<9}  {job.iterations:>7,} its  {facts.params / 1e6:6.2f}M"
-    if not entry.open:
-        return text
-    text += f"  about {duration(entry.seconds)}"
-    if job.preset in KEPT and entry.seconds != entry.gpu_seconds:
-        text += f" here, {duration(entry.gpu_seconds)} on a GPU"
-    failure = failure_of(job) if entry.state == "failed" else None
-    return f"{text}  ({failure.reason.splitlines()[0]})" if failure else text
+def _entry(job: Job, pace: estimate.Pace) -> Entry:
+    return Entry(
+        job, state_of(job), estimate.seconds_here(job, pace), estimate.seconds_on_gpu(job),
+        timed=estimate.recorded(job, pace) is not None,
+    )  # fmt: skip
 
 
 def _choose(rows: Sequence[tuple[str, str]], wanted: str, preset: str) -> list[tuple[str, str]]:

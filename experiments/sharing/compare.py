@@ -18,7 +18,7 @@ from experiments.papers import published
 from experiments.papers.command import CommandError, guarded
 from experiments.papers.published import fingerprints
 from experiments.tables.cells import MISSING
-from experiments.tables.sheets import to_markdown
+from experiments.tables.terminal import print_table
 from experiments.verdicts.aggregate import Measured, aggregate
 from experiments.verdicts.inference import Prior
 from experiments.verdicts.priors import error_sample, measured_errors, prior_of
@@ -160,7 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("b")
     options = parser.parse_args(arguments)
     frame = compare(options.a, options.b)
-    print(f"A: {options.a}   B: {options.b}\n\n{to_markdown(frame)}\n\n{NOTE}")
+    print(f"A: {options.a}   B: {options.b}\n")
+    print_table(frame)
+    print(f"\n{NOTE}")
     return 0
 
 

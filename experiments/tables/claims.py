@@ -16,8 +16,9 @@ from experiments.papers.claims import Claim, claims, rows_in
 from experiments.papers.command import guarded
 from experiments.papers.conf import preset_scale
 from experiments.tables.cells import MISSING
-from experiments.tables.sheets import Sheet, to_markdown, write
+from experiments.tables.sheets import Sheet, write
 from experiments.tables.tables import scaled_note
+from experiments.tables.terminal import print_table
 from experiments.verdicts.inference import Sample, difference, seeds_to_decide
 from experiments.verdicts.measure import EXACT, Row, row_of
 from experiments.verdicts.priors import ERRORS, prior_of
@@ -62,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", default=FULL, choices=KEPT)
     preset = parser.parse_args(arguments).preset
     table = claims_table(judge(claims(), records_of(preset), preset), preset)
-    print(to_markdown(table.frame), *write(table, preset), sep="\n")
+    paths = write(table, preset)
+    print_table(table.frame, str(paths[0]))
+    print(*paths, sep="\n")
     return 0
 
 

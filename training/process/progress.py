@@ -4,7 +4,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from records.record import Row
 
@@ -24,6 +24,7 @@ class ProgressLine:
         self.live = self.console.is_terminal
         self.metrics = ""
         self.bar = Progress(
+            BarColumn(bar_width=8),
             TextColumn("{task.completed:.0f}/{task.total:.0f}{task.fields[metrics]}"),
             TextColumn("{task.fields[speed]:,.0f} img/s"),
             TimeRemainingColumn(),

@@ -11,9 +11,9 @@ import pytest
 
 from experiments import reproduce, train
 from experiments.papers.conf import PlanError
-from experiments.plan import estimate, machine, plan
+from experiments.plan import estimate, machine, overview
 from experiments.plan.jobs import Job, parse_run
-from experiments.plan.plan import Entry, describe, listed_jobs, make_plan, table_jobs
+from experiments.plan.plan import Entry, listed_jobs, make_plan, table_jobs
 from experiments.plan.states import Failure, note_failure
 from records.files import ROOT
 from records.lock import locked
@@ -65,20 +65,23 @@ def test_where_runs_stand(tmp_path: Path) -> None:
     assert [found[f"resnet110/{k}"] for k in (0, 1, 2, 4)] == ["done"] * 4
     assert [found[f"resnet110/{k}"] for k in (3, 5, 6, 7)] == [
         "resumable", "missing", "running", "failed"]  # fmt: skip
-    assert "(ValueError: it broke)" in describe(entries)
+    assert overview.failures(entries) == [f"{jobs[7].run}: ValueError: it broke"]
+    assert overview.table(entries[-9:])["State"].tolist() == [
+        "4 done, 1 resumable, 2 missing, 1 running, 1 failed"
+    ]
     assert states(plan_of(seeds="9", rows="resnet110"))["resnet110/6"] == "resumable"
 
 
 def test_the_plan_says_time_disk_and_what_is_done(tmp_path: Path) -> None:
-    text = describe(plan_of())
+    text = overview.summary(plan_of())
     assert "0 of 10 runs done" in text and "GB free" in text and "MB of disk" in text
     shutil.copytree(GOLDEN, tmp_path / "results" / "runs")
-    assert describe(plan_of(rows="resnet110")).endswith("All 5 runs are done.")
+    assert overview.summary(plan_of(rows="resnet110")) == "All 5 runs are done."
 
 
 def test_the_plan_warns_of_a_small_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "free_bytes", lambda _: 1e6)
-    assert "The disk may fill up" in describe(plan_of())
+    monkeypatch.setattr(overview, "free_bytes", lambda _: 1e6)
+    assert "The disk may fill up" in overview.summary(plan_of())
 
 
 def test_estimates_grow_with_the_network() -> None:
@@ -272,7 +275,7 @@ def test_a_plan_on_imagenet_says_how_many_gpu_hours_it_takes() -> None:
     entries = make_plan(table_jobs(table, preset="paper", rows="resnet18,resnet34"))
     # 600,000 batches of 256, at the rate at which each network takes them in.
     hours = sum(entry.gpu_seconds for entry in entries) / 3600
-    assert f"about {hours:.0f} GPU hours" in describe(entries) and hours > 24
+    assert f"about {hours:.0f} GPU hours" in overview.summary(entries) and hours > 24
 
 
 def test_resnet50_is_planned_at_its_published_rate() -> None:

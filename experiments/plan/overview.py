@@ -1,0 +1,101 @@
+"""A plan for people: what it takes in all, and a line a row."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import pandas as pd
+
+from experiments.papers import published
+from experiments.plan import estimate
+from experiments.plan.jobs import Job
+from experiments.plan.machine import device_name, free_bytes
+from experiments.plan.plan import Entry
+from experiments.plan.states import failure_of
+from records.names import outputs
+
+
+def summary(plan: Sequence[Entry]) -> str:
+    """How many runs are done, what the others take together, and where the times come from."""
+    todo = [entry for entry in plan if entry.open]
+    if not todo:
+        return f"All {len(plan)} runs are done."
+    disk, free = estimate.disk_of_all([entry.job for entry in todo]), free_bytes(outputs())
+    lines = [
+        f"{len(plan) - len(todo)} of {len(plan)} runs done; the others take about "
+        f"{duration(sum(entry.seconds for entry in todo))} and {disk / 1e6:.0f} MB of disk "
+        f"({free / 1e9:.0f} GB free).",
+        _sources(todo),
+    ]
+    if photographs := [entry.job for entry in todo if entry.job.dataset == "imagenet"]:
+        hours = sum(map(estimate.seconds_on_gpu, photographs)) / 3600
+        lines.append(f"Photographs: about {hours:.0f} GPU hours on one large GPU.")
+    if disk > free:
+        lines.append(f"The disk may fill up: free some space, or set OUTPUT_DIR ({outputs()}).")
+    return "\n".join(lines)
+
+
+def table(plan: Sequence[Entry]) -> pd.DataFrame:
+    """A line a row, its seeds together; times are those of the runs that are open."""
+    names = _short([entry.job.experiment for entry in plan])
+    rows = []
+    for _, group in groupby(zip(plan, names, strict=True), lambda both: _row(both[0].job)):
+        entries, (name, *_) = zip(*group, strict=True)
+        job, open_ones = entries[0].job, [entry for entry in entries if entry.open]
+        rows.append({
+            "Row": name,
+            "Data": published.short(job.dataset),
+            "State": _state(entries),
+            "Here": duration(sum(e.seconds for e in open_ones)) if open_ones else "",
+            "H100": duration(sum(e.gpu_seconds for e in open_ones)) if open_ones else "",
+            "Iterations": f"{job.iterations:,}",
+            "Params": "" if job.overrides else f"{job.facts.params / 1e6:.2f}M",
+            "Recipe": "" if job.overrides else job.facts.recipe,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def failures(plan: Sequence[Entry]) -> list[str]:
+    """Why runs failed, a line each."""
+    found = ((entry.job, failure_of(entry.job)) for entry in plan if entry.state == "failed")
+    return [f"{job.run}: {why.reason.splitlines()[0]}" for job, why in found if why]
+
+
+def duration(seconds: float) -> str:
+    """A duration for people."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def _sources(todo: Sequence[Entry]) -> str:
+    """Where the times come from."""
+    timed = sum(entry.timed for entry in todo)
+    if timed == len(todo):
+        return f"Times are those of records made on this {device_name()}."
+    some = f"of {timed} runs those of records made on this {device_name()}, else " if timed else ""
+    return f"Times are {some}computed from layers and multiply-adds, not measured here."
+
+
+def _row(job: Job) -> tuple[str, str]:
+    return job.experiment, job.dataset
+
+
+def _state(entries: Sequence[Entry]) -> str:
+    """The state of a row's runs: one word where they have but one, else how many have which."""
+    states = [entry.state for entry in entries]
+    counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    if len(entries) == 1:
+        return states[0]
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Rows without the folders that all of them lie in; papers by author and year."""
+    split = [name.split("/") for name in names]
+    while len({one[0] for one in split}) == 1 and all(len(one) > 1 for one in split):
+        split = [one[1:] for one in split]
+    return [
+        "/".join([one[0].partition("_")[0] if len(one) == 3 else one[0], *one[1:]]) for one in split
+    ]

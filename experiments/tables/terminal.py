@@ -1,0 +1,73 @@
+"""A table for whoever looks: as wide as the terminal at hand, and whole where there is none."""
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+
+from experiments.tables.sheets import to_markdown
+
+# The columns that a narrow terminal goes without, the first to go first; all else stays.
+DROPPED_FIRST = (
+    "Recipe",
+    "Not the same", "Equal curves", "Same seed", "Last / best / at best val", "95 % interval",
+    "Source", "Against others", "Others (%)", "Preset", "Params", "Iterations", "Difference",
+    "H100", "n", "Layers",
+)  # fmt: skip
+WORDS = ("Method", "Row", "Claim", "Run", "Data", "State", "Verdict")  # columns to the left
+UNMEASURED = ("quoted", "not run")
+SENTENCE = 40  # characters from which a cell may take several lines
+GAP = 2  # between two columns
+
+
+def print_table(frame: pd.DataFrame, whole: str = "", console: Console | None = None) -> None:
+    """Print a frame of text cells; Markdown with every column where nobody looks.
+
+    Args:
+        whole: where the columns that find no room are to be seen.
+    """
+    console = console or Console(highlight=False)
+    if not console.is_terminal:
+        print(to_markdown(frame))
+        return
+    names = fitting(frame, console.width)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False)
+    for name in names:
+        wraps = _widest(frame, name) > SENTENCE
+        side: JustifyMethod = "left" if wraps or name in WORDS else "right"
+        table.add_column(name, justify=side, no_wrap=not wraps, overflow="ellipsis")
+    for _, row in frame[names].iterrows():
+        cells = [str(cell) for cell in row]
+        table.add_row(*cells, style="dim" if cells[-1] in UNMEASURED else "")
+    console.print(table, markup=False)
+    if left_out := [str(name) for name in frame if name not in names]:
+        where = f"; {whole} has all" if whole else ""
+        say(f"No room for: {', '.join(left_out)}{where}.", console)
+
+
+def say(text: str, console: Console | None = None) -> None:
+    """Print sentences, broken between words on a terminal and nowhere else."""
+    console = console or Console(highlight=False)
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+
+
+def fitting(frame: pd.DataFrame, width: int) -> list[str]:
+    """The columns that fit into so many characters, in their order.
+
+    Those that may go are left out one after another; what must stay may still be too wide.
+    """
+    names = [str(name) for name in frame]
+    for name in DROPPED_FIRST:
+        if _width(frame[names]) <= width:
+            break
+        if name in names:
+            names.remove(name)
+    return names
+
+
+def _width(frame: pd.DataFrame) -> int:
+    return sum(_widest(frame, str(name)) + GAP for name in frame)
+
+
+def _widest(frame: pd.DataFrame, name: str) -> int:
+    return max(map(len, [name, *map(str, frame[name])]))
