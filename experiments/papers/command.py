@@ -1,6 +1,7 @@
 """How a command ends that cannot do what it is asked: with a message of a line or three, and an
 exit code."""
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -29,6 +30,9 @@ def guarded(main: Callable[P, int]) -> Callable[P, int]:
         except KeyboardInterrupt:
             print("Stopped; the same command goes on.", file=sys.stderr)
             return INTERRUPTED
+        except BrokenPipeError:  # whoever reads has seen enough, as behind `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         except OSError as error:  # a read-only folder, a full disk
             place = error.filename or error.filename2
             print(f"{place}: {error.strerror}" if place else str(error), file=sys.stderr)

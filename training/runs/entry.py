@@ -4,8 +4,10 @@ import errno
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Callable
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -16,14 +18,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from data.order import DataError
 from records.exits import BAD_CONFIG, BAD_DATA, BUSY, FAILED, FULL, INTERRUPTED, NO_MEMORY
-from records.files import FolderError
+from records.files import ROOT, FolderError
 from records.lock import Busy
 from records.record import RecordError
 from training.process.signals import Stopped
 from training.runs.checkpoint import CheckpointError
 from training.settings.checks import nearest
 from training.settings.config import CONF
-from training.settings.settings import ConfigError
+from training.settings.settings import ConfigError, Settings
 from training.weights.export import WeightsError
 
 # What a user can cause, or a machine do to one.
@@ -35,7 +37,7 @@ USER_ERRORS = (
 
 MULTIRUN = ("-m", "--multirun")
 # With these, jobs run in other processes, or none is meant to.
-ELSEWHERE = ("hydra/launcher=", "-h", "--h", "-c", "--c", "-i", "--i", "-s", "--s", "--v")
+ELSEWHERE = ("hydra/launcher=", "-h", "--h", "-c", "--c", "-i", "--i", "-s", "--s")
 NOTHING = (
     "The sweep names no run: does a glob match no row?\n"
     "`table=he2015_residual/table6` sweeps a table."
@@ -56,8 +58,11 @@ def start(task: Callable[[], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here, not to Hydra's own printer
     # Hydra takes -m before the overrides only.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)
+    if "--version" in sys.argv:  # Hydra would tell its own
+        print(f"Residual to Dense {version()}")
+        return
     try:
-        task()
+        _with_all_fields(task)
         if not begun and not any(word.startswith(ELSEWHERE) for word in sys.argv[1:]):
             sys.exit(_print(NOTHING, BAD_CONFIG))
     except Failed as failed:
@@ -70,6 +75,42 @@ def start(task: Callable[[], Any]) -> None:
         sys.exit(_print(f"{error} ({' '.join(sys.argv[1:])})", BAD_CONFIG))
     except KeyboardInterrupt:
         sys.exit(_print("Interrupted.", INTERRUPTED))
+    except BrokenPipeError:  # whoever reads has seen enough, as behind `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def version() -> str:
+    """The version of the suite, as pyproject.toml has it."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
+
+
+def _with_all_fields(task: Callable[[], Any]) -> None:
+    """Run an application that takes every field of the settings as `key=value`.
+
+    Hydra wants a plus in front of a key that the chosen files leave to its default.
+    """
+    try:
+        task()
+    except HydraException as error:
+        key = _not_in_files(error)
+        words = [word for word in sys.argv[1:] if key and word.partition("=")[0] == key]
+        if begun or not words or key not in optional_fields():
+            raise
+        sys.argv[1:] = ["++" + word if word in words else word for word in sys.argv[1:]]
+        _with_all_fields(task)
+
+
+def optional_fields() -> set[str]:
+    """Full names of the settings that no file has to hold, as `recipe.crop`."""
+    groups = {name: kind for name, kind in get_type_hints(Settings).items() if is_dataclass(kind)}
+    return {f"{name}.{field.name}" for name, kind in groups.items() for field in fields(kind)}
+
+
+def _not_in_files(error: Exception) -> str:
+    """The key that Hydra could not override, if it is that; or an empty text."""
+    match = re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", str(error))
+    return match[1] if match else ""
 
 
 def guard(job: Callable[[], None]) -> None:
@@ -152,10 +193,10 @@ def explain(error: Exception) -> str:
     text = str(error)
     if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
         return f"{match[1]}: several values make several runs; add -m to start them all."
-    if match := re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text):
+    if name := _not_in_files(error):
         # A key of another network than the chosen one is known, and no help.
-        others = [key for key in known_keys() if key != match[1]]
-        return f"Unknown setting {match[1]}.{nearest(match[1], others)}"
+        others = [key for key in known_keys() if key != name]
+        return f"Unknown setting {name}.{nearest(name, others)}"
     if isinstance(error.__cause__, OmegaConfBaseException):
         text = str(error.__cause__)
     return " ".join(text.split("\n")[0].split()) or type(error).__name__

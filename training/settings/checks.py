@@ -19,6 +19,18 @@ IMAGENET_SIZE = 64
 # Of a network's whole numbers: beyond all that anybody trains, and built without memory in seconds.
 LARGEST = {"depth": 5_000, "classes": 100_000}
 LARGE = 10_000
+# What others call our settings.
+SYNONYMS = {
+    "learning_rate": "recipe.lr", "lr": "recipe.lr", "epochs": "recipe.length",
+    "iterations": "recipe.length", "steps": "recipe.length", "batch_size": "recipe.batch",
+    "bs": "recipe.batch", "wd": "recipe.weight_decay", "scheduler": "recipe.schedule",
+    "gamma": "recipe.lr_factor", "augmentation": "recipe.crop", "color": "recipe.colour",
+    "validation": "recipe.holdout", "drop_rate": "recipe.dropout", "layers": "model.depth",
+    "growth_rate": "model.growth", "survival_prob": "model.survival", "num_classes": "data.classes",
+    "dataset": "data", "arch": "experiment", "row": "experiment", "seeds": "seed",
+    "gpu": "device", "gpus": "device", "num_workers": "workers", "amp": "precision",
+    "dtype": "precision", "wandb": "logger",
+}  # fmt: skip
 T = TypeVar("T")
 
 
@@ -85,9 +97,15 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
 def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
     """ "Did you mean ...?" for a name that is not among `names`; empty where none is close."""
     names = list(names)
+    synonym = SYNONYMS.get(re.split("[./]", name.lower().replace("-", "_"))[-1])
+    if synonym in names:
+        return f" Did you mean {synonym}?"
     # Somebody who leaves out the group, or the paper and table, means what is in it.
-    in_groups = [full for full in names if re.split("[./]", full)[-1] == name][:count]
+    in_groups = [full for full in names if full.endswith((f".{name}", f"/{name}"))][:count]
     close = in_groups or difflib.get_close_matches(name, names, n=count, cutoff=0.5)
+    if not close:
+        last = {re.split("[./]", full)[-1]: full for full in names}
+        close = [last[part] for part in difflib.get_close_matches(name, last, n=count, cutoff=0.6)]
     return f" Did you mean {' or '.join(close)}?" if close else ""
 
 

@@ -63,7 +63,8 @@ def named(overrides: Sequence[str]) -> list[str]:
         key = override.lstrip("+~").partition("=")[0]
         return key not in unnamed and key.split(".")[0] not in ("hydra", "logger")
 
-    return [override for override in overrides if is_named(override)]
+    # A plus in front is Hydra's business: with and without it a run is the same.
+    return [override.lstrip("+") for override in overrides if is_named(override)]
 
 
 def machine_settings(kind: Any = Settings, prefix: str = "") -> set[str]:

@@ -4,6 +4,8 @@ import os
 import re
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,9 @@ from safetensors.torch import save_file
 
 from models.resnet import ResNet
 from records.files import ROOT
+from training.runs.entry import known_keys, optional_fields
+from training.settings.checks import SYNONYMS, nearest
+from training.settings.config import named
 
 ROW = "experiment=he2015_residual/table6/resnet20"
 SMOKE = [ROW, "preset=smoke", "device=cpu", "threads=1", "model.depth=8", "recipe.length=30",
@@ -267,10 +272,49 @@ def test_the_flag_of_a_sweep_may_stand_anywhere(place: int, command: Callable) -
     assert ended.code == FAILED and "depth=7" in ended.err and "depth=9" in ended.err, ended.err
 
 
-@pytest.mark.parametrize("told", [["--help"], ["--cfg", "job", ROW], ["--version"]])
-def test_questions_to_hydra_are_no_empty_sweeps(told: list[str], command: Callable) -> None:
+@pytest.mark.parametrize(
+    ("told", "answer"),
+    [
+        (["--help"], "experiment=he2015_residual/table6/resnet20"),
+        (["--cfg", "job", ROW], "name: he2015"),
+        (["--version"], r"^Residual to Dense \d+[.]\d+[.]\d+$"),
+    ],
+)
+def test_questions_are_answered(told: list[str], answer: str, command: Callable) -> None:
     ended = command("train.py", *told)
-    assert ended.code == 0 and "names no run" not in ended.err
+    assert ended.code == 0 and not ended.err, ended.err
+    assert re.search(answer, ended.out, re.MULTILINE), ended.out
+
+
+def test_every_field_is_set_without_a_plus(command: Callable) -> None:
+    told = {"crop": "aspect", "colour": "pca", "schedule": "plateau", "patience": "7",
+            "statistics_batches": "9"}  # fmt: skip
+    assert {f"recipe.{key}" for key in told} <= optional_fields()
+    ended = command("train.py", "--cfg", "job", ROW, *(f"recipe.{k}={v}" for k, v in told.items()))
+    assert ended.code == 0, ended.err
+    for key, value in told.items():
+        assert f"  {key}: {value}" in ended.out
+
+
+def test_a_plus_changes_no_run() -> None:
+    bare, plus = ["recipe.crop=aspect", "seed=1"], ["++recipe.crop=aspect", "+seed=1"]
+    assert named(bare) == named(plus) == ["recipe.crop=aspect"]
+
+
+@pytest.mark.parametrize("name", sorted(SYNONYMS))
+def test_what_others_call_a_setting_leads_to_ours(name: str) -> None:
+    known = known_keys()
+    assert name not in known, "it is a setting of ours"
+    for typed in (name, f"recipe.{name}", name.replace("_", "-"), name.upper()):
+        assert nearest(typed, known) == f" Did you mean {SYNONYMS[name]}?"
+
+
+def test_who_has_seen_enough_is_left_alone() -> None:
+    told = f"{sys.executable} train.py --help | head -1; echo ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(
+        ["bash", "-c", told], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "0" and not ended.stderr, ended.stderr
 
 
 class TestEval:
