@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import torch
@@ -20,6 +21,7 @@ from data.order import DataError
 from records.exits import BAD_CONFIG, BAD_DATA, BUSY, FAILED, FULL, INTERRUPTED, NO_MEMORY
 from records.files import ROOT, FolderError
 from records.lock import Busy
+from records.names import at_home
 from records.record import RecordError
 from training.process.signals import Stopped
 from training.runs.checkpoint import CheckpointError
@@ -38,6 +40,7 @@ USER_ERRORS = (
 MULTIRUN = ("-m", "--multirun")
 # With these, jobs run in other processes, or none is meant to.
 ELSEWHERE = ("hydra/launcher=", "-h", "--h", "-c", "--c", "-i", "--i", "-s", "--s")
+PATHS = ("run", "weights", "data.folder", "output_dir", "results_dir")
 NOTHING = (
     "The sweep names no run: does a glob match no row?\n"
     "`table=he2015_residual/table6` sweeps a table."
@@ -57,7 +60,7 @@ def start(task: Callable[[], Any]) -> None:
     """Run a Hydra application and exit with a code; errors of the command line become short."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here, not to Hydra's own printer
     # Hydra takes -m before the overrides only.
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)
+    sys.argv[1:] = sorted(map(quoted, sys.argv[1:]), key=lambda word: word not in MULTIRUN)
     if "--version" in sys.argv:  # Hydra would tell its own
         print(f"Residual to Dense {version()}")
         return
@@ -77,6 +80,20 @@ def start(task: Callable[[], Any]) -> None:
         sys.exit(_print("Interrupted.", INTERRUPTED))
     except BrokenPipeError:  # whoever reads has seen enough, as behind `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def quoted(word: str) -> str:
+    """A path that is there, in the quotes that Hydra wants around = , + and blanks: names of runs
+    hold them, and a shell completes them bare."""
+    key, _, value = word.partition("=")
+    if key not in PATHS or value[:1] in ("'", '"', "["):
+        return word
+    path = at_home(value)
+    # Hydra reads a backslash as one, unless quotes follow; OmegaConf resolves what ${ opens.
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", path)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    escaped = escaped.replace("${", r"\${")
+    return f"{key}='{escaped}'" if Path(path).exists() else word
 
 
 def version() -> str:

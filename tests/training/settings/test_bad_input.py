@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
 from models.resnet import ResNet
 from records.files import ROOT
-from training.runs.entry import known_keys, optional_fields
+from training.runs.entry import known_keys, optional_fields, quoted
 from training.settings.checks import SYNONYMS, nearest
 from training.settings.config import named
 
@@ -307,6 +309,25 @@ def test_what_others_call_a_setting_leads_to_ours(name: str) -> None:
     assert name not in known, "it is a setting of ours"
     for typed in (name, f"recipe.{name}", name.replace("_", "-"), name.upper()):
         assert nearest(typed, known) == f" Did you mean {SYNONYMS[name]}?"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a+precision=bf16", "recipe.milestones=[1,2]", "it's", 'say "so"', "a b", "a,b", "(a)", "{a}",
+     "a:b", "a\\b", "a\\'b", "$a", "${a}", "ä", "a#b", "glob(x)", "null", "~a", "a\\"],
+)  # fmt: skip
+def test_a_path_is_taken_as_a_shell_completes_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name / "weights.safetensors"
+    path.parent.mkdir()
+    path.touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for typed, meant in ((path, path), (f"~/{name}", path.parent)):
+        read = OverridesParser.create().parse_override(quoted(f"weights={typed}")).value()
+        # What would be resolved, Hydra leaves to OmegaConf.
+        assert OmegaConf.create({"x": read}).x == str(meant)
+    assert quoted(f"weights={path}x") == f"weights={path}x", "what is not there stays as typed"
 
 
 def test_who_has_seen_enough_is_left_alone() -> None:
