@@ -6,6 +6,7 @@ python eval.py run=results/runs/he2015_residual/table6/resnet20/cifar10_aug/seed
 python eval.py experiment=he2015_residual/table3/resnet50 weights=FILE protocol=multi_scale
 python eval.py run=[FOLDER,FOLDER] protocol=ten_crop
 python eval.py run=FOLDER protocol=ten_crop save=true
+python eval.py run=results/runs/he2015_residual/table6/resnet56/cifar10_aug/seed0 image=cat.png
 """
 
 import json
@@ -24,6 +25,7 @@ def job(config: DictConfig) -> None:
     from training.settings.config import eval_options
     from training.settings.settings import ConfigError
     from training.weights.ensemble import analyse, members, tested
+    from training.weights.predict import seen
     from training.weights.result import record_to_save_in, save_result
 
     options = eval_options(config)
@@ -35,6 +37,10 @@ def job(config: DictConfig) -> None:
         if options.run is None or len(chosen) > 1 or record is not None:
             raise ConfigError("analysis=... goes into a record: give run=<folder>, without save.")
         print(analyse(chosen[0], options.analysis, Path(options.run[0])))
+        return
+    if options.image is not None:
+        for file, classes in zip(options.image, seen(chosen, options.image), strict=True):
+            print(f"{file}: " + ", ".join(f"{name} {100 * p:.1f} %" for name, p in classes))
         return
     result = tested(chosen, options)
     if options.json:

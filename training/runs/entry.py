@@ -40,7 +40,7 @@ USER_ERRORS = (
 MULTIRUN = ("-m", "--multirun")
 # With these, jobs run in other processes, or none is meant to.
 ELSEWHERE = ("hydra/launcher=", "-h", "--h", "-c", "--c", "-i", "--i", "-s", "--s")
-PATHS = ("run", "weights", "data.folder", "output_dir", "results_dir")
+PATHS = ("run", "weights", "image", "data.folder", "output_dir", "results_dir")
 NOTHING = (
     "The sweep names no run: does a glob match no row?\n"
     "`table=he2015_residual/table6` sweeps a table."

@@ -138,6 +138,7 @@ class EvalOptions:
 
     run: Files
     weights: Files
+    image: Files
     analysis: Literal["responses", "reuse"] | None
     protocol: Literal["single", "ten_crop", "multi_scale"]
     crop: Positive | None

@@ -1,0 +1,70 @@
+"""The networks that are shipped with their weights, by name, for torch.hub and for import.
+
+    model = torch.hub.load("<this checkout>", "resnet56", source="local")
+    logits = model(images)  # RGB, (N, 3, 32, 32), from 0 to 1
+
+Each was trained by the paper's full recipe, seed 0, in this suite: the card beside its file in
+results/weights/ says how, and what it is good for.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from models.resnet import ResNet
+
+dependencies = ["torch", "numpy", "safetensors"]
+
+ROOT = Path(__file__).resolve().parent
+WEIGHTS = ROOT / "results" / "weights"
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+class Cifar10Classifier(nn.Module):
+    """A network with the normalisation that it was trained for.
+
+    Attributes:
+        mean: mean training image of CIFAR-10 in values from 0 to 255, (1, 3, 32, 32).
+        classes: their names, in the order of the logits.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        mean = torch.from_numpy(np.load(ROOT / "data" / "arrays" / "cifar10_mean.npy"))
+        self.register_buffer("mean", mean.permute(2, 0, 1)[None], persistent=False)
+        self.network, self.classes = network, CLASSES
+
+    def forward(self, images: Tensor) -> Tensor:
+        """RGB images from 0 to 1, (N, 3, 32, 32), to logits (N, 10)."""
+        return self.network(images * 255 - self.mean)
+
+
+def resnet20(pretrained: bool = True) -> Cifar10Classifier:
+    """ResNet-20 of He et al. 2015, Table 6."""
+    return _classifier(ResNet(20), "table6/resnet20", pretrained)
+
+
+def resnet56(pretrained: bool = True) -> Cifar10Classifier:
+    """ResNet-56 of He et al. 2015, Table 6."""
+    return _classifier(ResNet(56), "table6/resnet56", pretrained)
+
+
+def plain20(pretrained: bool = True) -> Cifar10Classifier:
+    """The plain network of 20 layers of He et al. 2015, Fig. 6."""
+    return _classifier(ResNet(20, shortcut="none"), "fig6/plain20", pretrained)
+
+
+def plain56(pretrained: bool = True) -> Cifar10Classifier:
+    """The plain network of 56 layers of He et al. 2015, Fig. 6."""
+    return _classifier(ResNet(56, shortcut="none"), "fig6/plain56", pretrained)
+
+
+def _classifier(network: nn.Module, row: str, pretrained: bool) -> Cifar10Classifier:
+    """A network in evaluation mode, with the weights of a row if they are asked for."""
+    if pretrained:
+        path = WEIGHTS / "he2015_residual" / row / "cifar10_aug" / "seed0.safetensors"
+        network.load_state_dict(safetensors.torch.load_file(path))
+    return Cifar10Classifier(network).eval()

@@ -1,0 +1,97 @@
+"""The shipped networks by name, and what a network sees in a picture."""
+
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import hubconf
+from data.arrays.augment import normalise, statistics
+from data.arrays.imageset import ImageSet
+from records.files import ROOT
+from tests.conftest import real
+
+SHIPPED = sorted(ROOT.joinpath("results", "weights").rglob("*.safetensors"))
+NAMES = [name for name, made in inspect.getmembers(hubconf, inspect.isfunction) if name[0] != "_"]
+
+
+def test_every_shipped_network_has_a_name() -> None:
+    rows = [path.parent.parent.name for path in SHIPPED]
+    assert sorted(NAMES) == sorted(rows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_loads_by_name(name: str) -> None:
+    model = torch.hub.load(str(ROOT), name, source="local", trust_repo=True)
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert model(images).shape == (2, len(model.classes)) and not model.training
+    fresh = torch.hub.load(str(ROOT), name, source="local", trust_repo=True, pretrained=False)
+    assert not torch.equal(
+        fresh.network.classifier.weight.detach(), model.network.classifier.weight.detach()
+    )
+
+
+def test_the_shipped_mean_is_that_of_the_training_images(cifar10: ImageSet) -> None:
+    images = cifar10
+    mean, scale = statistics(images.train_images, "pixel", "none")
+    shipped = hubconf.resnet20().mean
+    assert torch.equal(shipped[0], mean.permute(2, 0, 1)) and scale == 1
+    assert images.classes == hubconf.CLASSES
+
+
+def test_a_named_network_errs_as_recorded_within_what_600_images_tell(cifar10: ImageSet) -> None:
+    images = cifar10
+    x = torch.from_numpy(images.test_images[:600])
+    model = hubconf.resnet20()
+    with torch.no_grad():
+        found = model(x.permute(0, 3, 1, 2) / 255)
+        mean, scale = statistics(images.train_images, "pixel", "none")
+        expected = model.network(normalise(x, mean=mean, scale=scale))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    error = float((found.argmax(1).numpy() != images.test_labels[:600]).mean())
+    folder = ROOT / "results/runs/he2015_residual/table6/resnet20/cifar10_aug/seed0"
+    recorded = json.loads((folder / "summary.json").read_text())["test_error"]["exported"] / 100
+    assert error == pytest.approx(recorded, abs=4 * (recorded * (1 - recorded) / 600) ** 0.5)
+
+
+class TestPictures:
+    NETWORK = (
+        "experiment=he2015_residual/table6/resnet20",
+        f"weights={ROOT}/results/weights/he2015_residual/table6/resnet20/cifar10_aug/seed0.safetensors",
+    )
+
+    def test_a_picture_is_seen(self, command: Callable, cifar10: ImageSet, tmp_path: Path) -> None:
+        folder, images = real("cifar10"), cifar10
+        model, files, expected = hubconf.resnet20(), [], []
+        for k, size in enumerate([(32, 32), (32, 32), (64, 64), (96, 128)]):
+            path = tmp_path / f"a={k}, b.png"
+            Image.fromarray(images.test_images[k]).resize(size, Image.Resampling.NEAREST).save(path)
+            files.append(path)
+            with torch.no_grad():
+                x = torch.from_numpy(images.test_images[k]).permute(2, 0, 1)[None] / 255
+                expected.append(model(x).softmax(1)[0])
+        for path, seen in zip(files[:2], expected, strict=False):
+            ended = command("eval.py", *self.NETWORK, f"image={path}", f"data.folder={folder}")
+            assert ended.code == 0, ended.err
+            best = images.classes[int(seen.argmax())]
+            assert ended.out.startswith(f"{path}: {best} {100 * float(seen.max()):.1f} %")
+        listed = ",".join(f'"{path}"' for path in files)
+        ended = command("eval.py", *self.NETWORK, f"image=[{listed}]", f"data.folder={folder}")
+        assert ended.code == 0 and len(ended.out.splitlines()) == len(files)
+
+    @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", None])
+    def test_what_is_no_picture_is_named(
+        self, content: bytes | None, command: Callable, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "x.png"
+        if content is not None:
+            path.write_bytes(content)
+        folder = real("cifar10")
+        ended = command("eval.py", *self.NETWORK, f"image={path}", f"data.folder={folder}")
+        assert ended.code == 2 and len(ended.err.splitlines()) == 1, ended.err
+        assert ended.err.startswith(f"image={path}: ")
