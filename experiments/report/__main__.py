@@ -2,15 +2,17 @@
 
 One page of the full schedule, results/report/index.html, and one of a tenth, tenth.html: each is
 one file that needs no server, no network and no script but its own. They are made from records
-only, and the same records give the same bytes. Tables, figures and the README are compiled again
-with them.
+only, and the same records give the same bytes. Tables, figures, the README and the cards of shipped
+weights are compiled again with them.
 """
 
 import sys
 
+from experiments import compile
 from experiments.papers.command import guarded
 from experiments.report.content import PAGES, gather
 from experiments.report.page import render
+from experiments.tables import cards
 from records.names import results
 
 
@@ -18,6 +20,8 @@ from records.names import results
 def main() -> int:
     """Exit code: 0, or 2 where a file of published numbers or claims has a mistake."""
     contents = {file: gather(preset) for preset, file in PAGES.items()}
+    for preset in PAGES:
+        cards.write_all(compile.records_of(preset), preset)
     for file, content in contents.items():
         path = results() / "report" / file
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,79 @@
+"""A card beside each shipped file of weights: what it is, what it can do, and what it cannot."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.papers import published
+from experiments.papers.published import Line
+from experiments.papers.rows import facts
+from experiments.tables.cells import paper
+from experiments.tables.results import result
+from experiments.verdicts.priors import prior_of
+from experiments.verdicts.records import RunRecord
+from records.files import write_atomically
+from records.names import FULL, KEPT, results, weights_file
+
+CARD = """\
+# {name}
+
+{about}
+
+    python eval.py run={folder}
+    python eval.py run={folder} image=cat.png
+
+It sorts pictures of 32 x 32 pixels into {classes} classes, each picture filled by one thing, and
+puts every other picture into one of them, too, often with a high probability. It was trained to
+reproduce a published number and is shipped for its seed, not for its error. On photographs
+collected anew networks like it err more often than on the test set (Recht et al. 2018).
+"""
+
+
+def write_all(records: Sequence[RunRecord], preset: str) -> list[Path]:
+    """Write the card of every record whose weights are shipped, as <weights>.md; their paths."""
+    paths = []
+    for record in records:
+        weights = weights_file(results(), preset, record.run)
+        if weights.exists():
+            paths.append(weights.with_suffix(".md"))
+            write_atomically(paths[-1], card(record))
+    return paths
+
+
+def card(record: RunRecord) -> str:
+    """The card of the weights of a record, in Markdown."""
+    summary, full = record.summary, record.preset == FULL
+    row = facts(record.experiment, record.dataset, record.preset)
+    data, errors = published.short(record.dataset), summary["test_error"]
+    title, number = _published(record)
+    compared = f" (published: {number} %)" if number and full else ""
+    folder = "/".join(filter(None, ("results", KEPT[record.preset], "runs", record.run)))
+    about = {
+        "Network": f"`{record.experiment}` ({title})",
+        "Size": f"{summary['params']:,} parameters, {summary['macs']:,} multiply-adds an image",
+        "Recipe": row.recipe if row else "-",
+        "Schedule": f"{'full' if full else 'a tenth'}, {summary['iterations']:,} iterations",
+        "Trained": f"in {summary['seconds'] / 60:.1f} minutes on an {summary['device']}, "
+        f"{summary['precision']}",
+        "Test error": f"{errors['last']:.2f} %{compared}",
+        "Of this file": f"{errors['exported']:.2f} %, its numbers having 16 bits",
+        "Training error": f"{summary['train_error']:.2f} %",
+        "Record": f"[{folder}](/{folder})",
+        "SHA-256": f"`{summary['weights']}`",
+    }
+    return CARD.format(
+        name=f"{record.experiment.rpartition('/')[2]} on {data}, seed {record.seed}",
+        about="\n".join(f"- {key}: {value}" for key, value in about.items()),
+        folder=folder,
+        classes=100 if "cifar100" in record.dataset else 10,
+    )
+
+
+def _published(record: RunRecord) -> tuple[str, str | None]:
+    """Title of the table that a row is of, and its number there."""
+    table = record.experiment.rpartition("/")[0]
+    lines: Sequence[Line] = published.lines(table) if table in published.titles() else []
+    prior = prior_of("test_error", record.preset, [record])
+    for line in lines:
+        if (line.experiment, line.dataset) == (record.experiment, record.dataset):
+            return published.titles()[table].partition(":")[0], paper(result(line, [record], prior))
+    return table, None
