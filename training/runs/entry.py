@@ -66,7 +66,8 @@ def start(task: Callable[[], Any]) -> None:
         return
     try:
         _with_all_fields(task)
-        if not begun and not any(word.startswith(ELSEWHERE) for word in sys.argv[1:]):
+        sweep = any(word in MULTIRUN for word in sys.argv[1:])
+        if sweep and not begun and not any(w.startswith(ELSEWHERE) for w in sys.argv[1:]):
             sys.exit(_print(NOTHING, BAD_CONFIG))
     except Failed as failed:
         sys.exit(failed.code)

@@ -1,0 +1,73 @@
+"""A network layer by layer: what comes out, parameters, multiply-adds.
+
+python -m training.counts.summary experiment=he2015_residual/table6/resnet20 [any override]
+"""
+
+import sys
+from functools import partial
+
+import torch
+from hydra import compose, initialize_config_dir
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from training.runs import entry
+from training.settings.config import CONF, read_settings
+from training.settings.network import count_flops, outline
+from training.settings.settings import Settings
+
+NOTHING = (nn.Identity, nn.Sequential)  # that stand for layers which a variant leaves out
+Line = tuple[str, str, str, int, int]
+
+
+def layers(settings: Settings) -> list[Line]:
+    """Of every layer that does not consist of others: path, kind, output (C x H x W), parameters,
+    and multiply-adds of one image.
+
+    Raises:
+        ConfigError: see `training.settings.checks.checked`.
+    """
+    network, pixels, shapes = outline(settings.model), settings.data.size, dict[str, torch.Size]()
+    parts = {path: part for path, part in network.named_modules() if not list(part.children())}
+
+    def note(path: str, _: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
+        shapes[path] = output.shape
+
+    hooks = [part.register_forward_hook(partial(note, path)) for path, part in parts.items()]
+    flops = count_flops(network, pixels)
+    for hook in hooks:
+        hook.remove()
+    return [
+        (path, type(part).__name__, "x".join(map(str, shapes[path][1:])),
+         sum(p.numel() for p in part.parameters()), flops.get(path, 0) // 2)
+        for path, part in parts.items() if path in shapes and not isinstance(part, NOTHING)
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Print the network that the command line names."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", sys.argv[1:])
+    entry.guard(lambda: show(read_settings(config)))
+
+
+def show(settings: Settings) -> None:
+    """Print a table of the layers, as wide as the terminal."""
+    counted = layers(settings)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_footer=True)
+    for name in ("Layer", "Kind", "Output"):
+        table.add_column(name, overflow="fold")
+    for name, place in (("Parameters", 3), ("Multiply-adds", 4)):
+        total = sum(int(line[place]) for line in counted)
+        table.add_column(name, footer=f"{total:,}", justify="right", no_wrap=True)
+    for *words, params, macs in counted:
+        table.add_row(
+            *map(str, words), f"{params:,}" if params else "", f"{macs:,}" if macs else ""
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    entry.start(main)
