@@ -3,6 +3,7 @@
 python -m data.sets cifar10          (or cifar100, svhn; `make data DATASET=...`)
 """
 
+import errno
 import fcntl
 import os
 import sys
@@ -34,8 +35,19 @@ def load(name: str, folder: Path) -> ImageSet | Photographs:
         folder: where `<name>.npz` lies, or goes, or the tree `<name>/{train,val}/<class>/` is.
 
     Raises:
-        DataError: the set is missing and cannot be fetched, damaged, or not what it claims.
+        DataError: the set is missing and cannot be fetched, cannot be read, damaged, or not what it
+            claims.
+        OSError: a name is too long.
     """
+    try:
+        return _load(name, folder)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise
+        raise DataError(f"{name}: {error.filename} cannot be read ({error.strerror}).") from None
+
+
+def _load(name: str, folder: Path) -> ImageSet | Photographs:
     if name not in ARRAYS:
         if name != "imagenet" and not (folder / name).is_dir():
             known = ", ".join((*ARRAYS, "imagenet"))

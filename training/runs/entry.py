@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from data.order import DataError
+from data.photographs.workers import why_lost
 from records.exits import BAD_CONFIG, BAD_DATA, BUSY, FAILED, FULL, INTERRUPTED, NO_MEMORY
 from records.files import FolderError
 from records.lock import Busy
@@ -40,6 +41,7 @@ NOTHING = (
     "The sweep names no run: does a glob match no row?\n"
     "`table=he2015_residual/table6` sweeps a table."
 )
+GOES_ON = "The last checkpoint is intact; the same command goes on."
 begun: list[bool] = []  # a job that has begun in this process, each
 
 
@@ -72,8 +74,11 @@ def start(task: Callable[[], Any]) -> None:
         sys.exit(_print("Interrupted.", INTERRUPTED))
 
 
-def guard(job: Callable[[], None]) -> None:
+def guard(job: Callable[[], None], *, resumable: bool) -> None:
     """Do one job of an application, with every error a user can cause as a short message.
+
+    Args:
+        resumable: whether the same command goes on where it has ended.
 
     Raises:
         SystemExit: with the job's exit code.
@@ -85,11 +90,18 @@ def guard(job: Callable[[], None]) -> None:
     except Stopped as stopped:
         sys.exit(_print(str(stopped), stopped.code))
     except Failed as failed:
-        code = failed.code
+        message, code = "", failed.code  # it has been said
     except USER_ERRORS as error:
-        code = _print(*explained(error))
+        message, code = explained(error)
+    except RuntimeError as error:
+        if (why := why_lost(error)) is None:
+            raise
+        message, code = why, FAILED
     else:
         return
+    if message:
+        goes_on = resumable and code in (FAILED, NO_MEMORY, FULL)
+        _print(f"{message}\n{GOES_ON}" if goes_on else message, code)
     if in_multirun():
         raise Failed(FAILED)
     sys.exit(code)
@@ -100,22 +112,30 @@ def explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, DataError):
         return str(error), BAD_DATA
     if isinstance(error, OSError):
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        code = FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else FAILED
-        return f"{what}.\nThe last checkpoint is intact; the same command goes on.", code
+        return _of_a_file(error)
     if isinstance(error, Busy):
         return str(error), BUSY
     if isinstance(error, torch.OutOfMemoryError):
         reason = str(error).splitlines()[0]
         return (
-            f"{reason}\nThe last checkpoint is intact. Free the GPU, let several share the run "
+            f"{reason}\nFree the GPU, let several share the run "
             "(torchrun --nproc-per-node N train.py ...), or try precision=bf16."
         ), NO_MEMORY
     if isinstance(error, torch.AcceleratorError):
         reason = str(error).splitlines()[0]
-        code = NO_MEMORY if "out of memory" in reason else FAILED
-        return f"{reason}\nThe last checkpoint is intact; the same command goes on.", code
+        return reason, NO_MEMORY if "out of memory" in reason else FAILED
     return str(error), BAD_CONFIG
+
+
+def _of_a_file(error: OSError) -> tuple[str, int]:
+    """Message and exit code for what a file system refuses."""
+    if error.errno == errno.EISDIR:  # of a file that was to be renamed, where it was to go
+        place = error.filename2 or error.filename
+        return f"{place} is a folder where a file should be; remove or rename it.", BAD_CONFIG
+    what = f"{error.filename}: {error.strerror}." if error.filename else f"{error}."
+    if error.errno == errno.ENAMETOOLONG:
+        return what, BAD_CONFIG
+    return what, FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else FAILED
 
 
 def in_multirun() -> bool:

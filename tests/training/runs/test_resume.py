@@ -308,7 +308,7 @@ def signalled(settings: Settings, number: signal.Signals) -> None:
         assert steps <= 20, "it went on after the signal"
 
     Trainer.train_iteration = step  # type: ignore[method-assign]
-    guard(lambda: run(settings, EXPERIMENT, RUN) and None)
+    guard(lambda: run(settings, EXPERIMENT, RUN) and None, resumable=True)
 
 
 def test_a_launcher_gets_its_signal_when_the_run_has_saved(
