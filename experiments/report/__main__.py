@@ -8,9 +8,9 @@ with them.
 
 import sys
 
-from experiments.papers.command import guarded
 from experiments.report.content import PAGES, gather
 from experiments.report.page import render
+from records.command import guarded
 from records.names import results
 
 

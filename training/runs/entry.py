@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +17,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from data.order import DataError
 from data.photographs.workers import why_lost
+from records.command import write_anything
 from records.exits import BAD_CONFIG, BAD_DATA, BUSY, FAILED, FULL, INTERRUPTED, NO_MEMORY
 from records.files import FolderError
 from records.lock import Busy
+from records.names import at_home
 from records.record import RecordError
 from training.process.signals import Stopped
 from training.runs.checkpoint import CheckpointError
@@ -42,6 +45,7 @@ NOTHING = (
     "`table=he2015_residual/table6` sweeps a table."
 )
 GOES_ON = "The last checkpoint is intact; the same command goes on."
+LONGEST = 200  # characters that are shown of what was typed
 begun: list[bool] = []  # a job that has begun in this process, each
 
 
@@ -55,7 +59,16 @@ class Failed(Exception):
 
 def start(task: Callable[[], Any]) -> None:
     """Run a Hydra application and exit with a code; errors of the command line become short."""
+    write_anything()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here, not to Hydra's own printer
+    # ~ is one's home in all paths; Hydra makes the folder of a sweep before we read any.
+    if "OUTPUT_DIR" in os.environ:
+        os.environ["OUTPUT_DIR"] = at_home(os.environ["OUTPUT_DIR"])
+    prefix = "output_dir="
+    sys.argv[1:] = [
+        f"{prefix}{at_home(word.removeprefix(prefix))}" if word.startswith(f"{prefix}~") else word
+        for word in sys.argv[1:]
+    ]
     # Hydra takes -m before the overrides only.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)
     try:
@@ -168,7 +181,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_choice(str(error.missing_cfg_file))
     if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be read; quote a value that holds = , [ or {{: key='...'."
+        return _unreadable(str(error.override))
     text = str(error)
     if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
         return f"{match[1]}: several values make several runs; add -m to start them all."
@@ -179,6 +192,16 @@ def explain(error: Exception) -> str:
     if isinstance(error.__cause__, OmegaConfBaseException):
         text = str(error.__cause__)
     return " ".join(text.split("\n")[0].split()) or type(error).__name__
+
+
+def _unreadable(override: str) -> str:
+    """What the parser cannot read: in most cases a path that holds one of its own signs."""
+    key, equals, value = override.partition("=")
+    if not equals or len(override) > LONGEST or not override.isprintable():
+        return f"{override[:LONGEST]!a} cannot be read; settings are given as key=value."
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    whole = shlex.quote(f'{key}="{escaped}"')
+    return f"{override} cannot be read; if that is a text, quote it for the shell, too: {whole}"
 
 
 def known_keys() -> list[str]:

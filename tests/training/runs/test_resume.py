@@ -47,7 +47,7 @@ def kill_at(place: str, count: int) -> None:
         "rename": (os, "replace"),
         "checkpoint": (torch, "save"),
         "metrics": (record.Record, "append"),
-        "weights": (export, "save_file"),
+        "weights": (export, "write_atomically"),
         "summary": (record.Record, "finish"),
         "publish": (finished, "copy_record"),
     }[place.removeprefix("after ").removeprefix("inside ")]
