@@ -31,7 +31,7 @@ help: ## list the targets
 setup: $(READY) ## make .venv with everything in it (about three minutes; other targets do it too)
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"Python {v.major}.{v.minor} is too old: give 3.11 or later, as in make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else f"Python {v.major}.{v.minor} will not do: give 3.11, 3.12 or 3.13, as in make PYTHON=python3.12 ...")'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (Debian: python3-venv)." >&2; exit 1; }
 	@echo "Setting up $(VENV); this takes a few minutes once."
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)

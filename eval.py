@@ -54,7 +54,7 @@ def job(config: DictConfig) -> None:
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="eval")
 def main(config: DictConfig) -> None:
-    entry.guard(lambda: job(config))
+    entry.guard(lambda: job(config), resumable=False)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def job(config: DictConfig) -> None:
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> None:
-    entry.guard(lambda: job(config))
+    entry.guard(lambda: job(config), resumable=True)
 
 
 if __name__ == "__main__":

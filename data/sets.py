@@ -3,8 +3,8 @@
 python -m data.sets cifar10          (or cifar100, svhn; `make data DATASET=...`)
 """
 
+import errno
 import fcntl
-import os
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -21,6 +21,9 @@ from data.arrays.imageset import (
 from data.order import DataError
 from data.photographs import photographs
 from data.photographs.photographs import Photographs
+from records.command import guarded
+from records.exits import BAD_DATA
+from records.names import datasets
 
 ARRAYS = ("cifar10", "cifar100", "svhn", "digits")
 
@@ -34,8 +37,21 @@ def load(name: str, folder: Path) -> ImageSet | Photographs:
         folder: where `<name>.npz` lies, or goes, or the tree `<name>/{train,val}/<class>/` is.
 
     Raises:
-        DataError: the set is missing and cannot be fetched, damaged, or not what it claims.
+        DataError: the set is missing and cannot be fetched, cannot be read, damaged, or not what it
+            claims.
+        OSError: a name is too long.
     """
+    try:
+        return _load(name, folder)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise
+        raise DataError(
+            f"{name}: {error.filename}: {error.strerror}.\nDATA_DIR names the folder of data sets."
+        ) from None
+
+
+def _load(name: str, folder: Path) -> ImageSet | Photographs:
     if name not in ARRAYS:
         if name != "imagenet" and not (folder / name).is_dir():
             known = ", ".join((*ARRAYS, "imagenet"))
@@ -102,8 +118,10 @@ def _build(name: str, folder: Path) -> ImageSet:
         ) from None
 
 
+@guarded
 def main(names: list[str]) -> int:
-    folder = Path(os.path.expanduser(os.environ.get("DATA_DIR", "datasets")))  # noqa: PTH111
+    """Exit code: 0, 2 where a name is too long, 3 where a set is missing or damaged."""
+    folder = datasets()
     try:
         for name in names:
             images = load(name, folder)
@@ -115,7 +133,7 @@ def main(names: list[str]) -> int:
             print(f"{name}: {sizes}, fingerprint {images.fingerprint}")
     except DataError as error:
         print(error, file=sys.stderr)
-        return 3
+        return BAD_DATA
     return 0
 
 

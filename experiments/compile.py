@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from experiments.figures import drawing
 from experiments.figures.figures import FIGURES
 from experiments.papers import architecture, published
-from experiments.papers.command import guarded
 from experiments.papers.conf import PlanError, preset_scale, table_config, table_heading, table_rows
 from experiments.plan.jobs import Job
 from experiments.tables import readme
@@ -23,6 +22,7 @@ from experiments.tables.sheets import Sheet, Table, write
 from experiments.tables.tables import paper_table, shortened_table
 from experiments.tables.terminal import print_table
 from experiments.verdicts.records import RunRecord, records_of
+from records.command import guarded
 from records.names import FULL, KEPT, compiled_folder
 from records.validity import PRESETS
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from experiments import compile
 from experiments.execution import command, complete
 from experiments.papers import published
-from experiments.papers.command import guarded
 from experiments.papers.conf import table_rows
 from experiments.plan.plan import make_plan, table_jobs
 from experiments.tables import readme
 from experiments.tables.sheets import write
 from experiments.tables.terminal import print_table, say
+from records.command import guarded
 from records.exits import BAD_CONFIG
 from records.names import FULL, KEPT
 

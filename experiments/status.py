@@ -4,11 +4,11 @@ import sys
 
 from experiments.execution.display import progress_lines
 from experiments.execution.sweeps import under_way
-from experiments.papers.command import guarded
 from experiments.papers.conf import PlanError
 from experiments.plan.jobs import Job, parse_run
 from experiments.plan.plan import make_plan
 from experiments.plan.states import failure_of, state_of
+from records.command import guarded
 from records.names import CHECKPOINTS, FAILURE, LOCK, outputs
 from records.progress import progress_of
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.execution import command
-from experiments.papers.command import guarded
 from experiments.plan.plan import listed_jobs, make_plan
+from records.command import guarded
 from records.exits import BAD_CONFIG
 
 

@@ -22,14 +22,27 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file whole or not at all, also when the power fails."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all, also when the power fails; text as UTF-8.
+
+    Raises:
+        OSError: it could not be written; what was there before is intact.
+    """
+    replace_atomically(path, path.with_name(f"{path.name}.tmp"), content)
+
+
+def replace_atomically(path: Path, temporary: Path, content: str | bytes | memoryview) -> None:
+    """Put a file in another's place, by way of a temporary one; see `write_atomically`."""
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):  # the error that counts is the first one
+            temporary.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

@@ -3,14 +3,13 @@
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from records.files import finite, sync_folder, write_atomically
+from records.files import finite, write_atomically
 from records.names import CONFIG, METRICS, PARTS, SUMMARY
 
 VERSION = 1
@@ -118,10 +117,7 @@ def copy_record(folder: Path, destination: Path) -> None:
     """Copy a finished record; its summary arrives last."""
     destination.mkdir(parents=True, exist_ok=True)
     for name in PARTS:
-        temporary = destination / f"{name}.tmp"
-        shutil.copyfile(folder / name, temporary)
-        os.replace(temporary, destination / name)
-    sync_folder(destination)
+        write_atomically(destination / name, (folder / name).read_bytes())
 
 
 def summary_of(folder: Path) -> dict[str, Any]:

@@ -30,6 +30,76 @@ COMMANDS = [(page.name, line) for page in PAGES for line in commands(page)]
 PYTHON = [line for _, line in COMMANDS if re.search(r"(train|eval)\.py", line)]
 
 
+# What docs/troubleshooting.md promises, and the tests that show it.
+RUNS, DAMAGE = "training/runs/test_resume.py", "experiments/verdicts/test_damaged.py"
+EXECUTION, BAD = "experiments/execution/test_execute.py", "training/settings/test_bad_input.py"
+PROMISES = {
+    "a process is killed, the power fails": [
+        f"{RUNS}::test_a_killed_run_ends_with_the_same_bits", f"{RUNS}::test_two_hundred_kills",
+        "training/runs/test_faults.py::test_no_fault_of_a_call_does_harm",
+    ],
+    "a run raises, dies or gives no sign of life for half an hour": [
+        f"{EXECUTION}::test_sixteen_of_twenty_finish_and_the_next_call_runs_the_other_four",
+        f"{EXECUTION}::test_a_run_that_dies_once_goes_on",
+    ],
+    "two commands on one folder, also on two machines": [
+        f"{EXECUTION}::test_eight_planners_on_one_table_execute_each_run_once",
+        "training/runs/test_runs.py::test_a_run_is_locked_before_its_data_are_loaded",
+    ],
+    "a checkpoint is damaged": [
+        "training/runs/test_checkpoint.py::test_every_damage_is_noticed",
+        f"{BAD}::test_the_checkpoint_before_a_damaged_one_is_used",
+    ],
+    "a record, or a published number, was changed": [
+        f"{DAMAGE}::test_a_changed_byte_is_seen",
+        "experiments/papers/test_sums.py::test_no_byte_of_them_changes_unseen",
+    ],
+    "the disk is full": [
+        "training/runs/test_checkpoint.py::test_a_full_disk_leaves_the_checkpoint_before",
+        f"{EXECUTION}::test_a_full_disk_pauses_the_plan",
+    ],
+    "a disk breaks, is read-only, holds a folder where a file should be": [
+        "records/test_command.py::test_a_command_ends_with_a_line_and_a_code",
+        f"{BAD}::test_a_folder_where_a_file_should_be",
+        "training/runs/test_faults.py::test_no_fault_of_a_call_does_harm",
+    ],
+    "a photograph is damaged, or changes after its folder was listed": [
+        "data/photographs/test_odd_images.py::"
+        "test_what_cannot_be_read_is_named_and_skipped_in_training",
+        "data/photographs/test_odd_trees.py::test_what_changed_after_it_was_listed_is_named",
+    ],
+    "shared memory is short, or a process that decodes photographs dies": [
+        "data/photographs/test_workers.py::test_no_worker_outlives_its_process",
+        "data/photographs/test_workers.py::test_little_shared_memory_is_named_with_its_remedy",
+    ],
+    "a terminal or a pipe takes ASCII only": [
+        "records/test_command.py::test_commands_write_to_any_terminal",
+    ],
+    "the loss is not finite": [
+        f"{BAD}::test_a_diverged_run_keeps_its_record_and_ends_with_4",
+    ],
+    "GPU memory is short": [
+        f"{EXECUTION}::test_a_run_without_gpu_memory_beside_others_waits_until_one_has_ended",
+    ],
+    "W&B does not answer, or dies": [
+        "training/runs/test_tracking.py::"
+        "test_a_server_that_does_not_answer_costs_half_a_minute_at_most",
+        "training/runs/test_tracking.py::test_a_run_goes_on_without_wandb",
+    ],
+}  # fmt: skip
+
+
+def test_every_promise_is_shown_by_a_test() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    promised = re.findall(r"^\| ([^|]*\w[^|]*) \|", page, re.MULTILINE)
+    assert promised == list(PROMISES)
+    for tests in PROMISES.values():
+        for test in tests:
+            file, name = test.split("::")
+            text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+            assert re.search(rf"^def {name}\(", text, re.MULTILINE), test
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):

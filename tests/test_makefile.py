@@ -2,8 +2,11 @@
 
 import re
 import subprocess
+import tomllib
+from typing import NamedTuple
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from records.files import ROOT
 
@@ -53,3 +56,22 @@ def test_every_variable_that_is_used_is_known() -> None:
 def test_what_is_spelled_right_is_taken(words: tuple[str, ...]) -> None:
     ended = make(*words)
     assert ended.returncode == 0, ended.stderr
+
+
+class Version(NamedTuple):
+    """As `sys.version_info`."""
+
+    major: int
+    minor: int
+
+
+@pytest.mark.parametrize("minor", range(9, 17))
+def test_pythons_are_taken_that_the_project_says_it_supports(minor: int) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    supported = f"3.{minor}" in SpecifierSet(project["requires-python"])
+    code = re.search(r"-c '(import sys; v = sys.version_info;.*?)'", MAKEFILE)
+    assert code
+    with pytest.raises(SystemExit) as ended:
+        exec(code[1].replace("sys.version_info", "version"), {"version": Version(3, minor)})  # noqa: S102
+    assert (ended.value.code is None) == supported
+    assert supported or f"Python 3.{minor}" in str(ended.value.code)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,9 +121,11 @@ def read(path: Path, name: str) -> ImageSet:
 def write(images: ImageSet, path: Path) -> None:
     """Write an array file atomically: a reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    for left in path.parent.glob(f"{path.name}.*.tmp"):  # by a process that died
+        left.unlink()
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             np.savez(
                 file,
                 train_images=images.train_images,
@@ -133,10 +134,9 @@ def write(images: ImageSet, path: Path) -> None:
                 test_labels=images.test_labels.astype(np.uint8),
                 classes=np.array(images.classes),
             )
-        Path(temporary).chmod(0o644)  # mkstemp makes it private
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

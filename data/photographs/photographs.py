@@ -4,6 +4,7 @@ Everything here works on one image on the CPU and leaves it in bytes; colours, a
 changed in whole batches on the device (`data.photographs.colour`).
 """
 
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 # Short sides beside a crop of 224, as in the papers; other sizes in proportion.
 CROP, SHORT, LOW, HIGH = 224, 256, 256, 480
+STRIP = 100  # times as long as wide, and no photograph
+IN_TORCHVISION = re.compile(r"^\w+, \S+\.cpp:\d+, ")  # where it says an error came from
 View = Callable[[Tensor], Tensor]
 
 
@@ -72,21 +75,36 @@ def read(name: str, folder: Path) -> Photographs:
 
 
 def decode(path: Path) -> Tensor:
-    """An image file as uint8 (3, H, W), RGB whatever it was.
+    """An image file as uint8 (3, H, W), RGB whatever it was: of 16 bits the upper 8, of what is
+    transparent the colour.
 
     Raises:
-        DataError: it is damaged, or no image.
+        DataError: it is damaged, or no image, or not a single one, or a strip.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return decode_image(str(path), mode=ImageReadMode.RGB)
+            image = decode_image(str(path), mode=ImageReadMode.RGB)
+        return _eight_bits(image)
     except (RuntimeError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = IN_TORCHVISION.sub("", str(error).splitlines()[0]).split(". ")[0].rstrip(".")
         raise DataError(
-            f"{path} is damaged or no image ({reason}).\n"
-            "Fetch it again, or let damaged images be left out: damaged=skip."
+            f"{path} is damaged or no image ({reason}).\nFetch it again, or delete it."
         ) from None
+
+
+def _eight_bits(image: Tensor) -> Tensor:
+    """A photograph in bytes.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if image.ndim != 3:
+        raise ValueError(f"an animation of {len(image)} images")
+    height, width = image.shape[1:]
+    if max(height, width) > STRIP * min(height, width):  # resized, it would take all memory
+        raise ValueError(f"{width} x {height} pixels")
+    return image if image.dtype == torch.uint8 else (image.int() >> 8).byte()
 
 
 def training_view(crop: str, size: int) -> View:

@@ -1,25 +1,21 @@
 """Training batches of a folder tree: decoded by worker processes, a pure function of seed and
 iteration however many they are."""
 
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from data.order import EVERYTHING, Spans, derived_seed
+from data.order import EVERYTHING, DataError, Spans, derived_seed
 from data.photographs import colour
 from data.photographs.photographs import View, decode, test_view
 from data.photographs.tree import Tree
 from data.photographs.views import WHOLE, Key, Views
+from data.photographs.workers import delivered, make_loader
 
-PREFETCH = 4  # batches a worker is ahead
-IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+SKIP = "Or let damaged training images be left out: damaged=skip."
 
 
 class Order(Spans):
@@ -113,7 +109,10 @@ class Stream(Spans):
         # Neither knows the stream: without a cycle, the workers end as soon as it is dropped.
         self.order = Order(len(tree), batch, wrap, seed=seed, share=self.share)
         self.planned = Planned(self.order.keys)
-        self.loader = make_loader(Views(tree, view, seed), self.planned, workers, mean.device)
+        self.loader = make_loader(
+            Views(tree, view, seed), workers, batch_sampler=self.planned,
+            pin_memory=mean.device.type == "cuda",
+        )  # fmt: skip
         self.arriving: Iterator[tuple[Tensor, Tensor, Tensor]] = iter(())
         device = mean.device
         self.images = torch.zeros(batch, 3, size, size, dtype=torch.uint8, device=device)
@@ -125,7 +124,7 @@ class Stream(Spans):
         """Have the workers begin with iterations `first` to `last` - 1."""
         self.planned.iterations = range(first, last)
         self.iteration = first
-        self.arriving = iter(self.loader)
+        self.arriving = delivered(self.loader)
 
     def fetch(self, size: int) -> None:
         """Bring the next batch of the segment, of `size` samples over all processes, to the device.
@@ -156,10 +155,13 @@ class Stream(Spans):
             DataError: they are not to be skipped.
         """
         for index in damaged:
-            path = self.tree.folder / self.tree.paths[index]
             if self.damaged == "stop":
-                decode(path)  # which says what is wrong with it
+                try:
+                    decode(self.tree.file(index))  # which says what is wrong with it
+                except DataError as error:
+                    raise DataError(f"{error}\n{SKIP}") from None
             if index not in self.skipped:
+                path = self.tree.folder / self.tree.paths[index]
                 print(f"Left out: {path} is damaged.", file=sys.stderr)
             self.skipped.add(index)
 
@@ -184,29 +186,6 @@ class Stream(Spans):
         return []
 
 
-def make_loader(
-    views: Views, planned: Planned, workers: int, device: torch.device
-) -> DataLoader[Any]:
-    """A loader whose workers stay from one segment to the next."""
-    return DataLoader(
-        views,
-        batch_sampler=planned,  # type: ignore[arg-type]
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        prefetch_factor=PREFETCH if workers else None,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=begin_worker,
-        generator=torch.Generator(),  # which leaves the run's own alone
-    )
-
-
-def begin_worker(number: int) -> None:
-    """A worker leaves signals to the process that trains, which saves first."""
-    torch.set_num_threads(1)
-    for which in IGNORED:
-        signal.signal(which, signal.SIG_IGN)
-
-
 def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
     """Centres of all images of a tree, uint8 (N, size, size, 3).
 
@@ -215,10 +194,10 @@ def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
     """
     planned = Planned(lambda index: [(0, index)])
     planned.iterations = range(len(tree))
-    loader = make_loader(Views(tree, test_view(size), 0), planned, workers, torch.device("cpu"))
+    loader = make_loader(Views(tree, test_view(size), 0), workers, batch_sampler=planned)
     images = torch.empty(len(tree), size, size, 3, dtype=torch.uint8)
-    for index, (image, _, damaged) in enumerate(loader):
+    for index, (image, _, damaged) in enumerate(delivered(loader)):
         if int(damaged[0]) != WHOLE:
-            decode(Path(tree.folder / tree.paths[index]))
+            decode(tree.file(index))  # which says what is wrong with it
         images[index] = image[0].permute(1, 2, 0)
     return images

@@ -8,6 +8,7 @@ user's cache.
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ import numpy as np
 
 from data.order import DataError
 
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
+SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 INDEX = ".index.json"
-VERSION = 1
+VERSION = 2
+UNREADABLE = -1  # in place of the size of what is no file, as a link that leads nowhere
 CACHE = "residual-to-dense"
 
 
@@ -56,7 +58,7 @@ class Tree:
         classes: names of the class folders, in label order.
         paths: of the images, relative to `folder`, sorted.
         labels: int64 (N,).
-        sizes: int64 (N,), bytes of the files.
+        sizes: int64 (N,), bytes of the files, or `UNREADABLE`.
     """
 
     folder: Path
@@ -68,6 +70,25 @@ class Tree:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def file(self, index: int) -> Path:
+        """An image's file, as it was listed: so that the fingerprint is of what is read.
+
+        Raises:
+            DataError: it is no file, or has another size.
+        """
+        path, size = self.folder / self.paths[index], int(self.sizes[index])
+        now = _size(path)
+        if now == UNREADABLE:
+            raise DataError(f"{path} cannot be read: a broken link, no file, or not yours.")
+        if now != size:
+            kept = [place for place in _places(self.folder) if place.is_file()]
+            anew = f", if it is right now, delete {kept[0]}" if kept else " start again"
+            raise DataError(
+                f"{path} has {now:,} bytes, and had {size:,} when its folder was listed.\n"
+                f"Restore it or{anew}."
+            )
+        return path
+
 
 def read_tree(folder: Path, classes: int | None = None) -> Tree:
     """The images of a split.
@@ -78,6 +99,7 @@ def read_tree(folder: Path, classes: int | None = None) -> Tree:
     Raises:
         DataError: there is no such folder, it has another number of classes, a class has no image,
             or a file's name is no text.
+        OSError: a folder cannot be read.
     """
     if not folder.is_dir():
         raise DataError(
@@ -111,11 +133,20 @@ def _list(folder: Path, names: list[str]) -> dict[str, Any]:
         files = {}
         for entry in os.scandir(folder / name):
             if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
-                files[_legible(entry.name, folder / name)] = entry.stat().st_size
+                files[_legible(entry.name, folder / name)] = _size(entry)
         listed[name] = {"changed": _changed(folder / name), "files": dict(sorted(files.items()))}
-    if all(min(content["files"].values(), default=1) for content in listed.values()):
+    if all(min(content["files"].values(), default=1) > 0 for content in listed.values()):
         _keep(folder, listed)  # an empty file may be fetched again, which no folder would show
     return listed
+
+
+def _size(file: Path | os.DirEntry[str]) -> int:
+    """Bytes of a file, or `UNREADABLE`."""
+    try:
+        state = file.stat()
+    except OSError:
+        return UNREADABLE
+    return state.st_size if stat.S_ISREG(state.st_mode) else UNREADABLE
 
 
 def _legible(name: str, folder: Path) -> str:
@@ -155,6 +186,8 @@ def _keep(folder: Path, listed: dict[str, Any]) -> None:
         try:
             if path.parent != folder:
                 path.parent.mkdir(parents=True, exist_ok=True)
+            for left in path.parent.glob(f"{path.name}.*.tmp"):  # by a process that died
+                left.unlink()
             temporary.write_text(text, encoding="utf-8")
             os.replace(temporary, path)
             return
@@ -195,11 +228,12 @@ def _check(tree: Tree) -> None:
     """
     counts = np.bincount(tree.labels, minlength=len(tree.classes))
     if len(empty := np.flatnonzero(counts == 0)):
-        raise DataError(f"{tree.folder / tree.classes[empty[0]]} holds no image.")
+        kinds = ", ".join(SUFFIXES)
+        raise DataError(f"{tree.folder / tree.classes[empty[0]]} holds no image ({kinds}).")
 
 
 def check_sizes(tree: Tree, remedy: str = "") -> None:
-    """Refuse empty files, which show without any being read.
+    """Refuse empty files and broken links, which show without any being read.
 
     Args:
         remedy: what else can be done about it.
@@ -207,9 +241,10 @@ def check_sizes(tree: Tree, remedy: str = "") -> None:
     Raises:
         DataError: there are some; the first one is named.
     """
-    if len(empty := np.flatnonzero(tree.sizes == 0)):
+    if len(empty := np.flatnonzero(tree.sizes <= 0)):
         others = f", as are {len(empty) - 1} others" if len(empty) > 1 else ""
+        what = "empty" if tree.sizes[empty[0]] == 0 else "no file that can be read"
         raise DataError(
-            f"{tree.folder / tree.paths[empty[0]]} is empty{others}.\n"
-            f"Fetch what is empty again, or delete it{remedy}."
+            f"{tree.folder / tree.paths[empty[0]]} is {what}{others}.\n"
+            f"Fetch it again, or delete it{remedy}."
         )

@@ -35,7 +35,7 @@ class Views(Dataset[tuple[Tensor, int, int]]):
         for step in range(len(self.tree)):
             chosen = (index + step) % len(self.tree)
             try:
-                image = decode(self.tree.folder / self.tree.paths[chosen])
+                image = decode(self.tree.file(chosen))
             except DataError:
                 damaged = index if damaged == WHOLE else damaged
                 continue

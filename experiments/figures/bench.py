@@ -1,5 +1,6 @@
 """Draw what `make bench` measured: results/bench/<device>.csv to a figure beside it."""
 
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -12,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from experiments.figures import drawing
 from experiments.figures.panels import BLUE, GREEN, PINK, SKY
+from records.command import guarded
 from records.files import ROOT
 
 FOLDER = ROOT / "results" / "bench"
@@ -83,6 +85,7 @@ def label(rows: pd.DataFrame, place: int) -> str:
     return f"{text} ({row['to_first']:.2f} × {first})" if place else text
 
 
+@guarded
 def main() -> None:
     """Draw every machine's benchmark."""
     for path in sorted(FOLDER.glob("*.csv")):
@@ -91,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

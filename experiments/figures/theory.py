@@ -1,5 +1,6 @@
 """Draw what `make theory` measured, each panel with its equation: results/theory/."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.figures import drawing
 from experiments.figures.panels import BLUE, GREEN, ORANGE, PINK, RED, SKY
+from records.command import guarded
 from records.names import results
 from records.record import write_atomically
 
@@ -129,6 +131,7 @@ def describe(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+@guarded
 def main() -> None:
     """Draw and describe results/theory/theory.csv."""
     table = pd.read_csv(folder() / "theory.csv")
@@ -140,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

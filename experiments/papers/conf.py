@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from experiments.papers import architecture, published
-from experiments.papers.command import CommandError
+from records.command import CommandError
 from records.files import ROOT
 
 FOLDER = ROOT / "conf" / "table"

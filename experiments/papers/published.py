@@ -7,8 +7,8 @@ from functools import cache
 
 import pandas as pd
 
-from experiments.papers.command import CommandError
 from experiments.papers.sums import committed
+from records.command import CommandError
 from records.files import ROOT
 
 PAPER = ROOT / "results" / "paper"

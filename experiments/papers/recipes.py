@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.papers.command import guarded
 from experiments.papers.published import PAPER
 from experiments.papers.sums import committed
+from records.command import guarded
 from records.files import ROOT
 from records.names import results
 

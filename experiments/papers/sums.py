@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from experiments.papers.command import CommandError, guarded
+from records.command import CommandError, guarded
 from records.files import ROOT
 from records.names import KEPT
 from records.record import write_atomically

@@ -15,7 +15,6 @@ from statistics import fmean, stdev
 import pandas as pd
 
 from experiments.papers import published
-from experiments.papers.command import CommandError, guarded
 from experiments.papers.published import fingerprints
 from experiments.tables.cells import MISSING
 from experiments.tables.terminal import print_table
@@ -24,6 +23,7 @@ from experiments.verdicts.inference import Prior
 from experiments.verdicts.priors import error_sample, measured_errors, prior_of
 from experiments.verdicts.records import METRICS, RunRecord, load_all
 from experiments.verdicts.verdict import compare as rule
+from records.command import CommandError, guarded
 from records.names import KEPT
 
 Key = tuple[str, str, str, str]  # row, data set, preset, fingerprint of the data

@@ -9,6 +9,7 @@ dashboard of each paper goes with them.
 import argparse
 import hashlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +17,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from experiments.papers.command import CommandError, guarded
 from experiments.sharing import dashboards
 from experiments.verdicts.records import RunRecord, records_of
+from records.command import CommandError, guarded
 from records.names import CONFIG, FULL, METRICS, SUMMARY, outputs
 from records.validity import PRESETS
 from records.wandb_run import mode, named, open_run
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 all that are intact were sent or written, 1 W&B failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", default=FULL, choices=PRESETS)
-    parser.add_argument("--project", default=PROJECT)
+    parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT") or PROJECT)
     options = parser.parse_args(arguments)
     asked = os.environ.get("WANDB_MODE")
     if asked not in (None, *MODES):
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{len(done)} records, {sum(done)} sent or written now.")
     offline = outputs() / "wandb-sync" / "wandb"
     if any(offline.glob("offline-run-*")):
-        print(f"What is not online yet can be sent later: wandb sync {offline}/offline-run-*")
+        there = f"{shlex.quote(str(offline))}/offline-run-*"
+        print(f"What is not online yet can be sent later: wandb sync {there}")
     return 0
 
 
@@ -98,7 +100,8 @@ def refresh_dashboards(records: Sequence[RunRecord], project: str) -> None:
         return
     print(*dashboards.write(records, project), sep="\n")
     if mode() == "online":
-        print(*dashboards.publish(records, project, str(wandb.Api().default_entity)), sep="\n")
+        entity = os.environ.get("WANDB_ENTITY") or wandb.Api().default_entity
+        print(*dashboards.publish(records, project, str(entity)), sep="\n")
 
 
 def run_id(record: RunRecord) -> str:

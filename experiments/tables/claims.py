@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.claims import Claim, claims, rows_in
-from experiments.papers.command import guarded
 from experiments.papers.conf import preset_scale
 from experiments.tables.cells import MISSING
 from experiments.tables.sheets import Sheet, write
@@ -23,6 +22,7 @@ from experiments.verdicts.inference import Sample, difference, seeds_to_decide
 from experiments.verdicts.measure import EXACT, Row, row_of
 from experiments.verdicts.priors import ERRORS, prior_of
 from experiments.verdicts.records import RunRecord, records_of
+from records.command import guarded
 from records.names import FULL, KEPT
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"

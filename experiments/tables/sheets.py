@@ -40,7 +40,8 @@ def write(table: Table, preset: str) -> list[Path]:
     below = "".join(f"\n{note}\n" for note in table.notes)
     texts = {
         ".md": f"# {table.title}\n\n{to_markdown(frame)}\n{below}",
-        ".csv": frame.to_csv(index=False, lineterminator="\n"),
+        # In letters that a spreadsheet reads whatever it takes the file for.
+        ".csv": frame.to_csv(index=False, lineterminator="\n").replace("±", "+/-"),
         ".tex": _latex(frame, table.title),
     }
     for suffix, text in texts.items():

@@ -8,11 +8,11 @@ import hashlib
 import sys
 from pathlib import Path
 
-from experiments.papers.command import guarded
 from experiments.papers.published import tests
 from experiments.verdicts.ask_eval import data_file, test_error
 from experiments.verdicts.records import RunRecord, check_place, load
 from experiments.verdicts.tested import tested
+from records.command import guarded
 from records.names import KEPT, PARTS, results, runs_folder, weights_file, weights_folder
 from records.record import RecordError, is_finished
 

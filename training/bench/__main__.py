@@ -6,10 +6,12 @@ that the machine allows is computed from what it can copy and launch.
 """
 
 import argparse
+import sys
 
 import pandas as pd
 import torch
 
+from records.command import guarded
 from training.bench.cases import NETWORKS, Loop, loops_on
 from training.bench.roofline import measure_limits
 from training.bench.table import row_of, write
@@ -18,6 +20,7 @@ from training.bench.turns import measure
 ROUNDS = 10  # on a GPU
 
 
+@guarded
 def main() -> None:
     networks = asked()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -50,4 +53,4 @@ def asked() -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,6 +6,7 @@ python -m training.counts.rows     writes results/[tenth/]rows.csv and results/a
 import csv
 import gc
 import io
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby
 from operator import itemgetter
@@ -17,6 +18,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from data.sets import training_images
+from records.command import guarded
 from records.files import ROOT, make_folder
 from records.names import FULL, KEPT
 from records.record import write_atomically
@@ -100,6 +102,7 @@ def count_all(pairs: list[tuple[str, str]]) -> list[tuple[dict[str, Line], list[
     return [count(pair) for pair in pairs]
 
 
+@guarded
 def main() -> None:
     # Networks of thousands of modules: looking for garbage among them takes a sixth of the time.
     with ProcessPoolExecutor(initializer=gc.disable) as pool:
@@ -130,4 +133,4 @@ def write(path: Path, columns: tuple[str, ...], lines: list[Line]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -50,7 +50,7 @@ def main() -> None:
     """Print the network that the command line names."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", sys.argv[1:])
-    entry.guard(lambda: show(read_settings(config)))
+    entry.guard(lambda: show(read_settings(config)), resumable=False)
 
 
 def show(settings: Settings) -> None:

@@ -10,11 +10,13 @@ import sys
 def main() -> int:
     """Exit code: 0, or 1 where something would keep runs from working."""
     try:
+        from records.command import write_anything
         from training.doctor import gpu, host, speed
         from training.doctor.finding import findings
     except (ImportError, OSError) as error:  # a broken installation
         print(f"FAIL  packages      {error}\n{'':20}make setup, after deleting .venv")
         return 1
+    write_anything()
     failed = 0
     for check in (*host.CHECKS, *gpu.CHECKS, *speed.CHECKS):
         for finding in findings(check):

@@ -4,15 +4,31 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from triton.runtime.errors import OutOfResources
 
 from data.arrays.batches import Batches
 from training.engines.kernels.batch import gather
 from training.engines.kernels.loss import cross_entropy
 from training.recipe.step import Step
+from training.settings.settings import ConfigError
 
 
 class FusedStep(Step):
-    """A step of the same results in fewer kernels."""
+    """A step of the same results in fewer kernels.
+
+    Raises:
+        ConfigError: when called, a kernel needs more of the GPU than it has, for this network.
+    """
+
+    def __call__(self, size: int) -> None:
+        try:
+            super().__call__(size)
+        except OutOfResources as error:  # small maps have passed, see `training.engines.check`
+            reason = str(error).partition(". ")[0]
+            raise ConfigError(
+                f"The fused kernels of this network are too large for this GPU ({reason}).\n"
+                "Add engine=captured."
+            ) from None
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
         if not self.batches.in_memory:

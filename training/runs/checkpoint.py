@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 
-from records.files import sync_folder
+from records.files import replace_atomically
 from records.names import CHECKPOINTS
 
 VERSION = 1
 KEPT = 2
+TEMPORARY = "checkpoint.tmp"
 DIGITS = 16  # of the checksum, in the name
 
 
@@ -43,17 +44,7 @@ def save(folder: Path, iteration: int, state: dict[str, Any], deciding: dict[str
     content = buffer.getbuffer()
     prefix = f"checkpoint-{iteration:08}-"
     path = folder / f"{prefix}{checksum(content)}.pt"
-    temporary = folder / "checkpoint.tmp"
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(folder)
+    replace_atomically(path, folder / TEMPORARY, content)
     others = [other for other in checkpoints(folder) if other != path]
     same = [other for other in others if other.name.startswith(prefix)]
     for old in [*same, *[other for other in others if other not in same][KEPT - 1 :]]:
@@ -68,7 +59,7 @@ def load(folder: Path, deciding: dict[str, Any]) -> dict[str, Any] | None:
     Raises:
         CheckpointError: all are damaged, or of another version or configuration.
     """
-    (folder / "checkpoint.tmp").unlink(missing_ok=True)
+    (folder / TEMPORARY).unlink(missing_ok=True)
     damaged: list[Path] = []
     for path in checkpoints(folder):
         content = read(path)
@@ -91,13 +82,14 @@ def load(folder: Path, deciding: dict[str, Any]) -> dict[str, Any] | None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, the newest first."""
-    return sorted(folder.glob(CHECKPOINTS), reverse=True)
+    return sorted(filter(Path.is_file, folder.glob(CHECKPOINTS)), reverse=True)
 
 
 def clear(folder: Path) -> None:
     """Remove what a run needed to go on."""
     for path in [*folder.glob(CHECKPOINTS), *folder.glob(f"damaged-{CHECKPOINTS}")]:
-        path.unlink(missing_ok=True)
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import sys
 import tomllib
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from data.order import DataError
+from data.photographs.workers import why_lost
+from records.command import write_anything
 from records.exits import BAD_CONFIG, BAD_DATA, BUSY, FAILED, FULL, INTERRUPTED, NO_MEMORY
 from records.files import ROOT, FolderError
 from records.lock import Busy
@@ -45,6 +48,8 @@ NOTHING = (
     "The sweep names no run: does a glob match no row?\n"
     "`table=he2015_residual/table6` sweeps a table."
 )
+GOES_ON = "The last checkpoint is intact; the same command goes on."
+LONGEST = 200  # characters that are shown of what was typed
 begun: list[bool] = []  # a job that has begun in this process, each
 
 
@@ -58,7 +63,16 @@ class Failed(Exception):
 
 def start(task: Callable[[], Any]) -> None:
     """Run a Hydra application and exit with a code; errors of the command line become short."""
+    write_anything()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here, not to Hydra's own printer
+    # ~ is one's home in all paths; Hydra makes the folder of a sweep before we read any.
+    if "OUTPUT_DIR" in os.environ:
+        os.environ["OUTPUT_DIR"] = at_home(os.environ["OUTPUT_DIR"])
+    prefix = "output_dir="
+    sys.argv[1:] = [
+        f"{prefix}{at_home(word.removeprefix(prefix))}" if word.startswith(f"{prefix}~") else word
+        for word in sys.argv[1:]
+    ]
     # Hydra takes -m before the overrides only.
     sys.argv[1:] = sorted(map(quoted, sys.argv[1:]), key=lambda word: word not in MULTIRUN)
     if "--version" in sys.argv:  # Hydra would tell its own
@@ -131,8 +145,11 @@ def _not_in_files(error: Exception) -> str:
     return match[1] if match else ""
 
 
-def guard(job: Callable[[], None]) -> None:
+def guard(job: Callable[[], None], *, resumable: bool) -> None:
     """Do one job of an application, with every error a user can cause as a short message.
+
+    Args:
+        resumable: whether the same command goes on where it has ended.
 
     Raises:
         SystemExit: with the job's exit code.
@@ -144,11 +161,18 @@ def guard(job: Callable[[], None]) -> None:
     except Stopped as stopped:
         sys.exit(_print(str(stopped), stopped.code))
     except Failed as failed:
-        code = failed.code
+        message, code = "", failed.code  # it has been said
     except USER_ERRORS as error:
-        code = _print(*explained(error))
+        message, code = explained(error)
+    except RuntimeError as error:
+        if (why := why_lost(error)) is None:
+            raise
+        message, code = why, FAILED
     else:
         return
+    if message:
+        goes_on = resumable and code in (FAILED, NO_MEMORY, FULL)
+        _print(f"{message}\n{GOES_ON}" if goes_on else message, code)
     if in_multirun():
         raise Failed(FAILED)
     sys.exit(code)
@@ -159,22 +183,30 @@ def explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, DataError):
         return str(error), BAD_DATA
     if isinstance(error, OSError):
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        code = FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else FAILED
-        return f"{what}.\nThe last checkpoint is intact; the same command goes on.", code
+        return _of_a_file(error)
     if isinstance(error, Busy):
         return str(error), BUSY
     if isinstance(error, torch.OutOfMemoryError):
         reason = str(error).splitlines()[0]
         return (
-            f"{reason}\nThe last checkpoint is intact. Free the GPU, let several share the run "
+            f"{reason}\nFree the GPU, let several share the run "
             "(torchrun --nproc-per-node N train.py ...), or try precision=bf16."
         ), NO_MEMORY
     if isinstance(error, torch.AcceleratorError):
         reason = str(error).splitlines()[0]
-        code = NO_MEMORY if "out of memory" in reason else FAILED
-        return f"{reason}\nThe last checkpoint is intact; the same command goes on.", code
+        return reason, NO_MEMORY if "out of memory" in reason else FAILED
     return str(error), BAD_CONFIG
+
+
+def _of_a_file(error: OSError) -> tuple[str, int]:
+    """Message and exit code for what a file system refuses."""
+    if error.errno == errno.EISDIR:  # of a file that was to be renamed, where it was to go
+        place = error.filename2 or error.filename
+        return f"{place} is a folder where a file should be; remove or rename it.", BAD_CONFIG
+    what = f"{error.filename}: {error.strerror}." if error.filename else f"{error}."
+    if error.errno == errno.ENAMETOOLONG:
+        return what, BAD_CONFIG
+    return what, FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else FAILED
 
 
 def in_multirun() -> bool:
@@ -207,7 +239,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_choice(str(error.missing_cfg_file))
     if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be read; quote a value that holds = , [ or {{: key='...'."
+        return _unreadable(str(error.override))
     text = str(error)
     if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
         return f"{match[1]}: several values make several runs; add -m to start them all."
@@ -218,6 +250,16 @@ def explain(error: Exception) -> str:
     if isinstance(error.__cause__, OmegaConfBaseException):
         text = str(error.__cause__)
     return " ".join(text.split("\n")[0].split()) or type(error).__name__
+
+
+def _unreadable(override: str) -> str:
+    """What the parser cannot read: in most cases a path that holds one of its own signs."""
+    key, equals, value = override.partition("=")
+    if not equals or len(override) > LONGEST or not override.isprintable():
+        return f"{override[:LONGEST]!a} cannot be read; settings are given as key=value."
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    whole = shlex.quote(f'{key}="{escaped}"')
+    return f"{override} cannot be read; if that is a text, quote it for the shell, too: {whole}"
 
 
 def known_keys() -> list[str]:

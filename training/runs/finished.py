@@ -1,9 +1,8 @@
 """Runs that have ended: whose record it is, and its place among the results."""
 
-import shutil
 from pathlib import Path
 
-from records.files import make_folder
+from records.files import make_folder, write_atomically
 from records.names import WEIGHTS, record_folder, weights_file, working_folder
 from records.record import copy_record, summary_of
 from training.settings.identity import recipe_hash
@@ -45,6 +44,6 @@ def ship(settings: Settings, name: str) -> None:
     if small and settings.seed == 0:
         target = weights_file(Path(settings.results_dir), settings.preset.name, name)
         make_folder(target.parent)
-        shutil.copyfile(weights, target)
+        write_atomically(target, weights.read_bytes())
     make_folder(record)
     copy_record(working, record)

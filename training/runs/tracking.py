@@ -2,6 +2,7 @@
 
 import atexit
 import secrets
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -54,7 +55,8 @@ class Tracker:
             config=config,
         )
         if self.run.settings.mode == "offline":
-            print(f"W&B: offline; `wandb sync {folder}/wandb/offline-run-*` uploads the run later.")
+            there = f"{shlex.quote(str(folder))}/wandb/offline-run-*"
+            print(f"W&B: offline; `wandb sync {there}` uploads the run later.")
 
     def log(self, row: Row) -> None:
         """Mirror a row of metrics, `train_loss` as `train/loss`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from records.command import guarded
 from records.names import results
 from records.record import write_atomically
 from training.theory import parts, signals
@@ -20,6 +21,7 @@ DROPPED, DRAWS = (0, 1, 2, 3, 4, 6, 9), 20  # units left out, and how often othe
 Row = tuple[str, str, float, float]
 
 
+@guarded
 def main() -> int:
     """Exit code 0."""
     networks: dict[str, Trained] = {}

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import pickle
 import re
 import zipfile
@@ -12,8 +11,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
+
+from records.files import write_atomically
 
 ABOUT = "residual-to-dense"  # the entry of a file that says what it is of
 
@@ -32,15 +33,17 @@ def export(
 
     Returns:
         The SHA-256 of the file.
+
+    Raises:
+        OSError: it could not be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
     # As one entry: of several safetensors keeps no order, and the same run gives the same bytes.
     told = {ABOUT: json.dumps(dict(about), sort_keys=True)} if about else None
-    save_file(exported(weights), temporary, metadata=told)
-    checksum = digest(temporary)
-    os.replace(temporary, path)
-    return checksum
+    # Not by safetensors' own writing, whose errors on a full disk are none of a file's.
+    content = save(exported(weights), metadata=told)
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def digest(path: Path) -> str:

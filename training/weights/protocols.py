@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from data.arrays.augment import normalise
 from data.photographs.photographs import CROP as USUAL
 from data.photographs.photographs import SHORT, decode, test_view
-from data.photographs.stream import begin_worker
 from data.photographs.tree import Tree
+from data.photographs.workers import delivered, make_loader
 
 SCALES = (224, 256, 384, 480, 640)  # short sides (He et al. 2015, Section 3.4), beside 224
 BATCH = 50  # images of one view
@@ -76,7 +76,7 @@ class ImageViews(Dataset[tuple[Views, int]]):
         return len(self.tree)
 
     def __getitem__(self, index: int) -> tuple[Views, int]:
-        image = decode(self.tree.folder / self.tree.paths[index])
+        image = decode(self.tree.file(index))
         return self.make(image, self.size, self.short), int(self.tree.labels[index])
 
 
@@ -137,12 +137,8 @@ def batches(
     views: ImageViews, workers: int, *, alike: bool
 ) -> Iterator[tuple[list[Tensor], Tensor]]:
     """Views (N, V, H, W, 3) of `BATCH` images, or of one where their sizes are not alike."""
-    loader = DataLoader(
-        views, batch_size=None, num_workers=workers, worker_init_fn=begin_worker,
-        generator=torch.Generator(),
-    )  # fmt: skip
     waiting: list[tuple[Views, int]] = []
-    for item in loader:
+    for item in delivered(make_loader(views, workers, batch_size=None)):
         waiting.append(item)
         if len(waiting) == (BATCH if alike else 1):
             yield _stacked(waiting)

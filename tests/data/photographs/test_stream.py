@@ -133,6 +133,7 @@ def damaged(folder: Path, tmp_path: Path) -> Any:
 
     shutil.copytree(folder / "made", tmp_path / "made")
     (tmp_path / "made/train/n01/3.png").write_bytes(b"damaged")
+    os.utime(tmp_path / "made/train/n01")  # as if it had come so
     return photographs.read("made", tmp_path).train
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from experiments import compile, reproduce, train
 from experiments.papers import sums
-from experiments.papers.command import CommandError, guarded
 from experiments.report import __main__ as report
 from experiments.sharing import compare, wandb_sync
 from experiments.tables import claims
 from experiments.verdicts import check
+from records.command import CommandError, guarded
 from records.exits import BAD_CONFIG, FAILED
 from records.files import ROOT
 

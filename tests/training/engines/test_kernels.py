@@ -19,6 +19,7 @@ from training.engines.kernels.batch import gather
 from training.engines.kernels.dense_maps import DenseMaps
 from training.engines.kernels.loss import cross_entropy
 from training.engines.kernels.norm_act import NormAct
+from training.settings.settings import ConfigError
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # Shapes that fill a tile, and that fill none; more channels than a tile has.
@@ -194,3 +195,35 @@ def test_the_check_before_a_run_passes_and_would_fail(monkeypatch: pytest.Monkey
     monkeypatch.setattr("training.engines.check.TOLERANCE", 0.0)
     with pytest.raises(RuntimeError, match="differ by"):
         check(DEVICE)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_the_check_sees_a_convolution_that_is_wrong_in_either_precision(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.engines import check as checking
+
+    def wrong(x: torch.Tensor, weight: torch.Tensor, stride: int) -> torch.Tensor:
+        y = F.conv2d(x, weight, stride=stride, padding=weight.shape[2] // 2)
+        return 1.01 * y if x.dtype == dtype else y
+
+    for name in ("_norm", "_loss", "_batch", "_dense"):  # which are right
+        monkeypatch.setattr(checking, name, lambda device: [])
+    monkeypatch.setattr(checking, "has_kernels", lambda device: True)
+    monkeypatch.setattr(checking, "convolve", wrong)
+    with pytest.raises(RuntimeError, match="results of the conv kernels differ"):
+        check(DEVICE)
+
+
+def test_kernels_too_large_for_a_gpu_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from triton.runtime.errors import OutOfResources
+
+    from training.engines.fused_step import FusedStep
+    from training.recipe.step import Step
+
+    def too_large(step: Step, size: int) -> None:
+        raise OutOfResources(131_072, 101_376, "shared memory")
+
+    monkeypatch.setattr(Step, "__call__", too_large)
+    with pytest.raises(ConfigError, match=r"shared memory, Required: 131072.*\n.*captured"):
+        FusedStep.__call__(object.__new__(FusedStep), 8)

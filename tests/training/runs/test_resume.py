@@ -47,7 +47,7 @@ def kill_at(place: str, count: int) -> None:
         "rename": (os, "replace"),
         "checkpoint": (torch, "save"),
         "metrics": (record.Record, "append"),
-        "weights": (export, "save_file"),
+        "weights": (export, "write_atomically"),
         "summary": (record.Record, "finish"),
         "publish": (finished, "copy_record"),
     }[place.removeprefix("after ").removeprefix("inside ")]
@@ -308,7 +308,7 @@ def signalled(settings: Settings, number: signal.Signals) -> None:
         assert steps <= 20, "it went on after the signal"
 
     Trainer.train_iteration = step  # type: ignore[method-assign]
-    guard(lambda: run(settings, EXPERIMENT, RUN) and None)
+    guard(lambda: run(settings, EXPERIMENT, RUN) and None, resumable=True)
 
 
 def test_a_launcher_gets_its_signal_when_the_run_has_saved(

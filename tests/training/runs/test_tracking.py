@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 from experiments.sharing import wandb_sync
 from records.files import ROOT
+from training.settings.config import CONF, read_settings
+from training.settings.settings import Logger
 
 GOLDEN = ROOT / "tests" / "golden" / "runs"
 EXPERIMENT = "he2015_residual/table6/resnet20"
@@ -39,6 +42,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     return {"HOME": str(tmp_path / "home"), "NETRC": str(tmp_path / "netrc")}
+
+
+def test_the_environment_names_project_and_entity(monkeypatch: pytest.MonkeyPatch) -> None:
+    def logger() -> Logger:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            told = [f"experiment={EXPERIMENT}", "logger=wandb"]
+            return read_settings(compose("config", overrides=told)).logger
+
+    for name in ("WANDB_PROJECT", "WANDB_ENTITY"):
+        monkeypatch.delenv(name, raising=False)
+    assert logger() == Logger("wandb", "residual-to-dense", None)
+    monkeypatch.setenv("WANDB_PROJECT", "depth")
+    monkeypatch.setenv("WANDB_ENTITY", "a-team")
+    assert logger() == Logger("wandb", "depth", "a-team")
 
 
 def test_an_offline_run_mirrors_the_record(

@@ -1,8 +1,11 @@
 """What a user can get wrong: a short message that names it and the remedy, and nothing left."""
 
+import errno
 import os
 import re
 import resource
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -336,6 +339,73 @@ def test_who_has_seen_enough_is_left_alone() -> None:
         ["bash", "-c", told], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "0" and not ended.stderr, ended.stderr
+
+
+@pytest.mark.parametrize("name", ["checkpoint.tmp", "metrics.csv", "lock"])
+def test_a_folder_where_a_file_should_be(name: str, command: Callable, tmp_path: Path) -> None:
+    suffix = "+model.depth=8+recipe.length=30+recipe.milestones=-10"
+    run = f"outputs/runs/smoke/he2015_residual/table6/resnet20{suffix}/digits/seed0"
+    (tmp_path / run / name / "something").mkdir(parents=True)
+    ended = command("train.py", *SMOKE)
+    assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
+    assert f"{run}/{name} is a folder where a file should be; remove" in ended.err
+    if name == "lock":
+        shutil.rmtree(tmp_path / run / name)
+        assert command("train.py", *SMOKE).code == 0
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train.py", *SMOKE, f"data.source={LONG}"],
+        ["train.py", *SMOKE, f"output_dir=/tmp/{LONG}"],
+        ["train.py", ROW, "device=cpu", f"data.folder=/tmp/{LONG}"],
+        ["eval.py", f"run={LONG}"],
+        ["eval.py", ROW, f"weights={LONG}"],
+    ],
+    ids=lambda words: words[-1][:12],
+)
+def test_names_too_long_are_named(words: list[str], command: Callable, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    ended = command(*words)
+    assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
+    assert "File name too long" in ended.err and "checkpoint" not in ended.err
+
+
+def test_of_a_checkpoint_speaks_only_who_has_one(command: Callable) -> None:
+    told = ["eval.py", ROW, "data=digits", f"weights={__file__}"]
+    ended = command(*told, before=break_the_disk)
+    assert ended.code == FAILED and ended.err == "a/disk: Input/output error.\n"
+
+
+def break_the_disk() -> None:
+    """Have no weights be read."""
+    from training.weights import ensemble
+
+    def fail(*_: object) -> bool:
+        raise OSError(errno.EIO, "Input/output error", "a/disk")
+
+    ensemble.load_weights = fail
+
+
+@pytest.mark.parametrize("value", ["a=b.pt", "[1,2", "it's.pt", 'a"b=.pt', "x(y).pt", "a{b", "{a"])
+def test_advice_on_quotes_works_when_it_is_followed(value: str, command: Callable) -> None:
+    ended = command("eval.py", ROW, f"weights={value}")
+    assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
+    advised = ended.err.partition("too: ")[2]
+    ended = command("eval.py", ROW, *shlex.split(advised))
+    assert f"No weights file {value}" in ended.err, ended.err
+
+
+def test_home_is_found_by_the_folder_of_a_sweep(command: Callable, tmp_path: Path) -> None:
+    told = ["train.py", "-m", *SMOKE, "seed=-1"]  # which ends before it trains
+    assert command(*told, HOME=str(tmp_path), OUTPUT_DIR="~/one").code == FAILED
+    assert command(*told, "output_dir=~/two", HOME=str(tmp_path)).code == FAILED
+    assert all((tmp_path / name / "multirun").is_dir() for name in ("one", "two"))
+    assert not [path for path in tmp_path.rglob("*") if path.name == "~"]
 
 
 class TestEval:

@@ -1,0 +1,185 @@
+"""Trees as they come from the world: broken links, pipes, files that change after they are listed.
+
+Whatever is there, it is read as it is or named; the fingerprint is of what was read.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from data.order import DataError
+from data.photographs import photographs
+from data.photographs.photographs import Photographs, training_view
+from data.photographs.stream import Stream, decode_all
+from data.photographs.tree import INDEX, check_sizes
+from data.sets import load
+
+FILE = "n0/1.png"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A split of a tree: three images in each of two classes."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for split in ("train", "val"):
+        for label in range(2):
+            (tmp_path / "made" / split / f"n{label}").mkdir(parents=True)
+            for number in range(3):
+                image = Image.new("RGB", (20, 20), (80 * number, 100 * label, 7))
+                image.save(tmp_path / "made" / split / f"n{label}" / f"{number}.png")
+    return tmp_path / "made" / "train"
+
+
+def read(folder: Path) -> Photographs:
+    images = load("made", folder.parent.parent)
+    assert isinstance(images, Photographs)
+    return images
+
+
+def epoch(images: Photographs, damaged: str) -> Stream:
+    """Read every training image once."""
+    if damaged == "stop":
+        check_sizes(images.train)
+    stream = Stream(
+        images.train, training_view("scale", 8), size=8, kind="none", mean=torch.zeros(3),
+        scale=torch.ones(()), batch=2, wrap=True, seed=0, workers=0, damaged=damaged,
+    )  # fmt: skip
+    stream.begin(0, 3)
+    for _ in range(3):
+        stream.fetch(2)
+    return stream
+
+
+def refusal(read: Callable[[], object]) -> str:
+    """What is said where something is refused; workers end at once, which a kept error hinders."""
+    try:
+        read()
+    except DataError as error:
+        assert str(error).count("\n") < 3
+        return str(error)
+    return "nothing"
+
+
+def replaced(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        (folder / FILE).unlink()
+        make(folder / FILE)
+
+    return damage
+
+
+BEFORE = {
+    "a broken link": replaced(lambda path: path.symlink_to("nowhere.png")),
+    "a link to itself": replaced(lambda path: path.symlink_to(path.name)),
+    "a folder": replaced(lambda path: path.mkdir()),
+    "a pipe": replaced(os.mkfifo),
+    "an empty file": replaced(lambda path: path.touch()),
+    "a link to a folder": replaced(lambda path: path.symlink_to("..")),
+    "a link into a lost disk": replaced(lambda path: path.symlink_to("/lost/disk/1.png")),
+}
+AFTER = {
+    "cut off": lambda path: os.truncate(path, 50),
+    "emptied": lambda path: os.truncate(path, 0),
+    "grown": lambda path: path.write_bytes(path.read_bytes() + b"x"),
+    "deleted": lambda path: path.unlink(),
+    "exchanged for a folder": lambda path: (path.unlink(), path.mkdir()),
+    "exchanged for a broken link": lambda path: (path.unlink(), path.symlink_to("nowhere")),
+    "exchanged for another image": lambda path: Image.new("L", (90, 90)).save(path),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_what_is_no_file_is_named_or_skipped(name: str, folder: Path) -> None:
+    BEFORE[name](folder)
+    images = read(folder)
+    assert not (folder / INDEX).exists(), "a list with a gap is not kept"
+    assert re.search(r"n0/1\.png is (empty|no file)", refusal(lambda: epoch(images, "stop")))
+    assert epoch(images, "skip").facts() == {"damaged": 1}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_among_test_images_it_is_named(name: str, folder: Path) -> None:
+    BEFORE[name](folder.parent / "val")
+    text = refusal(lambda: read(folder))
+    assert re.search(r"val/n0/1\.png is (empty|no file)", text) and "skip" not in text
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_what_changed_after_it_was_listed_is_named(name: str, folder: Path) -> None:
+    """No folder shows it; the list is believed until a file is read that is not as it says."""
+    listed, whole = (folder / "n0").stat(), read(folder).fingerprint
+    AFTER[name](folder / FILE)
+    os.utime(folder / "n0", ns=(listed.st_atime_ns, listed.st_mtime_ns))
+    images = read(folder)
+    for look in (
+        lambda: decode_all(images.train, 8, 0),
+        lambda: decode_all(images.train, 8, 1),
+        lambda: epoch(images, "stop"),
+    ):
+        text = refusal(look)
+        assert re.search(r"n0/1\.png (has|cannot)", text), text
+    assert epoch(images, "skip").facts() == {"damaged": 1}
+    if " has " in text:  # following the advice, if it is right now, gives another fingerprint
+        assert str(folder / INDEX) in text
+        (folder / INDEX).unlink()
+        assert read(folder).fingerprint != whole
+
+
+def test_a_restored_file_does_not_keep_the_fingerprint_of_the_damaged_one(folder: Path) -> None:
+    content, whole = (folder / FILE).read_bytes(), read(folder).fingerprint
+    listed = (folder / "n0").stat()
+    (folder / INDEX).unlink()
+    (folder / FILE).write_bytes(content[:40])
+    damaged = read(folder).fingerprint  # which is kept
+    (folder / FILE).write_bytes(content)
+    os.utime(folder / "n0", ns=(listed.st_atime_ns, listed.st_mtime_ns))
+    assert read(folder).fingerprint == damaged != whole
+    text = refusal(lambda: epoch(read(folder), "stop"))
+    assert "when its folder was listed" in text and str(folder / INDEX) in text
+    (folder / INDEX).unlink()
+    assert read(folder).fingerprint == whole
+    epoch(read(folder), "stop")
+
+
+def test_links_that_lead_somewhere_are_followed(folder: Path) -> None:
+    (folder / "n1").rename(folder.parent / "elsewhere")
+    (folder / "n1").symlink_to("../elsewhere")
+    replaced(lambda path: path.symlink_to("0.png"))(folder)
+    images = read(folder)
+    assert len(images.train) == 6
+    epoch(images, "stop")
+
+
+def test_a_class_that_is_a_broken_link_is_missing(folder: Path) -> None:
+    shutil.rmtree(folder / "n1")
+    (folder / "n1").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"val has 2 class folders, expected 1|class n1"):
+        read(folder)
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = os.scandir
+
+    def scan(path: str | Path) -> object:
+        if Path(path).name == "n1":
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    with pytest.raises(DataError, match=r"n1: Permission denied"):
+        read(folder)
+
+
+def test_a_list_half_written_by_a_process_that_died_is_swept(folder: Path) -> None:
+    left = folder / f"{INDEX}.12345.tmp"
+    left.write_text("{")
+    photographs.read("made", folder.parent.parent)
+    assert not left.exists() and (folder / INDEX).exists()
