@@ -47,7 +47,8 @@ class Result:
         params: of the network as built, None for a row that is quoted only.
         printed: millions of parameters, as published.
         numbers: what the paper reports, by its statistics.
-        top5: the published top-5 error where it stands beside another number, and ours.
+        top5: the published top-5 error, in its digits, where it stands beside another number, and
+            ours.
         others: what independent reproductions of the same protocol report.
         runs, untested: our runs with the test that the table asks for, and those without.
         best: our best run's error, where the paper gives that of its own.
@@ -60,7 +61,7 @@ class Result:
     params: int | None
     printed: float | None
     numbers: Sequence[Number]
-    top5: tuple[float | None, float | None]
+    top5: tuple[str | None, float | None]
     others: Sequence[float]
     runs: int
     untested: int
@@ -71,7 +72,7 @@ class Result:
     @property
     def row(self) -> tuple[str, str]:
         """Experiment and data set."""
-        return self.line.experiment, self.line.dataset
+        return self.line.row
 
     @property
     def compared(self) -> bool:
@@ -91,7 +92,7 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
             f"{line.experiment} on {line.dataset} is not in results/rows.csv: run "
             "`make architecture` (its table in conf/table lists the row and its data)."
         )
-    records, untested = as_tested(runs, line.table)
+    records, untested = as_tested(runs, published.test_of(line))
     numbers = published.reported(line)
     layers, best = published.value(line, "layers"), aggregate(records, "best")
     if row is None:
@@ -172,10 +173,10 @@ def _hours(records: Sequence[RunRecord]) -> Measured | None:
     return Measured(fmean(hours), None, len(hours)) if hours else None
 
 
-def _published_top5(line: Line) -> float | None:
+def _published_top5(line: Line) -> str | None:
     if published.metric(line.table) == published.TOP5:
         return None  # the table's own number
-    return published.value(line, published.TOP5)
+    return published.text(line, published.TOP5)
 
 
 def _our_top5(records: Sequence[RunRecord]) -> float | None:

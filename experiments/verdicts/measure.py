@@ -58,7 +58,7 @@ def row_of(
     runs = [r for r in records if (r.experiment, r.dataset) == (experiment, dataset)]
     table = experiment.rpartition("/")[0]
     if of == "test_error" and table in published.titles():
-        runs = as_tested(runs, table)[0]  # as the row's own table tests it
+        runs = as_tested(runs, published.test(table))[0]  # as the row's own table tests it
     if not runs:
         return Row(None, False, True, f"{name} not run")
     working = [record for record in runs if measured_errors("test_error", [record])]

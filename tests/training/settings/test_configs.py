@@ -87,7 +87,8 @@ EXACT = {
     "he2016_identity/table3": {"single_110": PLAIN_110, "single_110_preact": PLAIN_110,
                                "original_1001": R1001, "full_preact_1001": 10_327_706},
     "he2016_identity/table4": {"full_preact_1001_bs64": 10_327_706},
-    "he2016_identity/table5": {"original_152": 60_192_808, "full_preact_200": 64_666_152},
+    "he2016_identity/table5": {"full_preact_200": 64_666_152,
+                               "full_preact_200_aspect": 64_666_152},
     "huang2016_stochastic/table1": {
         "resnet110_constant": 1_732_010, "resnet110_stochastic": 1_732_010,
         "resnet152_constant": 2_414_090, "resnet152_stochastic": 2_414_090,
