@@ -57,7 +57,8 @@ def show(table: str, preset: str) -> None:
     if preset not in KEPT or table in published.titles():
         compiled = compile.compile_table(table, preset, records)
         print(to_markdown(compiled.frame), end="\n\n")
-        print(*write(compiled, preset), sep="\n")
+        for form in compile.forms(compiled):
+            print(*write(form, preset), sep="\n")
         if preset in KEPT:
             readme.update()
     for figure in compile.figures_of(table):

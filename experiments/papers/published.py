@@ -12,10 +12,10 @@ from experiments.papers.sums import committed
 from records.files import ROOT
 
 PAPER = ROOT / "results" / "paper"
-ERROR, TOP5 = "test_error", "test_error_top5"
+ERROR, TOP5, HOURS = "test_error", "test_error_top5", "train_hours"
 TEST_IMAGES, MARGIN = 10_000, 0.5  # of a data set that no paper has
 TESTS = {"ten_crop": "ten crops", "multi_scale": "five scales"}
-METRICS = (ERROR, TOP5, "train_hours", "layers", "params_millions")
+METRICS = (ERROR, TOP5, HOURS, "layers", "params_millions")
 STATISTICS = (
     "last", "best", "median5", "mean_std", "best_val", "quoted", "reading", "fail",
 )  # fmt: skip
@@ -108,7 +108,8 @@ def papers() -> list[Paper]:
 
 @cache
 def _titles() -> pd.DataFrame:
-    return pd.read_csv(committed(PAPER / "tables.csv")).fillna({"test": ""}).set_index("table")
+    frame = pd.read_csv(committed(PAPER / "tables.csv")).set_index("table")
+    return frame.fillna({"test": "", "across": ""})
 
 
 def titles() -> dict[str, str]:
@@ -128,6 +129,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 def metric(table: str) -> str:
     """What a table reports: `test_error`, `test_error_top5` or `train_hours`."""
     return str(_titles().loc[table, "metric"])
+
+
+def across(table: str) -> str | None:
+    """What stands side by side where the paper prints a table: its `data`, `layers`, `method` or
+    `test`; None where it has a line a number, as ours have."""
+    return str(_titles().loc[table, "across"]) or None
 
 
 def test(table: str) -> str | None:
@@ -177,6 +184,11 @@ def short(dataset: str) -> str:
     """A data set as papers write it: C10+ with augmentation, C10 without."""
     frame = _datasets()
     return str(frame.loc[dataset, "short"]) if dataset in frame.index else dataset
+
+
+def shorts() -> list[str]:
+    """Every data set as papers write it, in the order of their tables."""
+    return list(_datasets()["short"])
 
 
 def margin(dataset: str) -> float:

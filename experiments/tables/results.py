@@ -124,7 +124,7 @@ def compare(
     """Our runs of a row against what a paper reports of it, and against others'."""
     if not numbers:
         return Comparison(NOT_RUN)
-    if published.metric(line.table) == "train_hours":
+    if published.metric(line.table) == published.HOURS:
         return Comparison(None if records else NOT_RUN, _hours(records))
     # A mean where there is one.
     paper = next((number for number in numbers if number.statistic == "mean_std"), numbers[0])

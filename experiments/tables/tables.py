@@ -42,7 +42,7 @@ class PaperTable:
 
     def heading(self, column: Column) -> str:
         """The name of a column, in the table's unit."""
-        unit = "h" if published.metric(self.name) == "train_hours" else "%"
+        unit = "h" if published.metric(self.name) == published.HOURS else "%"
         name = column.name
         if self.preset != FULL and name.startswith("Paper"):
             name = name.replace("Paper", "Paper, full schedule")
