@@ -74,12 +74,13 @@ def pair(first: tuple[str, str], second: tuple[str, str], data: str = C10) -> tu
 
 
 def legend(
-    axis: Axes, missing: Sequence[str], where: Literal["upper right", "best"] = "upper right"
+    axis: Axes, missing: Sequence[str], where: Literal["upper right", "best"] | None = "upper right"
 ) -> None:
-    """What is drawn, in the panel; what has not run yet, below it, where it hides no curve."""
+    """What is drawn, in the panel, unless it is said above the figure; what has not run yet, below
+    it, where it hides no curve."""
     if missing:
         text = fill(f"{MISSING}: " + ", ".join(missing), 48)
         note = axis.text(0.5, -0.2, text, transform=axis.transAxes, fontsize=8, color="0.5")
         note.set(horizontalalignment="center", verticalalignment="top")
-    if any(not str(line.get_label()).startswith("_") for line in axis.lines):
+    if where and any(not str(line.get_label()).startswith("_") for line in axis.lines):
         axis.legend(loc=where, fontsize=8, framealpha=0.8, edgecolor="none")

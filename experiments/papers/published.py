@@ -1,6 +1,6 @@
 """Published numbers, read from results/paper: the papers', their data sets', reproductions'."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -245,6 +245,11 @@ def reported(line: Line) -> list[Number]:
             ["statistic", "text", "value", "std", "n_runs"]
         ].to_numpy()
     ]
+
+
+def typical(numbers: Sequence[Number]) -> Number:
+    """What is reported of a row's runs in general: their mean where there is one."""
+    return next((number for number in numbers if number.statistic == "mean_std"), numbers[0])
 
 
 def notes(line: Line) -> list[str]:

@@ -126,8 +126,7 @@ def compare(
         return Comparison(NOT_RUN)
     if published.metric(line.table) == published.HOURS:
         return Comparison(None if records else NOT_RUN, _hours(records))
-    # A mean where there is one.
-    paper = next((number for number in numbers if number.statistic == "mean_std"), numbers[0])
+    paper = published.typical(numbers)
     measured, fails = aggregate(records, paper.statistic), paper.statistic == "fail"
     margin, theirs = published.margin(line.dataset), paper_sample(paper, line.dataset, prior)
     ours = _sample(measured, records, paper.statistic, line.dataset, prior)
