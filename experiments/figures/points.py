@@ -103,6 +103,8 @@ class Points(Panel):
                 missing.append(line.label)
             else:
                 axis.axhline(level, color=line.colour, lw=1, ls=(0, (4, 2)), label=line.label)
+        if any(family.name for family in self.families):
+            axis.margins(0.1)  # room for the names
         if self.log:
             axis.set_xscale("log")
             axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
