@@ -40,7 +40,7 @@ def parameters(result: Result) -> str | None:
     """Parameters of the network as built, or as printed."""
     if result.params is not None:
         return f"{result.params / 1e6:.2f}M"
-    return None if result.printed is None else f"{result.printed:g}M"
+    return None if result.printed is None else f"{result.printed}M"
 
 
 def paper(result: Result) -> str | None:

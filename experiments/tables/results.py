@@ -45,7 +45,7 @@ class Result:
     Attributes:
         layers: as the paper counts them.
         params: of the network as built, None for a row that is quoted only.
-        printed: millions of parameters, as published.
+        printed: millions of parameters, in the digits of the paper.
         numbers: what the paper reports, by its statistics.
         top5: the published top-5 error, in its digits, where it stands beside another number, and
             ours.
@@ -59,7 +59,7 @@ class Result:
     label: str
     layers: int | None
     params: int | None
-    printed: float | None
+    printed: str | None
     numbers: Sequence[Number]
     top5: tuple[str | None, float | None]
     others: Sequence[float]
@@ -106,7 +106,7 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
         label=published.label(line),
         layers=None if layers is None else round(layers),
         params=row.params if row else None,
-        printed=published.value(line, "params_millions"),
+        printed=published.text(line, "params_millions"),
         numbers=numbers,
         top5=(_published_top5(line), _our_top5(records)),
         others=_others(line),

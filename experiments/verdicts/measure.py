@@ -110,8 +110,9 @@ def _text(values: Sequence[float], of: str, at: float) -> str:
         return f"{fmean(values) / 60:.1f} min"
     if of == "gradient" or of in OF_WEIGHTS:
         return f"{fmean(values):.3g} {of.replace('_', ' ')}"
-    text = f"{fmean(values):.2f}"
-    text += f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    form = ".3g" if of == "train_loss" else ".2f"  # losses end near 0
+    text = f"{fmean(values):{form}}"
+    text += f" ± {stdev(values):{form}}" if len(values) > 1 else ""
     if of == "train_loss":
         return f"{text} loss at {at:,.0f}"
     return f"{text} in training" if of == "train_error" else text

@@ -173,6 +173,8 @@ def test_a_curve_at_an_iteration(made: Callable[..., list[RunRecord]]) -> None:
     assert find(faster | {"at": 3000}, one + other).holds is False
     assert find(faster | {"at": 3001}, one + other).holds is None, "it has ended before"
     assert "loss at 900" in find(faster | {"at": 900}, one + other).numbers
+    small = curve(made(C, 6.0), train_loss=[0.00123456])
+    assert "0.00123 loss" in find({"lower": C, "than": A, "of": "train_loss"}, one + small).numbers
 
 
 def test_gradients_of_the_second_half(made: Callable[..., list[RunRecord]]) -> None:

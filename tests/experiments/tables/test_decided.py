@@ -4,7 +4,7 @@ import pandas as pd
 
 from experiments.papers.claims import claims
 from experiments.tables.claims import HOLDS
-from experiments.tables.decided import PATH, exact_row, verdict_of, decided, simulated, table
+from experiments.tables.decided import PATH, decided, exact_row, simulated, table, verdict_of
 
 DRAWS = 20
 
