@@ -54,11 +54,12 @@ def draw(
         for axis, panel in zip(axes[0], panels, strict=True):
             axis.set_title(panel.title)
             panel.draw(axis, runs, scale)
-        if key := next(filter(None, (panel.key() for panel in panels)), None):
+        if key := next(filter(None, (panel.key(scale) for panel in panels)), None):
             columns = min(len(key), 2 * len(panels))
             figure.legend(handles=key, loc="outside upper center", ncols=columns, frameon=False)
         if note:
             figure.supxlabel(note, fontsize=9, color="#B00020")
+        figure.draw_without_rendering()  # notes shrink a panel, which changes its ticks, and so on
     return figure
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.figures.panels import C10, Curve, Panel, Rows, Runs, legend
 from experiments.papers import published
@@ -76,11 +77,12 @@ class Points(Panel):
             *([self.baseline.row] if self.baseline else []),
         ]
 
-    def key(self) -> Sequence[Line2D]:
+    def key(self, scale: float | None) -> Sequence[Line2D]:
         if not self.published:
             return ()
         named = [Line2D([], [], color=f.colour, label=f.label, **OURS) for f in self.families]
-        return (*named, Line2D([], [], color="0.3", label="published", **PUBLISHED))
+        hollow = Line2D([], [], color="0.3", label="published", **PUBLISHED)
+        return (*named, hollow) if scale == 1 else named
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel(self.x)
@@ -107,7 +109,9 @@ class Points(Panel):
             axis.margins(0.1)  # room for the names
         if self.log:
             axis.set_xscale("log")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+            axis.xaxis.set_minor_formatter(NullFormatter())
         if not axis.lines:
             axis.set_xlim(0.1 if self.log else 0, 1)
             axis.set_ylim(0, 20)

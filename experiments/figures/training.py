@@ -41,7 +41,7 @@ class Curves(Panel):
     def rows(self) -> Rows:
         return [curve.row for curve in self.curves]
 
-    def key(self) -> Sequence[Line2D]:
+    def key(self, scale: float | None) -> Sequence[Line2D]:
         if not self.training:
             return ()
         one = self.training == "train_error"
@@ -86,7 +86,7 @@ class Curves(Panel):
         if scale is None or scale == 1:
             return self.limit if scale else 100.0
         top, last = 2 * self.limit, max((r.error("last") or 0.0 for r in records), default=0.0)
-        while last > 0.9 * top:
+        while last > 0.75 * top:  # above are the names
             top *= 2
         return min(100.0, top)
 

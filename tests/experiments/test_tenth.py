@@ -126,7 +126,9 @@ def test_figures_of_a_tenth_say_so_and_end_with_it(results: Path) -> None:
     assert not full.get_supxlabel()
 
 
-@pytest.mark.parametrize(("error", "top"), [(16.26, 40), (35.9, 40), (49.12, 80), (90.0, 100)])
+@pytest.mark.parametrize(
+    ("error", "top"), [(16.26, 40), (29.9, 40), (35.9, 80), (49.12, 80), (90.0, 100)]
+)
 def test_figures_of_a_tenth_reach_as_high_as_its_errors(
     error: float, top: float, results: Path
 ) -> None:
