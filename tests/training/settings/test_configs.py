@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -234,6 +235,16 @@ def test_what_warms_up(settings_of: Callable[..., Settings]) -> None:
         huang2016 = row.startswith("huang2016_stochastic/fig4/resnet1202")
         expected = 400 if he2015 or he2016 else 10 * 352 if huang2016 else 0
         assert settings.recipe.warmup_iterations == expected, row
+
+
+def test_scale_and_aspect_ratio_are_all_that_differs(
+    settings_of: Callable[..., Settings],
+) -> None:
+    """He et al. 2016, Table 5: the last two ResNet-200."""
+    row = "experiment=he2016_identity/table5/full_preact_200"
+    one, other = settings_of(row), settings_of(f"{row}_aspect")
+    assert (one.recipe.crop, other.recipe.crop) == ("scale", "aspect")
+    assert replace(other.recipe, crop="scale") == one.recipe and other.model == one.model
 
 
 # Length, batch, held-out images and dropout; the last is the share of the run before each drop.
