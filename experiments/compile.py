@@ -17,9 +17,10 @@ from experiments.papers import architecture, published
 from experiments.papers.conf import PlanError, preset_scale, table_config, table_heading, table_rows
 from experiments.plan.jobs import Job
 from experiments.tables import readme
+from experiments.tables.layout import printed
 from experiments.tables.overview import overview
 from experiments.tables.sheets import Sheet, Table, write
-from experiments.tables.tables import paper_table, shortened_table
+from experiments.tables.tables import PaperTable, paper_table, shortened_table
 from experiments.tables.terminal import print_table
 from experiments.verdicts.records import RunRecord, records_of
 from records.command import guarded
@@ -47,10 +48,16 @@ def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Ta
     compared = []
     for table in published.titles():
         compared.append(paper_table(table, records, preset))
-        yield compared[-1]
+        yield from forms(compared[-1])
     if preset == FULL:  # networks are the same whatever the schedule
         yield from map(_architecture, architecture.tables())
     yield overview(compared, preset)
+
+
+def forms(table: Table) -> list[Table]:
+    """A table, and what else it is compiled to: its paper's layout, where that is another."""
+    other = printed(table) if isinstance(table, PaperTable) else None
+    return [table, other] if other else [table]
 
 
 def figures_of(table: str) -> list[str]:
@@ -146,7 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for figure in options.names or FIGURES:
             print(*write_figure(figure, preset, records))
         return 0
-    named = (compile_table(table, preset, records) for table in options.names)
+    named = (
+        form for table in options.names for form in forms(compile_table(table, preset, records))
+    )
     for table in named if options.names else compile_all(records, preset):
         paths = write(table, preset)
         print(f"\n{table.title}\n")

@@ -61,9 +61,10 @@ def show(table: str, preset: str) -> None:
     records = compile.records_of(preset)
     if preset not in KEPT or table in published.titles():
         compiled = compile.compile_table(table, preset, records)
-        paths = write(compiled, preset)
+        paths = [path for form in compile.forms(compiled) for path in write(form, preset)]
         print_table(compiled.frame, str(paths[0]))
-        print("", *paths, sep="\n")
+        print("", *paths, sep="
+")
         if preset in KEPT:
             readme.update()
     for figure in compile.figures_of(table):

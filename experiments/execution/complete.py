@@ -39,14 +39,24 @@ def test_rows(table: str, rows: Collection[tuple[str, str]], records: Sequence[R
     Args:
         rows: experiment and data set of those that are asked for.
     """
-    name = published.test(table) if table in published.titles() else None
-    if name is None:
-        return
     for record in records:
-        asked = (record.experiment, record.dataset) in rows and record.counts
-        if not asked or record.diverged or (record.folder / f"{name}.csv").exists():
-            continue
-        arguments = published.test_arguments(name)
-        print(f"{record.run}: test by {' '.join(arguments)}", flush=True)
-        if reason := ask_eval(record.folder, *arguments, "save=true").reason:
-            print(f"{record.run}: no {name}.csv. {reason}")
+        if (record.experiment, record.dataset) in rows and record.counts and not record.diverged:
+            for name in _tests(table, record):
+                _test(record, name)
+
+
+def _tests(table: str, record: RunRecord) -> list[str]:
+    """The tests that a table asks for a record's row."""
+    row = (record.experiment, record.dataset)
+    lines = published.lines(table) if table in published.titles() else []
+    names = [published.test_of(line) for line in lines if line.row == row]
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def _test(record: RunRecord, name: str) -> None:
+    if (record.folder / f"{name}.csv").exists():
+        return
+    arguments = published.test_arguments(name)
+    print(f"{record.run}: test by {' '.join(arguments)}", flush=True)
+    if reason := ask_eval(record.folder, *arguments, "save=true").reason:
+        print(f"{record.run}: no {name}.csv. {reason}")

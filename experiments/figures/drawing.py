@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from experiments.figures.panels import Panel, Runs
 from experiments.verdicts.records import RunRecord
 
+WIDTH = 3.9  # of a panel, in inches
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -48,15 +49,17 @@ def draw(
     panels = [panel for panel in panels if runs.keys() & set(panel.rows)] or panels
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
-            1, len(panels), figsize=(3.9 * len(panels), 3.5), layout="constrained", squeeze=False
+            1, len(panels), figsize=(WIDTH * len(panels), 3.5), layout="constrained", squeeze=False
         )
         for axis, panel in zip(axes[0], panels, strict=True):
             axis.set_title(panel.title)
             panel.draw(axis, runs, scale)
-        if key := next(filter(None, (panel.key() for panel in panels)), None):
-            figure.legend(handles=key, loc="outside upper center", ncols=2, frameon=False)
+        if key := next(filter(None, (panel.key(scale) for panel in panels)), None):
+            columns = min(len(key), 2 * len(panels))
+            figure.legend(handles=key, loc="outside upper center", ncols=columns, frameon=False)
         if note:
             figure.supxlabel(note, fontsize=9, color="#B00020")
+        figure.draw_without_rendering()  # notes shrink a panel, which changes its ticks, and so on
     return figure
 
 

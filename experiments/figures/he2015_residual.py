@@ -25,6 +25,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
                 Curve(f"{ON_IMAGENET}{kind}34", f"{label}-34", RED, "imagenet"),
             ),
             limit=60.0,
+            floor=20.0,
         )
         for title, kind, label in (
             ("Plain networks", "plain", "plain"),

@@ -29,6 +29,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
             LOSS,
             limit,
             epochs=True,
+            chosen=True,
         )
         for title, data, limit in (("CIFAR-10", C10, 20.0), ("CIFAR-100", C100, 60.0))
     ),
@@ -43,6 +44,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
             LOSS,
             limit=4.0,
             epochs=True,
+            chosen=True,
         ),
         Curves(
             "ResNet-1202, CIFAR-10",
@@ -51,6 +53,37 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
                 (f"{DEPTH}fig4/resnet1202_stochastic", "stochastic depth"),
             ),
             LOSS,
+            epochs=True,
+            chosen=True,
+        ),
+    ),
+    "huang2016_stochastic/fig5": (
+        Points(
+            "CIFAR-10",
+            tuple(
+                Family(
+                    f"{kind} depth",
+                    colour,
+                    (f"{DEPTH}table1/resnet110_{kind}", f"{DEPTH}fig4/resnet1202_{kind}"),
+                    at=(110, 1202),
+                )
+                for kind, colour in (("constant", BLUE), ("stochastic", RED))
+            ),
+            x="layers",
+            published=True,
+        ),
+    ),
+    "huang2016_stochastic/fig6": (
+        Curves(
+            "ResNet-152, ImageNet",
+            pair(
+                (f"{DEPTH}table1/imagenet152_constant", "constant depth"),
+                (f"{DEPTH}table1/imagenet152_stochastic", "stochastic depth"),
+                "imagenet",
+            ),
+            training="",
+            limit=60.0,
+            floor=20.0,
             epochs=True,
         ),
     ),

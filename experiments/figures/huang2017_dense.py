@@ -36,19 +36,22 @@ CIFAR_FAMILIES = (
 FIGURES: dict[str, tuple[Panel, ...]] = {
     "huang2017_dense/fig3": tuple(
         Points(
-            "ImageNet, single crop",
+            f"ImageNet, one crop: {title}",
             (
-                Family("ResNet", RED, IMAGENET_RESNETS, "imagenet", table=FIG3),
-                Family("DenseNet", BLUE, IMAGENET_DENSENETS, "imagenet", table=FIG3),
+                Family("ResNet", RED, IMAGENET_RESNETS, "imagenet", table=FIG3, name="resnet"),
+                Family(
+                    "DenseNet", BLUE, IMAGENET_DENSENETS, "imagenet", table=FIG3, name="densenet"
+                ),
             ),
             x,
             published=True,
         )
-        for x in SIZES
+        for title, x in zip(("parameters", "operations"), SIZES, strict=True)
     ),
     # Ours: the same question on CIFAR-10, where the paper has a table only.
     "huang2017_dense/fig3_cifar": tuple(
-        Points("CIFAR-10", CIFAR_FAMILIES, x, published=True, log=True) for x in SIZES
+        Points(f"CIFAR-10: {title}", CIFAR_FAMILIES, x, published=True, log=True)
+        for title, x in zip(("parameters", "operations"), SIZES, strict=True)
     ),
     "huang2017_dense/fig4": (
         Points(
@@ -83,7 +86,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
         ),
     ),
     "huang2017_dense/fig5": tuple(
-        Reuse(f"Dense block {block}", "huang2017_dense/table2/densenet_40_12", block)
+        Reuse(f"Dense block {block}", f"{DENSENETS}densenet_40_12", block, bar=block == 3)
         for block in (1, 2, 3)
     ),
 }

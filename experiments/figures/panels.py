@@ -19,6 +19,7 @@ ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
 RED, BLUE, PINK, BLACK = "#D55E00", "#0072B2", "#CC79A7", "#000000"
 C10, C100 = "cifar10_aug", "cifar100_aug"
 MISSING = "not run yet"
+BELOW = -36  # points from the bottom of a panel: what is below the label of its axis
 
 Rows = list[tuple[str, str]]  # experiment and data set of each
 Runs = dict[tuple[str, str], list[RunRecord]]  # the runs of rows, by seed
@@ -40,8 +41,8 @@ class Panel(ABC):
     def rows(self) -> Rows:
         """All that it shows."""
 
-    def key(self) -> Sequence[Line2D]:
-        """What its lines mean, where that has to be said above the figure."""
+    def key(self, scale: float | None) -> Sequence[Line2D]:
+        """What its lines mean, where that has to be said above the figure; `scale` as of `draw`."""
         return ()
 
     @abstractmethod
@@ -74,12 +75,13 @@ def pair(first: tuple[str, str], second: tuple[str, str], data: str = C10) -> tu
 
 
 def legend(
-    axis: Axes, missing: Sequence[str], where: Literal["upper right", "best"] = "upper right"
+    axis: Axes, missing: Sequence[str], where: Literal["upper right", "best"] | None = "upper right"
 ) -> None:
-    """What is drawn, in the panel; what has not run yet, below it, where it hides no curve."""
+    """What is drawn, in the panel, unless it is said above the figure; what has not run yet, below
+    it, where it hides no curve."""
     if missing:
         text = fill(f"{MISSING}: " + ", ".join(missing), 48)
-        note = axis.text(0.5, -0.2, text, transform=axis.transAxes, fontsize=8, color="0.5")
-        note.set(horizontalalignment="center", verticalalignment="top")
-    if any(not str(line.get_label()).startswith("_") for line in axis.lines):
+        note = axis.annotate(text, (0.5, 0), (0, BELOW), "axes fraction", "offset points")
+        note.set(horizontalalignment="center", verticalalignment="top", fontsize=8, color="0.5")
+    if where and any(not str(line.get_label()).startswith("_") for line in axis.lines):
         axis.legend(loc=where, fontsize=8, framealpha=0.8, edgecolor="none")

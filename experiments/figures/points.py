@@ -4,13 +4,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.figures.panels import C10, Curve, Panel, Rows, Runs, legend
 from experiments.papers import published
 from experiments.papers.rows import facts
 from experiments.verdicts.aggregate import working_error
+
+OURS: dict[str, Any] = {"lw": 1.4, "marker": "o", "ms": 4}
+PUBLISHED: dict[str, Any] = {"lw": 0.8, "ls": ":", "marker": "o", "ms": 5, "mfc": "none"}
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,7 @@ class Family:
     Attributes:
         at: where each stands, if not at its size.
         table: where their errors are published, if not in the table of each.
+        name: what a point's label, its depth, follows in the name of its row; empty for none.
     """
 
     label: str
@@ -28,10 +35,16 @@ class Family:
     dataset: str = C10
     at: tuple[float, ...] = ()
     table: str | None = None
+    name: str = ""
 
     @property
     def rows(self) -> Rows:
         return [(experiment, self.dataset) for experiment in self.experiments]
+
+    @property
+    def names(self) -> list[str]:
+        """The labels of the points, by row; empty where they have none."""
+        return [row.rpartition(self.name)[2] if self.name else "" for row in self.experiments]
 
 
 def family(label: str, colour: str, prefix: str, depths: Sequence[int | str], *more: str) -> Family:
@@ -64,6 +77,13 @@ class Points(Panel):
             *([self.baseline.row] if self.baseline else []),
         ]
 
+    def key(self, scale: float | None) -> Sequence[Line2D]:
+        if not self.published:
+            return ()
+        named = [Line2D([], [], color=f.colour, label=f.label, **OURS) for f in self.families]
+        hollow = Line2D([], [], color="0.3", label="published", **PUBLISHED)
+        return (*named, hollow) if scale == 1 else named
+
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel(self.x)
         axis.set_ylabel("test error (%)")
@@ -71,14 +91,13 @@ class Points(Panel):
         for family in self.families:
             places = [place(self.x, family, number) for number in range(len(family.experiments))]
             errors = [mean_error(runs, row) for row in family.rows]
-            known = sorted((x, y) for x, y in zip(places, errors, strict=True) if y is not None)
-            if absent := len(errors) - len(known):
+            _draw_line(axis, family, places, errors, family.label, OURS)
+            if absent := errors.count(None):
                 missing.append(f"{family.label} ({absent} of {len(errors)})")
-            if known:
-                x, y = zip(*known, strict=True)
-                axis.plot(x, y, color=family.colour, lw=1.4, marker="o", ms=4, label=family.label)
             if self.published and scale == 1:
-                _draw_published(axis, family, places)
+                errors = _published(family)
+                _draw_line(axis, family, places, errors, f"{family.label}, published", PUBLISHED)
+            _draw_names(axis, places, errors, family.names, above=family is self.families[0])
         if self.baseline is not None:
             line = self.baseline
             level = mean_error(runs, line.row)
@@ -86,13 +105,17 @@ class Points(Panel):
                 missing.append(line.label)
             else:
                 axis.axhline(level, color=line.colour, lw=1, ls=(0, (4, 2)), label=line.label)
+        if any(family.name for family in self.families):
+            axis.margins(0.1)  # room for the names
         if self.log:
             axis.set_xscale("log")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+            axis.xaxis.set_minor_formatter(NullFormatter())
         if not axis.lines:
             axis.set_xlim(0.1 if self.log else 0, 1)
             axis.set_ylim(0, 20)
-        legend(axis, missing, "best")
+        legend(axis, missing, None if self.published else "best")
 
 
 @dataclass(frozen=True)
@@ -149,12 +172,41 @@ def place(x: str, family: Family, number: int) -> float:
     return fact.params / 1e6 if x.startswith("parameters") else fact.macs / 1e9
 
 
-def _draw_published(axis: Axes, family: Family, places: Sequence[float]) -> None:
-    tables = [family.table or row.rpartition("/")[0] for row in family.experiments]
-    lines = [published.Line(table, row, family.dataset)
-             for table, row in zip(tables, family.experiments, strict=True)]  # fmt: skip
-    known = [(x, published.value(line, published.ERROR))
-             for x, line in zip(places, lines, strict=True)]  # fmt: skip
-    x, y = zip(*sorted((x, y) for x, y in known if y is not None), strict=True)
-    axis.plot(x, y, color=family.colour, lw=0.8, ls=":", marker="o", ms=5, mfc="none",
-              label=f"{family.label}, published")  # fmt: skip
+def _draw_line(
+    axis: Axes,
+    family: Family,
+    places: Sequence[float],
+    errors: Sequence[float | None],
+    label: str,
+    style: dict[str, Any],
+) -> None:
+    known = sorted((x, y) for x, y in zip(places, errors, strict=True) if y is not None)
+    if known:
+        x, y = zip(*known, strict=True)
+        axis.plot(x, y, color=family.colour, label=label, **style)
+
+
+def _draw_names(
+    axis: Axes,
+    places: Sequence[float],
+    errors: Sequence[float | None],
+    names: Sequence[str],
+    *,
+    above: bool,
+) -> None:
+    """What each point is: right above the points of one family, left below those of others."""
+    offset = (4, 4) if above else (-4, -10)
+    for x, y, name in zip(places, errors, names, strict=True):
+        if y is not None and name:
+            note = axis.annotate(name, (x, y), offset, textcoords="offset points", fontsize=7)
+            note.set_horizontalalignment("left" if above else "right")
+
+
+def _published(family: Family) -> list[float | None]:
+    """What is published of each network: a mean, as ours is one, where there is a mean."""
+    errors: list[float | None] = []
+    for row in family.experiments:
+        line = published.Line(family.table or row.rpartition("/")[0], row, family.dataset)
+        numbers = published.reported(line)
+        errors.append(published.typical(numbers).value if numbers else None)
+    return errors

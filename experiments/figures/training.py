@@ -12,6 +12,7 @@ from experiments.figures.panels import Curve, Panel, Rows, Runs, legend
 from experiments.verdicts.records import RunRecord
 
 DASHED: dict[str, Any] = {"lw": 0.9, "ls": (0, (4, 2))}
+CIRCLE: dict[str, Any] = {"ls": "", "marker": "o", "ms": 8, "mfc": "none", "mec": "black"}
 BOLD = 2.2
 
 
@@ -20,36 +21,46 @@ class Curves(Panel):
     """A panel of training and test curves, shallow to deep, each of the lowest seed.
 
     Attributes:
-        training: `train_error`, on the axis of the test error, or `train_loss`, on its own.
+        training: `train_error`, on the axis of the test error, or `train_loss`, on its own; empty
+            where the paper shows test errors alone.
         limit: top of the error axis in percent, as in the paper; on a part of the schedule, as
             often twice that as it takes to show where the curves end.
+        floor: bottom of the error axis in percent, where the paper's is not at 0.
         epochs: whether the horizontal axis counts epochs instead of iterations.
+        chosen: whether the epoch with the lowest validation error is circled.
     """
 
     curves: tuple[Curve, ...]
     training: str = "train_error"
     limit: float = 20.0
+    floor: float = 0.0
     epochs: bool = False
+    chosen: bool = False
 
     @property
     def rows(self) -> Rows:
         return [curve.row for curve in self.curves]
 
-    def key(self) -> Sequence[Line2D]:
+    def key(self, scale: float | None) -> Sequence[Line2D]:
+        if not self.training:
+            return ()
         one = self.training == "train_error"
         training = "training error" if one else "training loss (left)"
         test = "test error" if one else "test error (right)"
+        circle = Line2D([], [], label="lowest validation error", **CIRCLE)
         return (
             Line2D([], [], color="0.3", label=training, **DASHED),
             Line2D([], [], color="0.3", lw=BOLD, label=test),
+            *([circle] if self.chosen else []),
         )
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
-        errors = axis if self.training == "train_error" else axis.twinx()
+        errors = axis.twinx() if self.training == "train_loss" else axis
         known = [curve for curve in self.curves if curve.row in runs]
         top = self._top([runs[curve.row][0] for curve in known], scale)
-        errors.set_ylim(0, top)
-        errors.yaxis.set_major_locator(MultipleLocator(top / (5 if scale is None else 4)))
+        floor = self.floor if top == self.limit else 0.0
+        errors.set_ylim(floor, top)
+        errors.yaxis.set_major_locator(MultipleLocator((top - floor) / (5 if scale is None else 4)))
         errors.set_ylabel("error (%)" if errors is axis else "test error (%)")
         if errors is not axis:
             axis.set_ylabel("training loss")
@@ -75,16 +86,21 @@ class Curves(Panel):
         if scale is None or scale == 1:
             return self.limit if scale else 100.0
         top, last = 2 * self.limit, max((r.error("last") or 0.0 for r in records), default=0.0)
-        while last > 0.9 * top:
+        while last > 0.75 * top:  # above are the names
             top *= 2
         return min(100.0, top)
 
     def _draw_run(self, axis: Axes, errors: Axes, curve: Curve, record: RunRecord) -> None:
         metrics = record.metrics()
-        x = metrics["epoch" if self.epochs else "iteration"]
-        training = f"_{curve.label}, training"  # no legend has what starts so
-        axis.plot(x, metrics[self.training], color=curve.colour, label=training, **DASHED)
-        errors.plot(x, metrics["test_error"], color=curve.colour, lw=BOLD, label=curve.label)
+        x, y = metrics["epoch" if self.epochs else "iteration"], metrics["test_error"]
+        if self.training:
+            training = f"_{curve.label}, training"  # no legend has what starts so
+            axis.plot(x, metrics[self.training], color=curve.colour, label=training, **DASHED)
+        errors.plot(x, y, color=curve.colour, lw=BOLD, label=curve.label)
+        if self.chosen and "val_error" in metrics and metrics["val_error"].notna().any():
+            best = metrics["val_error"].argmin()
+            place = x.iloc[best], y.iloc[best]
+            errors.plot(*place, **CIRCLE)
 
 
 @dataclass(frozen=True)

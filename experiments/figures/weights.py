@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from experiments.figures.panels import C10, Curve, Panel, Rows, Runs, legend
 from experiments.verdicts.records import RunRecord
@@ -47,12 +48,18 @@ class Responses(Panel):
 @dataclass(frozen=True)
 class Reuse(Panel):
     """A panel of the weights that the layers of a dense block give to those before them: by target
-    (across) and source (down), over the largest of each target."""
+    (across) and source (down), over the largest of each target. What follows the block, a
+    transition or the classifier, is framed.
+
+    Attributes:
+        bar: whether what the colours mean stands beside it.
+    """
 
     analysis = "reuse"
     experiment: str
     block: int
     dataset: str = C10
+    bar: bool = False
 
     @property
     def rows(self) -> Rows:
@@ -70,7 +77,16 @@ class Reuse(Panel):
         weights = block.pivot_table(index="source", columns="target", values="weight")
         scaled = weights / weights.max()
         extent = (0.5, len(scaled.columns) + 0.5, len(scaled) - 0.5, -0.5)
-        axis.imshow(scaled.to_numpy(), cmap="viridis", vmin=0, vmax=1, aspect="auto", extent=extent)
+        image = axis.imshow(
+            scaled.to_numpy(), cmap="viridis", vmin=0, vmax=1, aspect="auto", extent=extent
+        )
+        last = (len(scaled.columns) - 0.5, -0.5)
+        axis.add_patch(Rectangle(last, 1, len(scaled), fill=False, color="black", clip_on=False))
+        if self.bar:
+            figure = axis.get_figure(root=True)
+            assert figure is not None
+            bar = figure.colorbar(image, ax=axis)
+            bar.set_label("mean |weight|, over the target's largest")
 
 
 def _analysed(records: Sequence[RunRecord], name: str) -> pd.DataFrame | None:

@@ -1,5 +1,6 @@
 """The papers' architecture tables, from the networks as built: results/architecture.csv."""
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -84,12 +85,7 @@ def _cell(layer: Any) -> str:
 
 
 def _same(layer: Any) -> bool:
-    words = _words(layer.structure) == _words(layer.paper)
-    return words and bool(layer.output == layer.paper_output)
-
-
-def _words(structure: str) -> str:
-    """A structure without what the papers write in two ways."""
-    for long, short in (("7x7 global average", "average"), ("7x7 conv", "7x7, 64")):
-        structure = structure.replace(long, short)
-    return structure
+    built, paper = layer.structure, layer.paper.replace("7x7 global average", "average")
+    if "7x7 conv" in paper:  # Huang et al. 2017 print no widths
+        built = re.sub(r"7x7, \d+", "7x7 conv", built)
+    return bool(built == paper and layer.output == layer.paper_output)

@@ -13,9 +13,10 @@ from experiments.papers.sums import committed
 KINDS = ({"lower", "than"}, {"fails"}, {"below", "row"}, {"above", "row"}, {"near", "to", "within"},
          {"share", "to", "between"})  # fmt: skip
 # Of the curve: the training loss at an iteration, the gradient at the first block in the second
-# half of training. Of the weights: the standard deviation of layers' responses, their mean.
-MEASURES = ("test_error", "train_error", "train_loss", "gradient", "responses", "seconds", "params",
-            "macs")  # fmt: skip
+# half of training. Of the weights: the standard deviation of layers' responses, their mean; over
+# how many of its inputs a layer of a dense block spreads them; how often transitions get the least.
+MEASURES = ("test_error", "train_error", "train_loss", "gradient", "responses", "weight_spread",
+            "transition_least", "seconds", "params", "macs")  # fmt: skip
 OPTIONS = {"of", "data", "times", "at"}
 
 

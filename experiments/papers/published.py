@@ -1,6 +1,6 @@
 """Published numbers, read from results/paper: the papers', their data sets', reproductions'."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -12,9 +12,10 @@ from records.command import CommandError
 from records.files import ROOT
 
 PAPER = ROOT / "results" / "paper"
-ERROR, TOP5 = "test_error", "test_error_top5"
+ERROR, TOP5, HOURS = "test_error", "test_error_top5", "train_hours"
 TEST_IMAGES, MARGIN = 10_000, 0.5  # of a data set that no paper has
-METRICS = (ERROR, TOP5, "train_hours", "layers", "params_millions")
+TESTS = {"ten_crop": "ten crops", "multi_scale": "five scales"}
+METRICS = (ERROR, TOP5, HOURS, "layers", "params_millions")
 STATISTICS = (
     "last", "best", "median5", "mean_std", "best_val", "quoted", "reading", "fail",
 )  # fmt: skip
@@ -26,18 +27,27 @@ class PublishedError(CommandError):
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a paper's table: a row on one data set."""
+    """A line of a paper's table: a row on one data set, tested as the whole table is or, where the
+    table shows a row by several tests, by `test`."""
 
     table: str
     experiment: str
     dataset: str
+    test: str = ""
+
+    @property
+    def row(self) -> tuple[str, str]:
+        """Experiment and data set."""
+        return self.experiment, self.dataset
 
 
 @dataclass(frozen=True)
 class Number:
-    """A published number: by which statistic, its deviation, and of how many runs, if told."""
+    """A published number: by which statistic, its deviation, and of how many runs, if told; and its
+    digits as printed."""
 
     statistic: str
+    text: str
     value: float
     std: float | None
     runs: int | None
@@ -50,7 +60,8 @@ class Number:
 
 @cache
 def numbers(paper: str) -> pd.DataFrame:
-    """All published numbers of a paper; `value`, `std` and `n_runs` are numbers or missing.
+    """All published numbers of a paper; `value`, `std` and `n_runs` are numbers or missing, `text`
+    is a value's own digits, and `test` is empty where a line is tested as its table is.
 
     Raises:
         PublishedError: there is no such paper, or a cell of its file is impossible.
@@ -60,7 +71,8 @@ def numbers(paper: str) -> pd.DataFrame:
         raise PublishedError(
             f"No published numbers for {paper}; choose from {', '.join(titles())}."
         )
-    frame = pd.read_csv(committed(path))
+    frame = pd.read_csv(committed(path), dtype={"value": str})
+    frame["text"] = frame["value"]
     pairs = zip(frame["metric"], frame["statistic"].fillna(""), strict=True)
     for number, (metric, statistic) in enumerate(pairs, 2):
         if metric not in METRICS or statistic not in ("", *STATISTICS):
@@ -73,6 +85,7 @@ def numbers(paper: str) -> pd.DataFrame:
     except ValueError as error:
         raise PublishedError(f"{path}: {error}.") from None
     frame["note"] = frame["note"].fillna("")
+    frame["test"] = frame["test"].fillna("") if "test" in frame else ""
     return frame
 
 
@@ -95,7 +108,8 @@ def papers() -> list[Paper]:
 
 @cache
 def _titles() -> pd.DataFrame:
-    return pd.read_csv(committed(PAPER / "tables.csv")).fillna({"test": ""}).set_index("table")
+    frame = pd.read_csv(committed(PAPER / "tables.csv")).set_index("table")
+    return frame.fillna({"test": "", "across": ""})
 
 
 def titles() -> dict[str, str]:
@@ -117,10 +131,21 @@ def metric(table: str) -> str:
     return str(_titles().loc[table, "metric"])
 
 
+def across(table: str) -> str | None:
+    """What stands side by side where the paper prints a table: its `data`, `layers`, `method` or
+    `test`; None where it has a line a number, as ours have."""
+    return str(_titles().loc[table, "across"]) or None
+
+
 def test(table: str) -> str | None:
     """How a table's networks are tested, where that is not as in training: the name of the file
     that `eval.py save=true` writes into a record, as `ten_crop` or `single_320_320`."""
     return str(_titles().loc[table, "test"]) or None
+
+
+def test_of(line: Line) -> str | None:
+    """How the network of a line is tested, where that is not as in training."""
+    return line.test or test(line.table)
 
 
 def test_arguments(name: str) -> list[str]:
@@ -130,9 +155,16 @@ def test_arguments(name: str) -> list[str]:
     return [f"protocol={protocol}", *(f"{key}={value}" for key, value in sizes)]
 
 
+def test_words(name: str) -> str:
+    """What a test is called in a table."""
+    protocol, *pixels = name.split("_") if name.startswith("single") else [name]
+    return f"one crop of {pixels[0] if pixels else 224}" if protocol == "single" else TESTS[name]
+
+
 def tests() -> list[str]:
-    """All that `test` says of any table."""
-    return sorted(set(_titles()["test"]) - {""})
+    """All that `test_of` says of any line."""
+    of_lines = {name for paper in papers() for name in numbers(paper.name)["test"]}
+    return sorted({*_titles()["test"], *of_lines} - {""})
 
 
 @cache
@@ -152,6 +184,11 @@ def short(dataset: str) -> str:
     """A data set as papers write it: C10+ with augmentation, C10 without."""
     frame = _datasets()
     return str(frame.loc[dataset, "short"]) if dataset in frame.index else dataset
+
+
+def shorts() -> list[str]:
+    """Every data set as papers write it, in the order of their tables."""
+    return list(_datasets()["short"])
 
 
 def margin(dataset: str) -> float:
@@ -174,8 +211,8 @@ def lines(table: str) -> list[Line]:
     if table not in titles():
         raise PublishedError(unknown("table", table, titles()))
     frame = numbers(table.split("/")[0])
-    pairs = frame.loc[frame["table"] == table, ["experiment", "dataset"]].drop_duplicates()
-    return [Line(table, *pair) for pair in pairs.itertuples(index=False, name=None)]
+    known = frame.loc[frame["table"] == table, ["experiment", "dataset", "test"]].drop_duplicates()
+    return [Line(table, *line) for line in known.itertuples(index=False, name=None)]
 
 
 def value(line: Line, metric: str) -> float | None:
@@ -185,6 +222,13 @@ def value(line: Line, metric: str) -> float | None:
     return None if frame.empty else float(frame["value"].iloc[0])
 
 
+def text(line: Line, metric: str) -> str | None:
+    """The same number in the digits that it is printed with."""
+    frame = _of(line)
+    frame = frame[frame["metric"] == metric]
+    return None if frame.empty else str(frame["text"].iloc[0])
+
+
 def reported(line: Line) -> list[Number]:
     """What the paper reports of a line, by each statistic; empty where only top-5 is given."""
     frame = _of(line)
@@ -192,12 +236,20 @@ def reported(line: Line) -> list[Number]:
     return [
         Number(
             str(statistic),
+            str(text),
             float(value),
             None if pd.isna(std) else float(std),
             None if pd.isna(runs) else int(runs),
         )
-        for statistic, value, std, runs in frame[["statistic", "value", "std", "n_runs"]].to_numpy()
+        for statistic, text, value, std, runs in frame[
+            ["statistic", "text", "value", "std", "n_runs"]
+        ].to_numpy()
     ]
+
+
+def typical(numbers: Sequence[Number]) -> Number:
+    """What is reported of a row's runs in general: their mean where there is one."""
+    return next((number for number in numbers if number.statistic == "mean_std"), numbers[0])
 
 
 def notes(line: Line) -> list[str]:
@@ -238,4 +290,4 @@ def runs_of(table: str, experiment: str, dataset: str) -> int:
 def _of(line: Line) -> pd.DataFrame:
     frame = numbers(line.table.split("/")[0])
     same = (frame["experiment"] == line.experiment) & (frame["dataset"] == line.dataset)
-    return frame[same & (frame["table"] == line.table)]
+    return frame[same & (frame["table"] == line.table) & (frame["test"] == line.test)]

@@ -21,7 +21,7 @@ from experiments.report.claims import ClaimView
 from experiments.report.figures import FigureView
 from experiments.report.runs import Cost, Group
 from experiments.report.tables import TableView
-from experiments.tables import claims, readme
+from experiments.tables import claims, decided, readme
 from experiments.tables.claims import Judged
 from experiments.tables.overview import Overview
 from experiments.tables.sheets import Table, write
@@ -74,6 +74,7 @@ class Content:
         rules: how tables are to be read.
         costs: runs and minutes by device.
         decisions: how often the rules decide rightly and wrongly, on drawn runs.
+        decided: how often each claim would be, if the papers' numbers are the truth.
         faults: what is wrong with the records that are left out.
         data: curves, by run and by figure, for the page's script.
     """
@@ -89,6 +90,7 @@ class Content:
     costs: Sequence[Cost]
     faults: Sequence[str]
     decisions: pd.DataFrame
+    decided: pd.DataFrame
     runs: int
     data: dict[str, Any]
 
@@ -134,6 +136,7 @@ def gather(preset: str) -> Content:
         costs=run_views.costs(records),
         faults=[str(fault) for fault in faults],
         decisions=simulation.table(),
+        decided=decided.table(),
         runs=len(records),
         data={
             "runs": run_views.curves(records),

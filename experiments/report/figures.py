@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from experiments import compile
 from experiments.figures import drawing
-from experiments.figures.figures import FIGURES
 from experiments.report.hover import axes_of
 from experiments.report.runs import address, slug
 from experiments.verdicts.records import RunRecord
@@ -47,7 +46,7 @@ def view(figure: str, records: Sequence[RunRecord], preset: str) -> FigureView:
         name=figure,
         title=compile.figure_heading(figure),
         picture=f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}",
-        width=PANEL * len(FIGURES[figure]),
+        width=round(PANEL * drawn.get_figwidth() / drawing.WIDTH),
         axes=axes_of(drawn),
         command=compile.figure_command(figure, preset),
         files=[(k, address(preset, f"figures/{figure}.{k}")) for k in ("png", "svg")],

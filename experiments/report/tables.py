@@ -93,9 +93,8 @@ def commands(results: Sequence[Result], preset: str) -> list[tuple[str, str]]:
 def label(lines: Sequence[Result]) -> str:
     """The lines of a row in words."""
     layers = [] if lines[0].layers is None else [f"{lines[0].layers} layers"]
-    return ", ".join(
-        [lines[0].label, *layers, *(published.short(result.line.dataset) for result in lines)]
-    )
+    datasets = dict.fromkeys(published.short(result.line.dataset) for result in lines)
+    return ", ".join([lines[0].label, *layers, *datasets])
 
 
 def command(line: Line, preset: str) -> str:

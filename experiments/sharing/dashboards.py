@@ -99,11 +99,13 @@ def grid(panel: Panel, project: str, entity: str) -> Any:
         line = wr.LinePlot(title=panel.title, x="epoch", y=["gradient"], log_y=True)
         return wr.PanelGrid(runsets=[runs], panels=[line])
     x = "epoch" if panel.epochs else "iteration"
-    training, errors = panel.training.replace("_", "/", 1), (0, panel.limit)
+    training, errors = panel.training.replace("_", "/", 1), (panel.floor, panel.limit)
     limits = errors if training == "train/error" else (None, None)
+    shown = (("test", "test/error", errors), ("training", training, limits))
     lines = [
         wr.LinePlot(title=f"{panel.title}: {name}", x=x, y=[metric], range_y=limits)
-        for name, metric, limits in (("test", "test/error", errors), ("training", training, limits))
+        for name, metric, limits in shown
+        if metric
     ]
     return wr.PanelGrid(runsets=[runs], panels=list(lines))
 

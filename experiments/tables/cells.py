@@ -40,7 +40,7 @@ def parameters(result: Result) -> str | None:
     """Parameters of the network as built, or as printed."""
     if result.params is not None:
         return f"{result.params / 1e6:.2f}M"
-    return None if result.printed is None else f"{result.printed:g}M"
+    return None if result.printed is None else f"{result.printed}M"
 
 
 def paper(result: Result) -> str | None:
@@ -55,9 +55,9 @@ def paper(result: Result) -> str | None:
         return f"~{reading.value:g}"
     mean = numbers.pop("mean_std", None)
     if mean is None or mean.std is None:
-        return f"{first.value:.2f}"
-    text = f"{mean.value:.2f} ± {mean.std:.2f}"
-    return f"{next(iter(numbers.values())).value:.2f} ({text})" if numbers else text
+        return first.text
+    text = f"{mean.text} ± {mean.std:.2f}"
+    return f"{next(iter(numbers.values())).text} ({text})" if numbers else text
 
 
 def ours(result: Result) -> str | None:
@@ -78,8 +78,8 @@ def ours(result: Result) -> str | None:
 def by_choice(result: Result) -> str | None:
     """Our mean error at the last epoch, at the best one on the test set, and where validation was
     best; the paper's choice is marked."""
-    table = result.line.table
-    told = published.metric(table) == published.ERROR and published.test(table) is None
+    of_errors = published.metric(result.line.table) == published.ERROR
+    told = of_errors and published.test_of(result.line) is None
     if not told or all(value is None for value in result.choices.values()):
         return None  # of hours, or of a test that was made of the last weights only
     own = "at_best_val" if "best_val" in {n.statistic for n in result.numbers} else "last"
@@ -88,6 +88,12 @@ def by_choice(result: Result) -> str | None:
         for name, value in result.choices.items()
     )
     return " / ".join(values)
+
+
+def test(result: Result) -> str | None:
+    """How the network is tested, where that is not as in training."""
+    name = published.test_of(result.line)
+    return name and published.test_words(name)
 
 
 def interval(result: Result) -> str | None:
@@ -121,8 +127,9 @@ COLUMNS = (
     Column("Data", lambda r: short(r.line.dataset), optional=True),
     Column("Layers", lambda r: _number(r.layers, "d")),
     Column("Params", parameters),
+    Column("Test", test, optional=True),
     Column("Paper (%)", paper),
-    Column("Paper, top 5 (%)", lambda r: _number(r.top5[0]), optional=True),
+    Column("Paper, top 5 (%)", lambda r: r.top5[0], optional=True),
     Column(
         "Others (%)", others, optional=True, against=True,
         note="Others: what independent reproductions that report the last epoch reached, from the "

@@ -120,6 +120,12 @@ def find(
     prior = prior_of(of if of in ERRORS else "test_error", preset, records)
     at = preset_scale(preset) * float(comparison.get("at", 0))
     rows = [row_of(name, dataset, of, records, prior, at) for name in rows_in(comparison)]
+    return decide(comparison, rows)
+
+
+def decide(comparison: Mapping[str, Any], rows: Sequence[Row]) -> Finding:
+    """Decide a comparison by its rows, in the order of `rows_in`."""
+    of = comparison.get("of", "test_error")
     if all(row.missing for row in rows):
         return Finding(None, "")
     if any(row.missing for row in rows):

@@ -45,9 +45,10 @@ class Result:
     Attributes:
         layers: as the paper counts them.
         params: of the network as built, None for a row that is quoted only.
-        printed: millions of parameters, as published.
+        printed: millions of parameters, in the digits of the paper.
         numbers: what the paper reports, by its statistics.
-        top5: the published top-5 error where it stands beside another number, and ours.
+        top5: the published top-5 error, in its digits, where it stands beside another number, and
+            ours.
         others: what independent reproductions of the same protocol report.
         runs, untested: our runs with the test that the table asks for, and those without.
         best: our best run's error, where the paper gives that of its own.
@@ -58,9 +59,9 @@ class Result:
     label: str
     layers: int | None
     params: int | None
-    printed: float | None
+    printed: str | None
     numbers: Sequence[Number]
-    top5: tuple[float | None, float | None]
+    top5: tuple[str | None, float | None]
     others: Sequence[float]
     runs: int
     untested: int
@@ -71,7 +72,7 @@ class Result:
     @property
     def row(self) -> tuple[str, str]:
         """Experiment and data set."""
-        return self.line.experiment, self.line.dataset
+        return self.line.row
 
     @property
     def compared(self) -> bool:
@@ -91,7 +92,7 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
             f"{line.experiment} on {line.dataset} is not in results/rows.csv: run "
             "`make architecture` (its table in conf/table lists the row and its data)."
         )
-    records, untested = as_tested(runs, line.table)
+    records, untested = as_tested(runs, published.test_of(line))
     numbers = published.reported(line)
     layers, best = published.value(line, "layers"), aggregate(records, "best")
     if row is None:
@@ -105,7 +106,7 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
         label=published.label(line),
         layers=None if layers is None else round(layers),
         params=row.params if row else None,
-        printed=published.value(line, "params_millions"),
+        printed=published.text(line, "params_millions"),
         numbers=numbers,
         top5=(_published_top5(line), _our_top5(records)),
         others=_others(line),
@@ -123,10 +124,9 @@ def compare(
     """Our runs of a row against what a paper reports of it, and against others'."""
     if not numbers:
         return Comparison(NOT_RUN)
-    if published.metric(line.table) == "train_hours":
+    if published.metric(line.table) == published.HOURS:
         return Comparison(None if records else NOT_RUN, _hours(records))
-    # A mean where there is one.
-    paper = next((number for number in numbers if number.statistic == "mean_std"), numbers[0])
+    paper = published.typical(numbers)
     measured, fails = aggregate(records, paper.statistic), paper.statistic == "fail"
     margin, theirs = published.margin(line.dataset), paper_sample(paper, line.dataset, prior)
     ours = _sample(measured, records, paper.statistic, line.dataset, prior)
@@ -172,10 +172,10 @@ def _hours(records: Sequence[RunRecord]) -> Measured | None:
     return Measured(fmean(hours), None, len(hours)) if hours else None
 
 
-def _published_top5(line: Line) -> float | None:
+def _published_top5(line: Line) -> str | None:
     if published.metric(line.table) == published.TOP5:
         return None  # the table's own number
-    return published.value(line, published.TOP5)
+    return published.text(line, published.TOP5)
 
 
 def _our_top5(records: Sequence[RunRecord]) -> float | None:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from experiments.papers import published
 from experiments.tables.cells import COLUMNS, MISSING, Column
-from experiments.tables.results import NOT_TESTED, Result, result
+from experiments.tables.results import NOT_TESTED, QUOTED, Result, result
 from experiments.tables.sheets import Sheet
 from experiments.verdicts.priors import prior_of
 from experiments.verdicts.records import RunRecord
@@ -42,7 +42,7 @@ class PaperTable:
 
     def heading(self, column: Column) -> str:
         """The name of a column, in the table's unit."""
-        unit = "h" if published.metric(self.name) == "train_hours" else "%"
+        unit = "h" if published.metric(self.name) == published.HOURS else "%"
         name = column.name
         if self.preset != FULL and name.startswith("Paper"):
             name = name.replace("Paper", "Paper, full schedule")
@@ -65,7 +65,22 @@ class PaperTable:
         notes = [f"{'; '.join(self._names(lines))}: {note}." for note, lines in noted.items()]
         columns = [column.note for column in self.columns if column.note]
         rule = RULE if self.preset == FULL else scaled_note(self.preset)
-        return [rule, *columns, *_test_note(self.name), DASH, *notes]
+        return [rule, *columns, *self._test_notes(), DASH, *notes]
+
+    def _test_notes(self) -> list[str]:
+        """How the networks are tested that are trained here."""
+        ours = [line.line for line in self.results if line.comparison.verdict != QUOTED]
+        names = dict.fromkeys(name for line in ours if (name := published.test_of(line)))
+        commands = [
+            f"`python eval.py run=<record> {' '.join(published.test_arguments(name))} save=true`"
+            for name in names
+        ]
+        if not commands:
+            return []
+        return [
+            f"Networks are tested by {' and '.join(commands)}, which `make reproduce-table` does "
+            f"for every record with weights; *{NOT_TESTED}* where nobody has."
+        ]
 
     def _names(self, noted: Sequence[Result]) -> list[str]:
         """The rows a note is about, with their data sets where it is not about all of a row's."""
@@ -142,14 +157,3 @@ def shortened_table(name: str, title: str, note: str, records: Sequence[RunRecor
 
 def _error(value: float | None) -> str:
     return "diverged" if value is None else f"{value:.2f}"
-
-
-def _test_note(table: str) -> list[str]:
-    name = published.test(table)
-    if name is None:
-        return []
-    arguments = " ".join(published.test_arguments(name))
-    return [
-        f"Networks are tested by `python eval.py run=<record> {arguments} save=true`, which `make "
-        f"reproduce-table` does for every record with weights; *{NOT_TESTED}* where nobody has."
-    ]

@@ -1,9 +1,11 @@
 """A row as its records measured it: an error, a loss, a magnitude, the time, or its size, with what
 is known of the spread."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+
+import pandas as pd
 
 from experiments.papers import published
 from experiments.papers.rows import facts
@@ -11,8 +13,15 @@ from experiments.verdicts.inference import Prior, Sample
 from experiments.verdicts.priors import ERRORS, error_sample, measured_errors, positive_sample
 from experiments.verdicts.records import RunRecord
 from experiments.verdicts.tested import as_tested
+from experiments.verdicts.weights import transition_least, weight_spread
 
 EXACT = ("params", "macs")  # of the network, whatever its runs
+# Each by its analysis, and the number that it comes to.
+OF_WEIGHTS: dict[str, tuple[str, Callable[[pd.DataFrame], float]]] = {
+    "responses": ("responses", lambda frame: float(frame["std"].mean())),
+    "weight_spread": ("reuse", weight_spread),
+    "transition_least": ("reuse", transition_least),
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ def row_of(
     runs = [r for r in records if (r.experiment, r.dataset) == (experiment, dataset)]
     table = experiment.rpartition("/")[0]
     if of == "test_error" and table in published.titles():
-        runs = as_tested(runs, table)[0]  # as the row's own table tests it
+        runs = as_tested(runs, published.test(table))[0]  # as the row's own table tests it
     if not runs:
         return Row(None, False, True, f"{name} not run")
     working = [record for record in runs if measured_errors("test_error", [record])]
@@ -88,9 +97,10 @@ def value_of(record: RunRecord, of: str, at: float = 0) -> float | None:
         if "gradient" not in frame or frame["gradient"].isna().any():
             return None
         return float(frame["gradient"].iloc[len(frame) // 2 :].mean())
-    if of == "responses":
-        responses = record.analysis(of)
-        return None if responses is None else float(responses["std"].mean())
+    if of in OF_WEIGHTS:
+        analysis, measure = OF_WEIGHTS[of]
+        found = record.analysis(analysis)
+        return None if found is None else measure(found)
     value = record.summary.get(of)
     return None if value is None else float(value)
 
@@ -98,10 +108,11 @@ def value_of(record: RunRecord, of: str, at: float = 0) -> float | None:
 def _text(values: Sequence[float], of: str, at: float) -> str:
     if of == "seconds":
         return f"{fmean(values) / 60:.1f} min"
-    if of in ("gradient", "responses"):
-        return f"{fmean(values):.3g} {of}"
-    text = f"{fmean(values):.2f}"
-    text += f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    if of == "gradient" or of in OF_WEIGHTS:
+        return f"{fmean(values):.3g} {of.replace('_', ' ')}"
+    form = ".3g" if of == "train_loss" else ".2f"  # losses end near 0
+    text = f"{fmean(values):{form}}"
+    text += f" ± {stdev(values):{form}}" if len(values) > 1 else ""
     if of == "train_loss":
         return f"{text} loss at {at:,.0f}"
     return f"{text} in training" if of == "train_error" else text

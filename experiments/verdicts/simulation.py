@@ -77,10 +77,10 @@ def draw_row(rng: np.random.Generator, rate: float, runs: int, prior: Prior) -> 
     return sample(values, prior.deviation(fmean(values), IMAGES), prior.freedom)
 
 
-def draw(rng: np.random.Generator, rate: float, runs: int) -> list[float]:
+def draw(rng: np.random.Generator, rate: float, runs: int, images: int = IMAGES) -> list[float]:
     """Errors in percent of the runs of a row with a deviation of its own."""
     known = Prior(RATIO * float(np.exp(SCATTER * rng.standard_normal())), 1)
-    return [float(x) for x in rng.normal(rate, known.deviation(rate, IMAGES), runs)]
+    return [float(x) for x in rng.normal(rate, known.deviation(rate, images), runs)]
 
 
 if __name__ == "__main__":

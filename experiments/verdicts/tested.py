@@ -44,12 +44,11 @@ def tested(record: RunRecord, name: str) -> RunRecord | None:
     return replace(record, summary=record.summary | {"test_error": errors, "test_error_top5": top5})
 
 
-def as_tested(records: Sequence[RunRecord], table: str) -> tuple[list[RunRecord], int]:
-    """The records with the errors of the test that a table asks for, and how many lack it.
+def as_tested(records: Sequence[RunRecord], name: str | None) -> tuple[list[RunRecord], int]:
+    """The records with the errors of a test, as `published.test_of` names it, and how many lack it.
 
     What lacks it is left out; where training failed no test can follow.
     """
-    name = published.test(table)
     if name is None:
         return list(records), 0
     kept: list[RunRecord] = []

@@ -146,6 +146,64 @@ def test_published_points_stand_beside_ours() -> None:
     assert list(x) == pytest.approx([21.8, 25.6, 44.5, 60.2], abs=0.05)
 
 
+def test_published_means_stand_beside_ours_where_there_are_means() -> None:
+    """6.61 is the mean of ResNet-110, and 6.43 its best run."""
+    (axis, _) = draw(FIGURES["huang2017_dense/fig3_cifar"], []).axes
+    lines = {line.get_label(): line for line in axis.lines}
+    assert list(lines["ResNet, published"].get_ydata()) == [8.75, 7.51, 7.17, 6.97, 6.61]
+
+
+def test_what_families_are_is_said_above_the_panels_and_hides_no_point() -> None:
+    figure = draw(FIGURES["huang2017_dense/fig3_cifar"], [])
+    (key,) = figure.legends
+    named = [text.get_text() for text in key.get_texts()]
+    families = FIGURES["huang2017_dense/fig3_cifar"][0].families  # type: ignore[attr-defined]
+    assert named == [*(family.label for family in families), "published"]
+    assert all(axis.get_legend() is None for axis in figure.axes)
+
+
+def test_the_points_of_fig3_are_named_in_titled_panels() -> None:
+    for axis, word in zip(draw(FIGURES["huang2017_dense/fig3"], []).axes,
+                          ("parameters", "operations"), strict=True):  # fmt: skip
+        assert axis.get_title().endswith(word)
+        names = {text.get_text() for text in axis.texts}
+        assert names >= {"34", "50", "101", "152", "121", "169", "201", "161", "264"}
+
+
+def test_the_error_axis_of_a_paper_may_start_above_0() -> None:
+    for axis in draw(FIGURES["he2015_residual/fig4"], []).axes:
+        assert axis.get_ylim() == (20, 60)
+
+
+@pytest.fixture
+def held_out(records: list[RunRecord], tmp_path: Path) -> RunRecord:
+    """ResNet-32 with validation errors, of which the third is the lowest."""
+    (record,) = [r for r in records if r.experiment.endswith("resnet32")]
+    shutil.copytree(record.folder, tmp_path / "run")
+    frame = record.metrics().assign(val_error=[9.0, 8.0, 7.0, 7.5, 7.2])
+    frame.to_csv(tmp_path / "run" / "metrics.csv", index=False)
+    return load(tmp_path / "run")
+
+
+def test_the_epoch_that_validation_chooses_is_circled(held_out: RunRecord) -> None:
+    curve = Curve(held_out.experiment, "ResNet-32", "k")
+    figure = draw((Curves("", (curve,), chosen=True),), [held_out])
+    circles = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    third = held_out.metrics().iloc[2]
+    assert [tuple(line.get_xydata()[0]) for line in circles] == [
+        (third["iteration"], third["test_error"])
+    ]
+    assert figure.legends[0].get_texts()[-1].get_text() == "lowest validation error"
+    (axis,) = draw((Curves("", (curve,)),), [held_out]).axes
+    assert not [line for line in axis.lines if line.get_marker() == "o"]
+
+
+def test_test_errors_alone_are_drawn_where_a_paper_does(held_out: RunRecord) -> None:
+    figure = draw((Curves("", (Curve(held_out.experiment, "32", "k"),), ""),), [held_out])
+    (axis,) = figure.axes
+    assert [line.get_label() for line in axis.lines] == ["32"] and not figure.legends
+
+
 def test_a_grid_and_a_level_line(records: list[RunRecord]) -> None:
     names = [f"he2015_residual/table6/resnet{depth}" for depth in (20, 110, 44)]
     grid = Grid("", "y", "x", ("a",), ("1", "2", "3"), (tuple(names),))
@@ -196,6 +254,15 @@ def test_reuse_is_scaled_to_the_largest_of_each_target(analysed: RunRecord) -> N
     rows = [[None if cell is np.ma.masked else float(cell) for cell in row] for row in drawn]
     # Down: sources; across: targets. A layer does not read those after it.
     assert rows == [[1.0, 0.25, 0.125], [None, 1.0, 0.25], [None, None, 1.0]]
+
+
+def test_reuse_says_what_its_colours_are_and_frames_what_follows_the_block(
+    analysed: RunRecord,
+) -> None:
+    axis, bar = draw((Reuse("", analysed.experiment, 1, bar=True),), [analysed]).axes
+    assert "over the target's largest" in bar.get_ylabel() and bar.get_ylim() == (0, 1)
+    (frame,) = axis.patches
+    assert frame.get_bbox().bounds == (2.5, -0.5, 1, 3)  # type: ignore[attr-defined]
 
 
 def test_a_damaged_analysis_is_named_and_left_out(

@@ -16,6 +16,7 @@ from experiments.papers.claims import MEASURES, Claim, claims, mistake_in
 from experiments.papers.rows import facts
 from experiments.tables.claims import claims_table, find, judge
 from experiments.verdicts.records import RunRecord, load
+from experiments.verdicts.weights import transition_least, weight_spread
 from records.files import ROOT
 
 GOLDEN = ROOT / "tests" / "golden" / "runs"
@@ -172,6 +173,8 @@ def test_a_curve_at_an_iteration(made: Callable[..., list[RunRecord]]) -> None:
     assert find(faster | {"at": 3000}, one + other).holds is False
     assert find(faster | {"at": 3001}, one + other).holds is None, "it has ended before"
     assert "loss at 900" in find(faster | {"at": 900}, one + other).numbers
+    small = curve(made(C, 6.0), train_loss=[0.00123456])
+    assert "0.00123 loss" in find({"lower": C, "than": A, "of": "train_loss"}, one + small).numbers
 
 
 def test_gradients_of_the_second_half(made: Callable[..., list[RunRecord]]) -> None:
@@ -195,12 +198,60 @@ def test_responses_of_the_weights(made: Callable[..., list[RunRecord]]) -> None:
     assert "resnet20: no responses measured" in find(smaller, records).numbers
 
 
+def reuse_of(spread: float, transition: float) -> str:
+    """An analysis of two blocks of three layers: of a target's sources the last one has weight 1,
+    the block's input `transition`, the others `spread`."""
+    lines = ["block,source,target,weight"]
+    for block in (1, 2):
+        for target in (1, 2, 3, 4):
+            weights = [transition, *[spread] * (target - 2), 1.0][-target:]
+            lines += [f"{block},{source},{target},{w}" for source, w in enumerate(weights)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("spread", "transition", "holds"),
+    [
+        (0.9, 0.5, (True, True)),
+        (0.9, 1.5, (True, False)),  # transitions get the most
+        (0.001, 0.0001, (False, True)),  # a layer reads the one before it, and no other
+        (0.001, 0.002, (False, False)),  # at two sources in three the least, else in the middle
+    ],
+)
+def test_weights_spread_over_a_block(
+    spread: float, transition: float, holds: tuple[bool, bool],
+    made: Callable[..., list[RunRecord]],
+) -> None:  # fmt: skip
+    """Huang et al. 2017, Fig. 5: the claim's own comparisons, on weights that bear them out and on
+    others."""
+    (claim,) = [c for c in claims() if "Fig. 5" in c.source]
+    row = "huang2017_dense/table2/densenet_40_12"
+    (record,) = made(row, 5.2)
+    assert [find(one, [record]).holds for one in claim.comparisons] == [None, None]
+    (record.folder / "reuse.csv").write_text(reuse_of(spread, transition))
+    found = [find(one, [record]) for one in claim.comparisons]
+    assert tuple(one.holds for one in found) == holds
+    assert "weight spread" in found[0].numbers and "transition least" in found[1].numbers
+
+
+def test_the_measures_of_weights_by_hand() -> None:
+    """(1 + 3)^2 / (1 + 9) / 2 = 0.8; (1 + 1 + 2)^2 / 6 / 3 = 8 / 9; one source is no choice."""
+    lines = [(1, 0, 1, 9.0), (1, 0, 2, 1.0), (1, 1, 2, 3.0),
+             (2, 0, 3, 1.0), (2, 1, 3, 1.5), (2, 2, 3, 0.5), (2, 0, 2, 0.1), (2, 1, 2, 0.1001),
+             ]  # fmt: skip
+    frame = pd.DataFrame(lines, columns=["block", "source", "target", "weight"])
+    shares = [0.8, 9 / 3.5 / 3, 1.0]
+    assert weight_spread(frame) == pytest.approx(sum(shares) / 3, abs=1e-6)
+    assert transition_least(frame) == 0.5
+
+
 @pytest.mark.parametrize("of", MEASURES)
 def test_every_measure_can_be_asked_for(of: str, made: Callable[..., list[RunRecord]]) -> None:
     records = curve(made(A, 8.0, seconds=1.0) + made(B, 7.0, seconds=2.0),
                     gradient=[1.0, 1.0], train_loss=[1.0, 1.0])  # fmt: skip
     for record in records:
         (record.folder / "responses.csv").write_text("layer,std\n1,1.0\n")
+        (record.folder / "reuse.csv").write_text(reuse_of(0.5, 0.4))
     assert "not run" not in (numbers := find(LOWER | {"of": of, "at": 1}, records).numbers)
     assert "resnet56" in numbers and "no " not in numbers.partition("(")[0]
 

@@ -91,11 +91,28 @@ def test_a_row_whose_only_tested_run_has_diverged_is_not_decided(tmp_path: Path)
     assert (found["Ours (%)"], found["n"], found["Verdict"]) == ("-", "1 of 2", "not tested")
 
 
-def test_a_centre_crop_is_what_training_has_evaluated(tmp_path: Path) -> None:
-    row = "huang2017_dense/table3/densenet121"
-    made(tmp_path, row)
-    found = cells("huang2017_dense/table3", load_all(tmp_path), "121")
-    assert (found["Ours (%)"], found["n"]) == ("24.50", "1")
+@pytest.mark.parametrize(
+    ("table", "row", "files", "expected"),
+    [  # the centre crop of 224 is what training has evaluated
+        ("huang2017_dense/table3", "huang2017_dense/table3/densenet121", ["ten_crop"],
+         {"one crop of 224": ("25.02", "7.71", "24.50"), "ten crops": ("23.61", "6.66", "22.90")}),
+        ("he2016_identity/table5", "he2015_residual/table3/resnet152", ["single_320_320"],
+         {"one crop of 224": ("23.0", "6.7", "24.50"),
+          "one crop of 320": ("21.3", "5.5", "22.90")}),
+        ("he2016_identity/table5", "he2015_residual/table3/resnet152", [],
+         {"one crop of 224": ("23.0", "6.7", "24.50"), "one crop of 320": ("21.3", "5.5", "-")}),
+    ],
+)  # fmt: skip
+def test_a_row_with_several_tests_has_a_line_for_each(
+    table: str, row: str, files: list[str], expected: dict[str, tuple[str, ...]], tmp_path: Path
+) -> None:
+    made(tmp_path, row, **dict.fromkeys(files, f"22.9,6.8,0.9,{WHOLE}"))
+    frame = paper_table(table, load_all(tmp_path)).frame
+    first = frame["Layers"].iloc[0]
+    lines = frame[(frame["Layers"] == first) & (frame["Method"] == frame["Method"].iloc[0])]
+    columns = ["Paper (%)", "Paper, top 5 (%)", "Ours (%)"]
+    assert {line["Test"]: tuple(line[columns]) for _, line in lines.iterrows()} == expected
+    assert ("not tested" in set(lines["Verdict"])) == (not files)
 
 
 def test_a_strange_test_contradicts_its_record(tmp_path: Path) -> None:
@@ -144,6 +161,12 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(complete, "ask_eval", ask)
     complete.test_rows(TABLE3, [(ROW, "imagenet")], load_all(tmp_path))
     assert asked == [(f"{ROW}/imagenet/seed1", ("protocol=ten_crop", "save=true"))]
+    asked.clear()
+    row = "huang2017_dense/table3/densenet121"
+    made(tmp_path, row)
+    complete.test_rows("huang2017_dense/table3", [(row, "imagenet")], load_all(tmp_path))
+    folder = f"{row}/imagenet/seed0"
+    assert asked == [(folder, (f"protocol={name}", "save=true")) for name in ("single", "ten_crop")]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,8 @@ EXACT = {
     "he2016_identity/table3": {"single_110": PLAIN_110, "single_110_preact": PLAIN_110,
                                "original_1001": R1001, "full_preact_1001": 10_327_706},
     "he2016_identity/table4": {"full_preact_1001_bs64": 10_327_706},
-    "he2016_identity/table5": {"original_152": 60_192_808, "full_preact_200": 64_666_152},
+    "he2016_identity/table5": {"full_preact_200": 64_666_152,
+                               "full_preact_200_aspect": 64_666_152},
     "huang2016_stochastic/table1": {
         "resnet110_constant": 1_732_010, "resnet110_stochastic": 1_732_010,
         "resnet152_constant": 2_414_090, "resnet152_stochastic": 2_414_090,
@@ -233,6 +235,16 @@ def test_what_warms_up(settings_of: Callable[..., Settings]) -> None:
         huang2016 = row.startswith("huang2016_stochastic/fig4/resnet1202")
         expected = 400 if he2015 or he2016 else 10 * 352 if huang2016 else 0
         assert settings.recipe.warmup_iterations == expected, row
+
+
+def test_scale_and_aspect_ratio_are_all_that_differs(
+    settings_of: Callable[..., Settings],
+) -> None:
+    """He et al. 2016, Table 5: the last two ResNet-200."""
+    row = "experiment=he2016_identity/table5/full_preact_200"
+    one, other = settings_of(row), settings_of(f"{row}_aspect")
+    assert (one.recipe.crop, other.recipe.crop) == ("scale", "aspect")
+    assert replace(other.recipe, crop="scale") == one.recipe and other.model == one.model
 
 
 # Length, batch, held-out images and dropout; the last is the share of the run before each drop.

@@ -1,0 +1,143 @@
+"""A table as its paper prints it: what tells its lines apart in one respect stands side by side.
+
+Which respect that is says results/paper/tables.csv, in the column `across`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from experiments.papers import published
+from experiments.papers.published import short
+from experiments.tables import cells
+from experiments.tables.cells import MISSING
+from experiments.tables.results import Result
+from experiments.tables.sheets import Sheet
+from experiments.tables.tables import PaperTable, scaled_note
+from records.names import FULL
+
+RESPECTS: dict[str, Callable[[Result], str | None]] = {
+    "method": lambda result: result.label,
+    "data": lambda result: short(result.line.dataset),
+    "layers": lambda result: None if result.layers is None else str(result.layers),
+    "test": cells.test,
+}
+NOTE = (
+    "The numbers of {table}, set as the paper sets them: its own and ours by the same statistic. "
+    "`-`: not run yet, or not published."
+)
+TOP5 = "Behind the stroke: top-5 errors."
+LAYERS = "Layers: where there are several, the data sets have networks of different depths."
+RATIO = "ratio, last to first"
+
+Group = list[Result]  # the lines that share a line here
+
+
+def printed(table: PaperTable) -> Sheet | None:
+    """The table in its paper's layout, or None where that is a line a number."""
+    across = published.across(table.name)
+    if across is None:
+        return None
+    respect = RESPECTS[across]
+    columns = list(dict.fromkeys(text for line in table.results if (text := respect(line))))
+    if across == "data":
+        columns = [name for name in published.shorts() if name in columns]
+    groups = grouped(table.results, across)
+    heads = _heads(groups, across, table.results)
+    theirs = "paper" if table.preset == FULL else "paper in full"
+    for name in columns:
+        lines = [next((one for one in group if respect(one) == name), None) for group in groups]
+        heads[f"{name}, {theirs}"] = [_cell(line, _paper) for line in lines]
+        heads[f"{name}, ours"] = [_cell(line, _ours) for line in lines]
+        if published.metric(table.name) == published.HOURS:
+            for head, hours in ((theirs, _hours), ("ours", _our_hours)):
+                heads[f"{name}, {head}"].append(_ratio([*map(hours, lines)]))
+    frame = pd.DataFrame.from_dict(_filled(heads), orient="columns")
+    return Sheet(f"{table.name}_printed", f"{table.title}, as printed", frame, _notes(table, heads))
+
+
+def grouped(results: Sequence[Result], across: str) -> list[Group]:
+    """The lines that are alike in all but one respect. Networks of one method that differ in depth
+    share a line, too, where no two of them are held against the same thing."""
+    exact: dict[tuple[str | None, ...], Group] = {}
+    for line in results:
+        key = tuple(of(line) for name, of in RESPECTS.items() if name != across)
+        exact.setdefault(key, []).append(line)
+    groups = list[Group]()
+    for group in exact.values():
+        joined = next((one for one in groups if _agree(one, group, across)), None)
+        if joined is None:
+            groups.append(group)
+        else:
+            joined += group
+    return groups
+
+
+def _agree(one: Group, other: Group, across: str) -> bool:
+    """Whether two groups differ in depth only, and have no column in common."""
+    respect = RESPECTS[across]
+    alike = (RESPECTS[name] for name in RESPECTS if name not in (across, "layers"))
+    return all(of(one[0]) == of(other[0]) for of in alike) and not (
+        {respect(line) for line in one} & {respect(line) for line in other}
+    )
+
+
+def _heads(groups: Sequence[Group], across: str, results: Sequence[Result]) -> dict[str, list[str]]:
+    """The columns that say what a line is: those that tell lines apart."""
+    heads: dict[str, list[str]] = {}
+    for name, of in RESPECTS.items():
+        texts = [", ".join(dict.fromkeys(filter(None, map(of, group)))) for group in groups]
+        if name != across and (len(set(texts)) > 1 or len(groups) == 1):
+            heads[name.capitalize()] = [text or MISSING for text in texts]
+    if any(line.printed is not None for line in results):
+        heads["Params"] = [cells.parameters(group[0]) or MISSING for group in groups]
+    return heads
+
+
+def _filled(columns: dict[str, list[str]]) -> dict[str, list[str]]:
+    """With a ratio below the numbers, it has a name in the first column and nothing in the rest."""
+    longest = max(map(len, columns.values()))
+    first = next(iter(columns))
+    return {
+        name: column + [RATIO if name == first else ""] * (longest - len(column))
+        for name, column in columns.items()
+    }
+
+
+def _cell(line: Result | None, text: Callable[[Result], str | None]) -> str:
+    return (line and text(line)) or MISSING
+
+
+def _paper(line: Result) -> str | None:
+    return _with_top5(cells.paper(line), line.top5[0])
+
+
+def _ours(line: Result) -> str | None:
+    top5 = line.top5[1]
+    return _with_top5(cells.ours(line), None if top5 is None else f"{top5:.2f}")
+
+
+def _with_top5(text: str | None, top5: str | None) -> str | None:
+    return text if top5 is None else f"{text or MISSING} / {top5}"
+
+
+def _hours(line: Result | None) -> float | None:
+    return line.numbers[0].value if line and line.numbers else None
+
+
+def _our_hours(line: Result | None) -> float | None:
+    measured = line.comparison.measured if line else None
+    return None if measured is None else measured.value
+
+
+def _ratio(hours: Sequence[float | None]) -> str:
+    """Of the last line to the first: what two machines can agree on, where hours differ."""
+    first, last = hours[0], hours[-1]
+    return f"{last / first:.2f}" if first and last else MISSING
+
+
+def _notes(table: PaperTable, columns: dict[str, list[str]]) -> list[str]:
+    notes = [NOTE.format(table=table.name.rpartition("/")[2])]
+    notes += [scaled_note(table.preset)] if table.preset != FULL else []
+    notes += [LAYERS] if any("," in cell for cell in columns.get("Layers", [])) else []
+    return notes + ([TOP5] if any(line.top5[0] for line in table.results) else [])
