@@ -63,8 +63,7 @@ def show(table: str, preset: str) -> None:
         compiled = compile.compile_table(table, preset, records)
         paths = [path for form in compile.forms(compiled) for path in write(form, preset)]
         print_table(compiled.frame, str(paths[0]))
-        print("", *paths, sep="
-")
+        print("", *paths, sep="\n")
         if preset in KEPT:
             readme.update()
     for figure in compile.figures_of(table):
