@@ -146,8 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("kind", choices=("table", "figure"))
     parser.add_argument("names", nargs="*", help="default: all")
     parser.add_argument("--preset", default=FULL, choices=PRESETS)
-    # Names may stand behind --preset, where the usual parser takes none.
-    options = parser.parse_intermixed_args(arguments)
+    options = parser.parse_intermixed_args(arguments)  # names may follow --preset
     preset, records = options.preset, records_of(options.preset)
     if options.kind == "figure":
         for figure in options.names or FIGURES:

@@ -47,11 +47,11 @@ def printed(table: PaperTable) -> Sheet | None:
     theirs = "paper" if table.preset == FULL else "paper in full"
     for name in columns:
         lines = [next((one for one in group if respect(one) == name), None) for group in groups]
-        heads[f"{name}, {theirs}"] = [_cell(line, _paper) for line in lines]
-        heads[f"{name}, ours"] = [_cell(line, _ours) for line in lines]
-        if published.metric(table.name) == published.HOURS:
-            for head, hours in ((theirs, _hours), ("ours", _our_hours)):
-                heads[f"{name}, {head}"].append(_ratio([*map(hours, lines)]))
+        head = f"{name} layers" if across == "layers" else name
+        for whose, cell, hours in ((theirs, _paper, _hours), ("ours", _ours, _our_hours)):
+            column = heads[f"{head}, {whose}"] = [_cell(line, cell) for line in lines]
+            if published.metric(table.name) == published.HOURS:
+                column.append(_ratio([*map(hours, lines)]))
     frame = pd.DataFrame.from_dict(_filled(heads), orient="columns")
     return Sheet(f"{table.name}_printed", f"{table.title}, as printed", frame, _notes(table, heads))
 

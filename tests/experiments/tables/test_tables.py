@@ -149,13 +149,26 @@ def test_compiling_again_changes_no_byte(results: Path) -> None:
     assert compiled() == first
 
 
+@pytest.mark.parametrize("order", [["--preset", "paper", "he2016_identity/table2"],
+                                   ["he2016_identity/table2", "--preset", "paper"]])  # fmt: skip
+def test_a_table_is_compiled_by_name_with_its_papers_layout(
+    order: list[str], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first order is that of the Makefile."""
+    assert compile.main(["table", *order]) == 0
+    names = {path.name for path in (results / "tables").rglob("*.*")}
+    assert names == {f"table2{form}.{kind}" for form in ("", "_printed")
+                     for kind in ("md", "csv", "tex")}  # fmt: skip
+    assert "| 110 layers, paper" in capsys.readouterr().out
+
+
 def test_csv_and_latex_hold_the_same_cells(results: Path) -> None:
     compiled = compile.compile_table(TABLE6, "paper", compile.records_of("paper"))
     frame, paths = compiled.frame, write(compiled, "paper")
     files = {path.suffix: path.read_text(encoding="utf-8") for path in paths}
     rows = list(csv.reader(files[".csv"].splitlines()))
     assert rows[0] == list(frame.columns) and len(rows) == 13
-    assert [rows[-2][3], rows[-2][5]] == ["6.43 (6.61 ± 0.16)", "6.40 (6.60 ± 0.16)"]
+    assert [rows[-2][3], rows[-2][5]] == ["6.43 (6.61 +/- 0.16)", "6.40 (6.60 +/- 0.16)"]
     assert r"6.40 (6.60 $\pm$ 0.16)" in files[".tex"] and r"\toprule" in files[".tex"]
     for special in ("±", "%)", "~"):
         body = files[".tex"].partition("\n")[2].replace(r"\%)", "")
