@@ -155,7 +155,7 @@ def test_csv_and_latex_hold_the_same_cells(results: Path) -> None:
     files = {path.suffix: path.read_text(encoding="utf-8") for path in paths}
     rows = list(csv.reader(files[".csv"].splitlines()))
     assert rows[0] == list(frame.columns) and len(rows) == 13
-    assert [rows[-2][3], rows[-2][5]] == ["6.43 (6.61 ± 0.16)", "6.40 (6.60 ± 0.16)"]
+    assert [rows[-2][3], rows[-2][5]] == ["6.43 (6.61 +/- 0.16)", "6.40 (6.60 +/- 0.16)"]
     assert r"6.40 (6.60 $\pm$ 0.16)" in files[".tex"] and r"\toprule" in files[".tex"]
     for special in ("±", "%)", "~"):
         body = files[".tex"].partition("\n")[2].replace(r"\%)", "")
