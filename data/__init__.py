@@ -1,2 +1,2 @@
 """Image sets and training batches. `order.py` is shared by `arrays/` and `photographs/`, which do
-not import each other; `sets.py` finds a set by its name. Imports nothing else of ours."""
+not import each other; `sets.py` finds a set by its name. Imports `records/` at most."""

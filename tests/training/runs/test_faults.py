@@ -34,7 +34,7 @@ CALLS = ("openat", "write", "fsync", "rename", "unlink", "ftruncate", "flock", "
          "newfstatat", "fstat", "lseek", "read", "getdents64")  # fmt: skip
 KINDS = {"full": "error=ENOSPC", "broken": "error=EIO", "killed": "signal=SIGKILL"}
 SECONDS = 60  # for a run of two
-OURS = {"out", "err", "go"}  # files of this test
+OURS = {"out", "err", "ready", "go"}  # files of this test
 
 
 def work(settings: Settings) -> None:
@@ -47,6 +47,7 @@ def work(settings: Settings) -> None:
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), number)
     keep_last_checkpoint(folder / "last.pt")
     os.setsid()
+    (folder / "ready").touch()
     while not (folder / "go").exists():
         time.sleep(0.01)
     guard(lambda: run(settings, EXPERIMENT, RUN) and None, resumable=True)
@@ -59,11 +60,9 @@ def traced(settings: Settings, *options: str) -> tuple[int | None, list[int]]:
     process = CONTEXT.Process(target=work, args=(settings,))
     process.start()
     assert process.pid
+    wait_until((folder / "ready").exists)  # or what it imports would fail
     tracer = subprocess.Popen(["strace", "-f", "-qq", *options, "-p", str(process.pid)])
-    deadline = time.monotonic() + 20
-    while not traces(process.pid):
-        assert time.monotonic() < deadline and tracer.poll() is None, "strace cannot attach"
-        time.sleep(0.01)
+    wait_until(lambda: traces(process.pid or 0))
     (folder / "go").touch()
     process.join(SECONDS)
     left = session(process.pid)
@@ -76,6 +75,13 @@ def traced(settings: Settings, *options: str) -> tuple[int | None, list[int]]:
     process.join()
     tracer.wait(20)
     return process.exitcode, left
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not done():
+        assert time.monotonic() < deadline, "the process does not begin, or strace cannot attach"
+        time.sleep(0.01)
 
 
 def traces(pid: int) -> bool:
