@@ -70,8 +70,9 @@ def begin_worker(number: int) -> None:
         signal.signal(which, signal.SIG_IGN)
     if sys.platform == "linux":  # elsewhere torch's own look at the parent, every few seconds
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        parent = multiprocessing.parent_process()
-        if parent is not None and os.getppid() != parent.pid:  # it has died before that
+        # Under a fork server that is its parent, which ends with the process that uses the worker.
+        user = multiprocessing.parent_process()
+        if user is not None and not user.is_alive():  # it has died before that
             os._exit(1)
 
 
