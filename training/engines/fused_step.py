@@ -15,7 +15,7 @@ class FusedStep(Step):
     """A step of the same results in fewer kernels."""
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
-        if not self.batches.in_memory:
+        if not self.batches.can_be_gathered:
             return super().draw(size)
         batches = cast(Batches, self.batches)
         batch = gather(

@@ -75,6 +75,12 @@ class Recipe:
     schedule: Literal["step", "plateau"] = "step"
     patience: Count = 5
     statistics_batches: Count = 0
+    prepare: Literal["none", "gcn", "zca"] = "none"
+    contrast: Annotated[float, Field(gt=0, le=10**6)] = 55.0
+    border: Literal["zero", "reflect"] = "zero"
+    translate: Annotated[int, Field(ge=0, le=4096)] = 0
+    whole_batches: bool = False
+    fresh_momentum: bool = False
 
     @model_validator(mode="after")
     def check(self) -> Self:
@@ -87,7 +93,22 @@ class Recipe:
             )
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=true needs recipe.momentum above 0")
+        if self.prepare != "none" and (self.std != "none" or self.mean == "channel"):
+            raise ValueError(
+                f"prepare={self.prepare} normalises already; set recipe.std=none and recipe.mean "
+                "to none or pixel"
+            )
+        if self.whole_batches and self.wrap:
+            raise ValueError("whole_batches=true leaves images out; with recipe.wrap=true none are")
+        if self.fresh_momentum and self.schedule == "plateau":
+            raise ValueError("fresh_momentum=true needs recipe.schedule=step")
         return self
+
+    def images_an_epoch(self, count: int) -> int:
+        """How many of a set's training images an epoch takes: all that are not held out, or as many
+        as fill whole batches."""
+        kept = count - self.holdout
+        return kept - kept % self.batch if self.whole_batches else kept
 
 
 @dataclass(frozen=True, config=STRICT)
