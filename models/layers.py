@@ -4,7 +4,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 INITS = ("fan_in", "fan_out")
 NORM_INITS = ("one", "uniform")
@@ -23,6 +23,14 @@ def conv1x1(w_in: int, w_out: int, stride: int = 1, *, bias: bool = False) -> nn
 def norm(width: int) -> nn.BatchNorm2d:
     """Batch normalisation (Ioffe and Szegedy 2015) with the eps and momentum of the Torch codes."""
     return nn.BatchNorm2d(width, eps=1e-5, momentum=0.1)
+
+
+class UnscaledDropout(nn.Dropout):
+    """Dropout that leaves what it keeps as it is, and scales by 1 - p in evaluation instead
+    (Srivastava et al. 2014, Section 4; cuda-convnet and its children)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (1 - self.p)
 
 
 def spell(

@@ -25,6 +25,7 @@ def _as_list(value: Any) -> Any:
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Positive = Annotated[int, Field(ge=1, le=10**12)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(gt=0, le=1000)]
 Files = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)] | None
 Place = Annotated[str, AfterValidator(at_home), MACHINE]  # a path; ~ is one's home
 Name = Annotated[str, Field(pattern=r"^\w+$")]
@@ -65,7 +66,7 @@ class Recipe:
     nesterov: bool
     weight_decay: Fraction
     decay: Literal["weights", "all"]
-    init: Literal["fan_in", "fan_out"]
+    init: Literal["fan_in", "fan_out", "normal", "xavier"]
     mean: Literal["none", "pixel", "channel"]
     std: Literal["none", "channel", "global", "255"]
     holdout: Count
@@ -81,6 +82,10 @@ class Recipe:
     translate: Annotated[int, Field(ge=0, le=4096)] = 0
     whole_batches: bool = False
     fresh_momentum: bool = False
+    deviations: tuple[Annotated[float, Field(gt=0, le=10)], ...] = ()
+    bias_lr: Factor = 1.0
+    last_lr: Factor = 1.0
+    last_decay: Factor = 1.0
 
     @model_validator(mode="after")
     def check(self) -> Self:

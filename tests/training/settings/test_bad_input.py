@@ -82,6 +82,15 @@ CONFIGS = [
         [ROW, "+recipe.fresh_momentum=true", "+recipe.schedule=plateau"],
         "fresh_momentum=true needs recipe.schedule=step",
     ),
+    (
+        ["experiment=srivastava2015_highway/table3/highway19", "model.depth=7"],
+        "model.depth=7 is below 8",
+    ),
+    ([ROW, "+recipe.bias_lr=0"], "recipe.bias_lr=0 is impossible: should be greater than 0"),
+    (
+        ["experiment=lin2014_nin/table1/nin", "model.layers=5x192 r 1y160"],
+        "model.layers='5x192 r 1y160': '1y160' is no layer",
+    ),
     ([ROW, "recipe.decay=some"], "recipe.decay=some is unknown; choose one of weights, all"),
     ([ROW, "precision=fp8"], "precision=fp8 is unknown; choose one of tf32, fp32, bf16"),
     ([ROW, "seed=-1"], "seed=-1 is impossible"),

@@ -104,6 +104,9 @@ EXACT = {
     "huang2017_dense/fig3": {"densenet161": 28_681_000, "resnet34": 21_797_672,
                              "resnet50": 25_557_032, "resnet101": 44_549_160,
                              "resnet152": 60_192_808},
+    "lin2014_nin/table1": {"nin": 966_986, "nin_svhn": 1_986_026},
+    "srivastava2015_highway/table3": {"highway19": 2_256_838},
+    "springenberg2015_allcnn/table4": {"allcnn_c": 1_369_738},
     "zagoruyko2016_wide/table5": {"wrn_16_8": 10_961_370, "wrn_16_8_zca": 10_961_370,
                                   "wrn_28_10": 36_479_194, "wrn_28_10_zca": 36_479_194},
     "zagoruyko2016_wide/table6": {"wrn_16_4": 2_748_890, "wrn_16_4_dropout": 2_748_890,
@@ -267,6 +270,17 @@ PAPERS = [
         0,
         (0.295, 0.595, 0.795),
     ),
+    (
+        "srivastava2015_highway/table3/highway19",
+        "cifar100_aug",
+        200_000,
+        100,
+        0,
+        0,
+        (0.5, 0.75, 0.875),
+    ),
+    ("lin2014_nin/table1/nin", "cifar100", 260, 128, 0, 0, (200 / 260, 230 / 260)),
+    ("springenberg2015_allcnn/table4/allcnn_c", "cifar10", 350, 256, 0, 0, (4 / 7, 5 / 7, 6 / 7)),
     ("zagoruyko2016_wide/table6/wrn_16_4", "svhn", 160, 128, 0, 0, (79 / 160, 119 / 160)),
 ]
 
