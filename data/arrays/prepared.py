@@ -5,6 +5,7 @@ As pylearn2 does both (Goodfellow et al. 2013), whose CIFAR is that of many pape
 
 import hashlib
 import os
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -44,7 +45,6 @@ def prepared(images: ImageSet, kind: str, contrast: float, folder: Path) -> Imag
 
     Raises:
         DataError: the kept file is damaged.
-        OSError: it cannot be written.
     """
     if kind == "none":
         return images
@@ -58,7 +58,11 @@ def prepared(images: ImageSet, kind: str, contrast: float, folder: Path) -> Imag
     whitening = whitening_of(images.train_images, contrast)
     made = {split: _whitened(images, split, contrast, whitening) for split in SPLITS}
     if kept:
-        _write(path, images.fingerprint, made)
+        try:
+            _write(path, images.fingerprint, made)
+        except OSError as error:  # a read-only or full disk
+            told = f"{path} cannot be kept ({error.strerror}): whitening is done anew each time."
+            print(told, file=sys.stderr)
     return replace(images, **made)
 
 

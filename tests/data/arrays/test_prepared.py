@@ -77,6 +77,22 @@ def test_a_whitened_set_is_kept_beside_its_file_and_belongs_to_it(
     assert path.stat().st_mtime_ns != made
 
 
+def test_where_nothing_can_be_written_it_is_made_anew(
+    small: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    write(small, tmp_path / "few.npz")
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("os.replace", refuse)
+    first, again = (prepared(small, "zca", 55.0, tmp_path) for _ in range(2))
+    np.testing.assert_array_equal(first.train_images, again.train_images)
+    told = capsys.readouterr().err
+    assert "few_zca55.npz cannot be kept (Read-only file system)" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["few.npz"]
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "swapped", "empty"])
 def test_a_damaged_file_is_named(damage: str, small: ImageSet, tmp_path: Path) -> None:
     write(small, tmp_path / "few.npz")
