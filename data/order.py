@@ -21,13 +21,13 @@ class TrainingBatches(Protocol):
     then `fetch` and `next` take turns. `next` can be captured in a CUDA graph.
 
     Attributes:
-        count: training images.
-        in_memory: whether the whole set lies on the device, where a kernel can gather from it.
+        count: training images of an epoch.
+        can_be_gathered: whether the whole set lies on the device and a kernel can make the batches.
         mean, scale: see `data.arrays.augment.normalise`.
     """
 
     count: int
-    in_memory: bool
+    can_be_gathered: bool
     mean: Tensor
     scale: Tensor
 

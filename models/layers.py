@@ -4,7 +4,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 INITS = ("fan_in", "fan_out")
 NORM_INITS = ("one", "uniform")
@@ -25,15 +25,27 @@ def norm(width: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(width, eps=1e-5, momentum=0.1)
 
 
-def spell(word: str, width: int, convs: Sequence[Callable[[], nn.Conv2d]] = ()) -> nn.Sequential:
-    """Turn a layer word into layers: `c` the next convolution, `n` normalisation, `a` ReLU.
+class UnscaledDropout(nn.Dropout):
+    """Dropout that leaves what it keeps as it is, and scales by 1 - p in evaluation instead
+    (Srivastava et al. 2014, Section 4; cuda-convnet and its children)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (1 - self.p)
+
+
+def spell(
+    word: str, width: int, convs: Sequence[Callable[[], nn.Conv2d]] = (), dropout: float = 0.0
+) -> nn.Sequential:
+    """Turn a layer word into layers: `c` the next convolution, `n` normalisation, `a` ReLU, `d`
+    dropout.
 
     Layers are named by their kind and place: `conv1 norm1 act1 conv2 ...`.
 
     Args:
         width: of what goes in; a convolution changes it.
+        dropout: rate of `d`.
     """
-    names = {"c": "conv", "n": "norm", "a": "act"}
+    names = {"c": "conv", "n": "norm", "a": "act", "d": "drop"}
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for position, letter in enumerate(word):
         count = word[: position + 1].count(letter)
@@ -43,6 +55,8 @@ def spell(word: str, width: int, convs: Sequence[Callable[[], nn.Conv2d]] = ()) 
             width = layer.out_channels
         elif letter == "n":
             layer = norm(width)
+        elif letter == "d":
+            layer = nn.Dropout(dropout)
         else:
             # What goes into the first layer belongs to somebody else as well.
             layer = nn.ReLU(inplace=position > 0)

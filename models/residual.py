@@ -41,6 +41,7 @@ class ResidualUnit(nn.Module):
         stride_on: which convolution of a bottleneck has the stride: the first `1x1`, as in the
             papers, or the `3x3`, as in fb.resnet.torch and torchvision.
         bias: whether the branch's convolutions have biases, as in the code of Huang et al. 2016.
+        dropout: rate before the last convolution (Zagoruyko and Komodakis 2016, Fig. 1(d)).
 
     Raises:
         ValueError: an argument is impossible; the message names it.
@@ -59,6 +60,7 @@ class ResidualUnit(nn.Module):
         survival: float = 1.0,
         stride_on: str = "1x1",
         bias: bool = False,
+        dropout: float = 0.0,
     ):
         super().__init__()
         choose("lead", lead, LEADS)
@@ -71,8 +73,11 @@ class ResidualUnit(nn.Module):
         word = (ORDERS[order][0] * len(convs)).removesuffix(tail)
         if lead != "branch":
             word = word.removeprefix(leading)
+        if dropout:
+            last = word.rindex("c")
+            word = f"{word[:last]}d{word[last:]}"
         self.shared = spell(leading if lead == "shared" else "", w_in)
-        branch = spell(word, w_in, convs)
+        branch = spell(word, w_in, convs, dropout)
         self.branch = StochasticDepth(branch, survival) if survival < 1 else branch
         self.shortcut = shortcut.build(w_in, w_out, stride)
         self.after = spell(tail, w_out)

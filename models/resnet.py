@@ -1,4 +1,5 @@
-"""Plain, residual and pre-activation networks (He et al. 2015 and 2016): CIFAR and ImageNet."""
+"""Plain, residual and pre-activation networks (He et al. 2015 and 2016), and wide ones (Zagoruyko
+and Komodakis 2016): CIFAR and ImageNet."""
 
 from torch import Tensor, nn
 
@@ -28,12 +29,15 @@ class ResNet(nn.Module):
     stages with 64 to 512 channels. Bottleneck units put out four times as many channels. Every
     stage but the first begins with stride 2; global average pooling and a linear classifier end.
 
+    A wide network (Zagoruyko and Komodakis 2016, Table 1) has `widen` times the channels behind the
+    first convolution. Its paper counts the three projections as layers, and not the classifier.
+
     A pre-activation network (He et al. 2016, Section 4 and appendix) has its first activation right
     after the first convolution, before the first unit splits, and one more after the last unit.
 
     Args:
-        depth: weighted layers. CIFAR: 6n + 2 (basic), 9n + 2 (bottleneck), 3n + 2 (single).
-            ImageNet: 18, 34 (basic), 50, 101, 152, 200 (bottleneck).
+        depth: weighted layers. CIFAR: 6n + 2 (basic), 9n + 2 (bottleneck), 3n + 2 (single); of
+            wide networks two more. ImageNet: 18, 34 (basic), 50, 101, 152, 200 (bottleneck).
         images: `cifar` or `imagenet`.
         unit: `basic`, `bottleneck`, or `single` (one-layer skips; CIFAR only).
         order: activation order of every unit: see `models.residual.ORDERS`.
@@ -47,6 +51,8 @@ class ResNet(nn.Module):
         bias: whether all convolutions have biases, as in the code of Huang et al. 2016.
         init: variance rule of the convolutions, `fan_in` or `fan_out`.
         norm_init: start of the normalisation scales, `one` or `uniform`.
+        widen: factor k of the channels of every stage (CIFAR only).
+        dropout: rate before the last convolution of a unit.
 
     Raises:
         ValueError: an argument is impossible; the message names it.
@@ -75,24 +81,28 @@ class ResNet(nn.Module):
         bias: bool = False,
         init: str = "fan_in",
         norm_init: str = "one",
+        widen: int = 1,
+        dropout: float = 0.0,
     ):
         super().__init__()
         if classes < 2:
             raise ValueError(f"classes={classes} is below 2")
         choose("share_preact", share_preact, SHARED)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout} is not in [0, 1)")
         if survival < 1 and shortcut == "none":
             raise ValueError(f"survival={survival} needs a shortcut; a plain network has none")
         rule = ShortcutRule(
             shortcut, match, projection_norm, scale_shortcut, scale_branch,
             gate_bias, gate_norm, shortcut_dropout,
         )  # fmt: skip
-        units = units_per_stage(depth, images, unit)
+        units = units_per_stage(depth, images, unit, widen)
         survivals = iter(survival_probabilities(sum(units), survival, survival_rule))
         w_in = WIDTHS[images][0]
         self.stem = make_stem(images, w_in, bias)
         self.stages = nn.Sequential()
         for stage, (count, width) in enumerate(zip(units, WIDTHS[images], strict=True)):
-            w_out = width * EXPANSION if unit == "bottleneck" else width
+            w_out = width * widen * (EXPANSION if unit == "bottleneck" else 1)
             made = nn.Sequential()
             for number in range(count):
                 stride = 2 if stage > 0 and number == 0 else 1
@@ -100,7 +110,7 @@ class ResNet(nn.Module):
                 made.append(
                     ResidualUnit(
                         w_in, w_out, stride, unit=unit, order=order, lead=lead, shortcut=rule,
-                        survival=next(survivals), stride_on=stride_on, bias=bias,
+                        survival=next(survivals), stride_on=stride_on, bias=bias, dropout=dropout,
                     )
                 )  # fmt: skip
                 w_in = w_out
@@ -115,7 +125,7 @@ class ResNet(nn.Module):
         return self.classifier(self.pool(x).flatten(1))
 
 
-def units_per_stage(depth: int, images: str, unit: str) -> tuple[int, ...]:
+def units_per_stage(depth: int, images: str, unit: str, widen: int = 1) -> tuple[int, ...]:
     """How many units each stage has.
 
     Raises:
@@ -123,18 +133,22 @@ def units_per_stage(depth: int, images: str, unit: str) -> tuple[int, ...]:
     """
     choose("images", images, tuple(WIDTHS))
     choose("unit", unit, tuple(UNITS))
+    if widen < 1:
+        raise ValueError(f"widen={widen} is below 1")
     if images == "imagenet":
+        if widen > 1:
+            raise ValueError(f"widen={widen} is for images=cifar; the networks for ImageNet have 1")
         if (unit, depth) not in IMAGENET:
             known = ", ".join(f"{depth} ({unit})" for unit, depth in IMAGENET)
             raise ValueError(f"depth={depth} with unit={unit} is none of {known}")
         return IMAGENET[unit, depth]
-    period = 3 * UNITS[unit]
-    if depth < period + 2 or (depth - 2) % period:
-        near = period * max(1, round((depth - 2) / period)) + 2
+    period, rest = 3 * UNITS[unit], 2 if widen == 1 else 4
+    if depth < period + rest or (depth - rest) % period:
+        near = period * max(1, round((depth - rest) / period)) + rest
         raise ValueError(
-            f"depth={depth} is not {period}n + 2; the nearest that is: {near} (unit={unit})"
+            f"depth={depth} is not {period}n + {rest}; the nearest that is: {near} (unit={unit})"
         )
-    return ((depth - 2) // period,) * 3
+    return ((depth - rest) // period,) * 3
 
 
 def lead_of(stage: int, number: int, share_preact: str) -> str:

@@ -18,7 +18,13 @@ from training.recipe.optimizer import FlatSGD
 from training.recipe.part import Part, TensorPart
 from training.recipe.plateau import Plateau
 from training.recipe.run_data import Images, load_run_data
-from training.recipe.schedules import learning_rate, next_evaluation, scaled, total_iterations
+from training.recipe.schedules import (
+    drops_at,
+    learning_rate,
+    next_evaluation,
+    scaled,
+    total_iterations,
+)
 from training.recipe.statistics import averaged_statistics
 from training.settings.network import is_random, rebuilt, skips
 from training.settings.settings import Settings
@@ -30,9 +36,9 @@ class Trainer:
     Attributes:
         iteration: iterations done so far.
         last: iterations after which the run ends.
-        images: training images, without those held out.
+        images: training images that an epoch takes, without those held out.
         splits: the evaluated splits, `test` and, where images are held out, `val`; each holds
-            uint8 images (N, H, W, 3) and labels (N,) on the device.
+            images (N, H, W, 3) and labels (N,) on the device.
         parts: what outlives a step, beside the network and the optimizer, by its name in a
             checkpoint.
     """
@@ -99,6 +105,8 @@ class Trainer:
             # So that what is drawn, too, is a pure function of seed and iteration.
             torch.manual_seed(derived_seed(self.settings.seed, self.iteration, *self.drawn_by))
         self.optimizer.set_learning_rate(self.learning_rate(self.iteration))
+        if self.recipe.fresh_momentum and drops_at(self.recipe, self.images, self.iteration):
+            self.optimizer.momenta.zero_()
         size = self.batches.size(self.iteration)
         self.batches.fetch(size)
         self.step(size)

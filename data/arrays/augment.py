@@ -29,17 +29,26 @@ def draw_epoch(images: int, *, seed: int, epoch: int, pad: int, flip: bool) -> T
     return plan
 
 
-def crop_and_flip(images: Tensor, plan: Tensor, *, pad: int, mean: Tensor, scale: Tensor) -> Tensor:
-    """Gather, normalise, zero-pad, crop and mirror a batch.
+def crop_and_flip(
+    images: Tensor,
+    plan: Tensor,
+    *,
+    pad: int,
+    mean: Tensor,
+    scale: Tensor,
+    border: str = "zero",
+) -> Tensor:
+    """Gather, normalise, pad, crop and mirror a batch.
 
     The mean belongs to the original pixel and padding happens after it is subtracted, so the
     border is exactly zero (as in the authors' codes).
 
     Args:
-        images: uint8 (N, H, W, 3), the whole set.
+        images: uint8, or float32 (N, H, W, 3), the whole set.
         plan: int64 (B, 4), rows of `draw_epoch`.
         mean: float32 (H, W, 3) or (3,), subtracted.
         scale: float32 (3,) or (), multiplied after that.
+        border: what is padded with: `zero`, or `reflect`, the image mirrored at its edge pixels.
 
     Returns:
         float32 (B, 3, H, W), channels last in memory.
@@ -50,6 +59,8 @@ def crop_and_flip(images: Tensor, plan: Tensor, *, pad: int, mean: Tensor, scale
     index, top, left, flip = plan.unbind(1)
     y = rows + (top - pad)[:, None]
     x = torch.where(flip[:, None] > 0, width - 1 - columns, columns) + (left - pad)[:, None]
+    if border == "reflect":
+        y, x = _reflected(y, height), _reflected(x, width)
     inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
     pixel = y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None, :]
     source = pixel + index[:, None, None] * (height * width)
@@ -59,8 +70,13 @@ def crop_and_flip(images: Tensor, plan: Tensor, *, pad: int, mean: Tensor, scale
     return (batch * inside[..., None]).permute(0, 3, 1, 2)
 
 
+def _reflected(place: Tensor, size: int) -> Tensor:
+    """Places beyond an image's edges, at most its size less one beyond, as places inside."""
+    return (size - 1) - ((size - 1) - place.abs()).abs()
+
+
 def normalise(images: Tensor, *, mean: Tensor, scale: Tensor) -> Tensor:
-    """Test images as the network sees them: uint8 (B, H, W, 3) to float32 (B, 3, H, W)."""
+    """Test images (B, H, W, 3), uint8 or float32, as a network sees them: float32 (B, 3, H, W)."""
     return ((images - mean) * scale).permute(0, 3, 1, 2)
 
 
@@ -68,12 +84,14 @@ def statistics(images: np.ndarray, mean: str, std: str) -> tuple[Tensor, Tensor]
     """Mean and scale of the training images, for `crop_and_flip` and `normalise`.
 
     Args:
-        images: uint8 (N, H, W, 3).
+        images: uint8 (N, H, W, 3), or float32 for `none` and the mean of a `pixel`.
         mean: `pixel` (one value a pixel and channel), `channel`, or `none` (0).
         std: `channel` or `global` (one deviation over all pixels and channels), `255`, or `none`;
             the scale is 1 over it.
     """
-    means, deviations = (torch.tensor(x, dtype=torch.float64) for x in channel_statistics(images))
+    # Of prepared images nobody asks for those of channels.
+    exact = channel_statistics(images) if images.dtype == np.uint8 else np.array([[0] * 3, [1] * 3])
+    means, deviations = (torch.tensor(x, dtype=torch.float64) for x in exact)
     scales = {
         "none": torch.ones((), dtype=torch.float64),
         "channel": 1 / deviations,

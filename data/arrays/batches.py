@@ -18,13 +18,12 @@ class Batches(Spans):
     a position kept on the device, so that it can be captured in a CUDA graph.
 
     Args:
-        images: uint8 (N, H, W, 3).
+        images: uint8, or float32 (N, H, W, 3).
         labels: int64 (N,).
-        mean, scale: see `data.arrays.augment.crop_and_flip`.
+        mean, scale, border: see `data.arrays.augment.crop_and_flip`.
         batch, wrap: see `Spans`.
+        an_epoch: images that an epoch takes, each time others; all by default.
     """
-
-    in_memory = True
 
     def __init__(
         self,
@@ -38,11 +37,14 @@ class Batches(Spans):
         pad: int,
         flip: bool,
         seed: int,
+        border: str = "zero",
+        an_epoch: int | None = None,
     ):
-        super().__init__(len(images), batch, wrap)
+        super().__init__(len(images) if an_epoch is None else an_epoch, batch, wrap)
         self.images, self.labels = images, labels
         self.mean, self.scale = mean, scale
-        self.pad = pad
+        self.pad, self.border = pad, border
+        self.can_be_gathered = border == "zero"
         self.epoch = lru_cache(maxsize=2)(
             lambda epoch: draw_epoch(len(images), seed=seed, epoch=epoch, pad=pad, flip=flip)
         )
@@ -62,8 +64,8 @@ class Batches(Spans):
         """Plan rows of samples `start` to `stop` - 1, counted from the start of training."""
         pieces = []
         while start < stop:
-            epoch, offset = divmod(start, len(self.images))
-            piece = self.epoch(epoch)[offset : offset + stop - start]
+            epoch, offset = divmod(start, self.count)
+            piece = self.epoch(epoch)[: self.count][offset : offset + stop - start]
             pieces.append(piece)
             start += len(piece)
         return torch.cat(pieces)
@@ -75,7 +77,9 @@ class Batches(Spans):
         """
         plan = self.plan[self.position + self.lanes[:size][share]]
         self.position += size
-        images = crop_and_flip(self.images, plan, pad=self.pad, mean=self.mean, scale=self.scale)
+        images = crop_and_flip(
+            self.images, plan, pad=self.pad, mean=self.mean, scale=self.scale, border=self.border
+        )
         return images, self.labels[plan[:, INDEX]]
 
     def fetch(self, size: int) -> None:

@@ -82,7 +82,7 @@ class Stream(Spans):
         share: of a batch's samples those that this process takes, given its size.
     """
 
-    in_memory = False
+    can_be_gathered = False
 
     def __init__(
         self,

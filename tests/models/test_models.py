@@ -1,5 +1,7 @@
 """The networks against published counts and a forward pass written out in plain functions."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from training.settings.network import count_flops, outline
 
 BOTTLENECK = {"unit": "bottleneck", "match": "project"}
 PREACT = {"order": "full_preact", "projection_norm": False}
+WIDE = PREACT | {"match": "project", "norm_init": "uniform"}
 IMAGENET = {"images": "imagenet", "classes": 1000}
 # Exact counts of the architectures as the papers describe them.
 RESNETS = [
@@ -42,6 +45,13 @@ RESNETS = [
     (110, {"bias": True, "match": "pool", "survival": 0.5}, 1_732_010),
     (110, {"bias": True, "classes": 100}, 1_737_860),
     (152, {"bias": True}, 2_414_090),
+    # Zagoruyko and Komodakis 2016, printed as 11.0M, 36.5M, 2.7M and 8.9M.
+    (16, WIDE | {"widen": 8}, 10_961_370),
+    (16, WIDE | {"widen": 8, "classes": 100}, 11_007_540),
+    (28, WIDE | {"widen": 10}, 36_479_194),
+    (28, WIDE | {"widen": 10, "classes": 100}, 36_536_884),
+    (16, WIDE | {"widen": 4, "dropout": 0.4}, 2_748_890),
+    (40, WIDE | {"widen": 4}, 8_949_210),
     # He et al. 2015, Table 1, options A, B and C; He et al. 2016, Table 5.
     (18, IMAGENET, 11_515_688),
     (34, IMAGENET, 21_623_848),
@@ -126,6 +136,61 @@ def test_forward_and_gradients_equal_the_written_out_network(shortcut: str) -> N
         torch.testing.assert_close(parameter.grad, weights[name].grad)
 
 
+def wide_reference(x: Tensor, weights: dict[str, Tensor], depth: int) -> Tensor:
+    """Zagoruyko and Komodakis 2016, Table 1, and their code, written out: training mode."""
+
+    def activated(x: Tensor, name: str) -> Tensor:
+        return batch_norm(x, weights, name).clamp(min=0)
+
+    x = activated(F.conv2d(x, weights["stem.conv1.weight"], padding=1), "stem.norm1")
+    for stage in range(3):
+        for unit in range((depth - 4) // 6):
+            name, stride = f"stages.{stage}.{unit}", 2 if stage and not unit else 1
+            if unit:
+                y = activated(x, f"{name}.branch.norm1")
+            else:  # branch and shortcut see it activated; in the first stage the stem has done so
+                y = x = activated(x, f"{name}.shared.norm1") if stage else x
+                x = F.conv2d(x, weights[f"{name}.shortcut.match.weight"], stride=stride)
+            second = "norm2" if unit else "norm1"
+            y = F.conv2d(y, weights[f"{name}.branch.conv1.weight"], stride=stride, padding=1)
+            y = activated(y, f"{name}.branch.{second}")
+            x = x + F.conv2d(y, weights[f"{name}.branch.conv2.weight"], padding=1)
+    x = activated(x, "activation.norm1")
+    return x.mean((2, 3)) @ weights["classifier.weight"].T + weights["classifier.bias"]
+
+
+def test_a_wide_network_equals_the_written_out_one() -> None:
+    torch.manual_seed(0)
+    model = ResNet(16, widen=2, **WIDE).double()
+    weights = {k: v.clone().requires_grad_(v.is_floating_point()) for k, v in
+               model.state_dict().items()}  # fmt: skip
+    x, labels = torch.randn(4, 3, 18, 18, dtype=torch.float64), torch.tensor([0, 3, 5, 9])
+    expected, logits = wide_reference(x, weights, 16), model(x)
+    torch.testing.assert_close(logits, expected)
+    F.cross_entropy(expected, labels).backward()
+    F.cross_entropy(logits, labels).backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, weights[name].grad)
+    maps = [tuple(stage(x).shape[1:]) for x, stage in staged(model.float())]
+    assert maps == [(32, 32, 32), (64, 16, 16), (128, 8, 8)]
+
+
+def staged(model: ResNet) -> Iterator[tuple[Tensor, torch.nn.Module]]:
+    x = model.stem(torch.randn(2, 3, 32, 32))
+    for stage in model.stages:
+        yield x, stage
+        x = stage(x)
+
+
+def test_dropout_stands_between_the_convolutions_of_a_unit() -> None:
+    model = ResNet(10, widen=2, dropout=0.3, **WIDE)
+    for stage in model.stages:
+        for unit in stage:
+            names = [name for name, _ in unit.branch.named_children()]
+            assert names[-4:] == ["norm1", "act1", "drop1", "conv2"]
+            assert unit.branch.drop1.p == 0.3
+
+
 def test_feature_maps_halve_twice_and_widths_double() -> None:
     model = ResNet(20)
     x = model.stem(torch.randn(2, 3, 32, 32))
@@ -168,6 +233,10 @@ def test_convolutions_start_with_the_variance_of_he_et_al(init: str, fan: int) -
         ({"depth": 20, "survival": 1.5}, r"survival=1.5 is not in \(0, 1\]"),
         ({"depth": 20, "survival": 0.5, "survival_rule": "square"}, "survival_rule='square'"),
         ({"depth": 20, "survival": 0.5, "shortcut": "none"}, "survival=.* needs a shortcut"),
+        ({"depth": 20, "widen": 0}, "widen=0 is below 1"),
+        ({"depth": 20, "widen": 2}, "depth=20 is not 6n [+] 4; the nearest .* 22"),
+        ({"depth": 50, "images": "imagenet", "widen": 2}, "widen=2 is for images=cifar"),
+        ({"depth": 20, "dropout": 1.0}, "dropout=1.0 is not in"),
     ],
 )
 def test_impossible_arguments_are_named(arguments: dict, named: str) -> None:

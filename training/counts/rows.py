@@ -117,8 +117,8 @@ def main() -> None:
 
 
 def images_of(settings: Settings) -> int:
-    """Training images of a run, without those held out."""
-    return training_images(settings.data.source) - settings.recipe.holdout
+    """Training images of a run's epoch, without those held out."""
+    return settings.recipe.images_an_epoch(training_images(settings.data.source))
 
 
 def write(path: Path, columns: tuple[str, ...], lines: list[Line]) -> None:

@@ -31,7 +31,7 @@ class FusedStep(Step):
             ) from None
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
-        if not self.batches.in_memory:
+        if not self.batches.can_be_gathered:
             return super().draw(size)
         batches = cast(Batches, self.batches)
         batch = gather(

@@ -18,7 +18,7 @@ class Evaluation:
     """The evaluation of one batch after another, which can be captured in a CUDA graph.
 
     Attributes:
-        images, labels: uint8 (N, H, W, 3) and int64 (N,), on the network's device.
+        images, labels: uint8 or float32 (N, H, W, 3) and int64 (N,), on the network's device.
         mean, scale: see `data.arrays.augment.normalise`.
         metrics: of the images so far.
         position: index of the next image.
@@ -65,7 +65,7 @@ class Evaluation:
 def evaluate(
     model: nn.Module, images: Tensor, labels: Tensor, *, mean: Tensor, scale: Tensor, bf16: bool
 ) -> tuple[float, float]:
-    """Loss and top-1 error in percent of a network on uint8 images (N, H, W, 3)."""
+    """Loss and top-1 error in percent of a network on uint8 or float32 images (N, H, W, 3)."""
     evaluation = Evaluation(model, images, labels, mean, scale, bf16)
     evaluation.start()
     for size in evaluation.sizes():

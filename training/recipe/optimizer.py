@@ -1,6 +1,7 @@
 """Stochastic gradient descent over flat storage: one update, and one cast, for all parameters."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ class FlatSGD:
         decayed | decayed, half | kept, half | kept
 
     so that what decays, and what is cast, each is one piece. `torch.optim.SGD` does the arithmetic.
+    Where a recipe has rates or decays of their own for biases or the last layer, there are more
+    groups than these two; what is cast is one piece still.
 
     `decay: weights` decays the weights of convolutions and linear layers (all tensors of two or
     more dimensions); `decay: all` decays normalisation and biases too.
@@ -36,17 +39,19 @@ class FlatSGD:
     ):
         self.model = model
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        halved = _computing(model) if half else set()
-        kinds = {n: (recipe.decay == "all" or p.ndim > 1, n in halved) for n, p in named.items()}
-        pieces = ((True, False), (True, True), (False, True), (False, False))
+        halved = set(_computing(model)) if half else set()
+        factors = factors_of(model, recipe)
+        groups = sorted(set(factors.values()), key=lambda group: (-group.decay, group.lr))
+        kinds = {name: (factors[name], name in halved) for name in named}
+        pieces = [
+            (groups[0], False),
+            *((g, True) for g in groups),
+            *((g, False) for g in groups[1:]),
+        ]
         order = [n for piece in pieces for n, kind in kinds.items() if kind == piece]
         sizes = [_aligned(named[name].numel()) for name in order]
         ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
         first = {name: end - size for name, end, size in zip(order, ends, sizes, strict=True)}
-
-        def border(*kept: tuple[bool, bool]) -> int:
-            return sum(s for n, s in zip(order, sizes, strict=True) if kinds[n] in kept)
-
         device = next(model.parameters()).device
         flat = [torch.zeros(sum(sizes), device=device) for _ in range(3)]
         self.weights, self.gradients, self.momenta = flat
@@ -54,8 +59,9 @@ class FlatSGD:
             {name: _view(tensor, first[name], named[name]) for name in order} for tensor in flat
         )
         self.parameters = [named[name] for name in order]
-        begin = border(pieces[0])
-        self.halved = self.weights[begin : begin + border(*pieces[1:3])]
+        cast = [place for place, name in enumerate(order) if name in halved]
+        begin = ends[cast[0]] - sizes[cast[0]] if cast else 0
+        self.halved = self.weights[begin : ends[cast[-1]] if cast else 0]
         self.half = self.halved.bfloat16()
         for name in order:
             self.master[name].copy_(named[name].detach())
@@ -64,16 +70,27 @@ class FlatSGD:
                 working = _view(self.half, first[name] - begin, named[name])
             named[name].data = working
         self.renew_half()
-        decayed = border(*pieces[:2])
-        self.sgd, self.lr = self._make_sgd(recipe, decayed, captured), recipe.lr
+        borders: list[tuple[Factors, int]] = []  # pieces of one group each, and where they end
+        for name, end in zip(order, ends, strict=True):
+            if borders and borders[-1][0] == factors[name]:
+                borders.pop()
+            borders.append((factors[name], end))
+        self.sgd, self.lr = self._make_sgd(recipe, borders, captured), recipe.lr
 
-    def _make_sgd(self, recipe: Recipe, decayed: int, captured: bool) -> torch.optim.SGD:
-        groups = []
-        for piece, decay in ((slice(decayed), recipe.weight_decay), (slice(decayed, None), 0.0)):
+    def _make_sgd(
+        self, recipe: Recipe, borders: list[tuple["Factors", int]], captured: bool
+    ) -> torch.optim.SGD:
+        groups, begin = [], 0
+        for factor, end in borders:
+            piece = slice(begin, end)
             parameter = nn.Parameter(self.weights[piece])
             parameter.grad = self.gradients[piece]
-            groups.append({"params": [parameter], "weight_decay": decay, "piece": piece})
-        groups = [group for group in groups if group["params"][0].numel()]  # type: ignore[index]
+            rates = {
+                "lr": recipe.lr * factor.lr,
+                "weight_decay": recipe.weight_decay * factor.decay,
+            }
+            groups.append({"params": [parameter], "piece": piece, "factor": factor.lr, **rates})
+            begin = end
         sgd = torch.optim.SGD(
             groups,
             lr=recipe.lr,
@@ -83,7 +100,7 @@ class FlatSGD:
         )
         for group in sgd.param_groups:
             if captured:
-                group["lr"] = torch.tensor(recipe.lr, device=self.weights.device)
+                group["lr"] = torch.tensor(group["lr"], device=self.weights.device)
             # Momentum 0 before the first step gives the same first update as none.
             sgd.state[group["params"][0]]["momentum_buffer"] = self.momenta[group["piece"]]
         return sgd
@@ -122,9 +139,9 @@ class FlatSGD:
         self.lr = lr
         for group in self.sgd.param_groups:
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(lr)
+                group["lr"].fill_(lr * group["factor"])
             else:
-                group["lr"] = lr
+                group["lr"] = lr * group["factor"]
 
     def state(self) -> dict[str, dict[str, Tensor]]:
         """`model`: the network's state in float32; `momentum`: that of every parameter; by name."""
@@ -152,14 +169,40 @@ class FlatSGD:
         self.half.copy_(self.halved)
 
 
-def _computing(model: nn.Module) -> set[str]:
+class Factors(NamedTuple):
+    """What a parameter's learning rate and weight decay are multiplied by."""
+
+    lr: float
+    decay: float
+
+
+def factors_of(model: nn.Module, recipe: Recipe) -> dict[str, Factors]:
+    """The factors of every parameter that is trained, by name.
+
+    Biases are those of convolutions and linear layers; the last layer is the last of these.
+    """
+    computing = _computing(model)
+    last = next(reversed(computing), "").rpartition(".")[0]
+    found = {}
+    for name, parameter in model.named_parameters():
+        weight = parameter.ndim > 1
+        lr = recipe.bias_lr if name in computing and not weight else 1.0
+        decay = 1.0 if weight or recipe.decay == "all" else 0.0
+        if name.rpartition(".")[0] == last:
+            lr, decay = lr * recipe.last_lr, decay * recipe.last_decay
+        if parameter.requires_grad:
+            found[name] = Factors(lr, decay)
+    return found
+
+
+def _computing(model: nn.Module) -> list[str]:
     """Names of the parameters of convolutions and linear layers."""
-    return {
+    return [
         f"{name}.{local}" if name else local
         for name, module in model.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
         for local, _ in module.named_parameters(recurse=False)
-    }
+    ]
 
 
 def _aligned(size: int) -> int:

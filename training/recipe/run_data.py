@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from data.arrays.augment import statistics
 from data.arrays.batches import Batches
 from data.arrays.imageset import ImageSet
+from data.arrays.prepared import prepared
 from data.order import TrainingBatches
 from data.photographs import photographs
 from data.photographs.photographs import Photographs, training_view
@@ -26,9 +28,9 @@ class RunData:
     """The training batches and the evaluated splits of a run.
 
     Attributes:
-        count: training images, without those held out.
+        count: training images that an epoch takes, without those held out.
         splits: `test` (of the process that evaluates) and, where images are held out, `val`; each
-            holds uint8 images (N, H, W, 3) and labels (N,) on the device.
+            holds images (N, H, W, 3), uint8 or as they are prepared, and labels (N,) on the device.
         mean, scale: see `data.arrays.augment.normalise`.
     """
 
@@ -50,6 +52,7 @@ def load_run_data(
         DataError: a test image is damaged, or one of training is empty and none are to be skipped.
     """
     check_fit(settings, images)
+    images = prepared_for(settings, images)
     recipe, whole = settings.recipe, images.train_count
     count = whole - recipe.holdout
     if count < recipe.batch:
@@ -72,10 +75,30 @@ def load_run_data(
     x, y = _on(device, images.train_images, images.train_labels)
     if recipe.holdout:
         splits["val"] = (x[count:], y[count:])
+    an_epoch = recipe.images_an_epoch(whole)
     batches = Batches(
-        x[:count], y[:count], pad=settings.data.pad, flip=settings.data.flip, **common
-    )
-    return RunData(count, batches, splits, mean, scale)
+        x[:count], y[:count], pad=translation(settings), flip=settings.data.flip,
+        border=recipe.border, an_epoch=an_epoch, **common,
+    )  # fmt: skip
+    return RunData(an_epoch, batches, splits, mean, scale)
+
+
+def prepared_for(settings: Settings, images: Images) -> Images:
+    """A set as a recipe prepares it.
+
+    Raises:
+        DataError: a file of it is damaged.
+    """
+    recipe = settings.recipe
+    if isinstance(images, Photographs):
+        return images
+    return prepared(images, recipe.prepare, recipe.contrast, Path(settings.data.folder))
+
+
+def translation(settings: Settings) -> int:
+    """Pixels by which training images move, at most: the recipe's, where the data move at all."""
+    pad = settings.data.pad
+    return settings.recipe.translate or pad if pad else 0
 
 
 def normalisation(settings: Settings, images: Images) -> tuple[Tensor, Tensor]:
@@ -128,6 +151,16 @@ def check_fit(settings: Settings, images: Images) -> None:
         fitting = "pad" if images.size is not None else "scale or aspect"
         raise ConfigError(
             f"recipe.crop={settings.recipe.crop} is not for {images.name}, which needs {fitting}."
+        )
+    if isinstance(images, Photographs) and settings.recipe.prepare != "none":
+        raise ConfigError(
+            f"recipe.prepare={settings.recipe.prepare} is for whole sets in memory, not for "
+            f"{images.name}; set none."
+        )
+    if settings.recipe.border == "reflect" and translation(settings) >= settings.data.size:
+        raise ConfigError(
+            f"recipe.border=reflect moves images of {settings.data.size} pixels by less than that, "
+            f"not by {translation(settings)}."
         )
     facts = {"classes": len(images.classes), "size": images.size}
     for key, value in facts.items():

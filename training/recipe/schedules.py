@@ -57,6 +57,11 @@ def learning_rate(recipe: Recipe, images: int, iteration: int, plateaus: int = 0
     return recipe.lr * recipe.lr_factor**drops
 
 
+def drops_at(recipe: Recipe, images: int, iteration: int) -> bool:
+    """Whether the learning rate drops before an iteration, counted from 0."""
+    return iteration in (m * _unit(recipe, images) for m in recipe.milestones)
+
+
 def next_evaluation(recipe: Recipe, images: int, iteration: int, last: int) -> int:
     """The first iteration count above `iteration` at which is evaluated.
 

@@ -25,6 +25,7 @@ def _as_list(value: Any) -> Any:
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Positive = Annotated[int, Field(ge=1, le=10**12)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(gt=0, le=1000)]
 Files = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)] | None
 Place = Annotated[str, AfterValidator(at_home), MACHINE]  # a path; ~ is one's home
 Name = Annotated[str, Field(pattern=r"^\w+$")]
@@ -65,7 +66,7 @@ class Recipe:
     nesterov: bool
     weight_decay: Fraction
     decay: Literal["weights", "all"]
-    init: Literal["fan_in", "fan_out"]
+    init: Literal["fan_in", "fan_out", "normal", "xavier"]
     mean: Literal["none", "pixel", "channel"]
     std: Literal["none", "channel", "global", "255"]
     holdout: Count
@@ -75,6 +76,16 @@ class Recipe:
     schedule: Literal["step", "plateau"] = "step"
     patience: Count = 5
     statistics_batches: Count = 0
+    prepare: Literal["none", "gcn", "zca"] = "none"
+    contrast: Annotated[float, Field(gt=0, le=10**6)] = 55.0
+    border: Literal["zero", "reflect"] = "zero"
+    translate: Annotated[int, Field(ge=0, le=4096)] = 0
+    whole_batches: bool = False
+    fresh_momentum: bool = False
+    deviations: tuple[Annotated[float, Field(gt=0, le=10)], ...] = ()
+    bias_lr: Factor = 1.0
+    last_lr: Factor = 1.0
+    last_decay: Factor = 1.0
 
     @model_validator(mode="after")
     def check(self) -> Self:
@@ -87,7 +98,22 @@ class Recipe:
             )
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=true needs recipe.momentum above 0")
+        if self.prepare != "none" and (self.std != "none" or self.mean == "channel"):
+            raise ValueError(
+                f"prepare={self.prepare} normalises already; set recipe.std=none and recipe.mean "
+                "to none or pixel"
+            )
+        if self.whole_batches and self.wrap:
+            raise ValueError("whole_batches=true leaves images out; with recipe.wrap=true none are")
+        if self.fresh_momentum and self.schedule == "plateau":
+            raise ValueError("fresh_momentum=true needs recipe.schedule=step")
         return self
+
+    def images_an_epoch(self, count: int) -> int:
+        """How many of a set's training images an epoch takes: all that are not held out, or as many
+        as fill whole batches."""
+        kept = count - self.holdout
+        return kept - kept % self.batch if self.whole_batches else kept
 
 
 @dataclass(frozen=True, config=STRICT)

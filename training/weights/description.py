@@ -13,10 +13,13 @@ from training.weights.export import ABOUT, WeightsError
 def describe(settings: Settings, experiment: str) -> dict[str, str]:
     """What is kept of the row that weights are trained for."""
     recipe = settings.recipe
+    normalisation: dict[str, object] = {"mean": recipe.mean, "std": recipe.std}
+    if recipe.prepare != "none":
+        normalisation |= {"prepare": recipe.prepare, "contrast": recipe.contrast}
     return {
         "experiment": experiment,
         "model": json.dumps(deciding_settings(settings)["model"], sort_keys=True),
-        "normalisation": json.dumps({"mean": recipe.mean, "std": recipe.std}),
+        "normalisation": json.dumps(normalisation),
         "data": settings.data.source,
     }
 

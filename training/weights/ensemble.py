@@ -26,7 +26,14 @@ from records.names import (
 )
 from training.process.device import find_device
 from training.recipe.evaluate import evaluate
-from training.recipe.run_data import Images, check_fit, normalisation, test_split, workers
+from training.recipe.run_data import (
+    Images,
+    check_fit,
+    normalisation,
+    prepared_for,
+    test_split,
+    workers,
+)
 from training.settings.checks import checked
 from training.settings.config import EVAL_OPTIONS, eval_options, machine_settings, read_settings
 from training.settings.network import build_model
@@ -177,7 +184,7 @@ def load_networks(chosen: Sequence[Member]) -> Loaded:
     images = load_images(settings.data.source, Path(settings.data.folder))
     for member in chosen:
         check_fit(member.settings, images)
-    return Loaded(models, settings, images, device)
+    return Loaded(models, settings, prepared_for(settings, images), device)
 
 
 def tested(chosen: Sequence[Member], options: EvalOptions) -> Result:

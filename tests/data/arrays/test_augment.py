@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy.stats import chisquare
 
 from data.arrays.augment import (
@@ -51,6 +52,19 @@ def test_every_offset_and_flip_equals_the_reference(size: tuple[int, int], mean_
     assert batch.shape == (162, 3, *size)
     for ours, (index, top, left, flip) in zip(batch.numpy(), plan, strict=True):
         np.testing.assert_array_equal(ours, one_by_one(images[index], top, left, flip, mean, scale))
+
+
+def test_a_reflecting_border_is_that_of_torch() -> None:
+    images = torch.randint(0, 256, (3, 7, 6, 3), dtype=torch.uint8)
+    mean, scale = torch.rand(7, 6, 3) * 255, torch.rand(3)
+    prepared = ((images - mean) * scale).permute(0, 3, 1, 2)
+    padded = F.pad(prepared, (PAD, PAD, PAD, PAD), mode="reflect")
+    offsets = [(i, top, left, 0) for i in range(3) for top in range(9) for left in range(9)]
+    batch = crop_and_flip(
+        images, torch.tensor(offsets), pad=PAD, mean=mean, scale=scale, border="reflect"
+    )
+    for ours, (index, top, left, _) in zip(batch, offsets, strict=True):
+        assert torch.equal(ours, padded[index, :, top : top + 7, left : left + 6])
 
 
 def test_a_batch_is_laid_out_channels_last() -> None:
@@ -103,7 +117,7 @@ def test_statistics_are_those_of_numpy(digits: ImageSet) -> None:
     np.testing.assert_allclose(scale, 1 / images.std(axis=(0, 1, 2)), rtol=1e-6)
 
 
-def batches(images: int, batch: int, wrap: bool) -> Batches:
+def batches(images: int, batch: int, wrap: bool, an_epoch: int | None = None) -> Batches:
     return Batches(
         torch.zeros(images, 1, 1, 3, dtype=torch.uint8),
         torch.arange(images),
@@ -114,6 +128,7 @@ def batches(images: int, batch: int, wrap: bool) -> Batches:
         pad=0,
         flip=False,
         seed=0,
+        an_epoch=an_epoch,
     )
 
 
@@ -131,6 +146,16 @@ def test_every_image_is_seen_once_an_epoch(wrap: bool) -> None:
         assert sorted(seen[10 * epoch : 10 * epoch + 10]) == list(range(10))
     # Caffe runs on across the end of an epoch; Torch cuts its last batch.
     assert sizes == ([4] * 15 if wrap else [4, 4, 2] * 5)
+
+
+def test_an_epoch_of_whole_batches_leaves_out_others_each_time() -> None:
+    source, left_out = batches(10, 4, False, an_epoch=8), set()
+    for epoch in range(12):
+        source.begin(2 * epoch, 2 * epoch + 2)
+        labels = torch.cat([source.next(source.size(2 * epoch + k))[1] for k in (0, 1)]).tolist()
+        assert len(set(labels)) == 8
+        left_out |= set(range(10)) - set(labels)
+    assert len(left_out) > 6
 
 
 @pytest.mark.parametrize("wrap", [True, False])

@@ -38,6 +38,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], type]] = {
         lambda: ResNet(11, unit="bottleneck", order="full_preact", match="project"), PreUnit,
     ),
     "single": (lambda: ResNet(8, unit="single", order="full_preact"), PreUnit),
+    "wide": (
+        lambda: ResNet(16, order="full_preact", match="project", projection_norm=False, widen=2),
+        PreUnit,
+    ),
     "bn_after_add": (lambda: ResNet(8, order="bn_after_add"), NormAct),
     "relu_before_add": (lambda: ResNet(8, order="relu_before_add"), NormAct),
     "relu_preact": (lambda: ResNet(8, order="relu_preact"), NormAct),

@@ -146,9 +146,12 @@ def test_dense_maps_are_normalised_concatenations() -> None:
 
 @pytest.mark.parametrize("mean", [(9, 7, 3), (3,)], ids=["pixel", "channel"])
 @pytest.mark.parametrize("scale", [(3,), ()], ids=["channel", "one"])
-def test_gather_is_crop_and_flip(mean: tuple[int, ...], scale: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32], ids=["pixels", "prepared"])
+def test_gather_is_crop_and_flip(
+    mean: tuple[int, ...], scale: tuple[int, ...], kind: torch.dtype
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (40, 9, 7, 3), dtype=torch.uint8, generator=generator)
+    images = torch.randint(0, 256, (40, 9, 7, 3), dtype=torch.uint8, generator=generator).to(kind)
     labels = torch.randint(0, 10, (40,), generator=generator)
     plan = draw_epoch(40, seed=1, epoch=0, pad=2, flip=True)
     means = torch.rand(mean, generator=generator) * 200

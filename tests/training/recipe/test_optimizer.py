@@ -61,6 +61,39 @@ def test_updates_are_those_of_sgd_bit_by_bit(recipe: Recipe, decay: str, nestero
             assert torch.equal(flat.momentum[name], sgd.state[b]["momentum_buffer"]), name
 
 
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("captured", [False, True])
+def test_biases_and_the_last_layer_have_rates_and_decays_of_their_own(
+    recipe: Recipe, half: bool, captured: bool
+) -> None:
+    """Against plain SGD with a group for every parameter."""
+    recipe = replace(recipe, weight_decay=0.01, bias_lr=2.0, last_lr=0.1, last_decay=10.0)
+    plain = network()
+    model = deepcopy(plain)
+    flat = FlatSGD(model, recipe, half=half, captured=captured)
+    factors = {"0.weight": (1, 1), "0.bias": (2, 0), "1.weight": (1, 0), "1.bias": (1, 0),
+               "3.weight": (0.1, 10), "3.bias": (0.2, 0)}  # fmt: skip
+    named = dict(plain.named_parameters())
+    sgd = torch.optim.SGD(
+        [{"params": [named[name]], "lr": lr, "weight_decay": decay * 0.01}
+         for name, (lr, decay) in factors.items()], momentum=0.9,
+    )  # fmt: skip
+    for step in range(4):
+        lr = 0.1 / (step + 1)
+        flat.set_learning_rate(lr)
+        for group, (factor, _) in zip(sgd.param_groups, factors.values(), strict=True):
+            group["lr"] = lr * factor
+        for (_, a), b in zip(model.named_parameters(), plain.parameters(), strict=True):
+            b.grad = torch.randn_like(b).bfloat16().float()
+            a.grad = b.grad.to(a.dtype)
+        sgd.step()
+        flat.update()
+        for name, b in plain.named_parameters():
+            torch.testing.assert_close(flat.master[name], b.detach(), msg=name)
+            place = model.get_parameter(name)
+            assert torch.equal(place, flat.master[name].to(place.dtype)), name
+
+
 def test_half_weights_are_rounded_master_weights(recipe: Recipe) -> None:
     model = network()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 import torch
 
 from data.arrays.imageset import ImageSet
+from data.arrays.prepared import prepared
+from data.photographs.photographs import Photographs
 from training.recipe.run_data import load_run_data
 from training.settings.settings import ConfigError, Settings
 
@@ -36,6 +40,11 @@ def test_what_is_held_out_is_evaluated_and_counts_for_nothing_else(
     [
         ("recipe", {"holdout": 1490}, "recipe.holdout=1490 leaves 10 of 1500 training images"),
         ("recipe", {"crop": "scale"}, "recipe.crop=scale is not for digits, which needs pad"),
+        (
+            "recipe",
+            {"border": "reflect", "translate": 16},
+            "recipe.border=reflect moves .* not by 16",
+        ),
         ("data", {"classes": 11}, "data.classes=11, but digits has 10"),
         ("data", {"size": 32}, "data.size=32, but digits has 16"),
     ],
@@ -47,7 +56,42 @@ def test_a_configuration_that_does_not_fit_the_set_is_refused(
     tiny: Callable[..., Settings],
     digits: ImageSet,
 ) -> None:
-    settings = tiny()
+    settings = tiny("data.pad=1")
     changed = replace(settings, **{part: replace(getattr(settings, part), **changes)})
     with pytest.raises(ConfigError, match=message):
         load_run_data(changed, digits, CPU)
+
+
+@pytest.mark.parametrize(("pad", "translate", "moved"), [(0, 5, 0), (4, 0, 4), (4, 5, 5)])
+def test_a_recipe_has_its_own_translations_where_the_data_move(
+    pad: int, translate: int, moved: int, tiny: Callable[..., Settings], digits: ImageSet
+) -> None:
+    settings = tiny(f"data.pad={pad}", f"+recipe.translate={translate}")
+    batches = load_run_data(settings, digits, CPU).batches
+    batches.begin(0, 20)
+    found = batches.plan[: 20 * batches.batch, 1:3]  # type: ignore[attr-defined]
+    assert set(found.flatten().tolist()) == set(range(2 * moved + 1))
+
+
+def test_prepared_images_are_trained_and_tested_on(
+    tiny: Callable[..., Settings], digits: ImageSet
+) -> None:
+    settings = tiny("+recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
+    found = load_run_data(settings, digits, CPU)
+    expected = prepared(digits, "zca", 55.0, Path("nowhere"))
+    np.testing.assert_array_equal(found.splits["test"][0], expected.test_images)
+    found.batches.begin(0, 1)
+    batch, labels = found.batches.next(64)
+    x = torch.from_numpy(expected.train_images).permute(0, 3, 1, 2)
+    for image, label in zip(batch, labels, strict=True):
+        same = (x == image).flatten(1).all(1)
+        assert same.any() and label in digits.train_labels[same.numpy()]
+
+
+def test_photographs_are_not_prepared(settings_of: Callable[..., Settings]) -> None:
+    row = "experiment=he2015_residual/table3/resnet50"
+    settings = settings_of(row, "+recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
+    tree: Any = SimpleNamespace(classes=tuple(map(str, range(1000))))
+    images = Photographs("imagenet", tree, tree)
+    with pytest.raises(ConfigError, match=r"recipe.prepare=zca is for .* not for imagenet"):
+        load_run_data(settings, images, CPU)

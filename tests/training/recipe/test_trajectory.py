@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ PAD = 4
 CHANGES = {
     "he2015": ["recipe.length=400", "recipe.milestones=[100,150]", "recipe.warmup_iterations=10"],
     "fair": ["recipe.unit=epoch", "recipe.length=20", "recipe.milestones=[3,6]"],
+    "zagoruyko2016": ["recipe.unit=epoch", "recipe.length=20", "recipe.milestones=[3,6]"],
 }
+DECAY = {"he2015": (1e-4, 0.0), "fair": (1e-4, 1e-4), "zagoruyko2016": (5e-4, 5e-4)}
 
 
 def plain_lr(recipe: str, iteration: int) -> float:
@@ -27,7 +30,9 @@ def plain_lr(recipe: str, iteration: int) -> float:
         if iteration < 10:
             return 0.01
         return 0.1 if iteration < 100 else 0.01 if iteration < 150 else 0.001
-    epoch = iteration // 24
+    epoch = iteration // (24 if recipe == "fair" else 23)  # whole batches only
+    if recipe == "zagoruyko2016":
+        return 0.1 * 0.2 ** ((epoch >= 3) + (epoch >= 6))
     return 0.1 if epoch < 3 else 0.01 if epoch < 6 else 0.001
 
 
@@ -44,7 +49,8 @@ def plain_batches(images: ImageSet, recipe: str) -> Iterator[tuple[torch.Tensor,
         plan = draw_epoch(len(pixels), seed=7, epoch=epoch, pad=PAD, flip=True)
         for index, top, left, flip in plan.tolist():
             image = (images.train_images[index].astype(np.float32) - mean) * scale
-            image = np.pad(image, ((PAD, PAD), (PAD, PAD), (0, 0)))
+            mode: Any = "reflect" if recipe == "zagoruyko2016" else "constant"
+            image = np.pad(image, ((PAD, PAD), (PAD, PAD), (0, 0)), mode)
             image = image[top : top + 16, left : left + 16]
             pending.append((image[:, ::-1] if flip else image, images.train_labels[index]))
             if len(pending) == 64:
@@ -52,6 +58,7 @@ def plain_batches(images: ImageSet, recipe: str) -> Iterator[tuple[torch.Tensor,
                 pending = []
         if recipe == "fair" and pending:
             yield collate(pending)
+        if recipe != "he2015":
             pending = []
 
 
@@ -63,20 +70,23 @@ def collate(samples: list[tuple[np.ndarray, int]]) -> tuple[torch.Tensor, torch.
 def plain_losses(model: torch.nn.Module, images: ImageSet, recipe: str) -> list[float]:
     weights = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim == 1]
-    decay = 1e-4 if recipe == "fair" else 0.0
+    decays = zip((weights, others), DECAY[recipe], strict=True)
     optimizer = torch.optim.SGD(
-        [{"params": weights, "weight_decay": 1e-4}, {"params": others, "weight_decay": decay}],
+        [{"params": params, "weight_decay": decay} for params, decay in decays],
         lr=0.1,
         momentum=0.9,
-        nesterov=recipe == "fair",
+        nesterov=recipe != "he2015",
     )
     model.train()
     losses = []
     batches = plain_batches(images, recipe)
     for iteration in range(ITERATIONS):
         x, y = next(batches)
+        lr = plain_lr(recipe, iteration)
+        if recipe == "zagoruyko2016" and lr != plain_lr(recipe, max(iteration - 1, 0)):
+            optimizer.state.clear()  # its code makes a new one
         for group in optimizer.param_groups:
-            group["lr"] = plain_lr(recipe, iteration)
+            group["lr"] = lr
         loss = F.cross_entropy(model(x), y)
         optimizer.zero_grad()
         loss.backward()

@@ -18,7 +18,7 @@ from training.settings.settings import Settings
 from training.trainer import Trainer
 
 # The least depth at which each kind of network shows all it has.
-SHALLOW = {"basic": 8, "bottleneck": 11, "single": 5, False: 7, True: 10}
+SHALLOW = {None: 8, "basic": 8, "bottleneck": 11, "single": 5, "wide": 10, False: 7, True: 10}
 SHALLOW_IMAGENET = {"basic": 18, "bottleneck": 50, True: 121}
 # What makes one network, or one recipe, unlike another; size apart.
 KIND = ("unit", "order", "shortcut", "match", "projection_norm", "stride_on", "share_preact",
@@ -47,7 +47,11 @@ def kind(settings: Settings) -> tuple:
     kept = tuple(model.get(key) for key in KIND)
     fractions = (model.get("compression", 1) < 1, model.get("survival", 1) < 1)
     scales = (model.get("scale_shortcut"), model.get("scale_branch"))
-    return (model["_target_"], settings.recipe.name, settings.data.name, *kept, *fractions, *scales)
+    wide = (model.get("widen", 1) > 1, model.get("dropout", 0) > 0, settings.recipe.prepare)
+    return (
+        model["_target_"], settings.recipe.name, settings.data.name, *kept, *fractions, *scales,
+        *wide,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +61,18 @@ def twins(settings_of: Callable[..., Settings]) -> dict[tuple, tuple[str, Settin
     for row, data in trained():
         settings = settings_of(f"experiment={row}", f"data={data}")
         model = settings.model
-        which = model["unit"] if "unit" in model else model["bottleneck"]
+        if "depth" not in model:  # straight stacks
+            found.setdefault(
+                kind(settings), (f"{row} on {data}", small(settings, batch=8, size=12))
+            )
+            continue
+        which = model["unit"] if "unit" in model else model.get("bottleneck")
+        which = "wide" if model.get("widen", 1) > 1 else which
         if settings.data.source == "imagenet":
             twin = small(settings, batch=2, size=64, depth=SHALLOW_IMAGENET[which])
         else:
-            twin = small(settings, batch=8, size=12, depth=SHALLOW[which])
+            narrow = {"widen": 2} if which == "wide" else {}
+            twin = small(settings, batch=8, size=12, depth=SHALLOW[which], **narrow)
         found.setdefault(kind(settings), (f"{row} on {data}", twin))
     return found
 
@@ -92,7 +103,8 @@ def test_twins_train_and_resume(twins: dict[tuple, tuple[str, Settings]]) -> Non
         for key, value in everything(resumed).items():
             assert torch.equal(value, after[key]), f"{name}: {key}"
         moved = [k for k, v in before.items() if not torch.equal(v, after[k])]
-        assert {"stem.conv1.weight", "classifier.weight"} <= set(moved), name
+        weights = [k for k, p in whole.model.named_parameters() if p.ndim > 1]
+        assert {weights[0], weights[-1]} <= set(moved), name
         assert np.isfinite(whole.metrics.take()[0]), name
         for split in whole.splits:
             assert np.isfinite(whole.evaluate(split)[0]), name

@@ -80,6 +80,27 @@ CONFIGS = [
     ([ROW, "recipe.milestones=[48000,32000]"], r"milestones=\[48000, 32000\] must rise"),
     ([ROW, "recipe.length=40000"], "milestones=.* must end before recipe.length=40000"),
     ([ROW, "recipe.nesterov=true", "recipe.momentum=0"], "nesterov=true needs .*momentum"),
+    (
+        [ROW, "+recipe.prepare=zca", "recipe.std=channel"],
+        "prepare=zca normalises already; set recipe.std=none",
+    ),
+    ([ROW, "+recipe.prepare=pca"], "recipe.prepare=pca is unknown; choose one of none, gcn, zca"),
+    ([ROW, "+recipe.contrast=0"], "recipe.contrast=0 is impossible: should be greater than 0"),
+    ([ROW, "+recipe.border=wrap"], "recipe.border=wrap is unknown; choose one of zero, reflect"),
+    ([ROW, "+recipe.whole_batches=true"], "whole_batches=true leaves images out"),
+    (
+        [ROW, "+recipe.fresh_momentum=true", "+recipe.schedule=plateau"],
+        "fresh_momentum=true needs recipe.schedule=step",
+    ),
+    (
+        ["experiment=srivastava2015_highway/table3/highway19", "model.depth=7"],
+        "model.depth=7 is below 8",
+    ),
+    ([ROW, "+recipe.bias_lr=0"], "recipe.bias_lr=0 is impossible: should be greater than 0"),
+    (
+        ["experiment=lin2014_nin/table1/nin", "model.layers=5x192 r 1y160"],
+        "model.layers='5x192 r 1y160': '1y160' is no layer",
+    ),
     ([ROW, "recipe.decay=some"], "recipe.decay=some is unknown; choose one of weights, all"),
     ([ROW, "precision=fp8"], "precision=fp8 is unknown; choose one of tf32, fp32, bf16"),
     ([ROW, "seed=-1"], "seed=-1 is impossible"),

@@ -106,6 +106,13 @@ EXACT = {
     "huang2017_dense/fig3": {"densenet161": 28_681_000, "resnet34": 21_797_672,
                              "resnet50": 25_557_032, "resnet101": 44_549_160,
                              "resnet152": 60_192_808},
+    "lin2014_nin/table1": {"nin": 966_986, "nin_svhn": 1_986_026},
+    "srivastava2015_highway/table3": {"highway19": 2_256_838},
+    "springenberg2015_allcnn/table4": {"allcnn_c": 1_369_738},
+    "zagoruyko2016_wide/table5": {"wrn_16_8": 10_961_370, "wrn_16_8_zca": 10_961_370,
+                                  "wrn_28_10": 36_479_194, "wrn_28_10_zca": 36_479_194},
+    "zagoruyko2016_wide/table6": {"wrn_16_4": 2_748_890, "wrn_16_4_dropout": 2_748_890,
+                                  "wrn_28_10_dropout": 36_479_194},
 }  # fmt: skip
 THOUSANDS = {
     "densenet": {10: 38, 16: 128, 22: 271, 28: 467, 34: 717},
@@ -266,6 +273,27 @@ PAPERS = [
     ("he2016_identity/table5/full_preact_200", "imagenet", 90, 256, 0, 0, (1 / 3, 2 / 3)),
     ("he2015_residual/table3/resnet50", "imagenet", 600_000, 256, 0, 0, (0.25, 0.5)),
     ("he2016_identity/table4/full_preact_1001_bs64", "cifar10_aug", 200, 64, 0, 0, (0.4, 0.605)),
+    (
+        "zagoruyko2016_wide/table5/wrn_28_10_zca",
+        "cifar100_aug",
+        200,
+        128,
+        0,
+        0,
+        (0.295, 0.595, 0.795),
+    ),
+    (
+        "srivastava2015_highway/table3/highway19",
+        "cifar100_aug",
+        200_000,
+        100,
+        0,
+        0,
+        (0.5, 0.75, 0.875),
+    ),
+    ("lin2014_nin/table1/nin", "cifar100", 260, 128, 0, 0, (200 / 260, 230 / 260)),
+    ("springenberg2015_allcnn/table4/allcnn_c", "cifar10", 350, 256, 0, 0, (4 / 7, 5 / 7, 6 / 7)),
+    ("zagoruyko2016_wide/table6/wrn_16_4", "svhn", 160, 128, 0, 0, (79 / 160, 119 / 160)),
 ]
 
 

@@ -1,0 +1,150 @@
+"""Images prepared as a whole set: global contrast normalisation and ZCA whitening.
+
+As pylearn2 does both (Goodfellow et al. 2013), whose CIFAR is that of many papers after it.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.arrays.imageset import ImageSet
+from data.order import DataError
+
+FLAT = 1e-8  # an image whose norm is below has no contrast, and is not divided by it
+BIAS = 0.1  # added to every eigenvalue
+CHUNK = 2_000  # images that are float64 at a time
+SPLITS = ("train_images", "test_images")
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """x -> (x - mean) matrix, of images in rows: mean (D,) and matrix (D, D), float64."""
+
+    mean: np.ndarray
+    matrix: np.ndarray
+
+
+def prepared(images: ImageSet, kind: str, contrast: float, folder: Path) -> ImageSet:
+    """A set with its images as float32 (N, H, W, 3), prepared.
+
+    A whitened set takes a minute of a processor and is rounded otherwise on another machine, so it
+    is kept beside the file of its set, where there is one, and read from there.
+
+    Args:
+        kind: `none`, `gcn` or `zca` (whitened after contrast normalisation, with the statistics of
+            the training images).
+        contrast: norm of an image after contrast normalisation.
+
+    Raises:
+        DataError: the kept file is damaged.
+    """
+    if kind == "none":
+        return images
+    if kind == "gcn":
+        made: Any = {split: _normalised(images, split, contrast) for split in SPLITS}
+        return replace(images, **made)
+    kept = (folder / f"{images.name}.npz").exists()
+    path = folder / f"{images.name}_zca{contrast:g}.npz"
+    if kept and (found := _read(path, images.fingerprint)) is not None:
+        return replace(images, **found)
+    whitening = whitening_of(images.train_images, contrast)
+    made = {split: _whitened(images, split, contrast, whitening) for split in SPLITS}
+    if kept:
+        try:
+            _write(path, images.fingerprint, made)
+        except OSError as error:  # a read-only or full disk
+            told = f"{path} cannot be kept ({error.strerror}): whitening is done anew each time."
+            print(told, file=sys.stderr)
+    return replace(images, **made)
+
+
+def normalise_contrast(images: np.ndarray, contrast: float) -> np.ndarray:
+    """Every image less its mean over all values, divided by its norm then, times `contrast`.
+
+    uint8 (N, H, W, 3) to float64 (N, H * W * 3).
+    """
+    x = images.reshape(len(images), -1).astype(np.float64)
+    x -= x.mean(1, keepdims=True)
+    norms = np.sqrt(np.square(x).sum(1, keepdims=True))
+    x *= contrast / np.where(norms < FLAT, 1, norms)
+    return x
+
+
+def whitening_of(images: np.ndarray, contrast: float) -> Whitening:
+    """The ZCA whitening of a set's training images, uint8 (N, H, W, 3): with their covariance
+    V L V' once 0.1 is added to its diagonal, the matrix is V L^(-1/2) V'."""
+    dimensions = int(np.prod(images.shape[1:]))
+    total, products = np.zeros(dimensions), np.zeros((dimensions, dimensions))
+    for _, x in _chunks(images, contrast):
+        total += x.sum(0)
+        products += x.T @ x
+    mean = total / len(images)
+    covariance = products / len(images) - np.outer(mean, mean)
+    values, vectors = np.linalg.eigh(covariance + BIAS * np.eye(dimensions))
+    return Whitening(mean, (vectors * values**-0.5) @ vectors.T)
+
+
+def _chunks(images: np.ndarray, contrast: float) -> Iterator[tuple[slice, np.ndarray]]:
+    for first in range(0, len(images), CHUNK):
+        piece = slice(first, first + CHUNK)
+        yield piece, normalise_contrast(images[piece], contrast)
+
+
+def _normalised(images: ImageSet, split: str, contrast: float) -> np.ndarray:
+    source = getattr(images, split)
+    made = np.empty(source.shape, np.float32)
+    for piece, x in _chunks(source, contrast):
+        made[piece] = x.reshape(source[piece].shape)
+    return made
+
+
+def _whitened(images: ImageSet, split: str, contrast: float, whitening: Whitening) -> np.ndarray:
+    source = getattr(images, split)
+    made = np.empty(source.shape, np.float32)
+    for piece, x in _chunks(source, contrast):
+        made[piece] = ((x - whitening.mean) @ whitening.matrix).reshape(source[piece].shape)
+    return made
+
+
+def _read(path: Path, fingerprint: str) -> Any:
+    """The images of a kept file, or None where there is none of this set."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["of"]) != fingerprint:
+                return None
+            found, checksum = {split: file[split] for split in SPLITS}, str(file["checksum"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        found, checksum = {}, "unread"
+    if _checksum(found) != checksum:
+        raise DataError(f"{path} is damaged; delete it, and it is made anew.")
+    return found
+
+
+def _write(path: Path, fingerprint: str, made: dict[str, np.ndarray]) -> None:
+    """Write the file atomically: a reader never sees half of it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, of=fingerprint, checksum=_checksum(made), **made)  # type: ignore[arg-type]
+        Path(temporary).chmod(0o644)  # mkstemp makes it private
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _checksum(images: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for split in sorted(images):
+        digest.update(np.ascontiguousarray(images[split]).data)
+    return digest.hexdigest()

@@ -1,0 +1,94 @@
+"""Straight stacks of convolutions, spelled in words: NIN (Lin et al. 2014) and All-CNN-C
+(Springenberg et al. 2015)."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from models.layers import UnscaledDropout, choose
+
+CONV = re.compile(r"([1-9]\d?)x([1-9]\d{0,3}|K)(?:/([1-9]))?(v?)")
+POOL = re.compile(r"m([2-9])")
+DROPOUT = re.compile(r"d(0\.\d+)")
+STARTS = ("normal", "xavier")
+
+
+class Stack(nn.Module):
+    """One layer after another, then the mean over all places: (N, 3, H, W) to (N, classes).
+
+    Args:
+        layers: the layers' words. `5x192` is a 5x5 convolution with bias to 192 channels that keeps
+            the size, `1xK` one to as many channels as there are classes; `/2` behind it is its
+            stride, `v` says that it has no border. `r` is a ReLU, `m3` the maximum over 3x3 at
+            stride 2, places that stand over the edge among them, `d0.5` dropout.
+        scaled: whether dropout scales what it keeps in training; else what nothing was dropped of
+            is scaled down in evaluation, as in cuda-convnet.
+        init: how the convolutions start, biases at 0: `xavier` (uniform, Glorot and Bengio 2010,
+            eq. 16), or `normal` by `deviations`.
+        deviations: standard deviation of each convolution's weights, first to last; the last one
+            is that of all further ones.
+
+    Raises:
+        ValueError: an argument is impossible; the message names it.
+    """
+
+    def __init__(
+        self,
+        layers: str,
+        classes: int = 10,
+        *,
+        scaled: bool = True,
+        init: str = "xavier",
+        deviations: Sequence[float] = (),
+    ):
+        super().__init__()
+        if classes < 2:
+            raise ValueError(f"classes={classes} is below 2")
+        choose("init", init, STARTS)
+        if (init == "normal") != bool(deviations):
+            raise ValueError(f"deviations={list(deviations)} and init={init!r} do not go together")
+        self.layers = spell_stack(layers, classes, scaled)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        convs = [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
+        if not convs or convs[-1].out_channels != classes:
+            raise ValueError(f"layers={layers!r} does not end in K channels")
+        for number, conv in enumerate(convs):
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+            if init == "xavier":
+                nn.init.xavier_uniform_(conv.weight)
+            else:
+                nn.init.normal_(conv.weight, std=deviations[min(number, len(deviations) - 1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(self.layers(x)).flatten(1)
+
+
+def spell_stack(words: str, classes: int, scaled: bool) -> nn.Sequential:
+    """The layers that words stand for, named by their kind and place: `conv1 act1 conv2 ...`.
+
+    Raises:
+        ValueError: one is no layer's.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    width = 3
+    for word in words.split():
+        layer: nn.Module
+        if match := CONV.fullmatch(word):
+            size, out = int(match[1]), classes if match[2] == "K" else int(match[2])
+            border = 0 if match[4] else size // 2
+            kind, layer = "conv", nn.Conv2d(width, out, size, int(match[3] or 1), padding=border)
+            width = out
+        elif word == "r":
+            kind, layer = "act", nn.ReLU(inplace=True)
+        elif match := POOL.fullmatch(word):
+            kind, layer = "pool", nn.MaxPool2d(int(match[1]), 2, ceil_mode=True)
+        elif match := DROPOUT.fullmatch(word):
+            dropout = nn.Dropout if scaled else UnscaledDropout
+            kind, layer = "drop", dropout(float(match[1]))
+        else:
+            raise ValueError(f"layers={words!r}: {word!r} is no layer; as 5x192, 1xK, r, m3, d0.5")
+        count = 1 + sum(name.startswith(kind) for name in layers)
+        layers[f"{kind}{count}"] = layer
+    return nn.Sequential(layers)

@@ -1,0 +1,127 @@
+"""Straight stacks against published counts and a forward pass written out in plain functions."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from models.layers import UnscaledDropout
+from models.stack import Stack
+from training.settings.config import CONF
+from training.settings.network import outline
+
+
+def words(path: str) -> str:
+    """The layers that a config spells."""
+    config: Any = OmegaConf.load(CONF / path)
+    return str(config.get("model", config).layers)
+
+
+NIN, ALLCNN = words("model/nin.yaml"), words("model/allcnn.yaml")
+NIN_SVHN = words("experiment/lin2014_nin/table1/nin_svhn.yaml")
+SIZES = [(NIN, 10, 966_986), (NIN, 100, 984_356), (NIN_SVHN, 10, 1_986_026),
+         (ALLCNN, 10, 1_369_738), (ALLCNN, 100, 1_387_108)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layers", "classes", "count"), SIZES)
+def test_stacks_have_the_papers_size(layers: str, classes: int, count: int) -> None:
+    model = outline({"_target_": "models.stack.Stack", "layers": layers, "classes": classes})
+    assert sum(p.numel() for p in model.parameters()) == count
+    assert model(torch.empty(2, 3, 32, 32, device="meta")).shape == (2, classes)
+
+
+@pytest.mark.parametrize(("layers", "maps"), [
+    (NIN, [(96, 32), (96, 16), (192, 16), (192, 8), (10, 8)]),
+    (NIN_SVHN, [(64, 32), (64, 16), (128, 16), (128, 8), (10, 8)]),
+    (ALLCNN, [(96, 32), (96, 16), (192, 16), (192, 8), (192, 6), (10, 6)]),
+])  # fmt: skip
+def test_maps_shrink_where_the_papers_say(layers: str, maps: list[tuple[int, int]]) -> None:
+    x, found = torch.empty(1, 3, 32, 32, device="meta"), []
+    with torch.device("meta"):
+        model = Stack(layers)
+    for layer in model.layers:
+        before, x = x, layer(x)
+        if x.shape[2] != before.shape[2]:
+            found += [(before.shape[1], before.shape[2]), (x.shape[1], x.shape[2])]
+    found.append((x.shape[1], x.shape[2]))
+    assert [pair for pair in maps if pair in found] == maps
+
+
+def written_out(x: Tensor, weights: dict[str, Tensor], layers: str) -> Tensor:
+    """The two networks by hand, in evaluation mode; NIN scales by a half where it had dropped."""
+
+    def conv(x: Tensor, number: int, **how: int) -> Tensor:
+        name = f"layers.conv{number}"
+        return F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], **how).clamp(min=0)
+
+    if layers == NIN:
+        for number in range(1, 10):
+            x = conv(x, number, padding={1: 2, 4: 2, 7: 1}.get(number, 0))
+            if number in (3, 6):
+                x = F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-1.0), 3, 2) * 0.5
+    else:
+        for number in range(1, 10):
+            stride, padding = 2 if number in (3, 6) else 1, int(number < 7)
+            x = conv(x, number, stride=stride, padding=padding)
+    return x.mean((2, 3))
+
+
+@pytest.mark.parametrize(("layers", "scaled"), [(NIN, False), (ALLCNN, True)])
+def test_logits_and_gradients_equal_the_written_out_network(layers: str, scaled: bool) -> None:
+    torch.manual_seed(0)
+    model = Stack(layers, scaled=scaled, init="normal", deviations=[0.1]).double().eval()
+    weights = {k: v.clone().requires_grad_() for k, v in model.state_dict().items()}
+    x, labels = torch.randn(3, 3, 16, 16, dtype=torch.float64), torch.tensor([1, 4, 7])
+    expected, logits = written_out(x, weights, layers), model(x)
+    torch.testing.assert_close(logits, expected)
+    F.cross_entropy(expected, labels).backward()
+    F.cross_entropy(logits, labels).backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, weights[name].grad)
+        assert parameter.grad.any(), name
+
+
+def test_unscaled_dropout_keeps_values_and_scales_in_evaluation() -> None:
+    torch.manual_seed(0)
+    layer, x = UnscaledDropout(0.3), torch.full((100_000,), 5.0)
+    kept = layer(x)
+    torch.testing.assert_close(kept[kept != 0], x[kept != 0])
+    assert float((kept == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+    torch.testing.assert_close(layer.eval()(x), 0.7 * x)
+    kinds = [type(m) for m in Stack(NIN, scaled=False).modules() if isinstance(m, nn.Dropout)]
+    assert kinds == [UnscaledDropout] * 2
+
+
+def test_weights_start_as_they_are_told() -> None:
+    torch.manual_seed(0)
+    model = Stack(NIN, classes=100, init="normal", deviations=[0.001, 0.01, 0.01, 0.05])
+    convs = [layer for layer in model.layers if isinstance(layer, nn.Conv2d)]
+    expected = [0.001, 0.01, 0.01, *[0.05] * 6]
+    assert [float(c.weight.detach().std()) for c in convs] == pytest.approx(expected, rel=0.05)
+    glorot = Stack(ALLCNN).layers.conv2.weight.detach()
+    bound = (6 / (96 * 9 + 96 * 9)) ** 0.5
+    assert 0.99 * bound < float(glorot.abs().max()) <= bound
+    assert not any(c.bias.any() for c in convs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"layers": "5y192 r 1xK"}, "layers='5y192 r 1xK': '5y192' is no layer"),
+        ({"layers": "0x192 1xK"}, "'0x192' is no layer"),
+        ({"layers": "3x192/0 1xK"}, "'3x192/0' is no layer"),
+        ({"layers": "3x192 d1.5 1xK"}, "'d1.5' is no layer"),
+        ({"layers": "5x192 r"}, "layers='5x192 r' does not end in K channels"),
+        ({"layers": ""}, "layers='' does not end in K channels"),
+        ({"layers": NIN, "classes": 1}, "classes=1"),
+        ({"layers": NIN, "init": "fan_in"}, "init='fan_in' is unknown"),
+        ({"layers": NIN, "init": "normal"}, "deviations=.* and init='normal'"),
+        ({"layers": NIN, "init": "xavier", "deviations": [0.1]}, "deviations=.* and init='xavier'"),
+    ],
+)
+def test_impossible_arguments_are_named(arguments: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        Stack(**arguments)
