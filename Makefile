@@ -14,6 +14,8 @@ RUN := $(VENV)/bin/python
 # Compiled is what has been measured in full, unless another preset is named.
 KEPT = --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
+# Saved and stopped, as MINUTES asks, is no error of make's.
+STOPPED = || test $$? = 75
 
 # A variable that is mistyped must not leave its default in force unseen.
 KNOWN := A B DATASET FIGURE JOBS MINUTES NETWORKS PLAN PRESET PYTHON ROWS RUNS SEEDS TABLE VENV YES \
@@ -42,10 +44,10 @@ doctor: $(READY) ## look at everything a run depends on, a line each: versions, 
 	@$(RUN) -m training.doctor
 
 reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|tenth|smoke|imagenette] [SEEDS=paper|5] [ROWS=a,b] [JOBS=auto|4] [MINUTES=] [PLAN=1] [YES=1]
-	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(HOW)
+	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(HOW) $(STOPPED)
 
 train: $(READY) ## train the runs that a file names, for so many minutes: [RUNS=experiments/queue.txt] [MINUTES=] [PRESET=] [JOBS=auto|4] [PLAN=1] [YES=1]
-	@$(RUN) -m experiments.train --runs '$(RUNS)' $(HOW)
+	@$(RUN) -m experiments.train --runs '$(RUNS)' $(HOW) $(STOPPED)
 
 status: $(READY) ## what is being trained now, and how long it takes; from any shell
 	@$(RUN) -m experiments.status

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tomllib
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -75,3 +76,19 @@ def test_pythons_are_taken_that_the_project_says_it_supports(minor: int) -> None
         exec(code[1].replace("sys.version_info", "version"), {"version": Version(3, minor)})  # noqa: S102
     assert (ended.value.code is None) == supported
     assert supported or f"Python 3.{minor}" in str(ended.value.code)
+
+
+@pytest.mark.parametrize("target", ["reproduce-table", "train"])
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (75, 0), (1, 2), (2, 2), (130, 2)])
+def test_saved_and_stopped_is_no_error(
+    target: str, code: int, expected: int, tmp_path: Path
+) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\nexit {code}\n")
+    python.chmod(0o755)
+    (tmp_path / "ready").touch()  # newer than what it is made from
+    command = ["make", "--no-print-directory", target, f"VENV={tmp_path}"]
+    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert ended.returncode == expected
+    assert bool(ended.stderr) == bool(expected)
