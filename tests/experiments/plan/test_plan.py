@@ -160,7 +160,7 @@ def test_a_small_version_of_a_listed_run_is_on_the_digits(tmp_path: Path) -> Non
     assert [job.run for job in listed_jobs(path, "smoke")] == [f"{TABLE6}/resnet20/digits/seed0"]
 
 
-@pytest.mark.parametrize("preset", ["paper", "smoke"])
+@pytest.mark.parametrize("preset", ["paper", pytest.param("smoke", marks=pytest.mark.slow)])
 def test_train_py_names_the_runs_of_the_queue_as_the_plan_does(
     preset: str, settings_of: Callable[..., Settings]
 ) -> None:
