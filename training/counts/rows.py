@@ -24,8 +24,7 @@ from records.names import FULL, KEPT
 from records.record import write_atomically
 from training.counts.layers import describe
 from training.recipe.schedules import scaled, total_iterations
-from training.runs.entry import CONF
-from training.settings.config import read_settings
+from training.settings.config import CONF, read_settings
 from training.settings.identity import recipe_hash
 from training.settings.network import network_size, outline
 from training.settings.settings import Settings

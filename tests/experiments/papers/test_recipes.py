@@ -5,7 +5,7 @@ from hydra import compose, initialize_config_dir
 
 from experiments.papers import recipes
 from records.files import ROOT
-from training.runs.entry import CONF
+from training.settings.config import CONF
 
 
 @pytest.mark.parametrize("recipe", recipes.recipes())

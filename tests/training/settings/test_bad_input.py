@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from models.resnet import ResNet
 from records.files import ROOT
-from training.runs.entry import known_keys, optional_fields, quoted
+from training.runs.command_line import known_keys, optional_fields, quoted
 from training.settings.checks import SYNONYMS, nearest
 from training.settings.config import named
 

@@ -1,0 +1,135 @@
+"""What is typed behind train.py and eval.py: made ready for Hydra, and why Hydra refuses it, in our
+words."""
+
+import os
+import re
+import shlex
+import tomllib
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import get_type_hints
+
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from records.files import ROOT
+from records.names import at_home
+from training.settings.checks import nearest
+from training.settings.config import CONF
+from training.settings.settings import Settings
+
+MULTIRUN = ("-m", "--multirun")
+# With these, jobs run in other processes, or none is meant to.
+ELSEWHERE = ("hydra/launcher=", "-h", "--h", "-c", "--c", "-i", "--i", "-s", "--s")
+PATHS = ("run", "weights", "image", "data.folder", "output_dir", "results_dir")
+LONGEST = 200  # characters that are shown of what was typed
+
+
+def for_hydra(words: Sequence[str]) -> list[str]:
+    """Words of a command line as Hydra takes them: -m first, paths in quotes."""
+    return sorted(map(quoted, words), key=lambda word: word not in MULTIRUN)
+
+
+def is_sweep(words: Sequence[str]) -> bool:
+    """Whether a command line asks for several jobs in this process."""
+    return any(w in MULTIRUN for w in words) and not any(w.startswith(ELSEWHERE) for w in words)
+
+
+def with_plus(words: Sequence[str], error: Exception) -> list[str]:
+    """Words with two pluses where Hydra wants them: before a setting that no chosen file holds."""
+    key = _not_in_files(error)
+    wanted = key in optional_fields()
+    return ["++" + w if wanted and w.partition("=")[0] == key else w for w in words]
+
+
+def optional_fields() -> set[str]:
+    """Full names of the settings that no file has to hold, as `recipe.crop`."""
+    groups = {name: kind for name, kind in get_type_hints(Settings).items() if is_dataclass(kind)}
+    return {f"{name}.{field.name}" for name, kind in groups.items() for field in fields(kind)}
+
+
+def _not_in_files(error: Exception) -> str:
+    """The key that Hydra could not override, if it is that; or an empty text."""
+    match = re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", str(error))
+    return match[1] if match else ""
+
+
+def quoted(word: str) -> str:
+    """A path with ~ as one's home; one that is there in the quotes that Hydra wants around = , +
+    and blanks: names of runs hold them, and a shell completes them bare."""
+    key, _, value = word.partition("=")
+    if key not in PATHS or value[:1] in ("'", '"', "["):
+        return word
+    path = at_home(value)
+    if not os.path.exists(path):  # noqa: PTH110  Path's raises
+        return f"{key}={path}" if value.startswith("~") else word
+    # Hydra reads a backslash as one, unless quotes follow; OmegaConf resolves what ${ opens.
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", path)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    escaped = escaped.replace("${", r"\${")
+    return f"{key}='{escaped}'"
+
+
+def version() -> str:
+    """The version of the suite, as pyproject.toml has it."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
+
+
+def explain(error: Exception) -> str:
+    """A message of one to three lines for an error in the command line or the configuration."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _unknown_choice(str(error.missing_cfg_file))
+    if isinstance(error, OverrideParseException):
+        return _unreadable(str(error.override))
+    text = str(error)
+    if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
+        return f"{match[1]}: several values make several runs; add -m to start them all."
+    if name := _not_in_files(error):
+        # A key of another network than the chosen one is known, and no help.
+        others = [key for key in known_keys() if key != name]
+        return f"Unknown setting {name}.{nearest(name, others)}"
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        text = str(error.__cause__)
+    return " ".join(text.split("\n")[0].split()) or type(error).__name__
+
+
+def _unreadable(override: str) -> str:
+    """What the parser cannot read: in most cases a path that holds one of its own signs."""
+    key, equals, value = override.partition("=")
+    if not equals or len(override) > LONGEST or not override.isprintable():
+        return f"{override[:LONGEST]!a} cannot be read; settings are given as key=value."
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    whole = shlex.quote(f'{key}="{escaped}"')
+    return f"{override} cannot be read; if that is a text, quote it for the shell, too: {whole}"
+
+
+def known_keys() -> list[str]:
+    """Every name that can stand left of `=`: groups, settings, and settings in groups."""
+    names = [path.name for path in CONF.iterdir() if path.is_dir()]
+    for path in CONF.rglob("*.yaml"):
+        group = path.relative_to(CONF).parts[0]
+        if group in ("experiment", "table"):
+            continue
+        prefix = "" if path.parent == CONF else f"{group}."
+        content = OmegaConf.load(path)
+        assert isinstance(content, DictConfig)
+        keys = [str(key) for key in content if key not in ("defaults", "hydra")]
+        names += [prefix + key for key in keys]
+    return sorted(set(names))
+
+
+def _unknown_choice(name: str) -> str:
+    """`experiment/he2015_residual/table6/resnet21` is no file: say what is near."""
+    group, _, choice = name.removesuffix(".yaml").partition("/")
+    folder = CONF / group
+    choices = sorted(
+        path.relative_to(folder).with_suffix("").as_posix()
+        for path in folder.rglob("*.yaml")
+        if not path.name.startswith("_")
+    )
+    if not choices:
+        return f"Unknown configuration {name}.{nearest(name, known_keys())}"
+    hint = nearest(choice, choices) or f" Choose one of: {', '.join(choices[:8])}."
+    return f"Unknown {group} {choice}.{hint}"
