@@ -185,11 +185,14 @@ def tiles(
         (str(total.compared.count("reproduced")), "of them reproduced"),
     ]
     schedule = "full recipe" if total.preset == FULL else f"{total.preset} of the schedule"
+    costs = [
+        (run_views.gpu_minutes(records), 0, "GPU minutes"),
+        (run_views.cpu_hours(records), 1, "hours on a CPU"),
+    ]
     return [
         (str(counting), f"runs of a {schedule}, of {len(records)} records"),
         *(compared if total.preset == FULL else []),
         (f"{verdicts.count(claims.HOLDS)} of {len(decided)}",
          f"decided claims hold, of {len(judged)}"),
-        (f"{run_views.gpu_minutes(records):,.0f}", "GPU minutes"),
-        (f"{run_views.cpu_hours(records):,.1f}", "hours on a CPU"),
+        *[(f"{cost:,.{digits}f}", caption) for cost, digits, caption in costs if cost],
     ]  # fmt: skip
