@@ -37,7 +37,7 @@ def guarded(main: Callable[P, int | None]) -> Callable[P, int]:
             return INTERRUPTED
         except BrokenPipeError:  # whoever reads has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return FAILED
+            return 0
         except OSError as error:  # a read-only folder, a full disk
             place = error.filename2 if error.errno == errno.EISDIR else None
             place = place or error.filename

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 from PIL import Image
+from torch import Tensor, nn
 
 if not torch.cuda.is_available():
     # Kernels run in Triton's interpreter, on the CPU; it has to know before it is imported.
@@ -167,3 +169,22 @@ def cifar10() -> ImageSet:
 @pytest.fixture(scope="session")
 def cifar100_file() -> Path:
     return real("cifar100") / "cifar100.npz"
+
+
+def assert_computes(model: nn.Module, written_out: Callable[..., Tensor], *how: object) -> None:
+    """A network gives the logits, and all its parameters the gradients, of a forward pass that is
+    written out.
+
+    Args:
+        model: in double precision and evaluation mode.
+        written_out: of images, the network's weights by name, and `how`.
+    """
+    weights = {k: v.clone().requires_grad_() for k, v in model.state_dict().items()}
+    x, labels = torch.randn(3, 3, 16, 16, dtype=torch.float64), torch.tensor([1, 4, 7])
+    expected, logits = written_out(x, weights, *how), model(x)
+    torch.testing.assert_close(logits, expected)
+    F.cross_entropy(expected, labels).backward()
+    F.cross_entropy(logits, labels).backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, weights[name].grad)
+        assert parameter.grad is not None and parameter.grad.any(), name

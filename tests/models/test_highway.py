@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.highway import Highway, HighwayLayer
+from tests.conftest import assert_computes
 from training.settings.network import outline
 
 
@@ -53,15 +54,7 @@ def written_out(x: Tensor, weights: dict[str, Tensor], layers: tuple[int, ...]) 
 def test_logits_and_gradients_equal_the_written_out_network() -> None:
     torch.manual_seed(0)
     model = Highway(13).double().eval()
-    weights = {k: v.clone().requires_grad_() for k, v in model.state_dict().items()}
-    x, labels = torch.randn(3, 3, 16, 16, dtype=torch.float64), torch.tensor([1, 4, 7])
-    expected, logits = written_out(x, weights, (2, 3, 3)), model(x)
-    torch.testing.assert_close(logits, expected)
-    F.cross_entropy(expected, labels).backward()
-    F.cross_entropy(logits, labels).backward()
-    for name, parameter in model.named_parameters():
-        torch.testing.assert_close(parameter.grad, weights[name].grad)
-        assert parameter.grad.any(), name
+    assert_computes(model, written_out, (2, 3, 3))
 
 
 def test_weights_start_as_in_the_released_configuration() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from models.layers import UnscaledDropout
 from models.stack import Stack
+from tests.conftest import assert_computes
 from training.settings.config import CONF
 from training.settings.network import outline
 
@@ -73,15 +74,7 @@ def written_out(x: Tensor, weights: dict[str, Tensor], layers: str) -> Tensor:
 def test_logits_and_gradients_equal_the_written_out_network(layers: str, scaled: bool) -> None:
     torch.manual_seed(0)
     model = Stack(layers, scaled=scaled, init="normal", deviations=[0.1]).double().eval()
-    weights = {k: v.clone().requires_grad_() for k, v in model.state_dict().items()}
-    x, labels = torch.randn(3, 3, 16, 16, dtype=torch.float64), torch.tensor([1, 4, 7])
-    expected, logits = written_out(x, weights, layers), model(x)
-    torch.testing.assert_close(logits, expected)
-    F.cross_entropy(expected, labels).backward()
-    F.cross_entropy(logits, labels).backward()
-    for name, parameter in model.named_parameters():
-        torch.testing.assert_close(parameter.grad, weights[name].grad)
-        assert parameter.grad.any(), name
+    assert_computes(model, written_out, layers)
 
 
 def test_unscaled_dropout_keeps_values_and_scales_in_evaluation() -> None:

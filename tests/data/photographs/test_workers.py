@@ -14,6 +14,7 @@ from PIL import Image
 
 from data.photographs.workers import why_lost
 from records.files import ROOT
+from tests.conftest import save_tree
 
 # Trains on a tree with two workers, tells their processes, and ends in one way or another.
 SCRIPT = """
@@ -67,12 +68,11 @@ ENDINGS = ("error", "lost", "SIGKILL", "SIGTERM", "SIGINT", "SIGSEGV")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for split in ("train", "val"):
-        for label in range(2):
-            (tmp_path / "made" / split / f"n{label}").mkdir(parents=True)
-            for number in range(4):
-                image = Image.new("RGB", (300, 260), (60 * number, 100 * label, 7))
-                image.save(tmp_path / "made" / split / f"n{label}" / f"{number}.png")
+    save_tree(
+        tmp_path / "made",
+        lambda label, number: Image.new("RGB", (300, 260), (60 * number, 100 * label, 7)),
+        4,
+    )
     return tmp_path
 
 

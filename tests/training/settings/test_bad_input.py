@@ -354,8 +354,12 @@ def test_a_path_is_taken_as_a_shell_completes_it(
     assert quoted(f"weights={path}x") == f"weights={path}x", "what is not there stays as typed"
 
 
-def test_who_has_seen_enough_is_left_alone() -> None:
-    told = f"{sys.executable} train.py --help | head -1; echo ${{PIPESTATUS[0]}}"
+LONG = "from records.command import guarded; exit(guarded(lambda: print('x\\n' * 10**6))())"
+
+
+@pytest.mark.parametrize("words", ["train.py --help", f'-c "{LONG}"'])
+def test_who_has_seen_enough_is_left_alone(words: str) -> None:
+    told = f"{sys.executable} {words} | head -1; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(
         ["bash", "-c", told], cwd=ROOT, capture_output=True, text=True, check=True
     )
