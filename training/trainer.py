@@ -14,6 +14,7 @@ from training.process.replicas import Replicas, check_shares
 from training.recipe.evaluate import Evaluation
 from training.recipe.gradient import GradientMagnitude
 from training.recipe.metrics import Metrics
+from training.recipe.objective import objective_of
 from training.recipe.optimizer import FlatSGD
 from training.recipe.part import Part, TensorPart
 from training.recipe.plateau import Plateau
@@ -77,7 +78,7 @@ class Trainer:
         }
         self.step = self.engine.training_step(
             model=self.model, optimizer=self.optimizer, batches=self.batches, metrics=self.metrics,
-            bf16=bf16, hooks=self.gates,
+            bf16=bf16, objective=objective_of(self.recipe), hooks=self.gates,
             parts=[self.optimizer, *self.parts.values()],
         )  # fmt: skip
         self.evaluations = {

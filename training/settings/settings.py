@@ -86,6 +86,9 @@ class Recipe:
     bias_lr: Factor = 1.0
     last_lr: Factor = 1.0
     last_decay: Factor = 1.0
+    objective: Literal["cross_entropy", "squared_hinge"] = "cross_entropy"
+    auxiliary: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")
     def check(self) -> Self:
@@ -107,6 +110,11 @@ class Recipe:
             raise ValueError("whole_batches=true leaves images out; with recipe.wrap=true none are")
         if self.fresh_momentum and self.schedule == "plateau":
             raise ValueError("fresh_momentum=true needs recipe.schedule=step")
+        if self.smoothing and self.objective != "cross_entropy":
+            raise ValueError(
+                f"smoothing={self.smoothing} needs recipe.objective=cross_entropy, "
+                f"not {self.objective}"
+            )
         return self
 
     def images_an_epoch(self, count: int) -> int:

@@ -96,6 +96,16 @@ CONFIGS = [
         ["experiment=srivastava2015_highway/table3/highway19", "model.depth=7"],
         "model.depth=7 is below 8",
     ),
+    (
+        [ROW, "+recipe.objective=hinge"],
+        "recipe.objective=hinge is unknown; choose one of cross_entropy, squared_hinge",
+    ),
+    (
+        [ROW, "+recipe.objective=squared_hinge", "+recipe.smoothing=0.1"],
+        "smoothing=0.1 needs recipe.objective=cross_entropy",
+    ),
+    ([ROW, "+recipe.smoothing=1"], "recipe.smoothing=1 is impossible: should be less than 1"),
+    ([ROW, "+recipe.auxiliary=-1"], "recipe.auxiliary=-1 is impossible"),
     ([ROW, "+recipe.bias_lr=0"], "recipe.bias_lr=0 is impossible: should be greater than 0"),
     (
         ["experiment=lin2014_nin/table1/nin", "model.layers=5x192 r 1y160"],
