@@ -1,6 +1,7 @@
 """One run as an object: its network, optimizer, batches and metrics on a device."""
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from training.engines.engine import Engine
 from training.engines.graph import Graphs
 from training.process.device import set_backend
 from training.process.replicas import Replicas, check_shares
+from training.recipe.average import WeightAverage
 from training.recipe.evaluate import Evaluation
 from training.recipe.gradient import GradientMagnitude
 from training.recipe.metrics import Metrics
@@ -69,16 +71,20 @@ class Trainer:
         captured = self.engine.graphs is not None
         self.optimizer = FlatSGD(self.model, self.recipe, half=bf16, captured=captured)
         self.metrics, self.plateau = Metrics(device), Plateau(self.recipe.patience)
+        decay = self.recipe.weight_average
+        self.average = WeightAverage(self.optimizer, decay) if decay else None
         self.gradient = GradientMagnitude(self.model, self.optimizer)
         self.parts: dict[str, Part] = {
             "sums": TensorPart(self.metrics.sums),
             "plateau": TensorPart(self.plateau.counts),
             "skipped": self.batches,
             **{f"gates{number}": gates for number, gates in enumerate(self.gates)},
+            **({"average": self.average} if self.average else {}),
         }
         self.step = self.engine.training_step(
             model=self.model, optimizer=self.optimizer, batches=self.batches, metrics=self.metrics,
-            bf16=bf16, objective=objective_of(self.recipe), hooks=self.gates,
+            bf16=bf16, objective=objective_of(self.recipe),
+            hooks=[*self.gates, *([self.average] if self.average else [])],
             parts=[self.optimizer, *self.parts.values()],
         )  # fmt: skip
         self.evaluations = {
@@ -141,16 +147,19 @@ class Trainer:
                 buffer.copy_(averaged[name])
 
     def evaluate(self, split: str) -> tuple[float, float]:
-        """Loss and top-1 error in percent of a split, single view."""
+        """Loss and top-1 error in percent of a split, single view; of averaged weights, where the
+        recipe averages them."""
         evaluation = self.evaluations[split]
         evaluation.start()
-        for size in evaluation.sizes():
-            self.evaluate_batch[split](size)
+        with self.average.in_place() if self.average else nullcontext():
+            for size in evaluation.sizes():
+                self.evaluate_batch[split](size)
         return evaluation.metrics.mean()
 
     def weights(self) -> dict[str, Tensor]:
-        """The network's state by name: parameters in float32, and statistics."""
-        return self.optimizer.state()["model"]
+        """The network's state by name, as it is evaluated: parameters in float32, and
+        statistics."""
+        return self.optimizer.state()["model"] | (self.average.named if self.average else {})
 
     def state(self) -> dict[str, Any]:
         """All that a run needs to go on where it is: tensors, numbers and containers of them."""

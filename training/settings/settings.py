@@ -89,6 +89,7 @@ class Recipe:
     objective: Literal["cross_entropy", "squared_hinge"] = "cross_entropy"
     auxiliary: Annotated[float, Field(ge=0, le=1000)] = 0.0
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_average: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")
     def check(self) -> Self:
@@ -110,6 +111,8 @@ class Recipe:
             raise ValueError("whole_batches=true leaves images out; with recipe.wrap=true none are")
         if self.fresh_momentum and self.schedule == "plateau":
             raise ValueError("fresh_momentum=true needs recipe.schedule=step")
+        if self.weight_average and self.statistics_batches:
+            raise ValueError("weight_average averages statistics, too; set statistics_batches=0")
         if self.smoothing and self.objective != "cross_entropy":
             raise ValueError(
                 f"smoothing={self.smoothing} needs recipe.objective=cross_entropy, "
