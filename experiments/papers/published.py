@@ -14,7 +14,10 @@ from records.files import ROOT
 PAPER = ROOT / "results" / "paper"
 ERROR, TOP5, HOURS = "test_error", "test_error_top5", "train_hours"
 TEST_IMAGES, MARGIN = 10_000, 0.5  # of a data set that no paper has
-TESTS = {"ten_crop": "ten crops", "multi_scale": "five scales"}
+TESTS = {
+    "ten_crop": "ten crops", "multi_scale": "five scales", "dense": "three scales",
+    "crops_144": "144 crops",
+}  # fmt: skip
 METRICS = (ERROR, TOP5, HOURS, "layers", "params_millions")
 STATISTICS = (
     "last", "best", "median5", "mean_std", "best_val", "quoted", "reading", "fail",

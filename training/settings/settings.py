@@ -177,7 +177,7 @@ class EvalOptions:
     weights: Files
     image: Files
     analysis: Literal["responses", "reuse"] | None
-    protocol: Literal["single", "ten_crop", "multi_scale"]
+    protocol: Literal["single", "ten_crop", "multi_scale", "dense", "crops_144"]
     crop: Positive | None
     short: Positive | None
     save: bool
