@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import choose, init_weights
+from models.layers import INITS, choose, init_weights
 
 CONV = re.compile(r"(\d)x(\d) (\d+)(?: /(\d))?( p0)?")
-BIAS = 0.2  # where GoogLeNet's biases start (its prototxt in BVLC's Caffe)
+BIAS = 0.2  # where biases start in the GoogLeNet of BVLC's Caffe
 
 
 def googlenet(a: int, b: int, b3: int, c: int, c5: int, pooled: int) -> str:
@@ -136,22 +136,22 @@ class Inception(nn.Module):
     dropout and a linear classifier. In training, the logits of the auxiliary classifiers, where
     there are some, follow those of the network: (logits, first, ...).
 
-    GoogLeNet starts as its authors' reimplementation in Caffe: weights uniform with variance
-    1 / fan_in, biases at 0.2; the others by `models.layers.init_weights`.
-
     Args:
         version: `googlenet` (Szegedy et al. 2015, Table 1), `bn_inception` (Ioffe and Szegedy 2015,
             Fig. 5) or `inception_v3` (Szegedy et al. 2016, Table 1, as in the authors' code).
+        init: how weights start: `fan_in` or `fan_out` (see `models.layers.init_weights`), or
+            `xavier` as BVLC's Caffe has it: uniform with variance 1 / fan_in, biases at 0.2.
 
     Raises:
         ValueError: an argument is impossible; the message names it.
     """
 
-    def __init__(self, version: str, classes: int = 1000):
+    def __init__(self, version: str, classes: int = 1000, *, init: str = "fan_in"):
         super().__init__()
         if classes < 2:
             raise ValueError(f"classes={classes} is below 2")
         choose("version", version, tuple(VERSIONS))
+        choose("init", init, (*INITS, "xavier"))
         plan = VERSIONS[version]
         self.least, width = plan.least, 3
         self.parts = nn.Sequential()
@@ -163,10 +163,10 @@ class Inception(nn.Module):
                 self.parts.add_module(f"auxiliary{name}", head)
         self.pool, self.dropout = nn.AdaptiveAvgPool2d(1), nn.Dropout(plan.dropout)
         self.classifier = nn.Linear(width, classes)
-        if plan.eps is None:
+        if init == "xavier":
             start_as_caffe(self)
         else:
-            init_weights(self, "fan_in")
+            init_weights(self, init)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         extras = []
@@ -259,5 +259,6 @@ def start_as_caffe(network: Inception) -> None:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             bound = math.sqrt(3 / layer.weight[0].numel())
             nn.init.uniform_(layer.weight, -bound, bound)
-            start = 0.0 if layer in (network.classifier, *auxiliaries) else BIAS
-            nn.init.constant_(layer.bias, start)  # type: ignore[arg-type]
+            if layer.bias is not None:
+                start = 0.0 if layer in (network.classifier, *auxiliaries) else BIAS
+                nn.init.constant_(layer.bias, start)

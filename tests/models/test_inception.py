@@ -221,7 +221,7 @@ def test_pools_have_as_many_places_as_convolutions() -> None:
 
 def test_weights_start_as_caffes() -> None:
     torch.manual_seed(0)
-    model = Inception("googlenet", 10)
+    model = Inception("googlenet", 10, init="xavier")
     weight = model.parts.get_submodule("5b")[1][1][0].weight.detach()
     bound = (3 / (192 * 9)) ** 0.5
     assert 0.99 * bound < float(weight.abs().max()) <= bound
@@ -234,6 +234,7 @@ def test_weights_start_as_caffes() -> None:
 @pytest.mark.parametrize(("arguments", "named"), [
     ({"version": "inception_v4"}, "version='inception_v4' is unknown; choose one of googlenet"),
     ({"version": "googlenet", "classes": 1}, "classes=1 is below 2"),
+    ({"version": "googlenet", "init": "caffe"}, "init='caffe' is unknown; choose one of fan_in"),
 ])  # fmt: skip
 def test_impossible_arguments_are_named(arguments: dict, named: str) -> None:
     with pytest.raises(ValueError, match=named):

@@ -67,11 +67,12 @@ class Recipe:
     weight_decay: Fraction
     decay: Literal["weights", "all"]
     init: Literal["fan_in", "fan_out", "normal", "xavier"]
-    mean: Literal["none", "pixel", "channel"]
-    std: Literal["none", "channel", "global", "255"]
+    mean: Literal["none", "pixel", "channel", "half"]
+    std: Literal["none", "channel", "global", "255", "half"]
     holdout: Count
     dropout: Annotated[float, Field(ge=0, le=0.99)] = 0.0
     crop: Literal["pad", "scale", "aspect"] = "pad"
+    short_to: Annotated[int, Field(ge=256, le=4096)] = 480
     colour: Literal["none", "pca", "jitter"] = "none"
     schedule: Literal["step", "plateau"] = "step"
     patience: Count = 5
@@ -102,7 +103,7 @@ class Recipe:
             )
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=true needs recipe.momentum above 0")
-        if self.prepare != "none" and (self.std != "none" or self.mean == "channel"):
+        if self.prepare != "none" and (self.std != "none" or self.mean in ("channel", "half")):
             raise ValueError(
                 f"prepare={self.prepare} normalises already; set recipe.std=none and recipe.mean "
                 "to none or pixel"
