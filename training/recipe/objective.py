@@ -6,7 +6,7 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.settings.settings import Recipe
+from training.settings.settings import Phase, Recipe
 
 Outputs = Tensor | tuple[Tensor, ...]  # logits, or (logits, *extras) in training mode
 # Gives the loss, which is a mean over the images, and the logits (N, classes) that predict.
@@ -20,19 +20,23 @@ def cross_entropy(outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
     return F.cross_entropy(logits, labels), logits
 
 
-def objective_of(recipe: Recipe) -> Objective:
-    """The objective that a recipe names.
+def objective_of(recipe: Recipe, phase: Phase | None = None) -> Objective:
+    """The objective that a recipe names, in one of its phases.
 
     Every one of a network's outputs is a classifier's logits (N, classes), and has a term; the
     terms of the extras count `auxiliary` times (Szegedy et al. 2015, Section 5; Lee et al. 2015,
     eq. 3).
     """
-    if recipe.objective == "squared_hinge":
-        return partial(weighted, squared_hinge, recipe.auxiliary)
-    if not recipe.auxiliary and not recipe.smoothing:
+    auxiliary, name = recipe.auxiliary, recipe.objective
+    if phase is not None:
+        auxiliary = auxiliary if phase.auxiliary is None else phase.auxiliary
+        name = phase.objective or name
+    if name == "squared_hinge":
+        return partial(weighted, squared_hinge, auxiliary)
+    if not auxiliary and not recipe.smoothing:
         return cross_entropy
     term = partial(F.cross_entropy, label_smoothing=recipe.smoothing)
-    return partial(weighted, term, recipe.auxiliary)
+    return partial(weighted, term, auxiliary)
 
 
 def weighted(
