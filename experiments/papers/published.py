@@ -74,7 +74,7 @@ def numbers(paper: str) -> pd.DataFrame:
         raise PublishedError(
             f"No published numbers for {paper}; choose from {', '.join(titles())}."
         )
-    frame = pd.read_csv(committed(path), dtype={"value": str})
+    frame = pd.read_csv(committed(path), dtype=dict.fromkeys(("value", "note", "test"), str))
     frame["text"] = frame["value"]
     pairs = zip(frame["metric"], frame["statistic"].fillna(""), strict=True)
     for number, (metric, statistic) in enumerate(pairs, 2):

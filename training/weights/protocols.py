@@ -19,8 +19,8 @@ from data.photographs.photographs import SHORT, decode, test_view
 from data.photographs.tree import Tree
 from data.photographs.workers import delivered, make_loader
 
-# Short sides, beside crops of 224: He et al. 2015, Section 3.4; Simonyan and Zisserman 2015, Section
-# 4.2, for networks trained at 256 to 512; Szegedy et al. 2015, Section 7.
+# Short sides, beside crops of 224: He et al. 2015, Section 3.4; Simonyan and Zisserman 2015,
+# Section 4.2, for networks trained at 256 to 512; Szegedy et al. 2015, Section 7.
 SCALES = (224, 256, 384, 480, 640)
 DENSE = (256, 384, 512)
 SQUARES = (256, 288, 320, 352)
