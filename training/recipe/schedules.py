@@ -35,6 +35,7 @@ def scaled(recipe: Recipe, scale: float, images: int) -> Recipe:
             patience=_rounded(recipe.patience * scale),
             lr_length=_shorter(recipe.lr_length, scale),
             momentum_length=_shorter(recipe.momentum_length, scale),
+            head_fall=min(recipe.head_fall / scale, 1),
         )
     except ValidationError:
         raise ConfigError(

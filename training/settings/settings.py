@@ -95,7 +95,7 @@ class Recipe:
     nesterov: bool
     weight_decay: Fraction
     decay: Literal["weights", "all"]
-    init: Literal["fan_in", "fan_out", "normal", "xavier"]
+    init: Literal["fan_in", "fan_out", "normal", "uniform", "xavier"]
     mean: Literal["none", "pixel", "channel"]
     std: Literal["none", "channel", "global", "255"]
     holdout: Count
@@ -105,7 +105,7 @@ class Recipe:
     schedule: SCHEDULES = "step"
     patience: Count = 5
     statistics_batches: Count = 0
-    prepare: Literal["none", "gcn", "zca"] = "none"
+    prepare: Literal["none", "gcn", "lcn", "zca"] = "none"
     contrast: Annotated[float, Field(gt=0, le=10**6)] = 55.0
     border: Literal["zero", "reflect"] = "zero"
     translate: Annotated[int, Field(ge=0, le=4096)] = 0

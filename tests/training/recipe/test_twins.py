@@ -39,6 +39,8 @@ def small(settings: Settings, *, batch: int, size: int, **model: Any) -> Setting
     holdout = min(settings.recipe.holdout, 4)
     data = replace(settings.data, size=size)
     recipe = replace(settings.recipe, batch=batch, holdout=holdout, crop="pad")
+    if "size" in settings.model:  # a network whose classifier reads whole maps
+        model.setdefault("size", size)
     return replace(settings, data=data, recipe=recipe, model=settings.model | model)
 
 

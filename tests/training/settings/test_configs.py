@@ -106,6 +106,8 @@ EXACT = {
     "huang2017_dense/fig3": {"densenet161": 28_681_000, "resnet34": 21_797_672,
                              "resnet50": 25_557_032, "resnet101": 44_549_160,
                              "resnet152": 60_192_808},
+    "lee2015_dsn/table2": {"dsn": 966_986 + 2_580_510},
+    "goodfellow2013_maxout/table3": {"maxout": 16_247_830, "maxout_svhn": 10_461_050},
     "lin2014_nin/table1": {"nin": 966_986, "nin_svhn": 1_986_026},
     "srivastava2015_highway/table3": {"highway19": 2_256_838},
     "springenberg2015_allcnn/table4": {"allcnn_c": 1_369_738},
@@ -292,6 +294,9 @@ PAPERS = [
         (0.5, 0.75, 0.875),
     ),
     ("lin2014_nin/table1/nin", "cifar100", 260, 128, 0, 0, (200 / 260, 230 / 260)),
+    ("lee2015_dsn/table2/dsn", "cifar10_aug", 200_000, 100, 0, 0, (0.75,)),
+    ("goodfellow2013_maxout/table3/maxout", "cifar10_aug", 474, 128, 0, 0, ()),
+    ("goodfellow2013_maxout/table3/maxout_svhn", "svhn", 151, 128, 6000, 0, ()),
     ("springenberg2015_allcnn/table4/allcnn_c", "cifar10", 350, 256, 0, 0, (4 / 7, 5 / 7, 6 / 7)),
     ("zagoruyko2016_wide/table6/wrn_16_4", "svhn", 160, 128, 0, 0, (79 / 160, 119 / 160)),
 ]
