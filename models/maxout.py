@@ -83,8 +83,11 @@ class MaxoutNetwork(nn.Module):
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.hidden(self.layers(x).flatten(1))
-        return self.classifier(self.drop(x))
+        return self.classify(self.layers(x))
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Logits (N, classes) of what the convolutions put out."""
+        return self.classifier(self.drop(self.hidden(x.flatten(1))))
 
 
 def spell_maxout(
