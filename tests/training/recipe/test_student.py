@@ -58,9 +58,8 @@ def changed(trainer: Trainer, count: int) -> set[str]:
     before = {name: tensor.clone() for name, tensor in trainer.optimizer.master.items()}
     for _ in range(count):
         trainer.train_iteration()
-    return {
-        n for n, tensor in trainer.optimizer.master.items() if not torch.equal(tensor, before[n])
-    }
+    after = trainer.optimizer.master
+    return {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
 
 
 def test_each_phase_changes_only_what_it_teaches(settings: Settings, digits: ImageSet) -> None:
@@ -92,7 +91,7 @@ def test_updates_are_those_of_a_plain_loop(settings: Settings, digits: ImageSet)
         plain.zero_grad()
         logits, regressed, taught, hint = plain(x)
         if iteration < 6:
-            n, channels, rows, columns = hint.shape
+            n, channels, _, columns = hint.shape
             loss = ((regressed - hint) ** 2).sum() / (2 * n * channels * columns)
         else:
             told, said = (taught / 3).exp(), (logits / 3).exp()
@@ -131,6 +130,7 @@ def test_a_student_that_says_what_its_teacher_says_learns_nothing_from_it() -> N
     assert not torch.autograd.grad(loss, hint)[0].any()
 
 
+@pytest.mark.slow
 def test_killed_in_each_phase_it_ends_with_the_same_bits_and_follows_one_teacher_only(
     command: Callable, teach: Callable[[int], Path], tmp_path: Path
 ) -> None:
