@@ -68,6 +68,8 @@ def twins(settings_of: Callable[..., Settings]) -> dict[tuple, tuple[str, Settin
         if "depth" not in model or "VGG" in model["_target_"]:  # they have no shallow form
             imagenet = settings.data.source == "imagenet"
             twin = small(settings, batch=2 if imagenet else 8, size=80 if imagenet else 12)
+            if imagenet:  # two images of noise are no batch for their rates
+                twin = replace(twin, recipe=replace(twin.recipe, lr=1e-4))
             found.setdefault(kind(settings), (f"{row} on {data}", twin))
             continue
         which = model["unit"] if "unit" in model else model.get("bottleneck")

@@ -101,7 +101,7 @@ CONFIGS = [
     ),
     (["experiment=simonyan2015_vgg/table4/vgg16", "model.depth=13"], "model.depth=13 is none of"),
     (
-        ["experiment=he2015_prelu/table6/prelu_net_a", "model.version=D"],
+        ["experiment=he2015b_prelu/table6/prelu_net_a", "model.version=D"],
         "model.version='D' is unknown; choose one of A, B, C",
     ),
     (

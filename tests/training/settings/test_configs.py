@@ -109,7 +109,7 @@ EXACT = {
                              "resnet152": 60_192_808},
     "simonyan2015_vgg/table4": {"vgg16": 138_357_544, "vgg19": 143_667_240},
     "szegedy2015_googlenet/table3": {"googlenet": 6_998_552 + 3_188_840 + 3_190_888},
-    "he2015_prelu/table6": {"prelu_net_a": 178_032_072, "prelu_net_b": 183_343_048,
+    "he2015b_prelu/table6": {"prelu_net_a": 178_032_072, "prelu_net_b": 183_343_048,
                             "prelu_net_c": 330_623_944},
     "ioffe2015_batchnorm/fig4": {"bn_inception": 11_285_224},
     "szegedy2016_inception/table3": {"inception_v3": 27_161_264,
@@ -309,7 +309,7 @@ PAPERS = [
     ("goodfellow2013_maxout/table3/maxout_svhn", "svhn", 151, 128, 6000, 0, ()),
     ("springenberg2015_allcnn/table4/allcnn_c", "cifar10", 350, 256, 0, 0, (4 / 7, 5 / 7, 6 / 7)),
     ("simonyan2015_vgg/table4/vgg16", "imagenet", 370_000, 256, 0, 0, ()),
-    ("he2015_prelu/table6/prelu_net_c", "imagenet", 80, 128, 0, 0, ()),
+    ("he2015b_prelu/table6/prelu_net_c", "imagenet", 80, 128, 0, 0, ()),
     ("szegedy2015_googlenet/table3/googlenet", "imagenet", 2_400_000, 32, 0, 0, ()),
     ("zagoruyko2016_wide/table6/wrn_16_4", "svhn", 160, 128, 0, 0, (79 / 160, 119 / 160)),
 ]
