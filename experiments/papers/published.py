@@ -134,7 +134,11 @@ def test_arguments(name: str) -> list[str]:
 def test_words(name: str) -> str:
     """What a test is called in a table."""
     protocol, *pixels = name.split("_") if name.startswith("single") else [name]
-    return f"one crop of {pixels[0] if pixels else 224}" if protocol == "single" else TESTS[name]
+    if protocol == "single":
+        return f"one crop of {pixels[0] if pixels else 224}"
+    if name not in TESTS:
+        raise PublishedError(unknown("test", name, ["single", *TESTS]))
+    return TESTS[name]
 
 
 def tests() -> list[str]:

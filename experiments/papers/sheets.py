@@ -47,6 +47,7 @@ def _numeric(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=400), AfterValidator(_printable)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+TestName = Annotated[str, Field(pattern=r"^[a-z0-9_]*$")]  # as eval.py's file of it
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+/[A-Za-z0-9_]+$")]
 Experiment = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+/[A-Za-z0-9_]+/[A-Za-z0-9_]+$")]
 Positive = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
@@ -72,7 +73,7 @@ class Published:
     n_runs: Count | None = None
     statistic: Statistic = ""
     note: Text = ""
-    test: Annotated[str, Field(pattern=r"^\w*$")] = ""
+    test: TestName = ""
 
     @model_validator(mode="after")
     def check(self) -> Self:
@@ -114,7 +115,7 @@ class Table:
     table: TableName
     title: Text
     metric: Literal["test_error", "test_error_top5", "train_hours"]
-    test: Annotated[str, Field(pattern=r"^\w*$")] = ""
+    test: TestName = ""
     across: Literal["", "data", "layers", "method", "test"] = ""
 
     @property
