@@ -260,5 +260,6 @@ def _line(adapter: TypeAdapter[Sheet], told: dict[str, str], place: str) -> Shee
         first = error.errors()[0]
         column = ".".join(map(str, first["loc"][:1]))
         cell = f"{column}={ascii(told.get(column, ''))[:80]}: " if column else ""
-        reason = "is empty" if first["type"] == "missing" else first["msg"].removeprefix("Value error, ")
+        reason = "is empty" if first["type"] == "missing" else first["msg"]
+        reason = reason.removeprefix("Value error, ")
         raise PublishedError(f"{place}: {cell}{reason}.") from None
