@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.published import PAPER, PublishedError, papers
-from experiments.papers.sheets import BuiltLayer, Layer, read
+from experiments.papers.schema import BuiltLayer, Layer, read
 from records.files import ROOT
 
 NOTES = [

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict  # of Python 3.12, which pydantic needs
 
 from experiments.papers.published import PAPER
 from experiments.papers.rows import facts
-from experiments.papers.sheets import CELLS, Experiment, Positive, PublishedError, Text, Word
+from experiments.papers.schema import CELLS, Experiment, Positive, PublishedError, Text, Word
 from experiments.papers.sums import committed
 
 KINDS = ({"lower", "than"}, {"fails"}, {"below", "row"}, {"above", "row"}, {"near", "to", "within"},

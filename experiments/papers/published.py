@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 
-from experiments.papers.sheets import (
+from experiments.papers.schema import (
     ERROR,
     HOURS,
     TOP5,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.papers.published import PAPER
-from experiments.papers.sheets import Deviation, read
+from experiments.papers.schema import Deviation, read
 from records.command import guarded
 from records.files import ROOT
 from records.names import results

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from experiments.papers.sheets import CELLS, Amount, Count, Experiment, Word, read
+from experiments.papers.schema import CELLS, Amount, Count, Experiment, Word, read
 from records.files import ROOT
 from records.names import FULL, KEPT
 

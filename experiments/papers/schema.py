@@ -1,11 +1,12 @@
-"""The sheets of published facts, results/paper/*.csv: what every cell may be, read and checked.
+"""The schema of the published facts, results/paper/*.csv: what every cell may be.
 
-A mistake in one is named by file, line and column before anything is made of it.
+All of them are read here; a mistake is named by file, line and column before anything is made of it.
 """
 
 import csv
 from collections.abc import Hashable
 from dataclasses import MISSING, fields
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, Self, TypeVar
 
@@ -210,18 +211,18 @@ class Deviation:
 
 
 class Keyed(Protocol):
-    """A line of a sheet; no two of them have the same key."""
+    """A line of a file; no two of them have the same key."""
 
     @property
     def key(self) -> Hashable:
         """What is there once."""
 
 
-Sheet = TypeVar("Sheet", bound=Keyed)
+Entry = TypeVar("Entry", bound=Keyed)
 
 
-def read(path: Path, kind: type[Sheet]) -> list[Sheet]:
-    """The lines of a sheet, in its order.
+def read(path: Path, kind: type[Entry]) -> list[Entry]:
+    """The lines of a file, in its order.
 
     Raises:
         CommandError: it is not as committed.
@@ -229,10 +230,12 @@ def read(path: Path, kind: type[Sheet]) -> list[Sheet]:
     """
     columns = {field.name: field.default is MISSING for field in fields(kind)}  # type: ignore[arg-type]
     adapter, lines, seen = TypeAdapter(kind), [], dict[Hashable, int]()
+    needed = [name for name, is_needed in columns.items() if is_needed]
     try:
-        reader = csv.reader(committed(path).open(encoding="utf-8", newline=""), strict=True)
+        text = committed(path).read_text(encoding="utf-8")
+        reader = csv.reader(StringIO(text), strict=True)
         head = next(reader, [])
-        for name in {*head, *(name for name, needed in columns.items() if needed)}:
+        for name in (*head, *needed):
             if name not in columns or head.count(name) != 1:
                 raise PublishedError(
                     f"{path}: column {name!r} is missing, double or unknown; "
@@ -253,7 +256,7 @@ def read(path: Path, kind: type[Sheet]) -> list[Sheet]:
     return lines
 
 
-def _line(adapter: TypeAdapter[Sheet], told: dict[str, str], place: str) -> Sheet:
+def _line(adapter: TypeAdapter[Entry], told: dict[str, str], place: str) -> Entry:
     try:
         return adapter.validate_python(told)
     except ValidationError as error:

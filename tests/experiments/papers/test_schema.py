@@ -1,4 +1,4 @@
-"""Sheets of published facts as somebody may have edited them: plain facts, or a named mistake."""
+"""Files of published facts as somebody may have edited them: plain facts, or a named mistake."""
 
 import csv
 import io
@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.papers import claims as claims_sheet
+from experiments.papers import claims as claims_file
 from experiments.papers.claims import claims
 from experiments.papers.published import PAPER, PublishedError, papers
 from experiments.papers.rows import RowFacts
-from experiments.papers.sheets import (
+from experiments.papers.schema import (
     BuiltLayer,
     Dataset,
     Deviation,
@@ -28,7 +28,7 @@ from experiments.papers.sheets import (
 )
 from records.files import ROOT
 
-SHEETS: dict[Path, type] = {
+SCHEMAS: dict[Path, type] = {
     PAPER / "papers.csv": Paper, PAPER / "tables.csv": Table, PAPER / "datasets.csv": Dataset,
     PAPER / "reproductions.csv": Reproduction, PAPER / "layers.csv": Layer,
     PAPER / "deviations.csv": Deviation, ROOT / "results" / "rows.csv": RowFacts,
@@ -47,8 +47,8 @@ CLAIM = "- {claim: x, source: y, statement: z"
 
 @st.composite
 def mistyped(draw: st.DrawFn) -> tuple[Path, str]:
-    """A sheet, and its text with one thing that is not as before."""
-    path = draw(st.sampled_from(sorted(SHEETS)))
+    """A file, and its text with one thing that is not as before."""
+    path = draw(st.sampled_from(sorted(SCHEMAS)))
     lines = list(csv.reader(path.open(encoding="utf-8", newline="")))
     place = draw(st.integers(0, len(lines) - 1))
     column = draw(st.integers(0, len(lines[place]) - 1))
@@ -77,14 +77,14 @@ def is_plain(value: Any) -> bool:
 
 
 @given(case=mistyped())
-def test_a_mistyped_sheet_is_read_or_its_mistake_is_named(
+def test_a_mistyped_file_is_read_or_its_mistake_is_named(
     case: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path, text = case
     copy = tmp_path_factory.getbasetemp() / path.name
     copy.write_text(text, encoding="utf-8", newline="")
     try:
-        lines = read(copy, SHEETS[path])
+        lines = read(copy, SCHEMAS[path])
     except PublishedError as error:
         assert copy.name in str(error) and str(error).count("\n") < 3 and str(error).isprintable()
         return
@@ -112,7 +112,7 @@ def test_mistakes_are_named_by_line_and_column(
     assert was in text
     (tmp_path / name).write_text(text.replace(was, now, 1), encoding="utf-8")
     with pytest.raises(PublishedError, match=message):
-        read(tmp_path / name, SHEETS[PAPER / name])
+        read(tmp_path / name, SCHEMAS[PAPER / name])
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_mistakes_of_claims_are_named(
     text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "claims.yaml").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(claims_sheet, "PAPER", tmp_path)
+    monkeypatch.setattr(claims_file, "PAPER", tmp_path)
     with pytest.raises(PublishedError, match=message) as error:
         claims()
     assert str(error.value).count("\n") < 3
