@@ -1,6 +1,6 @@
 """The schema of the published facts, results/paper/*.csv: what every cell may be.
 
-All of them are read here; a mistake is named by file, line and column before anything is made of it.
+All of them are read here; a mistake is named by file, line and column before more is made of it.
 """
 
 import csv
