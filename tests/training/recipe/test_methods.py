@@ -14,6 +14,9 @@ from training.trainer import Trainer
 
 # Rate and decay of weights, of biases, and of both of the last layer, as in the papers' codes.
 RATES = {
+    ("larsson2017_fractalnet/table1/fractalnet", "cifar10"): (
+        (0.02, 1e-4), (0.04, 0), (0.02, 1e-4), (0.04, 0),
+    ),
     ("lin2014_nin/table1/nin", "cifar10"): ((0.1, 1e-4), (0.2, 0), (0.01, 1e-4), (0.02, 0)),
     ("lin2014_nin/table1/nin", "cifar100"): ((0.02, 5e-4), (0.04, 0), (0.02, 5e-4), (0.04, 0)),
     ("lin2014_nin/table1/nin_svhn", "svhn"): ((0.1, 1e-4), (0.2, 0), (0.01, 1e-4), (0.02, 0)),
@@ -31,7 +34,8 @@ def test_two_updates_are_those_of_the_papers_code(
     row: str, data: str, settings_of: Callable[..., Settings]
 ) -> None:
     settings = settings_of(f"experiment={row}", f"data={data}", "device=cpu", "seed=5")
-    sizes = {"highway19": {"depth": 8}, "wrn_16_8_zca": {"depth": 10, "widen": 2}}
+    sizes = {"highway19": {"depth": 8}, "wrn_16_8_zca": {"depth": 10, "widen": 2},
+             "fractalnet": {"depth": 7, "widths": [4, 6, 6]}}  # fmt: skip
     settings = small(settings, batch=8, size=12, **sizes.get(row.rpartition("/")[2], {}))
     trainer = Trainer(settings, generated(settings, 40, 12), torch.device("cpu"))
     plain, batches = deepcopy(trainer.model).train(), deepcopy(trainer.batches)

@@ -18,7 +18,17 @@ from training.settings.settings import Settings
 from training.trainer import Trainer
 
 # The least depth at which each kind of network shows all it has.
-SHALLOW = {None: 8, "basic": 8, "bottleneck": 11, "single": 5, "wide": 10, False: 7, True: 10}
+SHALLOW = {
+    None: 8,
+    "basic": 8,
+    "bottleneck": 11,
+    "single": 5,
+    "wide": 10,
+    "fractal": 13,
+    False: 7,
+    True: 10,
+}
+NARROW = {"wide": {"widen": 2}, "fractal": {"widths": [4, 6, 6]}}
 SHALLOW_IMAGENET = {"basic": 18, "bottleneck": 50, True: 121}
 # What makes one network, or one recipe, unlike another; size apart.
 KIND = ("unit", "order", "shortcut", "match", "projection_norm", "stride_on", "share_preact",
@@ -68,11 +78,11 @@ def twins(settings_of: Callable[..., Settings]) -> dict[tuple, tuple[str, Settin
             continue
         which = model["unit"] if "unit" in model else model.get("bottleneck")
         which = "wide" if model.get("widen", 1) > 1 else which
+        which = "fractal" if "drop_path" in model else which
         if settings.data.source == "imagenet":
             twin = small(settings, batch=2, size=64, depth=SHALLOW_IMAGENET[which])
         else:
-            narrow = {"widen": 2} if which == "wide" else {}
-            twin = small(settings, batch=8, size=12, depth=SHALLOW[which], **narrow)
+            twin = small(settings, batch=8, size=12, depth=SHALLOW[which], **NARROW.get(which, {}))
         found.setdefault(kind(settings), (f"{row} on {data}", twin))
     return found
 

@@ -96,6 +96,14 @@ CONFIGS = [
         ["experiment=srivastava2015_highway/table3/highway19", "model.depth=7"],
         "model.depth=7 is below 8",
     ),
+    (
+        ["experiment=larsson2017_fractalnet/table1/fractalnet", "model.depth=20"],
+        "model.depth=20 is no fractal of 5 blocks; these are 6, 11, 21, 41",
+    ),
+    (
+        ["experiment=larsson2017_fractalnet/table1/fractalnet", "preset=smoke"],
+        "data.size=16 is too small for model.widths=[64, 128, 256, 512, 512]",
+    ),
     ([ROW, "+recipe.bias_lr=0"], "recipe.bias_lr=0 is impossible: should be greater than 0"),
     (
         ["experiment=lin2014_nin/table1/nin", "model.layers=5x192 r 1y160"],
