@@ -11,14 +11,16 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
+from torch import nn
 
-from training.settings.network import model_arguments, model_class, outline
+from training.settings.network import dropouts, model_arguments, model_class, outline
 from training.settings.settings import STRICT, ConfigError, Data, Settings
 
 IMAGENET_SIZE = 64
 # Of a network's whole numbers: beyond all that anybody trains, and built without memory in seconds.
 LARGEST = {"depth": 5_000, "classes": 100_000}
 LARGE = 10_000
+WEIGHED = (nn.Conv2d, nn.Linear)
 # What others call our settings.
 SYNONYMS = {
     "learning_rate": "recipe.lr", "lr": "recipe.lr", "epochs": "recipe.length",
@@ -43,7 +45,9 @@ def checked(plain: dict[str, Any]) -> Settings:
     if empty := _without_value(plain):
         raise ConfigError(f"{empty} has no value; choose a row with experiment=..., or set it.")
     settings = typed(Settings, plain)
-    return replace(settings, model=checked_model(settings.model, settings.data))
+    settings = replace(settings, model=checked_model(settings.model, settings.data))
+    check_layers(settings)
+    return settings
 
 
 def typed(kind: type[T], plain: dict[str, Any]) -> T:
@@ -99,6 +103,29 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
     return {"_target_": model["_target_"], **arguments}
 
 
+def check_layers(settings: Settings) -> None:
+    """Refuse a recipe that speaks of other layers than the network has.
+
+    Raises:
+        ConfigError: it does.
+    """
+    recipe = settings.recipe
+    if recipe.max_norms:
+        layers = [m for m in outline(settings.model).modules() if isinstance(m, WEIGHED)]
+        if len(layers) != len(recipe.max_norms):
+            raise ConfigError(
+                f"recipe.max_norms has {len(recipe.max_norms)} values, but the network "
+                f"{len(layers)} layers of weights."
+            )
+    for phase in recipe.phases:
+        rates = phase.dropout
+        if rates is not None and len(rates) != len(dropouts(outline(settings.model))):
+            raise ConfigError(
+                f"recipe.phases: dropout={list(rates)} is of {len(rates)} layers, but the network "
+                f"has {len(dropouts(outline(settings.model)))}."
+            )
+
+
 def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
     """ "Did you mean ...?" for a name that is not among `names`; empty where none is close."""
     names = list(names)
@@ -125,7 +152,7 @@ def _explained(error: ErrorDetails, path: str) -> str:
             groups = [str(part) for part in error["loc"][:-1]]
             return f"Unknown setting {path}.{nearest(path, _names_in(groups))}"
         case "value_error":
-            return f"{path}.{context['error']}."
+            return f"{path}.{context['error']}.".lstrip(".")
         case "literal_error":
             choices = str(context["expected"]).replace("'", "").replace(" or ", ", ")
             return f"{path}={value} is unknown; choose one of {choices}."
@@ -140,7 +167,9 @@ def _names_in(groups: list[str]) -> list[str]:
     """The names of all settings of a group, which lies in others."""
     kind: Any = Settings
     for group in groups:
-        kind = typing.get_type_hints(kind)[group]
+        # A number is a place in a list of settings.
+        numbered = group.isdecimal()
+        kind = typing.get_args(kind)[0] if numbered else typing.get_type_hints(kind)[group]
     names = [field.name for field in fields(kind)] if is_dataclass(kind) else []
     return [".".join([*groups, name]) for name in names]
 

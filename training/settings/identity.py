@@ -9,7 +9,7 @@ from typing import Any
 
 from training.settings.config import machine_settings
 from training.settings.network import model_class
-from training.settings.settings import Preset, Recipe, Settings
+from training.settings.settings import Phase, Preset, Recipe, Settings
 
 
 def recorded_settings(settings: Settings) -> dict[str, Any]:
@@ -28,6 +28,8 @@ def deciding_settings(settings: Settings) -> dict[str, Any]:
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     kept["model"] = _without_defaults(kept["model"], defaults)
     kept["recipe"] = _without_defaults(kept["recipe"], _defaults(Recipe))
+    if phases := kept["recipe"].get("phases"):
+        kept["recipe"]["phases"] = [_without_defaults(p, _defaults(Phase)) for p in phases]
     kept["preset"] = _without_defaults(kept["preset"], _defaults(Preset))
     return _without_defaults(kept, _defaults(Settings))
 

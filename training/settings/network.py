@@ -1,7 +1,7 @@
 """The network that a configuration names: its class, its arguments, its size."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -60,6 +60,18 @@ def is_random(model: nn.Module) -> bool:
     drop-path."""
     drops = any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())
     return drops or skips(model) or drops_paths(model)
+
+
+def dropouts(model: nn.Module) -> tuple[float, ...]:
+    """The rates of a network's dropout layers, first to last."""
+    return tuple(module.p for module in model.modules() if isinstance(module, nn.Dropout))
+
+
+def set_dropouts(model: nn.Module, rates: Sequence[float]) -> None:
+    """Set them."""
+    layers = (module for module in model.modules() if isinstance(module, nn.Dropout))
+    for layer, rate in zip(layers, rates, strict=True):
+        layer.p = rate
 
 
 def skips(model: nn.Module) -> bool:
