@@ -1,6 +1,7 @@
 """A shallow twin of every distinct unit, shortcut, family and recipe trains and resumes; with
 `make test-all`, every row itself takes three steps."""
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -52,6 +53,11 @@ def small(settings: Settings, *, batch: int, size: int, **model: Any) -> Setting
     return replace(settings, data=data, recipe=recipe, model=settings.model | model)
 
 
+def narrowed(words: str) -> str:
+    """A stack with a sixteenth of the channels."""
+    return re.sub(r"(?<=x)\d+", lambda width: str(int(width[0]) // 16), words)
+
+
 def kind(settings: Settings) -> tuple:
     model = settings.model
     kept = tuple(model.get(key) for key in KIND)
@@ -72,9 +78,8 @@ def twins(settings_of: Callable[..., Settings]) -> dict[tuple, tuple[str, Settin
         settings = settings_of(f"experiment={row}", f"data={data}")
         model = settings.model
         if "depth" not in model:  # straight stacks
-            found.setdefault(
-                kind(settings), (f"{row} on {data}", small(settings, batch=8, size=12))
-            )
+            twin = small(settings, batch=8, size=12, layers=narrowed(model["layers"]))
+            found.setdefault(kind(settings), (f"{row} on {data}", twin))
             continue
         which = model["unit"] if "unit" in model else model.get("bottleneck")
         which = "wide" if model.get("widen", 1) > 1 else which
