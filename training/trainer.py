@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from data.order import derived_seed, iterations_per_epoch
+from models.fitnet import FitNet
 from training.engines.engine import Engine
 from training.engines.graph import Graphs
 from training.process.device import set_backend
@@ -20,6 +21,7 @@ from training.recipe.part import Part, TensorPart
 from training.recipe.plateau import Plateau
 from training.recipe.run_data import Images, load_run_data
 from training.recipe.schedules import (
+    auxiliary_at,
     clears_momentum,
     head_rate,
     learning_rate,
@@ -32,6 +34,7 @@ from training.recipe.schedules import (
 from training.recipe.statistics import averaged_statistics
 from training.settings.network import dropouts, is_random, rebuilt, set_dropouts, skips
 from training.settings.settings import Phase, Settings
+from training.weights.teacher import read_teacher
 
 
 class Trainer:
@@ -73,6 +76,10 @@ class Trainer:
         self.optimizer = FlatSGD(self.model, self.recipe, half=bf16, captured=captured)
         self.metrics, self.plateau = Metrics(device), Plateau(self.recipe.patience)
         self.gradient = GradientMagnitude(self.model, self.optimizer)
+        moves = self.recipe.auxiliary_end is not None
+        self.auxiliary = torch.zeros((), device=device) if moves else None
+        if isinstance(self.model, FitNet):
+            self.model.follow(read_teacher(settings, device))
         self.parts: dict[str, Part] = {
             "sums": TensorPart(self.metrics.sums),
             "plateau": TensorPart(self.plateau.counts),
@@ -97,7 +104,8 @@ class Trainer:
         self.random = is_random(self.model)
         self.step = self.engine.training_step(
             model=self.model, optimizer=self.optimizer, batches=self.batches, metrics=self.metrics,
-            bf16=self.settings.precision == "bf16", objective=objective_of(self.recipe, phase),
+            bf16=self.settings.precision == "bf16",
+            objective=objective_of(self.recipe, phase, self.auxiliary),
             hooks=self.drawn, parts=[self.optimizer, *self.parts.values()],
         )  # fmt: skip
 
@@ -129,6 +137,8 @@ class Trainer:
         recipe, images, iteration = self.recipe, self.images, self.iteration
         heads = head_rate(recipe, iteration)
         self.optimizer.set_learning_rate(self.learning_rate(iteration), heads)
+        if self.auxiliary is not None:
+            self.auxiliary.fill_(auxiliary_at(recipe, images, iteration))
         if recipe.momentum_moves:
             self.optimizer.set_momentum(momentum_at(recipe, images, iteration))
         if clears_momentum(recipe, images, iteration):

@@ -12,6 +12,7 @@ Outputs = Tensor | tuple[Tensor, ...]  # logits, or (logits, *extras) in trainin
 # Gives the loss, which is a mean over the images, and the logits (N, classes) that predict.
 Objective = Callable[[Outputs, Tensor], tuple[Tensor, Tensor]]
 Term = Callable[[Tensor, Tensor], Tensor]
+TEMPERATURE = 3.0  # Romero et al. 2015, Section 3.2
 
 
 def cross_entropy(outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,17 +21,27 @@ def cross_entropy(outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
     return F.cross_entropy(logits, labels), logits
 
 
-def objective_of(recipe: Recipe, phase: Phase | None = None) -> Objective:
+def objective_of(
+    recipe: Recipe, phase: Phase | None = None, weight: Tensor | None = None
+) -> Objective:
     """The objective that a recipe names, in one of its phases.
 
     Every one of a network's outputs is a classifier's logits (N, classes), and has a term; the
     terms of the extras count `auxiliary` times (Szegedy et al. 2015, Section 5; Lee et al. 2015,
-    eq. 3).
+    eq. 3). Of a student's outputs `hints` and `distillation` say what they count for.
+
+    Args:
+        weight: what `auxiliary` is now, where it changes within a run: a tensor (). It is read by
+            distillation only.
     """
     auxiliary, name = recipe.auxiliary, recipe.objective
     if phase is not None:
         auxiliary = auxiliary if phase.auxiliary is None else phase.auxiliary
         name = phase.objective or name
+    if name == "hints":
+        return hints
+    if name == "distillation":
+        return partial(distillation, auxiliary if weight is None else weight)
     if name == "squared_hinge":
         return partial(weighted, squared_hinge, auxiliary)
     if not auxiliary and not recipe.smoothing:
@@ -49,6 +60,27 @@ def weighted(
         for extra in outputs[1:]:
             loss = loss + auxiliary * term(extra.float(), labels)
     return loss, logits
+
+
+def hints(outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Half the squared difference between what a student's regressor makes and its teacher's hint,
+    summed over rows of the maps and averaged over all else (Romero et al. 2015, eq. 3; code)."""
+    logits, regressed, _, hint = outputs
+    difference = regressed.float() - hint.float()
+    return 0.5 * difference.square().sum(2).mean(), logits.detach().float()
+
+
+def distillation(weight: float | Tensor, outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The cross-entropy with the labels, and `weight` times that with what the teacher says
+    (Romero et al. 2015, eq. 2)."""
+    logits, taught = outputs[0].float(), outputs[2].float()
+    return F.cross_entropy(logits, labels) + weight * softened(logits, taught), logits
+
+
+def softened(logits: Tensor, taught: Tensor) -> Tensor:
+    """Mean cross-entropy of a student with its teacher, both at temperature 3."""
+    shares = F.softmax(taught / TEMPERATURE, 1)
+    return -(shares * F.log_softmax(logits / TEMPERATURE, 1)).sum(1).mean()
 
 
 def squared_hinge(scores: Tensor, labels: Tensor) -> Tensor:

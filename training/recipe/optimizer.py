@@ -11,6 +11,7 @@ from training.settings.settings import Recipe
 # Parameters begin at multiples of this many elements, so that every one is aligned.
 ALIGNMENT = 64
 HEADS = "heads."
+LEAST_ROOT = 1e-5  # what RMSProp divides by, at least: 1 / max_scaling of pylearn2
 
 
 class FlatSGD:
@@ -32,6 +33,9 @@ class FlatSGD:
     With `captured` the learning rate is a tensor on the device, which a captured step reads anew;
     so is a momentum that changes within a run. A recipe's `max_norms` bound the weights of every
     output of a convolution or linear layer, layer by layer, after each update.
+
+    With `rule: rmsprop` (Tieleman and Hinton 2012) gradients are divided by the root of their mean
+    square instead, which has momentum's place, and over which `momentum` averages.
 
     Attributes:
         master, gradient, momentum: each parameter's float32 tensor, by name.
@@ -79,6 +83,7 @@ class FlatSGD:
                 borders.pop()
             borders.append((factors[name], end))
         self.sgd, self.lr = self._make_sgd(recipe, borders, captured), (recipe.lr, 1.0)
+        self.rule, self.decay = recipe.rule, recipe.momentum
         moves = recipe.momentum_moves
         self.moving = torch.tensor(recipe.momentum, device=device) if moves else None
         names = [name for name in _computing(model) if named[name].ndim > 1]
@@ -140,10 +145,23 @@ class FlatSGD:
             combine(self.gradients)
         if self.moving is not None:  # torch.optim.SGD takes no tensor, and so adds to what is left
             self.momenta.mul_(self.moving)
-        self.sgd.step()
+        self.step()
         for weight, norm in self.limits:
             weight.renorm_(2, 0, norm)
         self.renew_half()
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Change the weights by the gradients."""
+        if self.rule == "sgd":
+            self.sgd.step()
+            return
+        self.momenta.mul_(self.decay).addcmul_(self.gradients, self.gradients, value=1 - self.decay)
+        for group in self.sgd.param_groups:
+            piece = group["piece"]
+            gradient = self.gradients[piece].add(self.weights[piece], alpha=group["weight_decay"])
+            roots = self.momenta[piece].sqrt().clamp_(min=LEAST_ROOT)
+            self.weights[piece].sub_(group["lr"] * gradient / roots)
 
     def set_learning_rate(self, lr: float, heads: float = 1.0) -> None:
         """Set the learning rate, in place where it lives on a device; that of heads is `heads`

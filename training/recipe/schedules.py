@@ -35,6 +35,8 @@ def scaled(recipe: Recipe, scale: float, images: int) -> Recipe:
             patience=_rounded(recipe.patience * scale),
             lr_length=_shorter(recipe.lr_length, scale),
             momentum_length=_shorter(recipe.momentum_length, scale),
+            auxiliary_length=_shorter(recipe.auxiliary_length, scale),
+            head_fall=min(recipe.head_fall / scale, 1),
         )
     except ValidationError:
         raise ConfigError(
@@ -96,6 +98,18 @@ def momentum_at(recipe: Recipe, images: int, iteration: int) -> float:
     units = iteration // _unit(recipe, images)
     share = min(units / max(recipe.momentum_length - 1, 1), 1)
     return (1 - share) * recipe.momentum + share * recipe.momentum_end
+
+
+def auxiliary_at(recipe: Recipe, images: int, iteration: int) -> float:
+    """What the terms of extra outputs count in an iteration, counted from 0: `auxiliary`, or on a
+    line from there in a phase's first unit to `auxiliary_end` after `auxiliary_length` units."""
+    phase, begin = phase_at(recipe, images, iteration)
+    start = recipe.auxiliary if phase.auxiliary is None else phase.auxiliary
+    if recipe.auxiliary_end is None:
+        return start
+    units = (iteration - begin) // _unit(recipe, images)
+    share = min(units / recipe.auxiliary_length, 1)
+    return (1 - share) * start + share * recipe.auxiliary_end
 
 
 def head_rate(recipe: Recipe, iteration: int) -> float:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from torch import nn
 
+from models.fitnet import FitNet
 from training.settings.network import dropouts, model_arguments, model_class, outline
 from training.settings.settings import STRICT, ConfigError, Data, Settings
 
@@ -21,6 +22,7 @@ IMAGENET_SIZE = 64
 LARGEST = {"depth": 5_000, "classes": 100_000}
 LARGE = 10_000
 WEIGHED = (nn.Conv2d, nn.Linear)
+OF_STUDENTS = ("hints", "distillation")
 # What others call our settings.
 SYNONYMS = {
     "learning_rate": "recipe.lr", "lr": "recipe.lr", "epochs": "recipe.length",
@@ -110,6 +112,9 @@ def check_layers(settings: Settings) -> None:
         ConfigError: it does.
     """
     recipe = settings.recipe
+    for name in (recipe.objective, *(phase.objective for phase in recipe.phases)):
+        if name in OF_STUDENTS and not issubclass(model_class(settings.model), FitNet):
+            raise ConfigError(f"recipe: objective={name} is for students only (model=fitnet).")
     if recipe.max_norms:
         layers = [m for m in outline(settings.model).modules() if isinstance(m, WEIGHED)]
         if len(layers) != len(recipe.max_norms):

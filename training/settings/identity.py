@@ -5,6 +5,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
+from pathlib import Path
 from typing import Any
 
 from training.settings.config import machine_settings
@@ -32,6 +33,21 @@ def deciding_settings(settings: Settings) -> dict[str, Any]:
         kept["recipe"]["phases"] = [_without_defaults(p, _defaults(Phase)) for p in phases]
     kept["preset"] = _without_defaults(kept["preset"], _defaults(Preset))
     return _without_defaults(kept, _defaults(Settings))
+
+
+def identity(settings: Settings) -> dict[str, Any]:
+    """The settings that decide the numbers, and what teacher a student has: that of a run."""
+    digest = teacher_hash(settings)
+    return deciding_settings(settings) | ({"teacher": digest} if digest else {})
+
+
+def teacher_hash(settings: Settings) -> str | None:
+    """The SHA-256 of the file of a student's teacher, where there is one."""
+    path = Path(settings.recipe.teacher)
+    if not settings.recipe.teacher or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def recipe_hash(settings: Settings) -> str:

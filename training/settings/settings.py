@@ -51,7 +51,7 @@ class Data:
 
 Norms = tuple[Annotated[float, Field(gt=0, le=10**6)], ...]
 Dropouts = tuple[Annotated[float, Field(ge=0, le=0.99)], ...]
-OBJECTIVES = Literal["cross_entropy", "squared_hinge"]
+OBJECTIVES = Literal["cross_entropy", "squared_hinge", "hints", "distillation"]
 SCHEDULES = Literal["step", "plateau", "linear", "polynomial", "exponential"]
 
 
@@ -95,7 +95,7 @@ class Recipe:
     nesterov: bool
     weight_decay: Fraction
     decay: Literal["weights", "all"]
-    init: Literal["fan_in", "fan_out", "normal", "xavier"]
+    init: Literal["fan_in", "fan_out", "normal", "uniform", "xavier"]
     mean: Literal["none", "pixel", "channel"]
     std: Literal["none", "channel", "global", "255"]
     holdout: Count
@@ -105,7 +105,7 @@ class Recipe:
     schedule: SCHEDULES = "step"
     patience: Count = 5
     statistics_batches: Count = 0
-    prepare: Literal["none", "gcn", "zca"] = "none"
+    prepare: Literal["none", "gcn", "lcn", "zca"] = "none"
     contrast: Annotated[float, Field(gt=0, le=10**6)] = 55.0
     border: Literal["zero", "reflect"] = "zero"
     translate: Annotated[int, Field(ge=0, le=4096)] = 0
@@ -127,6 +127,10 @@ class Recipe:
     conv_lr: Factor = 1.0
     head_lr: Factor = 1.0
     head_fall: Fraction = 0.0
+    rule: Literal["sgd", "rmsprop"] = "sgd"
+    auxiliary_end: Annotated[float, Field(ge=0, le=1000)] | None = None
+    auxiliary_length: Count = 0
+    teacher: Place = ""
 
     @model_validator(mode="after")
     def check(self) -> Self:
@@ -155,6 +159,13 @@ class Recipe:
                 f"momentum_end={self.momentum_end} and recipe.momentum_length="
                 f"{self.momentum_length} go together"
             )
+        if (self.auxiliary_end is None) != (self.auxiliary_length == 0):
+            raise ValueError(
+                f"auxiliary_end={self.auxiliary_end} and recipe.auxiliary_length="
+                f"{self.auxiliary_length} go together"
+            )
+        if self.rule == "rmsprop" and (self.nesterov or self.momentum_moves):
+            raise ValueError("rule=rmsprop needs a constant recipe.momentum without nesterov")
         if self.momentum_moves and self.nesterov:
             raise ValueError("nesterov=true needs a constant recipe.momentum")
         if self.phases and self.schedule == "plateau":

@@ -84,7 +84,10 @@ CONFIGS = [
         [ROW, "+recipe.prepare=zca", "recipe.std=channel"],
         "prepare=zca normalises already; set recipe.std=none",
     ),
-    ([ROW, "+recipe.prepare=pca"], "recipe.prepare=pca is unknown; choose one of none, gcn, zca"),
+    (
+        [ROW, "+recipe.prepare=pca"],
+        "recipe.prepare=pca is unknown; choose one of none, gcn, lcn, zca",
+    ),
     ([ROW, "+recipe.contrast=0"], "recipe.contrast=0 is impossible: should be greater than 0"),
     ([ROW, "+recipe.border=wrap"], "recipe.border=wrap is unknown; choose one of zero, reflect"),
     ([ROW, "+recipe.whole_batches=true"], "whole_batches=true leaves images out"),
