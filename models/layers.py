@@ -33,6 +33,14 @@ class UnscaledDropout(nn.Dropout):
         return super().forward(x) * (1 - self.p)
 
 
+class BareDropout(nn.Dropout):
+    """Dropout that scales nothing, neither in training nor in evaluation (pylearn2's
+    `input_scales` of 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (1 - self.p) if self.training else x
+
+
 def spell(
     word: str, width: int, convs: Sequence[Callable[[], nn.Conv2d]] = (), dropout: float = 0.0
 ) -> nn.Sequential:

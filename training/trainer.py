@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from data.order import derived_seed, iterations_per_epoch
+from models.fitnet import FitNet
 from training.engines.engine import Engine
 from training.engines.graph import Graphs
 from training.process.device import set_backend
@@ -14,20 +15,26 @@ from training.process.replicas import Replicas, check_shares
 from training.recipe.evaluate import Evaluation
 from training.recipe.gradient import GradientMagnitude
 from training.recipe.metrics import Metrics
+from training.recipe.objective import objective_of
 from training.recipe.optimizer import FlatSGD
 from training.recipe.part import Part, TensorPart
 from training.recipe.plateau import Plateau
 from training.recipe.run_data import Images, load_run_data
 from training.recipe.schedules import (
-    drops_at,
+    auxiliary_at,
+    clears_momentum,
+    head_rate,
     learning_rate,
+    momentum_at,
     next_evaluation,
+    phase_at,
     scaled,
     total_iterations,
 )
 from training.recipe.statistics import averaged_statistics
-from training.settings.network import is_random, rebuilt, skips
-from training.settings.settings import Settings
+from training.settings.network import dropouts, is_random, rebuilt, set_dropouts, skips
+from training.settings.settings import Phase, Settings
+from training.weights.teacher import read_teacher
 
 
 class Trainer:
@@ -63,54 +70,79 @@ class Trainer:
         self.iteration = 0
         self.last = min(total_iterations(self.recipe, self.images), settings.preset.stop or 2**62)
         self.engine = Engine(settings, device, replicas, graphs)
-        self.model, self.gates = self.engine.build(longest=per_epoch + 1)
+        self.model, self.drawn = self.engine.build(longest=per_epoch + 1)
         bf16 = settings.precision == "bf16"
         captured = self.engine.graphs is not None
         self.optimizer = FlatSGD(self.model, self.recipe, half=bf16, captured=captured)
         self.metrics, self.plateau = Metrics(device), Plateau(self.recipe.patience)
         self.gradient = GradientMagnitude(self.model, self.optimizer)
+        moves = self.recipe.auxiliary_end is not None
+        self.auxiliary = torch.zeros((), device=device) if moves else None
+        if isinstance(self.model, FitNet):
+            self.model.follow(read_teacher(settings, device))
         self.parts: dict[str, Part] = {
             "sums": TensorPart(self.metrics.sums),
             "plateau": TensorPart(self.plateau.counts),
             "skipped": self.batches,
-            **{f"gates{number}": gates for number, gates in enumerate(self.gates)},
+            **{f"drawn{number}": drawn for number, drawn in enumerate(self.drawn)},
         }
-        self.step = self.engine.training_step(
-            model=self.model, optimizer=self.optimizer, batches=self.batches, metrics=self.metrics,
-            bf16=bf16, hooks=self.gates,
-            parts=[self.optimizer, *self.parts.values()],
-        )  # fmt: skip
         self.evaluations = {
             split: Evaluation(self.model, images, labels, self.mean, self.scale, bf16)
             for split, (images, labels) in self.splits.items()
         }
         self.evaluate_batch = {k: self.engine.captured(v) for k, v in self.evaluations.items()}
-        self.random = is_random(self.model)
+        self.dropout = dropouts(self.model)
+        self.enter(phase_at(self.recipe, self.images, 0)[0])
         # Which blocks are closed is one draw for all processes; what is dropped is one for each.
         alike = replicas is None or skips(self.model)
         self.drawn_by = () if alike or replicas is None else (replicas.rank,)
+
+    def enter(self, phase: Phase) -> None:
+        """Go over to a phase: what it minimises, in a step of its own, and what it drops."""
+        self.phase = phase
+        set_dropouts(self.model, self.dropout if phase.dropout is None else phase.dropout)
+        self.random = is_random(self.model)
+        self.step = self.engine.training_step(
+            model=self.model, optimizer=self.optimizer, batches=self.batches, metrics=self.metrics,
+            bf16=self.settings.precision == "bf16",
+            objective=objective_of(self.recipe, phase, self.auxiliary),
+            hooks=self.drawn, parts=[self.optimizer, *self.parts.values()],
+        )  # fmt: skip
 
     def begin_segment(self) -> int:
         """Draw the batches from here to the next evaluation; at which iteration that is."""
         end = next_evaluation(self.recipe, self.images, self.iteration, self.last)
         self.model.train()
         self.batches.begin(self.iteration, end)
-        for gates in self.gates:
-            gates.begin(self.iteration, end)
+        for drawn in self.drawn:
+            drawn.begin(self.iteration, end)
         return end
 
     def train_iteration(self) -> None:
         """Do one iteration of the segment that has begun."""
+        phase, _ = phase_at(self.recipe, self.images, self.iteration)
+        if phase != self.phase:
+            self.enter(phase)
         if self.random:
             # So that what is drawn, too, is a pure function of seed and iteration.
             torch.manual_seed(derived_seed(self.settings.seed, self.iteration, *self.drawn_by))
-        self.optimizer.set_learning_rate(self.learning_rate(self.iteration))
-        if self.recipe.fresh_momentum and drops_at(self.recipe, self.images, self.iteration):
-            self.optimizer.momenta.zero_()
+        self.set_rates()
         size = self.batches.size(self.iteration)
         self.batches.fetch(size)
         self.step(size)
         self.iteration += 1
+
+    def set_rates(self) -> None:
+        """Set what the next iteration updates by."""
+        recipe, images, iteration = self.recipe, self.images, self.iteration
+        heads = head_rate(recipe, iteration)
+        self.optimizer.set_learning_rate(self.learning_rate(iteration), heads)
+        if self.auxiliary is not None:
+            self.auxiliary.fill_(auxiliary_at(recipe, images, iteration))
+        if recipe.momentum_moves:
+            self.optimizer.set_momentum(momentum_at(recipe, images, iteration))
+        if clears_momentum(recipe, images, iteration):
+            self.optimizer.momenta.zero_()
 
     def end_segment(self) -> tuple[float, float]:
         """Mean loss and error in percent over the segment's batches; does what a recipe does

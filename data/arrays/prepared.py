@@ -1,6 +1,7 @@
-"""Images prepared as a whole set: global contrast normalisation and ZCA whitening.
+"""Images prepared as a whole set: global contrast normalisation, then ZCA whitening or local
+contrast normalisation.
 
-As pylearn2 does both (Goodfellow et al. 2013), whose CIFAR is that of many papers after it.
+As pylearn2 does all three (Goodfellow et al. 2013), whose CIFAR is that of many papers after it.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from data.arrays.imageset import ImageSet
 from data.order import DataError
@@ -19,6 +21,8 @@ from records.lock import written_whole
 
 FLAT = 1e-8  # an image whose norm is below has no contrast, and is not divided by it
 BIAS = 0.1  # added to every eigenvalue
+LOCAL_DEVIATION, LOCAL_RADIUS = 2.0, 3  # in pixels, of the Gaussian window of 7x7
+LEAST = 1e-4  # that a local deviation counts for
 CHUNK = 2_000  # images that are float64 at a time
 SPLITS = ("train_images", "test_images")
 
@@ -38,8 +42,8 @@ def prepared(images: ImageSet, kind: str, contrast: float, folder: Path) -> Imag
     is kept beside the file of its set, where there is one, and read from there.
 
     Args:
-        kind: `none`, `gcn` or `zca` (whitened after contrast normalisation, with the statistics of
-            the training images).
+        kind: `none`, `gcn`, `lcn` (locally normalised after it) or `zca` (whitened after it, with
+            the statistics of the training images).
         contrast: norm of an image after contrast normalisation.
 
     Raises:
@@ -47,8 +51,9 @@ def prepared(images: ImageSet, kind: str, contrast: float, folder: Path) -> Imag
     """
     if kind == "none":
         return images
-    if kind == "gcn":
-        made: Any = {split: _normalised(images, split, contrast) for split in SPLITS}
+    if kind in ("gcn", "lcn"):
+        local = kind == "lcn"
+        made: Any = {split: _normalised(images, split, contrast, local) for split in SPLITS}
         return replace(images, **made)
     kept = (folder / f"{images.name}.npz").exists()
     path = folder / f"{images.name}_zca{contrast:g}.npz"
@@ -77,6 +82,24 @@ def normalise_contrast(images: np.ndarray, contrast: float) -> np.ndarray:
     return x
 
 
+def normalise_locally(images: np.ndarray) -> None:
+    """Normalise the red channel of float64 images (N, H, W, 3) in place, by what is around a pixel.
+
+    A pixel loses the mean around it, under a Gaussian window; then it is divided by the root mean
+    square around it, or by that root's mean over the image where this is larger. Beyond the edge
+    is 0. The code that Goodfellow et al. 2013 released returns after the first channel.
+    """
+    red = images[..., 0]
+
+    def around(values: np.ndarray) -> np.ndarray:
+        sigma, radius = (0, LOCAL_DEVIATION, LOCAL_DEVIATION), (0, LOCAL_RADIUS, LOCAL_RADIUS)
+        return gaussian_filter(values, sigma, mode="constant", radius=radius)
+
+    red -= around(red)
+    roots = np.sqrt(around(np.square(red)))
+    red /= np.maximum(np.maximum(roots, roots.mean((1, 2), keepdims=True)), LEAST)
+
+
 def whitening_of(images: np.ndarray, contrast: float) -> Whitening:
     """The ZCA whitening of a set's training images, uint8 (N, H, W, 3): with their covariance
     V L V' once 0.1 is added to its diagonal, the matrix is V L^(-1/2) V'."""
@@ -97,11 +120,14 @@ def _chunks(images: np.ndarray, contrast: float) -> Iterator[tuple[slice, np.nda
         yield piece, normalise_contrast(images[piece], contrast)
 
 
-def _normalised(images: ImageSet, split: str, contrast: float) -> np.ndarray:
+def _normalised(images: ImageSet, split: str, contrast: float, local: bool) -> np.ndarray:
     source = getattr(images, split)
     made = np.empty(source.shape, np.float32)
     for piece, x in _chunks(source, contrast):
-        made[piece] = x.reshape(source[piece].shape)
+        shaped = x.reshape(source[piece].shape)
+        if local:
+            normalise_locally(shaped)
+        made[piece] = shaped
     return made
 
 

@@ -23,6 +23,7 @@ from records.files import ROOT, make_folder
 from records.names import FULL, KEPT
 from records.record import write_atomically
 from training.counts.layers import describe
+from training.recipe.optimizer import HEADS
 from training.recipe.schedules import scaled, total_iterations
 from training.settings.config import CONF, read_settings
 from training.settings.identity import recipe_hash
@@ -89,11 +90,13 @@ def facts_of(row: str, settings: Settings) -> Line:
 def depth_of(model: dict[str, Any]) -> int:
     """The depth that a network is built with; of one without, its convolutions and linear layers.
 
-    Those beside the longest path count, too: a network whose paper says otherwise takes a `depth`.
+    Those beside the longest path count, too, but not heads: a network whose paper says otherwise
+    takes a `depth`.
     """
     if "depth" in model:
         return model["depth"]
-    return sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in outline(model).modules())
+    layers = outline(model).named_modules()
+    return sum(isinstance(m, nn.Conv2d | nn.Linear) for n, m in layers if not n.startswith(HEADS))
 
 
 def count_all(pairs: list[tuple[str, str]]) -> list[tuple[dict[str, Line], list[Line]]]:

@@ -7,8 +7,9 @@ from torch import Tensor
 from triton.runtime.errors import OutOfResources
 
 from data.arrays.batches import Batches
+from training.engines.kernels import loss
 from training.engines.kernels.batch import gather
-from training.engines.kernels.loss import cross_entropy
+from training.recipe.objective import Outputs, cross_entropy, logits_of
 from training.recipe.step import Step
 from training.settings.settings import ConfigError
 
@@ -42,5 +43,8 @@ class FusedStep(Step):
         batches.position += size
         return batch
 
-    def learn(self, logits: Tensor, labels: Tensor) -> None:
-        logits.backward(cross_entropy(logits.detach(), labels, self.metrics.sums))
+    def learn(self, outputs: Outputs, labels: Tensor) -> None:
+        if self.objective is not cross_entropy:
+            return super().learn(outputs, labels)
+        logits = logits_of(outputs)
+        logits.backward(loss.cross_entropy(logits.detach(), labels, self.metrics.sums))

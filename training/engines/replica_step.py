@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from training.process.replicas import Replicas
 from training.recipe.metrics import Metrics
+from training.recipe.objective import Outputs
 from training.recipe.step import Step
 
 
@@ -32,10 +32,9 @@ class ReplicaStep(Step):
         """As in `Step`, with the sum of all processes' gradients."""
         self.optimizer.update(self.replicas.add)
 
-    def learn(self, logits: Tensor, labels: Tensor) -> None:
+    def learn(self, outputs: Outputs, labels: Tensor) -> None:
         """As in `Step`, with the metrics of all processes in the sums."""
-        logits = logits.float()
-        loss = F.cross_entropy(logits, labels)
+        loss, logits = self.objective(outputs, labels)
         (loss * (len(labels) / self.size)).backward()
         share = Metrics(self.metrics.sums.device)
         share.add(loss.detach(), logits.detach(), labels)

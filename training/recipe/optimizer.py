@@ -10,6 +10,8 @@ from training.settings.settings import Recipe
 
 # Parameters begin at multiples of this many elements, so that every one is aligned.
 ALIGNMENT = 64
+HEADS = "heads."
+LEAST_ROOT = 1e-5  # what RMSProp divides by, at least: 1 / max_scaling of pylearn2
 
 
 class FlatSGD:
@@ -22,13 +24,18 @@ class FlatSGD:
         decayed | decayed, half | kept, half | kept
 
     so that what decays, and what is cast, each is one piece. `torch.optim.SGD` does the arithmetic.
-    Where a recipe has rates or decays of their own for biases or the last layer, there are more
-    groups than these two; what is cast is one piece still.
+    Where a recipe has rates or decays of their own for biases, convolutions, heads or the last
+    layer, there are more groups than these two; what is cast is one piece still.
 
     `decay: weights` decays the weights of convolutions and linear layers (all tensors of two or
     more dimensions); `decay: all` decays normalisation and biases too.
 
-    With `captured` the learning rate is a tensor on the device, which a captured step reads anew.
+    With `captured` the learning rate is a tensor on the device, which a captured step reads anew;
+    so is a momentum that changes within a run. A recipe's `max_norms` bound the weights of every
+    output of a convolution or linear layer, layer by layer, after each update.
+
+    With `rule: rmsprop` (Tieleman and Hinton 2012) gradients are divided by the root of their mean
+    square instead, which has momentum's place, and over which `momentum` averages.
 
     Attributes:
         master, gradient, momentum: each parameter's float32 tensor, by name.
@@ -41,7 +48,7 @@ class FlatSGD:
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         halved = set(_computing(model)) if half else set()
         factors = factors_of(model, recipe)
-        groups = sorted(set(factors.values()), key=lambda group: (-group.decay, group.lr))
+        groups = sorted(set(factors.values()), key=lambda group: (-group.decay, *group))
         kinds = {name: (factors[name], name in halved) for name in named}
         pieces = [
             (groups[0], False),
@@ -75,7 +82,13 @@ class FlatSGD:
             if borders and borders[-1][0] == factors[name]:
                 borders.pop()
             borders.append((factors[name], end))
-        self.sgd, self.lr = self._make_sgd(recipe, borders, captured), recipe.lr
+        self.sgd, self.lr = self._make_sgd(recipe, borders, captured), (recipe.lr, 1.0)
+        self.rule, self.decay = recipe.rule, recipe.momentum
+        moves = recipe.momentum_moves
+        self.moving = torch.tensor(recipe.momentum, device=device) if moves else None
+        names = [name for name in _computing(model) if named[name].ndim > 1]
+        norms = zip(names, recipe.max_norms, strict=True) if recipe.max_norms else ()
+        self.limits = [(self.master[name], norm) for name, norm in norms]
 
     def _make_sgd(
         self, recipe: Recipe, borders: list[tuple["Factors", int]], captured: bool
@@ -89,12 +102,13 @@ class FlatSGD:
                 "lr": recipe.lr * factor.lr,
                 "weight_decay": recipe.weight_decay * factor.decay,
             }
-            groups.append({"params": [parameter], "piece": piece, "factor": factor.lr, **rates})
+            kind = {"piece": piece, "factor": factor.lr, "head": factor.head}
+            groups.append({"params": [parameter], **kind, **rates})
             begin = end
         sgd = torch.optim.SGD(
             groups,
             lr=recipe.lr,
-            momentum=recipe.momentum,
+            momentum=1.0 if recipe.momentum_moves else recipe.momentum,  # see `update`
             nesterov=recipe.nesterov,
             fused=captured or self.weights.is_cuda,
         )
@@ -129,19 +143,43 @@ class FlatSGD:
             torch._foreach_copy_(places, given)
         if combine is not None:
             combine(self.gradients)
-        self.sgd.step()
+        if self.moving is not None:  # torch.optim.SGD takes no tensor, and so adds to what is left
+            self.momenta.mul_(self.moving)
+        self.step()
+        for weight, norm in self.limits:
+            weight.renorm_(2, 0, norm)
         self.renew_half()
 
-    def set_learning_rate(self, lr: float) -> None:
-        """Set the learning rate, in place where it lives on a device."""
-        if lr == self.lr:
-            return  # on a GPU, a kernel saved
-        self.lr = lr
+    @torch.no_grad()
+    def step(self) -> None:
+        """Change the weights by the gradients."""
+        if self.rule == "sgd":
+            self.sgd.step()
+            return
+        self.momenta.mul_(self.decay).addcmul_(self.gradients, self.gradients, value=1 - self.decay)
         for group in self.sgd.param_groups:
+            piece = group["piece"]
+            gradient = self.gradients[piece].add(self.weights[piece], alpha=group["weight_decay"])
+            roots = self.momenta[piece].sqrt().clamp_(min=LEAST_ROOT)
+            self.weights[piece].sub_(group["lr"] * gradient / roots)
+
+    def set_learning_rate(self, lr: float, heads: float = 1.0) -> None:
+        """Set the learning rate, in place where it lives on a device; that of heads is `heads`
+        times as high."""
+        if (lr, heads) == self.lr:
+            return  # on a GPU, a kernel saved
+        self.lr = lr, heads
+        for group in self.sgd.param_groups:
+            rate = lr * group["factor"] * (heads if group["head"] else 1)
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(lr * group["factor"])
+                group["lr"].fill_(rate)
             else:
-                group["lr"] = lr * group["factor"]
+                group["lr"] = rate
+
+    def set_momentum(self, momentum: float) -> None:
+        """Set the momentum of a recipe in which it moves, in place."""
+        assert self.moving is not None
+        self.moving.fill_(momentum)
 
     def state(self) -> dict[str, dict[str, Tensor]]:
         """`model`: the network's state in float32; `momentum`: that of every parameter; by name."""
@@ -170,28 +208,35 @@ class FlatSGD:
 
 
 class Factors(NamedTuple):
-    """What a parameter's learning rate and weight decay are multiplied by."""
+    """What a parameter's learning rate and weight decay are multiplied by, and whether it is one of
+    a head's, whose rate has a schedule of its own."""
 
     lr: float
     decay: float
+    head: bool = False
 
 
 def factors_of(model: nn.Module, recipe: Recipe) -> dict[str, Factors]:
     """The factors of every parameter that is trained, by name.
 
-    Biases are those of convolutions and linear layers; the last layer is the last of these.
+    Biases are those of convolutions and linear layers; the last layer is the last of these, heads
+    apart, which are what lies in the network's `heads`.
     """
     computing = _computing(model)
-    last = next(reversed(computing), "").rpartition(".")[0]
+    last = next((n for n in reversed(computing) if not n.startswith(HEADS)), "").rpartition(".")[0]
+    convolutions = [n for n, module in model.named_modules() if isinstance(module, nn.Conv2d)]
     found = {}
     for name, parameter in model.named_parameters():
         weight = parameter.ndim > 1
         lr = recipe.bias_lr if name in computing and not weight else 1.0
         decay = 1.0 if weight or recipe.decay == "all" else 0.0
-        if name.rpartition(".")[0] == last:
+        layer = name.rpartition(".")[0]
+        if layer == last:
             lr, decay = lr * recipe.last_lr, decay * recipe.last_decay
+        if layer in convolutions:
+            lr *= recipe.conv_lr
         if parameter.requires_grad:
-            found[name] = Factors(lr, decay)
+            found[name] = Factors(lr, decay, name.startswith(HEADS))
     return found
 
 

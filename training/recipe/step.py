@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.order import TrainingBatches
 from training.recipe.metrics import Metrics
+from training.recipe.objective import Objective, Outputs, cross_entropy
 from training.recipe.optimizer import FlatSGD
 from training.recipe.part import Part
 
@@ -34,6 +35,7 @@ class Step:
         metrics: of the training batches.
         bf16: whether convolutions and matrix products run in bfloat16 (master weights,
             normalisation statistics and loss stay in float32).
+        objective: what is minimised.
         parts: everything that a call changes.
     """
 
@@ -42,6 +44,7 @@ class Step:
     batches: TrainingBatches
     metrics: Metrics
     bf16: bool
+    objective: Objective = cross_entropy
     hooks: Sequence[Hook] = ()
     parts: Sequence[Part] = ()
 
@@ -58,10 +61,9 @@ class Step:
         """The next batch: images float (size, 3, H, W), labels (size,)."""
         return self.batches.next(size)
 
-    def learn(self, logits: Tensor, labels: Tensor) -> None:
+    def learn(self, outputs: Outputs, labels: Tensor) -> None:
         """Take the loss, add the batch to the metrics, and let the gradients flow back."""
-        logits = logits.float()
-        loss = F.cross_entropy(logits, labels)
+        loss, logits = self.objective(outputs, labels)
         loss.backward()
         self.metrics.add(loss.detach(), logits.detach(), labels)
 
@@ -74,8 +76,9 @@ class Step:
         return [tensor for part in self.parts for tensor in part.tensors()]
 
 
-def forward(model: nn.Module, images: Tensor, bf16: bool) -> Tensor:
-    """Logits (N, classes), in bfloat16 with `bf16`."""
+def forward(model: nn.Module, images: Tensor, bf16: bool) -> Any:
+    """Logits (N, classes), with extras in training mode where a network has any; in bfloat16 with
+    `bf16`."""
     if not bf16:
         return model(images)
     with torch.autocast(images.device.type, torch.bfloat16):

@@ -5,7 +5,7 @@ from pathlib import Path
 from records.files import make_folder, write_atomically
 from records.names import WEIGHTS, record_folder, weights_file, working_folder
 from records.record import copy_record, summary_of
-from training.settings.identity import recipe_hash
+from training.settings.identity import recipe_hash, teacher_hash
 from training.settings.settings import ConfigError, Settings
 
 # Weights of seed 0 are shipped with the record up to this size.
@@ -27,9 +27,12 @@ def check_same(settings: Settings, folder: Path) -> None:
         ConfigError: the record in the folder is one.
         RecordError: it cannot be read.
     """
-    if summary_of(folder).get("recipe") != recipe_hash(settings):
+    summary, teacher = summary_of(folder), teacher_hash(settings)
+    another = teacher is not None and summary.get("teacher") != teacher
+    if summary.get("recipe") != recipe_hash(settings) or another:
         raise ConfigError(
-            f"{folder} holds a finished run of another configuration (see its config.yaml).\n"
+            f"{folder} holds a finished run of another {'teacher' if another else 'configuration'} "
+            "(see its config.yaml).\n"
             "Move it away, or set the configuration back."
         )
 

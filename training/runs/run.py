@@ -18,7 +18,7 @@ from training.runs.finished import check_same, folders, ship
 from training.runs.provenance import code_hash, commit, reset_peak_memory
 from training.runs.summary import summarise
 from training.runs.tracking import Tracker
-from training.settings.identity import deciding_settings, recorded_settings
+from training.settings.identity import identity, recorded_settings
 from training.settings.settings import Settings
 from training.trainer import Trainer
 from training.weights.description import describe
@@ -130,7 +130,7 @@ class Run:
         images = load_images(settings.data.source, Path(settings.data.folder))
         self.fingerprint = images.fingerprint
         self.trainer = Trainer(settings, images, device, self.processes)
-        state = checkpoint.load(self.folder, deciding_settings(settings))
+        state = checkpoint.load(self.folder, identity(settings))
         if state is None:
             self.record.start(self.config)
         else:
@@ -167,7 +167,7 @@ class Run:
             "seconds": seconds,
             "code": self.code,
         }
-        iteration, deciding = self.trainer.iteration, deciding_settings(self.settings)
+        iteration, deciding = self.trainer.iteration, identity(self.settings)
         checkpoint.save(self.folder, iteration, state, deciding)
 
     def train(self, signals: Signals) -> str:

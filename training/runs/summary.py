@@ -7,7 +7,7 @@ import torch
 from records.record import Row
 from training.recipe.evaluate import evaluate
 from training.runs.provenance import machine, peak_memory
-from training.settings.identity import recipe_hash
+from training.settings.identity import recipe_hash, teacher_hash
 from training.settings.network import network_size, rebuilt
 from training.settings.settings import Settings
 from training.trainer import Trainer
@@ -63,6 +63,7 @@ def summarise(
         **commit,
         "data": fingerprint,
         "recipe": recipe_hash(settings),
+        **({"teacher": teacher} if (teacher := teacher_hash(settings)) else {}),
     }
 
 

@@ -11,14 +11,18 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
+from torch import nn
 
-from training.settings.network import model_arguments, model_class, outline
+from models.fitnet import FitNet
+from training.settings.network import dropouts, model_arguments, model_class, outline
 from training.settings.settings import STRICT, ConfigError, Data, Settings
 
 IMAGENET_SIZE = 64
 # Of a network's whole numbers: beyond all that anybody trains, and built without memory in seconds.
 LARGEST = {"depth": 5_000, "classes": 100_000}
 LARGE = 10_000
+WEIGHED = (nn.Conv2d, nn.Linear)
+OF_STUDENTS = ("hints", "distillation")
 # What others call our settings.
 SYNONYMS = {
     "learning_rate": "recipe.lr", "lr": "recipe.lr", "epochs": "recipe.length",
@@ -43,7 +47,9 @@ def checked(plain: dict[str, Any]) -> Settings:
     if empty := _without_value(plain):
         raise ConfigError(f"{empty} has no value; choose a row with experiment=..., or set it.")
     settings = typed(Settings, plain)
-    return replace(settings, model=checked_model(settings.model, settings.data))
+    settings = replace(settings, model=checked_model(settings.model, settings.data))
+    check_layers(settings)
+    return settings
 
 
 def typed(kind: type[T], plain: dict[str, Any]) -> T:
@@ -83,6 +89,11 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
             f"data.size={data.size} is too small for model.images=imagenet, which halves "
             f"it five times; {IMAGENET_SIZE} is the least (these rows have no small preset)."
         )
+    if data.size < 2 ** len(blocks := arguments.get("widths", ())):
+        raise ConfigError(
+            f"data.size={data.size} is too small for model.widths={list(blocks)}, as each block "
+            f"halves it; {2 ** len(blocks)} is the least."
+        )
     if arguments.get("classes", data.classes) != data.classes:
         raise ConfigError(f"model.classes={arguments['classes']}, but data.classes={data.classes}.")
     try:
@@ -92,6 +103,32 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
     except (TypeError, RuntimeError, OverflowError) as error:
         raise ConfigError(f"model: {str(error).splitlines()[0]}.") from None
     return {"_target_": model["_target_"], **arguments}
+
+
+def check_layers(settings: Settings) -> None:
+    """Refuse a recipe that speaks of other layers than the network has.
+
+    Raises:
+        ConfigError: it does.
+    """
+    recipe = settings.recipe
+    for name in (recipe.objective, *(phase.objective for phase in recipe.phases)):
+        if name in OF_STUDENTS and not issubclass(model_class(settings.model), FitNet):
+            raise ConfigError(f"recipe: objective={name} is for students only (model=fitnet).")
+    if recipe.max_norms:
+        layers = [m for m in outline(settings.model).modules() if isinstance(m, WEIGHED)]
+        if len(layers) != len(recipe.max_norms):
+            raise ConfigError(
+                f"recipe.max_norms has {len(recipe.max_norms)} values, but the network "
+                f"{len(layers)} layers of weights."
+            )
+    for phase in recipe.phases:
+        rates = phase.dropout
+        if rates is not None and len(rates) != len(dropouts(outline(settings.model))):
+            raise ConfigError(
+                f"recipe.phases: dropout={list(rates)} is of {len(rates)} layers, but the network "
+                f"has {len(dropouts(outline(settings.model)))}."
+            )
 
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
@@ -120,7 +157,7 @@ def _explained(error: ErrorDetails, path: str) -> str:
             groups = [str(part) for part in error["loc"][:-1]]
             return f"Unknown setting {path}.{nearest(path, _names_in(groups))}"
         case "value_error":
-            return f"{path}.{context['error']}."
+            return f"{path}.{context['error']}.".lstrip(".")
         case "literal_error":
             choices = str(context["expected"]).replace("'", "").replace(" or ", ", ")
             return f"{path}={value} is unknown; choose one of {choices}."
@@ -135,7 +172,9 @@ def _names_in(groups: list[str]) -> list[str]:
     """The names of all settings of a group, which lies in others."""
     kind: Any = Settings
     for group in groups:
-        kind = typing.get_type_hints(kind)[group]
+        # A number is a place in a list of settings.
+        numbered = group.isdecimal()
+        kind = typing.get_args(kind)[0] if numbered else typing.get_type_hints(kind)[group]
     names = [field.name for field in fields(kind)] if is_dataclass(kind) else []
     return [".".join([*groups, name]) for name in names]
 

@@ -9,14 +9,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from records.files import ROOT
 from training.settings.checks import checked, typed
-from training.settings.settings import MACHINE, ConfigError, EvalOptions, Settings
+from training.settings.settings import MACHINE, SMALL, ConfigError, EvalOptions, Settings
 
 CONF = ROOT / "conf"
 # What a row's name holds already, and groups that are no settings.
 NAMED_ANYHOW = ("experiment", "data", "seed", "preset", "table")
 NOT_SETTINGS = ("table", "hydra")
 EVAL_OPTIONS = tuple(field.name for field in fields(EvalOptions))
-SMALL = ("smoke", "imagenette")  # presets with a data set of their own
 
 
 def in_table(config: DictConfig, experiment: str) -> bool:

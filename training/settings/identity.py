@@ -5,11 +5,12 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
+from pathlib import Path
 from typing import Any
 
 from training.settings.config import machine_settings
 from training.settings.network import model_class
-from training.settings.settings import Preset, Recipe, Settings
+from training.settings.settings import Phase, Preset, Recipe, Settings
 
 
 def recorded_settings(settings: Settings) -> dict[str, Any]:
@@ -28,8 +29,25 @@ def deciding_settings(settings: Settings) -> dict[str, Any]:
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     kept["model"] = _without_defaults(kept["model"], defaults)
     kept["recipe"] = _without_defaults(kept["recipe"], _defaults(Recipe))
+    if phases := kept["recipe"].get("phases"):
+        kept["recipe"]["phases"] = [_without_defaults(p, _defaults(Phase)) for p in phases]
     kept["preset"] = _without_defaults(kept["preset"], _defaults(Preset))
     return _without_defaults(kept, _defaults(Settings))
+
+
+def identity(settings: Settings) -> dict[str, Any]:
+    """The settings that decide the numbers, and what teacher a student has: that of a run."""
+    digest = teacher_hash(settings)
+    return deciding_settings(settings) | ({"teacher": digest} if digest else {})
+
+
+def teacher_hash(settings: Settings) -> str | None:
+    """The SHA-256 of the file of a student's teacher, where there is one."""
+    path = Path(settings.recipe.teacher)
+    if not settings.recipe.teacher or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def recipe_hash(settings: Settings) -> str:

@@ -10,6 +10,7 @@ from records.names import at_home
 # Marks a setting of the machine or of a place: it decides no number, so it is in no recipe hash,
 # no name of a run and no record's config. All others are part of what a run is.
 MACHINE = "of the machine"
+SMALL = ("smoke", "imagenette")  # presets with a data set and a length of their own
 STRICT = ConfigDict(strict=True, extra="forbid")
 
 
@@ -48,6 +49,34 @@ class Data:
     folder: Place
 
 
+Norms = tuple[Annotated[float, Field(gt=0, le=10**6)], ...]
+Dropouts = tuple[Annotated[float, Field(ge=0, le=0.99)], ...]
+OBJECTIVES = Literal["cross_entropy", "squared_hinge", "hints", "distillation"]
+SCHEDULES = Literal["step", "plateau", "linear", "polynomial", "exponential"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Phase:
+    """A part of a run, and what it does otherwise than its recipe.
+
+    Attributes:
+        length: in the recipe's unit.
+        lr: the rate at which the schedule begins anew; else the recipe's goes on.
+        schedule, momentum, objective, auxiliary: as in the recipe.
+        dropout: rates of the network's dropout layers, first to last; else the network's own.
+        fresh_momentum: whether the momentum is cleared where the phase begins.
+    """
+
+    length: Positive
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    schedule: SCHEDULES | None = None
+    momentum: Fraction | None = None
+    objective: OBJECTIVES | None = None
+    auxiliary: Annotated[float, Field(ge=0, le=1000)] | None = None
+    dropout: Dropouts | None = None
+    fresh_momentum: bool = False
+
+
 @dataclass(frozen=True, config=STRICT)
 class Recipe:
     """How a paper trains: see conf/recipe for the meaning and source of each value."""
@@ -66,17 +95,17 @@ class Recipe:
     nesterov: bool
     weight_decay: Fraction
     decay: Literal["weights", "all"]
-    init: Literal["fan_in", "fan_out", "normal", "xavier"]
+    init: Literal["fan_in", "fan_out", "normal", "uniform", "xavier"]
     mean: Literal["none", "pixel", "channel"]
     std: Literal["none", "channel", "global", "255"]
     holdout: Count
     dropout: Annotated[float, Field(ge=0, le=0.99)] = 0.0
     crop: Literal["pad", "scale", "aspect"] = "pad"
     colour: Literal["none", "pca", "jitter"] = "none"
-    schedule: Literal["step", "plateau"] = "step"
+    schedule: SCHEDULES = "step"
     patience: Count = 5
     statistics_batches: Count = 0
-    prepare: Literal["none", "gcn", "zca"] = "none"
+    prepare: Literal["none", "gcn", "lcn", "zca"] = "none"
     contrast: Annotated[float, Field(gt=0, le=10**6)] = 55.0
     border: Literal["zero", "reflect"] = "zero"
     translate: Annotated[int, Field(ge=0, le=4096)] = 0
@@ -86,6 +115,22 @@ class Recipe:
     bias_lr: Factor = 1.0
     last_lr: Factor = 1.0
     last_decay: Factor = 1.0
+    objective: OBJECTIVES = "cross_entropy"
+    auxiliary: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    phases: tuple[Phase, ...] = ()
+    lr_length: Count = 0
+    lr_power: Factor = 1.0
+    momentum_end: Fraction | None = None
+    momentum_length: Count = 0
+    max_norms: Norms = ()
+    conv_lr: Factor = 1.0
+    head_lr: Factor = 1.0
+    head_fall: Fraction = 0.0
+    rule: Literal["sgd", "rmsprop"] = "sgd"
+    auxiliary_end: Annotated[float, Field(ge=0, le=1000)] | None = None
+    auxiliary_length: Count = 0
+    teacher: Place = ""
 
     @model_validator(mode="after")
     def check(self) -> Self:
@@ -105,9 +150,39 @@ class Recipe:
             )
         if self.whole_batches and self.wrap:
             raise ValueError("whole_batches=true leaves images out; with recipe.wrap=true none are")
-        if self.fresh_momentum and self.schedule == "plateau":
+        if self.fresh_momentum and self.schedule != "step":
             raise ValueError("fresh_momentum=true needs recipe.schedule=step")
+        if self.schedule == "exponential" and not self.lr_length:
+            raise ValueError("schedule=exponential needs recipe.lr_length, from drop to drop")
+        if (self.momentum_end is None) != (self.momentum_length == 0):
+            raise ValueError(
+                f"momentum_end={self.momentum_end} and recipe.momentum_length="
+                f"{self.momentum_length} go together"
+            )
+        if (self.auxiliary_end is None) != (self.auxiliary_length == 0):
+            raise ValueError(
+                f"auxiliary_end={self.auxiliary_end} and recipe.auxiliary_length="
+                f"{self.auxiliary_length} go together"
+            )
+        if self.rule == "rmsprop" and (self.nesterov or self.momentum_moves):
+            raise ValueError("rule=rmsprop needs a constant recipe.momentum without nesterov")
+        if self.momentum_moves and self.nesterov:
+            raise ValueError("nesterov=true needs a constant recipe.momentum")
+        if self.phases and self.schedule == "plateau":
+            raise ValueError("phases need another recipe.schedule than plateau")
+        if any(phase.schedule and phase.lr is None for phase in self.phases):
+            raise ValueError("phases with a schedule need their own lr")
+        if self.smoothing and self.objective != "cross_entropy":
+            raise ValueError(
+                f"smoothing={self.smoothing} needs recipe.objective=cross_entropy, "
+                f"not {self.objective}"
+            )
         return self
+
+    @property
+    def momentum_moves(self) -> bool:
+        """Whether the momentum changes within a run."""
+        return self.momentum_end is not None or any(p.momentum is not None for p in self.phases)
 
     def images_an_epoch(self, count: int) -> int:
         """How many of a set's training images an epoch takes: all that are not held out, or as many
@@ -119,7 +194,8 @@ class Recipe:
 @dataclass(frozen=True, config=STRICT)
 class Preset:
     """How much of a recipe is run: `stop` ends it early, in iterations, before any drop of the
-    learning rate there may be; `scale` shortens its whole schedule, drops and all."""
+    learning rate there may be; `scale` shortens its whole schedule, drops and all. One in
+    `SMALL` sets a length of its own, of which phases have their share."""
 
     name: Name
     stop: Positive | None
@@ -156,6 +232,17 @@ class Settings:
     preset: Preset
     logger: Annotated[Logger, MACHINE]
     damaged: Literal["stop", "skip"] = "stop"
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        """Refuse phases that are not the run."""
+        total = sum(phase.length for phase in self.recipe.phases)
+        if self.recipe.phases and self.preset.name not in SMALL and total != self.recipe.length:
+            raise ValueError(
+                f"recipe.phases add up to {total} {self.recipe.unit}s, not to recipe.length="
+                f"{self.recipe.length}"
+            )
+        return self
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -40,6 +40,27 @@ def test_whitening_is_that_of_singular_values(digits: ImageSet) -> None:
     assert whitened.train_images.dtype == whitened.test_images.dtype == np.float32
 
 
+def test_red_is_normalised_by_what_is_around_each_pixel(digits: ImageSet) -> None:
+    """Pixel by pixel, of some digits: a window of 7x7, zeros beyond the edge."""
+    found = prepared(digits, "lcn", 1.0, NOWHERE).train_images[:3]
+    offsets = np.arange(-3, 4)
+    window = np.exp(-(offsets[:, None] ** 2 + offsets**2) / 8)
+    window /= window.sum()
+
+    def around(image: np.ndarray) -> np.ndarray:
+        padded, (height, width) = np.pad(image, 3), image.shape
+        return np.array([[(padded[i : i + 7, j : j + 7] * window).sum() for j in range(width)]
+                         for i in range(height)])  # fmt: skip
+
+    x = normalise_contrast(digits.train_images[:3], 1.0).reshape(found.shape)
+    for image, result in zip(x, found, strict=True):
+        centred = image[..., 0] - around(image[..., 0])
+        root = np.sqrt(around(centred**2))
+        expected = centred / np.maximum(np.maximum(root, root.mean()), 1e-4)
+        np.testing.assert_allclose(result[..., 0], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(result[..., 1:], image[..., 1:], rtol=1e-6)
+
+
 def test_each_split_is_normalised_by_itself(digits: ImageSet) -> None:
     found = prepared(digits, "gcn", 1.0, NOWHERE)
     for split in ("train_images", "test_images"):

@@ -84,7 +84,10 @@ CONFIGS = [
         [ROW, "+recipe.prepare=zca", "recipe.std=channel"],
         "prepare=zca normalises already; set recipe.std=none",
     ),
-    ([ROW, "+recipe.prepare=pca"], "recipe.prepare=pca is unknown; choose one of none, gcn, zca"),
+    (
+        [ROW, "+recipe.prepare=pca"],
+        "recipe.prepare=pca is unknown; choose one of none, gcn, lcn, zca",
+    ),
     ([ROW, "+recipe.contrast=0"], "recipe.contrast=0 is impossible: should be greater than 0"),
     ([ROW, "+recipe.border=wrap"], "recipe.border=wrap is unknown; choose one of zero, reflect"),
     ([ROW, "+recipe.whole_batches=true"], "whole_batches=true leaves images out"),
@@ -95,6 +98,60 @@ CONFIGS = [
     (
         ["experiment=srivastava2015_highway/table3/highway19", "model.depth=7"],
         "model.depth=7 is below 8",
+    ),
+    (
+        ["experiment=larsson2017_fractalnet/table1/fractalnet", "model.depth=20"],
+        "model.depth=20 is no fractal of 5 blocks; these are 6, 11, 21, 41",
+    ),
+    (
+        ["experiment=larsson2017_fractalnet/table1/fractalnet", "preset=smoke"],
+        "data.size=16 is too small for model.widths=[64, 128, 256, 512, 512]",
+    ),
+    (
+        [ROW, "+recipe.objective=hinge"],
+        "recipe.objective=hinge is unknown; choose one of cross_entropy, squared_hinge",
+    ),
+    (
+        [ROW, "+recipe.objective=squared_hinge", "+recipe.smoothing=0.1"],
+        "smoothing=0.1 needs recipe.objective=cross_entropy",
+    ),
+    ([ROW, "+recipe.smoothing=1"], "recipe.smoothing=1 is impossible: should be less than 1"),
+    ([ROW, "+recipe.auxiliary=-1"], "recipe.auxiliary=-1 is impossible"),
+    ([ROW, "+recipe.max_norms=[0]"], r"recipe.max_norms.0=0.* is impossible: should be greater"),
+    (
+        [ROW, "+recipe.max_norms=[1.9,1.9]"],
+        "recipe.max_norms has 2 values, but the network 20 layers of weights",
+    ),
+    (
+        [ROW, "+recipe.phases=[{length: 40000},{length: 20000}]"],
+        "recipe.phases add up to 60000 iterations, not to recipe.length=64000",
+    ),
+    ([ROW, "+recipe.phases=[{length: 0}]"], "recipe.phases.0.length=0 is impossible"),
+    (
+        [ROW, "+recipe.phases=[{length: 64000, rate: 1}]"],
+        r"Unknown setting recipe.phases.0.rate.",
+    ),
+    (
+        [ROW, "+recipe.phases=[{length: 64000, objective: hinge}]"],
+        "recipe.phases.0.objective=hinge is unknown; choose one of cross_entropy",
+    ),
+    (
+        [ROW, "+recipe.phases=[{length: 64000, dropout: [0.5]}]"],
+        r"dropout=\[0.5\] is of 1 layers, but the network has 0",
+    ),
+    (
+        [ROW, "+recipe.phases=[{length: 64000, schedule: linear}]"],
+        "phases with a schedule need their own lr",
+    ),
+    (
+        [ROW, "+recipe.phases=[{length: 64000}]", "+recipe.schedule=plateau"],
+        "phases need another recipe.schedule than plateau",
+    ),
+    ([ROW, "+recipe.schedule=exponential"], "schedule=exponential needs recipe.lr_length"),
+    ([ROW, "+recipe.momentum_end=0.6"], "momentum_end=0.6 and recipe.momentum_length=0 go"),
+    (
+        [ROW, "+recipe.momentum_end=0.6", "+recipe.momentum_length=9", "recipe.nesterov=true"],
+        "nesterov=true needs a constant recipe.momentum",
     ),
     ([ROW, "+recipe.bias_lr=0"], "recipe.bias_lr=0 is impossible: should be greater than 0"),
     (

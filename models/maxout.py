@@ -1,0 +1,131 @@
+"""Maxout networks (Goodfellow et al. 2013), spelled in words."""
+
+import re
+from functools import reduce
+
+import torch
+from torch import Tensor, nn
+
+from models.layers import BareDropout
+
+CONV = re.compile(r"([1-9]\d?)x([1-9]\d{0,3})(?:p(\d))?")
+POOL = re.compile(r"m([2-9])")
+
+
+class Maxout(nn.Module):
+    """The largest of several linear maps of one input (Goodfellow et al. 2013, Section 2).
+
+    Args:
+        pieces: how many maps there are of every output.
+        layer: a convolution or linear layer that puts out all of them, piece after piece.
+    """
+
+    def __init__(self, pieces: int, layer: nn.Module):
+        super().__init__()
+        self.pieces, self.layer = pieces, layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return reduce(torch.maximum, self.layer(x).chunk(self.pieces, 1))
+
+
+class MaxoutNetwork(nn.Module):
+    """Maxout convolutions, a fully connected maxout layer, a linear classifier: (N, 3, size, size)
+    to (N, classes).
+
+    Args:
+        layers: words of the convolutions. `8x96p4` is a maxout convolution of 8x8 to 96 channels
+            with a border of 4 zeros, `m4` the maximum over 4x4 at stride 2, places that stand over
+            the edge among them, `g` that over the whole map.
+        size: of the images.
+        pieces, hidden_pieces: of a convolution's outputs, and of the fully connected layer's.
+        hidden: outputs of the fully connected layer.
+        drop_image: rate at which values of the image are dropped; what is kept is never scaled.
+        drop: rate at which the inputs of all further layers are; what is kept is scaled up.
+        bound: weights start uniform within it, biases at 0.
+
+    Raises:
+        ValueError: an argument is impossible; the message names it.
+    """
+
+    def __init__(
+        self,
+        layers: str,
+        classes: int = 10,
+        *,
+        size: int = 32,
+        pieces: int = 2,
+        hidden: int = 500,
+        hidden_pieces: int = 5,
+        drop_image: float = 0.2,
+        drop: float = 0.5,
+        bound: float = 0.005,
+    ):
+        super().__init__()
+        if classes < 2:
+            raise ValueError(f"classes={classes} is below 2")
+        counts = {"pieces": pieces, "hidden": hidden, "hidden_pieces": hidden_pieces}
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(f"{name}={count} is below 1")
+        for name, rate in (("drop_image", drop_image), ("drop", drop)):
+            if not 0 <= rate < 1:
+                raise ValueError(f"{name}={rate} is no rate from 0 to below 1")
+        self.layers, width, size = spell_maxout(layers, size, pieces, (drop_image, drop))
+        values = width * size**2
+        self.hidden = nn.Sequential(
+            *dropout(drop), Maxout(hidden_pieces, nn.Linear(values, hidden * hidden_pieces))
+        )
+        self.drop = nn.Sequential(*dropout(drop))
+        self.classifier = nn.Linear(hidden, classes)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.uniform_(layer.weight, -bound, bound)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classify(self.layers(x))
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Logits (N, classes) of what the convolutions put out."""
+        return self.classifier(self.drop(self.hidden(x.flatten(1))))
+
+
+def spell_maxout(
+    words: str, size: int, pieces: int, drops: tuple[float, float]
+) -> tuple[nn.Sequential, int, int]:
+    """The layers that words stand for, and the channels and pixels on a side that come out.
+
+    Args:
+        drops: rates of dropout before the first convolution, and before each further one.
+
+    Raises:
+        ValueError: one is no layer's, or leaves nothing of an image of this size.
+    """
+    layers, width = nn.Sequential(), 3
+    for word in words.split():
+        if match := CONV.fullmatch(word):
+            kernel, out, border = int(match[1]), int(match[2]), int(match[3] or 0)
+            conv = nn.Conv2d(width, out * pieces, kernel, padding=border)
+            first = width == 3 and not len(layers)
+            rates = (
+                [BareDropout(drops[0])] if first and drops[0] else dropout(drops[1] * (not first))
+            )
+            layers.extend([*rates, Maxout(pieces, conv)])
+            width, size = out, size + 2 * border - kernel + 1
+        elif match := POOL.fullmatch(word):
+            window = int(match[1])
+            layers.append(nn.MaxPool2d(window, 2, ceil_mode=True))
+            size = -(-(size - window) // 2) + 1 if size >= window else 0
+        elif word == "g":
+            layers.append(nn.AdaptiveMaxPool2d(1))
+            size = 1
+        else:
+            raise ValueError(f"layers={words!r}: {word!r} is no layer; as 8x96p4, m4, g")
+        if size < 1:
+            raise ValueError(f"layers={words!r}: nothing is left of the images behind {word!r}")
+    return layers, width, size
+
+
+def dropout(rate: float) -> list[nn.Module]:
+    """Dropout, or nothing where nothing is dropped."""
+    return [nn.Dropout(rate)] if rate else []

@@ -1,0 +1,43 @@
+"""The network that a student learns from, out of a file of weights that this suite has exported."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from models.maxout import MaxoutNetwork
+from training.settings.network import model_arguments, model_class
+from training.settings.settings import ConfigError, Settings
+from training.weights.description import description
+from training.weights.export import load_weights
+
+ROW = "romero2015_fitnet/table1/teacher"
+
+
+def read_teacher(settings: Settings, device: torch.device) -> MaxoutNetwork:
+    """The network of `recipe.teacher`, with its weights, in the form that its file tells.
+
+    Raises:
+        ConfigError: there is no such file, or it is of no such network for these classes and sizes.
+        WeightsError: it is damaged.
+    """
+    path = Path(settings.recipe.teacher)
+    if not settings.recipe.teacher or not path.is_file():
+        raise ConfigError(
+            f"recipe.teacher={path} is missing; train it first (experiment={ROW} "
+            f"data={settings.data.name} preset={settings.preset.name} seed={settings.seed})."
+        )
+    model = json.loads(description(path).get("model", "{}"))
+    if not model or model_class(model) is not MaxoutNetwork:
+        raise ConfigError(f"recipe.teacher={path} holds no Maxout network of this suite.")
+    with torch.random.fork_rng([]):
+        teacher = MaxoutNetwork(**model_arguments(model))
+    told = model.get("classes", 10), model.get("size", 32)
+    expected = settings.data.classes, settings.data.size
+    if told != expected:
+        raise ConfigError(
+            f"recipe.teacher={path} is for {told[0]} classes and {told[1]} pixels, not for "
+            f"{expected[0]} and {expected[1]}."
+        )
+    load_weights(teacher, path)
+    return teacher.to(device).to(memory_format=torch.channels_last)
