@@ -22,7 +22,10 @@ from records.files import ROOT
 __all__ = ["ERROR", "HOURS", "TOP5", "Paper", "PublishedError"]
 PAPER = ROOT / "results" / "paper"
 TEST_IMAGES, MARGIN = 10_000, 0.5  # of a data set that no paper has
-TESTS = {"ten_crop": "ten crops", "multi_scale": "five scales"}
+TESTS = {
+    "ten_crop": "ten crops", "multi_scale": "five scales", "dense": "three scales",
+    "crops_144": "144 crops",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
