@@ -1,5 +1,5 @@
-"""Straight stacks of convolutions, spelled in words: NIN (Lin et al. 2014) and All-CNN-C
-(Springenberg et al. 2015)."""
+"""Straight stacks of convolutions, spelled in words: NIN (Lin et al. 2014), All-CNN-C
+(Springenberg et al. 2015) and ELU networks (Clevert et al. 2016)."""
 
 import re
 from collections import OrderedDict
@@ -12,7 +12,7 @@ from models.layers import UnscaledDropout, choose
 CONV = re.compile(r"([1-9]\d?)x([1-9]\d{0,3}|K)(?:/([1-9]))?(v?)")
 POOL = re.compile(r"m([2-9])")
 DROPOUT = re.compile(r"d(0\.\d+)")
-STARTS = ("normal", "xavier")
+STARTS = ("normal", "xavier", "fan_in")
 
 
 class Stack(nn.Module):
@@ -20,13 +20,14 @@ class Stack(nn.Module):
 
     Args:
         layers: the layers' words. `5x192` is a 5x5 convolution with bias to 192 channels that keeps
-            the size, `1xK` one to as many channels as there are classes; `/2` behind it is its
-            stride, `v` says that it has no border. `r` is a ReLU, `m3` the maximum over 3x3 at
-            stride 2, places that stand over the edge among them, `d0.5` dropout.
+            the size (`2x192` by a border at the right and the bottom), `1xK` one to as many
+            channels as there are classes; `/2` behind it is its stride, `v` says that it has no
+            border. `r` is a ReLU, `e` an ELU with alpha 1, `m3` the maximum over 3x3 at stride 2,
+            places that stand over the edge among them, `d0.5` dropout.
         scaled: whether dropout scales what it keeps in training; else what nothing was dropped of
             is scaled down in evaluation, as in cuda-convnet.
         init: how the convolutions start, biases at 0: `xavier` (uniform, Glorot and Bengio 2010,
-            eq. 16), or `normal` by `deviations`.
+            eq. 16), `fan_in` (normal, sqrt(2 / fan_in)), or `normal` by `deviations`.
         deviations: standard deviation of each convolution's weights, first to last; the last one
             is that of all further ones.
 
@@ -58,6 +59,8 @@ class Stack(nn.Module):
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
             if init == "xavier":
                 nn.init.xavier_uniform_(conv.weight)
+            elif init == "fan_in":
+                nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             else:
                 nn.init.normal_(conv.weight, std=deviations[min(number, len(deviations) - 1)])
 
@@ -73,22 +76,33 @@ def spell_stack(words: str, classes: int, scaled: bool) -> nn.Sequential:
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     width = 3
+
+    def add(kind: str, layer: nn.Module) -> None:
+        count = 1 + sum(name.startswith(kind) for name in layers)
+        layers[f"{kind}{count}"] = layer
+
     for word in words.split():
         layer: nn.Module
         if match := CONV.fullmatch(word):
             size, out = int(match[1]), classes if match[2] == "K" else int(match[2])
             border = 0 if match[4] else size // 2
+            if border and size % 2 == 0:  # `padding="same"` does so, too, and warns of it
+                add("pad", nn.ZeroPad2d((border - 1, border) * 2))
+                border = 0
             kind, layer = "conv", nn.Conv2d(width, out, size, int(match[3] or 1), padding=border)
             width = out
         elif word == "r":
             kind, layer = "act", nn.ReLU(inplace=True)
+        elif word == "e":
+            kind, layer = "act", nn.ELU(inplace=True)
         elif match := POOL.fullmatch(word):
             kind, layer = "pool", nn.MaxPool2d(int(match[1]), 2, ceil_mode=True)
         elif match := DROPOUT.fullmatch(word):
             dropout = nn.Dropout if scaled else UnscaledDropout
             kind, layer = "drop", dropout(float(match[1]))
         else:
-            raise ValueError(f"layers={words!r}: {word!r} is no layer; as 5x192, 1xK, r, m3, d0.5")
-        count = 1 + sum(name.startswith(kind) for name in layers)
-        layers[f"{kind}{count}"] = layer
+            raise ValueError(
+                f"layers={words!r}: {word!r} is no layer; as 5x192, 1xK, r, e, m3, d0.5"
+            )
+        add(kind, layer)
     return nn.Sequential(layers)

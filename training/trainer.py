@@ -72,7 +72,7 @@ class Trainer:
         self.iteration = 0
         self.last = min(total_iterations(self.recipe, self.images), settings.preset.stop or 2**62)
         self.engine = Engine(settings, device, replicas, graphs)
-        self.model, self.gates = self.engine.build(longest=per_epoch + 1)
+        self.model, self.drawn = self.engine.build(longest=per_epoch + 1)
         bf16 = settings.precision == "bf16"
         captured = self.engine.graphs is not None
         self.optimizer = FlatSGD(self.model, self.recipe, half=bf16, captured=captured)
@@ -88,7 +88,7 @@ class Trainer:
             "sums": TensorPart(self.metrics.sums),
             "plateau": TensorPart(self.plateau.counts),
             "skipped": self.batches,
-            **{f"gates{number}": gates for number, gates in enumerate(self.gates)},
+            **{f"drawn{number}": drawn for number, drawn in enumerate(self.drawn)},
             **({"average": self.average} if self.average else {}),
         }
         self.evaluations = {
@@ -111,7 +111,7 @@ class Trainer:
             model=self.model, optimizer=self.optimizer, batches=self.batches, metrics=self.metrics,
             bf16=self.settings.precision == "bf16",
             objective=objective_of(self.recipe, phase, self.auxiliary),
-            hooks=[*self.gates, *([self.average] if self.average else [])],
+            hooks=[*self.drawn, *([self.average] if self.average else [])],
             parts=[self.optimizer, *self.parts.values()],
         )  # fmt: skip
 
@@ -120,8 +120,8 @@ class Trainer:
         end = next_evaluation(self.recipe, self.images, self.iteration, self.last)
         self.model.train()
         self.batches.begin(self.iteration, end)
-        for gates in self.gates:
-            gates.begin(self.iteration, end)
+        for drawn in self.drawn:
+            drawn.begin(self.iteration, end)
         return end
 
     def train_iteration(self) -> None:

@@ -22,9 +22,11 @@ def words(path: str) -> str:
 
 
 NIN, ALLCNN = words("model/nin.yaml"), words("model/allcnn.yaml")
+ELU = words("model/elu.yaml")
 NIN_SVHN = words("experiment/lin2014_nin/table1/nin_svhn.yaml")
 SIZES = [(NIN, 10, 966_986), (NIN, 100, 984_356), (NIN_SVHN, 10, 1_986_026),
-         (ALLCNN, 10, 1_369_738), (ALLCNN, 100, 1_387_108)]  # fmt: skip
+         (ALLCNN, 10, 1_369_738), (ALLCNN, 100, 1_387_108),
+         (ELU, 10, 39_226_634), (ELU, 100, 39_330_404)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("layers", "classes", "count"), SIZES)
@@ -38,6 +40,8 @@ def test_stacks_have_the_papers_size(layers: str, classes: int, count: int) -> N
     (NIN, [(96, 32), (96, 16), (192, 16), (192, 8), (10, 8)]),
     (NIN_SVHN, [(64, 32), (64, 16), (128, 16), (128, 8), (10, 8)]),
     (ALLCNN, [(96, 32), (96, 16), (192, 16), (192, 8), (192, 6), (10, 6)]),
+    (ELU, [(384, 32), (384, 16), (640, 16), (640, 8), (768, 8), (768, 4), (896, 4), (896, 2),
+           (1024, 2), (1024, 1), (10, 1)]),
 ])  # fmt: skip
 def test_maps_shrink_where_the_papers_say(layers: str, maps: list[tuple[int, int]]) -> None:
     x, found = torch.empty(1, 3, 32, 32, device="meta"), []
@@ -77,6 +81,25 @@ def test_logits_and_gradients_equal_the_written_out_network(layers: str, scaled:
     assert_computes(model, written_out, layers)
 
 
+def elu_written_out(x: Tensor, weights: dict[str, Tensor]) -> Tensor:
+    """Kernels of 1, 2 and 3; what lies beyond the right and the bottom edge is 0."""
+    for number, size in ((1, 3), (2, 2), (3, 1)):
+        left, right = (size - 1) // 2, size // 2
+        name = f"layers.conv{number}"
+        x = F.conv2d(
+            F.pad(x, (left, right, left, right)), weights[f"{name}.weight"], weights[f"{name}.bias"]
+        )
+        if number < 3:
+            x = F.max_pool2d(torch.where(x > 0, x, x.exp() - 1), 2)
+    return x.mean((2, 3))
+
+
+def test_kernels_of_two_have_a_border_at_one_side() -> None:
+    torch.manual_seed(0)
+    model = Stack("3x6 e d0.0 m2 2x8 e d0.5 m2 1xK", init="fan_in").double().eval()
+    assert_computes(model, elu_written_out)
+
+
 def test_unscaled_dropout_keeps_values_and_scales_in_evaluation() -> None:
     torch.manual_seed(0)
     layer, x = UnscaledDropout(0.3), torch.full((100_000,), 5.0)
@@ -98,6 +121,8 @@ def test_weights_start_as_they_are_told() -> None:
     bound = (6 / (96 * 9 + 96 * 9)) ** 0.5
     assert 0.99 * bound < float(glorot.abs().max()) <= bound
     assert not any(c.bias.any() for c in convs)
+    he = Stack(ALLCNN, init="fan_in").layers.conv2.weight.detach()
+    assert float(he.std()) == pytest.approx((2 / (96 * 9)) ** 0.5, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +135,7 @@ def test_weights_start_as_they_are_told() -> None:
         ({"layers": "5x192 r"}, "layers='5x192 r' does not end in K channels"),
         ({"layers": ""}, "layers='' does not end in K channels"),
         ({"layers": NIN, "classes": 1}, "classes=1"),
-        ({"layers": NIN, "init": "fan_in"}, "init='fan_in' is unknown"),
+        ({"layers": NIN, "init": "fan_out"}, "init='fan_out' is unknown"),
         ({"layers": NIN, "init": "normal"}, "deviations=.* and init='normal'"),
         ({"layers": NIN, "init": "xavier", "deviations": [0.1]}, "deviations=.* and init='xavier'"),
     ],

@@ -7,14 +7,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from training.engines.drawn import Drawn
 from training.engines.gates import Gates
 from training.engines.graph import Captured, CudaGraphs, Graphs
+from training.engines.paths import Paths
 from training.engines.replica_step import ReplicaStep
 from training.process.device import failure
 from training.process.replicas import Replicas
 from training.recipe.evaluate import Evaluation
 from training.recipe.step import Step
-from training.settings.network import build_model, skips
+from training.settings.network import build_model, drops_paths, skips
 from training.settings.settings import ConfigError, Settings
 
 Execute = Callable[[int], None]  # a step, or a batch of an evaluation, given its size
@@ -51,8 +53,9 @@ class Engine:
             graphs = CudaGraphs()
         self.graphs = graphs
 
-    def build(self, longest: int) -> tuple[nn.Module, list[Gates]]:
-        """The network on the device, with the layers that this engine executes; its gates, if any.
+    def build(self, longest: int) -> tuple[nn.Module, list[Drawn]]:
+        """The network on the device, with the layers that this engine executes; what is drawn for
+        it on the host, if anything.
 
         Args:
             longest: most iterations between two evaluations.
@@ -61,15 +64,17 @@ class Engine:
         for layer in model.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.num_batches_tracked = None  # nobody reads it, and it costs a kernel a layer
-        gates = []
+        drawn: list[Drawn] = []
+        if drops_paths(model):
+            drawn.append(Paths(model, seed=self.settings.seed, longest=longest))
         if skips(model) and self.graphs is not None:
             # What the host decides anew in each step cannot be captured.
-            gates.append(Gates(model, seed=self.settings.seed, longest=longest))
+            drawn.append(Gates(model, seed=self.settings.seed, longest=longest))
         if self.name == "fused":
             from training.engines.fused_residual import fuse
 
             fuse(model)
-        return model, gates
+        return model, drawn
 
     def training_step(self, **works_on: Any) -> Execute:
         """The training step; `works_on` are the fields of `training.recipe.step.Step`."""

@@ -105,10 +105,11 @@ def fuse(model: nn.Module) -> nn.Module:
 
 
 def fuse_pairs(layers: nn.Sequential) -> None:
-    """Let every normalisation do the ReLU behind it, and leave nothing in the ReLU's place."""
+    """Let every normalisation do the ReLU behind it, and leave nothing in the ReLU's place; one
+    without scale and shift stays as it is."""
     previous = None
     for name, layer in list(layers.named_children()):
-        if type(layer) is nn.BatchNorm2d:
+        if type(layer) is nn.BatchNorm2d and layer.affine:
             layers._modules[name] = previous = NormAct(layer, relu=False)
         elif isinstance(layer, nn.ReLU) and previous is not None:
             previous.relu = True

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from data.order import derived_seed
 from models.stochastic_depth import StochasticDepth
-from training.recipe.step import Hook
+from training.engines.drawn import Drawn
 
 
 class GatedDepth(nn.Module):
@@ -20,7 +19,7 @@ class GatedDepth(nn.Module):
         return (self.gate if self.training else self.survival) * self.branch(x)
 
 
-class Gates(Hook):
+class Gates(Drawn):
     """The gates of a network, drawn for every iteration as its skipping form would draw them.
 
     Exchanges the network's `StochasticDepth` layers, in place. A closed branch gets a gradient of 0
@@ -31,7 +30,6 @@ class Gates(Hook):
     """
 
     def __init__(self, model: nn.Module, *, seed: int, longest: int):
-        self.seed, device = seed, next(model.parameters()).device
         places = [
             (parent, name, child)
             for parent in model.modules()
@@ -39,10 +37,11 @@ class Gates(Hook):
             if isinstance(child, StochasticDepth)
         ]
         self.survival = torch.tensor([depth.survival for _, _, depth in places])
-        self.open = torch.ones(len(places), device=device)
+        device = next(model.parameters()).device
+        super().__init__(torch.ones(len(places), device=device), seed=seed, longest=longest)
         owners = []
         for number, (parent, name, depth) in enumerate(places):
-            setattr(parent, name, GatedDepth(depth, self.open[number]))
+            setattr(parent, name, GatedDepth(depth, self.current[number]))
             owners += [
                 (layer, key, number)
                 for layer in depth.modules()
@@ -59,37 +58,17 @@ class Gates(Hook):
         numbers = torch.tensor([number for _, _, number in owners])
         self.owner = numbers.repeat_interleave(lengths).to(device)
         self.before = self.statistics.clone()
-        self.table = torch.ones(longest, len(places), device=device)
-        self.position = torch.zeros(1, dtype=torch.int64, device=device)
 
-    def begin(self, first: int, last: int) -> None:
-        """Draw the gates of iterations `first` to `last` - 1, and start at `first`."""
-        generator = torch.Generator()
-        table = torch.empty(last - first, len(self.survival))
-        for row, iteration in zip(table, range(first, last), strict=True):
-            generator.manual_seed(derived_seed(self.seed, iteration))
-            row.copy_(torch.rand(len(row), generator=generator) < self.survival)
-        self.table[: len(table)].copy_(table)
-        self.position.zero_()
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Which branches are open, (branches,)."""
+        return torch.rand(len(self.survival), generator=generator) < self.survival
 
     def before_forward(self) -> None:
         """Set the gates of the next iteration."""
-        self.open.copy_(self.table.index_select(0, self.position)[0])
-        self.position += 1
+        super().before_forward()
         self.before.copy_(self.statistics)
 
     def after_backward(self) -> None:
         """Put back the statistics of closed branches."""
-        moved = self.open[self.owner] > 0
+        moved = self.current[self.owner] > 0
         self.statistics.copy_(torch.where(moved, self.statistics, self.before))
-
-    def state(self) -> list[int]:
-        """Nothing: the gates are a pure function of seed and iteration."""
-        return []
-
-    def load(self, state: list[int]) -> None:
-        """Nothing to load."""
-
-    def tensors(self) -> list[Tensor]:
-        """The position in the table."""
-        return [self.position]

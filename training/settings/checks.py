@@ -89,6 +89,11 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
             f"data.size={data.size} is too small for model.images=imagenet, which halves "
             f"it five times; {IMAGENET_SIZE} is the least (these rows have no small preset)."
         )
+    if data.size < 2 ** len(blocks := arguments.get("widths", ())):
+        raise ConfigError(
+            f"data.size={data.size} is too small for model.widths={list(blocks)}, as each block "
+            f"halves it; {2 ** len(blocks)} is the least."
+        )
     if arguments.get("classes", data.classes) != data.classes:
         raise ConfigError(f"model.classes={arguments['classes']}, but data.classes={data.classes}.")
     try:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from models.fractalnet import DropPath
 from models.stochastic_depth import StochasticDepth
 from training.settings.settings import ConfigError, Settings
 
@@ -55,8 +56,10 @@ def rebuilt(settings: Settings, weights: Mapping[str, Tensor], device: torch.dev
 
 
 def is_random(model: nn.Module) -> bool:
-    """Whether a training step of a network draws random numbers: dropout, stochastic depth."""
-    return skips(model) or any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())
+    """Whether a training step of a network draws random numbers: dropout, stochastic depth,
+    drop-path."""
+    drops = any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())
+    return drops or skips(model) or drops_paths(model)
 
 
 def dropouts(model: nn.Module) -> tuple[float, ...]:
@@ -74,6 +77,11 @@ def set_dropouts(model: nn.Module, rates: Sequence[float]) -> None:
 def skips(model: nn.Module) -> bool:
     """Whether a training step of a network leaves layers out, by the host's decision."""
     return any(isinstance(module, StochasticDepth) for module in model.modules())
+
+
+def drops_paths(model: nn.Module) -> bool:
+    """Whether a training step of a network draws which columns its joins take."""
+    return any(isinstance(module, DropPath) for module in model.modules())
 
 
 def outline(model: dict[str, Any]) -> nn.Module:

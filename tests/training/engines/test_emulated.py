@@ -40,6 +40,8 @@ NETWORKS = {
                       "model.growth=4", "recipe.dropout=0.2"],
     "dense_bc": ["experiment=huang2017_dense/table2/densenet_bc_100_12", "model.depth=10",
                  "model.growth=4"],
+    "fractal": ["experiment=larsson2017_fractalnet/table1/fractalnet_drop", "model.depth=7",
+                "model.widths=[4,6,6]"],
 }  # fmt: skip
 RECIPES = {
     "he2015": [],

@@ -14,6 +14,7 @@ from torch import nn
 
 from data.arrays.imageset import ImageSet
 from models.densenet import DenseNet
+from models.fractalnet import FractalNet
 from models.resnet import ResNet
 from training.bench.roofline import NORM_PASSES
 from training.settings.settings import Settings
@@ -53,6 +54,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], type]] = {
     "efficient": (
         lambda: DenseNet(10, 4, bottleneck=True, compression=0.5, efficient=True), NormAct,
     ),
+    "fractal": (lambda: FractalNet(7, widths=(4, 6, 6)), nn.BatchNorm2d),
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ def gated(trainer: Trainer) -> None:
     """Give a trainer on the CPU the gates that it would have on a GPU."""
     assert isinstance(trainer.step, Step)
     gates = Gates(trainer.model, seed=trainer.settings.seed, longest=40)
-    trainer.gates, trainer.step.hooks = [gates], [gates, *trainer.step.hooks]
+    trainer.drawn, trainer.step.hooks = [gates], [gates, *trainer.step.hooks]
 
 
 @pytest.mark.parametrize("recipe", ["huang2016", "he2015"])

@@ -68,8 +68,8 @@ def test_a_step_never_waits_for_the_device(
     trainer = Trainer(tiny(*overrides), digits, torch.device("cpu"))
     assert isinstance(trainer.step, Step)
     if overrides == ["model.survival=0.5"]:
-        trainer.gates = [Gates(trainer.model, seed=0, longest=40)]
-        trainer.step.hooks = [*trainer.gates, *trainer.step.hooks]
+        trainer.drawn = [Gates(trainer.model, seed=0, longest=40)]
+        trainer.step.hooks = [*trainer.drawn, *trainer.step.hooks]
     trainer.begin_segment()
     with NoSynchronisation():
         trainer.step(64)

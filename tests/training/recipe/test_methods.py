@@ -9,12 +9,18 @@ import torch
 import torch.nn.functional as F
 
 from data.order import derived_seed
-from tests.training.recipe.test_twins import generated, small
+from tests.training.recipe.test_twins import generated, narrowed, small
 from training.settings.settings import Settings
 from training.trainer import Trainer
 
 # Rate and decay of weights, of biases, and of both of the last layer, as in the papers' codes.
 RATES = {
+    ("clevert2016_elu/table1/elu18", "cifar100_aug"): (
+        (0.01, 5e-4), (0.01, 0), (0.01, 5e-4), (0.01, 0),
+    ),
+    ("larsson2017_fractalnet/table1/fractalnet", "cifar10"): (
+        (0.02, 1e-4), (0.04, 0), (0.02, 1e-4), (0.04, 0),
+    ),
     ("lin2014_nin/table1/nin", "cifar10"): ((0.1, 1e-4), (0.2, 0), (0.01, 1e-4), (0.02, 0)),
     ("lin2014_nin/table1/nin", "cifar100"): ((0.02, 5e-4), (0.04, 0), (0.02, 5e-4), (0.04, 0)),
     ("lin2014_nin/table1/nin_svhn", "svhn"): ((0.1, 1e-4), (0.2, 0), (0.01, 1e-4), (0.02, 0)),
@@ -32,7 +38,10 @@ def test_two_updates_are_those_of_the_papers_code(
     row: str, data: str, settings_of: Callable[..., Settings]
 ) -> None:
     settings = settings_of(f"experiment={row}", f"data={data}", "device=cpu", "seed=5")
-    sizes = {"highway19": {"depth": 8}, "wrn_16_8_zca": {"depth": 10, "widen": 2}}
+    sizes = {"highway19": {"depth": 8}, "wrn_16_8_zca": {"depth": 10, "widen": 2},
+             "fractalnet": {"depth": 7, "widths": [4, 6, 6]}}  # fmt: skip
+    if row.endswith("elu18"):
+        sizes["elu18"] = {"layers": narrowed(settings.model["layers"])}
     settings = small(settings, batch=8, size=12, **sizes.get(row.rpartition("/")[2], {}))
     trainer = Trainer(settings, generated(settings, 40, 12), torch.device("cpu"))
     plain, batches = deepcopy(trainer.model).train(), deepcopy(trainer.batches)

@@ -1,6 +1,7 @@
 """A shallow twin of every distinct unit, shortcut, family and recipe trains and resumes; with
 `make test-all`, every row itself takes three steps."""
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -18,7 +19,17 @@ from training.settings.settings import Settings
 from training.trainer import Trainer
 
 # The least depth at which each kind of network shows all it has.
-SHALLOW = {None: 8, "basic": 8, "bottleneck": 11, "single": 5, "wide": 10, False: 7, True: 10}
+SHALLOW = {
+    None: 8,
+    "basic": 8,
+    "bottleneck": 11,
+    "single": 5,
+    "wide": 10,
+    "fractal": 13,
+    False: 7,
+    True: 10,
+}
+NARROW = {"wide": {"widen": 2}, "fractal": {"widths": [4, 6, 6]}}
 SHALLOW_IMAGENET = {"basic": 18, "bottleneck": 50, True: 121}
 # What makes one network, or one recipe, unlike another; size apart.
 KIND = ("unit", "order", "shortcut", "match", "projection_norm", "stride_on", "share_preact",
@@ -44,6 +55,11 @@ def small(settings: Settings, *, batch: int, size: int, **model: Any) -> Setting
     return replace(settings, data=data, recipe=recipe, model=settings.model | model)
 
 
+def narrowed(words: str) -> str:
+    """A stack with a sixteenth of the channels."""
+    return re.sub(r"(?<=x)\d+", lambda width: str(int(width[0]) // 16), words)
+
+
 def kind(settings: Settings) -> tuple:
     model = settings.model
     kept = tuple(model.get(key) for key in KIND)
@@ -66,19 +82,21 @@ def twins(settings_of: Callable[..., Settings]) -> dict[tuple, tuple[str, Settin
         if settings.recipe.teacher:
             continue  # see test_student.py
         if "depth" not in model or "VGG" in model["_target_"]:  # they have no shallow form
+            narrow = {"layers": narrowed(model["layers"])} if "layers" in model else {}
             imagenet = settings.data.source == "imagenet"
-            twin = small(settings, batch=2 if imagenet else 8, size=80 if imagenet else 12)
+            size = 80 if imagenet else 12
+            twin = small(settings, batch=2 if imagenet else 8, size=size, **narrow)
             if imagenet:  # two images of noise are no batch for their rates
                 twin = replace(twin, recipe=replace(twin.recipe, lr=1e-4))
             found.setdefault(kind(settings), (f"{row} on {data}", twin))
             continue
         which = model["unit"] if "unit" in model else model.get("bottleneck")
         which = "wide" if model.get("widen", 1) > 1 else which
+        which = "fractal" if "drop_path" in model else which
         if settings.data.source == "imagenet":
             twin = small(settings, batch=2, size=64, depth=SHALLOW_IMAGENET[which])
         else:
-            narrow = {"widen": 2} if which == "wide" else {}
-            twin = small(settings, batch=8, size=12, depth=SHALLOW[which], **narrow)
+            twin = small(settings, batch=8, size=12, depth=SHALLOW[which], **NARROW.get(which, {}))
         found.setdefault(kind(settings), (f"{row} on {data}", twin))
     return found
 

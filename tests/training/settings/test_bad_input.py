@@ -115,6 +115,14 @@ CONFIGS = [
     ),
     ([ROW, "+recipe.short_to=200"], "recipe.short_to=200 is impossible"),
     (
+        ["experiment=larsson2017_fractalnet/table1/fractalnet", "model.depth=20"],
+        "model.depth=20 is no fractal of 5 blocks; these are 6, 11, 21, 41",
+    ),
+    (
+        ["experiment=larsson2017_fractalnet/table1/fractalnet", "preset=smoke"],
+        "data.size=16 is too small for model.widths=[64, 128, 256, 512, 512]",
+    ),
+    (
         [ROW, "+recipe.objective=hinge"],
         "recipe.objective=hinge is unknown; choose one of cross_entropy, squared_hinge",
     ),

@@ -15,7 +15,7 @@ from training.counts.rows import experiments
 from training.recipe.schedules import learning_rate, total_iterations
 from training.settings.config import CONF
 from training.settings.identity import recipe_hash
-from training.settings.network import network_size
+from training.settings.network import dropouts, network_size, outline
 from training.settings.settings import Settings
 
 RESULTS = CONF.parent / "results"
@@ -107,6 +107,8 @@ EXACT = {
     "huang2017_dense/fig3": {"densenet161": 28_681_000, "resnet34": 21_797_672,
                              "resnet50": 25_557_032, "resnet101": 44_549_160,
                              "resnet152": 60_192_808},
+    "clevert2016_elu/table1": {"elu18": 39_226_634},
+    "larsson2017_fractalnet/table1": {"fractalnet": 33_714_314, "fractalnet_drop": 33_714_314},
     "simonyan2015_vgg/table4": {"vgg16": 138_357_544, "vgg19": 143_667_240},
     "szegedy2015_googlenet/table3": {"googlenet": 6_998_552 + 3_188_840 + 3_190_888},
     "he2015b_prelu/table6": {"prelu_net_a": 178_032_072, "prelu_net_b": 183_343_048,
@@ -302,6 +304,25 @@ PAPERS = [
         0,
         (0.5, 0.75, 0.875),
     ),
+    (
+        "larsson2017_fractalnet/table1/fractalnet",
+        "cifar100_aug",
+        400,
+        100,
+        0,
+        0,
+        (1 / 2, 3 / 4, 7 / 8, 15 / 16),
+    ),
+    (
+        "larsson2017_fractalnet/table1/fractalnet",
+        "svhn",
+        20 * 6044,
+        100,
+        0,
+        0,
+        (1 / 2, 3 / 4, 7 / 8, 15 / 16),
+    ),
+    ("clevert2016_elu/table1/elu18", "cifar100_aug", 165_000, 100, 0, 0, (7 / 33,)),
     ("lin2014_nin/table1/nin", "cifar100", 260, 128, 0, 0, (200 / 260, 230 / 260)),
     ("romero2015_fitnet/table1/fitnet19", "cifar100_aug", 576, 128, 0, 0, ()),
     ("lee2015_dsn/table2/dsn", "cifar10_aug", 200_000, 100, 0, 0, (0.75,)),
@@ -327,6 +348,24 @@ def test_each_paper_trains_its_way(
     )  # fmt: skip
     assert [m / length for m in recipe.milestones] == pytest.approx(list(drops))
     assert settings.model.get("dropout", 0) == dropout
+
+
+def test_the_elu_network_ends_with_more_dropout(settings_of: Callable[..., Settings]) -> None:
+    """Clevert et al. 2016: behind the last layer of each stack; then all of a stack; then 1.5."""
+    settings = settings_of("experiment=clevert2016_elu/table1/elu18")
+    stacks = [words.split().count("e") for words in settings.model["layers"].split("m2")][:-1]
+    assert stacks == [1, 4, 4, 3, 3, 2, 1]
+    rates = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.0)
+    first, second, third = settings.recipe.phases
+    assert [phase.length for phase in (first, second, third)] == [75_000, 50_000, 40_000]
+    last = [
+        rate for n, rate in zip(stacks, rates, strict=True) for rate in [0.0] * (n - 1) + [rate]
+    ]
+    assert first.dropout is None and list(dropouts(outline(settings.model))) == last
+    every = [rate for count, rate in zip(stacks, rates, strict=True) for rate in [rate] * count]
+    assert list(second.dropout or ()) == every
+    assert third.dropout == pytest.approx([1.5 * rate for rate in every])
+    assert all(phase.lr is None and not phase.fresh_momentum for phase in settings.recipe.phases)
 
 
 # Epochs, and the learning rate in the first epoch, half way and in the last one.

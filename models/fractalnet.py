@@ -1,0 +1,185 @@
+"""FractalNet (Larsson et al. 2017) for CIFAR and SVHN."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.layers import conv3x3
+
+STATISTICS = 0.01  # of a mini-batch in the moving averages: each sees another part of the network
+
+
+class DropPath(nn.Module):
+    """What each join takes of each column, drawn anew for every mini-batch in training (Larsson et
+    al. 2017, "Regularization via drop-path"); None, for the mean of all, in evaluation.
+
+    Local: a join drops each of its inputs with probability `rate`; where it would drop all, one
+    that is drawn uniformly stays. Global, for a share of the mini-batches: all joins take the same
+    column, drawn uniformly; those that do not join it take all they have. What is kept is averaged.
+
+    The plain form draws from PyTorch's default generator on the CPU.
+
+    Args:
+        joined: how many columns each join of the network joins, always the deepest ones.
+        columns: of the network.
+        rate: of dropping, when local.
+        share: of the mini-batches that are global.
+    """
+
+    def __init__(self, joined: Sequence[int], columns: int, rate: float, share: float):
+        super().__init__()
+        self.rate, self.share = rate, share
+        place = torch.arange(columns, device="cpu")
+        self.takes = place >= columns - torch.tensor(joined, device="cpu")[:, None]
+
+    def draw(self, generator: torch.Generator | None = None) -> Tensor:
+        """Weight of every column in every join, float32 (joins, columns); a join's sum to 1."""
+        takes, columns = self.takes, self.takes.shape[1]
+        kind, column = torch.rand(2, generator=generator, device="cpu")
+        kept, order = torch.rand(2, *takes.shape, generator=generator, device="cpu")
+        if kind < self.share:
+            keep = F.one_hot((column * columns).long(), columns).bool() & takes
+            otherwise = takes
+        else:
+            keep = (kept >= self.rate) & takes
+            otherwise = F.one_hot(order.where(takes, -1).argmax(1), columns).bool()
+        keep = keep.where(keep.any(1, keepdim=True), otherwise)
+        return keep / keep.sum(1, keepdim=True)
+
+    def forward(self) -> Tensor | None:
+        return self.draw() if self.training else None
+
+
+class FractalBlock(nn.Module):
+    """A block of the fractal rule, pooled: (N, w_in, H, W) to (N, w_out, H / 2, W / 2).
+
+    f_1 = conv and f_c+1 = join(f_c after f_c, conv) (Larsson et al. 2017, eq. 1), so that column c,
+    counted from 0, has 2^c layers. Joins that follow each other are one. Each column is pooled
+    before the last join, as in the authors' generator.
+    """
+
+    def __init__(self, w_in: int, w_out: int, columns: int, dropout: float):
+        super().__init__()
+        self.columns = nn.ModuleList(
+            nn.Sequential(*(make_layer(w_out if n else w_in, w_out, dropout) for n in range(2**c)))
+            for c in range(columns)
+        )
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x: Tensor, weights: Tensor | None) -> Tensor:
+        """`weights`: of each column in each join, (joins, columns), or None for their mean."""
+        levels, columns = 2 ** (len(self.columns) - 1), len(self.columns)
+        maps, joins = [x] * columns, iter(weights if weights is not None else ())
+        for level in range(levels):
+            first = columns
+            for number, column in enumerate(self.columns):
+                place, rest = divmod(level + 1, levels // 2**number)
+                if rest == 0:  # a layer of this column ends here
+                    first = min(first, number)
+                    maps[number] = column[place - 1](maps[number])  # type: ignore[index]
+            if level == levels - 1:
+                maps = [self.pool(map) for map in maps]
+            if columns - first > 1:
+                joined = join(maps[first:], None if weights is None else next(joins)[first:])
+                maps[first:] = [joined] * (columns - first)
+        return maps[0]
+
+
+class FractalNet(nn.Module):
+    """A FractalNet for CIFAR: (N, 3, H, W) to (N, classes).
+
+    A block a width, each of which halves the maps; a linear classifier at the end.
+
+    Args:
+        depth: layers on the longest path: 2^(columns - 1) a block, and the classifier. With 21 and
+            five blocks there are three columns.
+        widths: of the blocks.
+        dropout: rate in the last block; it rises linearly from 0 in the first one (Larsson et al.
+            2017, Section 4: 0 to 40 %).
+        drop_path: rate of local drop-path; 0 is none, not a global one either.
+        global_share: of the mini-batches that drop all columns but one.
+
+    Raises:
+        ValueError: an argument is impossible; the message names it.
+    """
+
+    def __init__(
+        self,
+        depth: int = 21,
+        classes: int = 10,
+        *,
+        widths: Sequence[int] = (64, 128, 256, 512, 512),
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        global_share: float = 0.5,
+    ):
+        super().__init__()
+        if classes < 2:
+            raise ValueError(f"classes={classes} is below 2")
+        if not widths or min(widths) < 1:
+            raise ValueError(f"widths={list(widths)} are no widths of blocks")
+        for name, rate in (("dropout", dropout), ("drop_path", drop_path)):
+            if not 0 <= rate < 1:
+                raise ValueError(f"{name}={rate} is not in [0, 1)")
+        if not 0 <= global_share <= 1:
+            raise ValueError(f"global_share={global_share} is not in [0, 1]")
+        columns, blocks = columns_of(depth, len(widths)), len(widths)
+        self.blocks, w_in = nn.ModuleList(), 3
+        for number, width in enumerate(widths):
+            rate = dropout * number / max(blocks - 1, 1)
+            self.blocks.append(FractalBlock(w_in, width, columns, rate))
+            w_in = width
+        joined = joins_of(columns)
+        self.drop_path = None
+        if drop_path and joined:
+            self.drop_path = DropPath(joined * blocks, columns, drop_path, global_share)
+        self.classifier = nn.Linear(w_in, classes)
+        nn.init.zeros_(self.classifier.bias)
+        for parameter in self.parameters():
+            if parameter.ndim > 1:  # Caffe's "xavier": uniform within sqrt(3 / fan_in)
+                nn.init.kaiming_uniform_(parameter, nonlinearity="linear")
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = None if self.drop_path is None else self.drop_path()
+        rows = [None] * len(self.blocks) if weights is None else weights.chunk(len(self.blocks))
+        for block, row in zip(self.blocks, rows, strict=True):
+            x = block(x, row)
+        return self.classifier(x.mean((2, 3)))
+
+
+def make_layer(w_in: int, w_out: int, dropout: float) -> nn.Sequential:
+    """A 3x3 convolution with bias, dropout, normalisation without scale and shift, ReLU."""
+    layers = [conv3x3(w_in, w_out, bias=True)]
+    dropped = [nn.Dropout(dropout)] if dropout else []
+    norm = nn.BatchNorm2d(w_out, eps=1e-5, momentum=STATISTICS, affine=False)
+    return nn.Sequential(*layers, *dropped, norm, nn.ReLU(inplace=True))
+
+
+def join(maps: Sequence[Tensor], weights: Tensor | None) -> Tensor:
+    """The mean of several maps, or their sum with given weights."""
+    if weights is None:
+        return sum(maps[1:], maps[0]) / len(maps)
+    return sum((w * x for w, x in zip(weights[1:], maps[1:], strict=True)), weights[0] * maps[0])
+
+
+def joins_of(columns: int) -> list[int]:
+    """How many columns each join of a block joins, in the order of the joins."""
+    levels = range(1, 2 ** (columns - 1) + 1)
+    ending = [sum(level % 2**k == 0 for k in range(columns)) for level in levels]
+    return [count for count in ending if count > 1]
+
+
+def columns_of(depth: int, blocks: int) -> int:
+    """The columns of a network of so many layers.
+
+    Raises:
+        ValueError: no number of columns makes that depth.
+    """
+    levels, rest = divmod(depth - 1, blocks)
+    if rest or levels < 1 or levels & (levels - 1):
+        least = [blocks * 2**k + 1 for k in range(4)]
+        known = ", ".join(map(str, least))
+        raise ValueError(f"depth={depth} is no fractal of {blocks} blocks; these are {known} ...")
+    return levels.bit_length()
