@@ -190,10 +190,11 @@ EXECUTED = [
 
 @pytest.mark.parametrize("page", EXECUTED)
 def test_what_needs_nothing_more_runs(page: Path, checkout: Path) -> None:
-    bin_folder = checkout / ".venv" / "bin"
+    programs = (checkout / ".venv" / "bin", Path(sys.executable).parent, os.environ["PATH"])
     environment = os.environ | {
         "DATA_DIR": str(real("cifar10").resolve()),
-        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join(map(str, programs)),
+        "WANDB_MODE": "offline",
         "CUDA_VISIBLE_DEVICES": "-1",
     }
     for name in ("OUTPUT_DIR", "RESULTS_DIR", "MAKEFLAGS", "MAKEOVERRIDES"):

@@ -17,7 +17,7 @@ from training.runs import checkpoint
 from training.runs.finished import check_same, folders, ship
 from training.runs.provenance import code_hash, commit, reset_peak_memory
 from training.runs.summary import summarise
-from training.runs.tracking import Tracker
+from training.runs.tracking import Tracker, answer_sweep
 from training.settings.identity import deciding_settings, recorded_settings
 from training.settings.settings import Settings
 from training.trainer import Trainer
@@ -49,6 +49,7 @@ def run(settings: Settings, experiment: str, name: str) -> str:
             check_same(settings, record)
             release_dead(working)
             print(f"{name}: already finished, see {record}")
+            _answer_sweep(settings, experiment, name)
             return status_of(record)
         make_folder(working)
         try:
@@ -85,7 +86,16 @@ def _run_locked(
     error = summary_of(working)["test_error"]["last"]
     result = "" if error is None else f", test error {error:.2f} %"
     print(f"{name}: {'already ' if before else ''}{status}{result}, see {record}")
+    if before:
+        _answer_sweep(settings, experiment, name)
     return status
+
+
+def _answer_sweep(settings: Settings, experiment: str, name: str) -> None:
+    """Tell the agent of a sweep what came out of a run that had ended before."""
+    working, record = folders(settings, name)
+    config = {"experiment": experiment, **recorded_settings(settings)}
+    answer_sweep(settings.logger, experiment, name, working, record, config)
 
 
 def _help_train(settings: Settings, signals: Signals, processes: Replicas) -> str:
