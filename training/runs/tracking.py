@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from records.exits import DIVERGED
 from records.files import make_folder
 from records.record import Record, Row, summary_of
-from records.exits import DIVERGED
 from records.wandb_run import named, open_run
 from training.settings.settings import Logger
 
