@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
@@ -206,3 +207,15 @@ def test_what_needs_nothing_more_runs(page: Path, checkout: Path) -> None:
             capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert ended.returncode == 0, f"{line}\n{ended.stdout}\n{ended.stderr}"
+
+
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.stem)
+def test_who_reports_a_problem_is_asked_for_the_doctor(form: Path) -> None:
+    content = yaml.safe_load(form.read_text(encoding="utf-8"))
+    assert content["name"] and content["description"]
+    fields = {field["id"]: field for field in content["body"]}
+    assert len(fields) == len(content["body"])
+    assert "make doctor" in fields["doctor"]["attributes"]["label"]
