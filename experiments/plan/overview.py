@@ -11,7 +11,8 @@ from experiments.plan.jobs import Job
 from experiments.plan.machine import device_name, free_bytes
 from experiments.plan.plan import Entry
 from experiments.plan.states import failure_of
-from records.names import outputs
+from records.code import in_words, uncommitted
+from records.names import KEPT, outputs
 
 
 def summary(plan: Sequence[Entry]) -> str:
@@ -58,6 +59,20 @@ def failures(plan: Sequence[Entry]) -> list[str]:
     """Why runs failed, a line each."""
     found = ((entry.job, failure_of(entry.job)) for entry in plan if entry.state == "failed")
     return [f"{job.run}: {why.reason.splitlines()[0]}" for job, why in found if why]
+
+
+def in_no_table(plan: Sequence[Entry]) -> list[str]:
+    """Why runs that are still to be done, by presets whose records are kept, will enter no table;
+    a line for each reason."""
+    todo = [entry.job for entry in plan if entry.open and entry.job.preset in KEPT]
+    lines = []
+    if todo and (changed := uncommitted()):
+        lines.append(f"What is trained now will enter no table: {in_words(changed)}.")
+    if others := [job for job in todo if job.overrides]:
+        lines.append(
+            f"Runs of changed rows enter no table: {len(others)} here, such as {others[0].run}."
+        )
+    return lines
 
 
 def duration(seconds: float) -> str:

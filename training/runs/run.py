@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from data.sets import load as load_images
+from records.code import code_hash, commit
 from records.files import make_folder, remove_empty
 from records.lock import locked, release_dead
 from records.names import WEIGHTS
@@ -15,7 +16,8 @@ from training.process.replicas import Replicas, replicas
 from training.process.signals import Signals, Stopped
 from training.runs import checkpoint
 from training.runs.finished import check_same, folders, ship
-from training.runs.provenance import code_hash, commit, reset_peak_memory
+from training.runs.objections import objections
+from training.runs.provenance import reset_peak_memory
 from training.runs.summary import summarise
 from training.runs.tracking import Tracker, answer_sweep
 from training.settings.identity import deciding_settings, recorded_settings
@@ -139,6 +141,8 @@ class Run:
         reset_peak_memory(device)
         images = load_images(settings.data.source, Path(settings.data.folder))
         self.fingerprint = images.fingerprint
+        if why := objections(settings, self.experiment, self.name, images.fingerprint):
+            print(f"{self.name}: this run will enter no table: {'; '.join(why)}.")
         self.trainer = Trainer(settings, images, device, self.processes)
         state = checkpoint.load(self.folder, deciding_settings(settings))
         if state is None:
