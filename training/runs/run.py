@@ -85,12 +85,18 @@ def _run_locked(
     if status == "finished":
         checkpoint.clear(working)
     ship(settings, name)
-    error = summary_of(working)["test_error"]["last"]
+    error = test_error_of(settings, name)
     result = "" if error is None else f", test error {error:.2f} %"
     print(f"{name}: {'already ' if before else ''}{status}{result}, see {record}")
     if before:
         _answer_sweep(settings, experiment, name)
     return status
+
+
+def test_error_of(settings: Settings, name: str) -> float | None:
+    """Test error of a run that has ended, in percent; None where its loss was not finite."""
+    error = summary_of(folders(settings, name)[1])["test_error"]["last"]
+    return None if error is None else float(error)
 
 
 def _answer_sweep(settings: Settings, experiment: str, name: str) -> None:

@@ -72,6 +72,23 @@ def test_where_runs_stand(tmp_path: Path) -> None:
     assert states(plan_of(seeds="9", rows="resnet110"))["resnet110/6"] == "resumable"
 
 
+def test_changed_rows_have_lines_of_their_own() -> None:
+    same = [f"{TABLE6}/resnet20/cifar10_aug/seed{seed}" for seed in (1, 2)]
+    runs = [f"{TABLE6}/resnet20+precision=bf16/cifar10_aug/seed0", *same]
+    table = overview.table(make_plan([parse_run(run) for run in runs]))
+    assert table["Row"].tolist() == ["resnet20+precision=bf16", "resnet20"]
+    assert table["State"].tolist() == ["missing", "2 missing"]
+
+
+def test_results_of_a_list(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN, tmp_path / "results" / "runs")
+    runs = [f"{TABLE6}/resnet110/cifar10_aug/seed0", f"{TABLE6}/resnet44/cifar10_aug/seed0",
+            f"{TABLE6}/resnet44/cifar10_aug/seed1"]  # fmt: skip
+    table = overview.results([parse_run(run) for run in runs])
+    assert table["State"].tolist() == ["done", "diverged", "missing"]
+    assert table["Test error (%)"].tolist() == ["6.50", "", ""]
+
+
 def test_the_plan_says_what_will_enter_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
     changed: list[str] = []
     monkeypatch.setattr(overview, "uncommitted", lambda: changed)
