@@ -203,21 +203,11 @@ def test_what_has_been_measured_is_counted(tmp_path: Path) -> None:
     for folder, verdicts in (("", ",Verdicts"), ("tenth", "")):
         tables = tmp_path / folder / "tables"
         tables.mkdir(parents=True)
-        cell = ',"2 reproduced, 1 worse"' if verdicts else ""
-        empty = ",-" if verdicts else ""
-        lines = [
-            f"Table,Shows,Rows to train,Measured{verdicts}",
-            f"a,A,5,3{cell}",
-            f"b,B,7,0{empty}",
-        ]
-        (tables / "overview.csv").write_text("\n".join(lines))
-        claims = [
-            "Claim,Source,Ours,Verdict",
-            "x,X,-,undecided",
-            "y,Y,-,holds",
-            "z,Z,-,does not hold",
-        ]
-        (tables / "claims.csv").write_text("\n".join(claims))
+        head = f"Table,Shows,Rows to train,Measured{verdicts}\n"
+        cell, empty = (',"2 reproduced, 1 worse"', ",-") if verdicts else ("", "")
+        (tables / "overview.csv").write_text(f"{head}a,A,5,3{cell}\nb,B,7,0{empty}\n")
+        claims = "x,X,-,undecided\ny,Y,-,holds\nz,Z,-,does not hold\n"
+        (tables / "claims.csv").write_text(f"Claim,Source,Ours,Verdict\n{claims}")
     assert readme.counted(tmp_path) == (
         "In full: **3 of 12 cells measured**, **2 reproduced**, **2 of 3 claims decided**. "
         "On a tenth of the schedule: **3** cells, **2 of 3 claims decided**."
