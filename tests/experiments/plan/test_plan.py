@@ -45,7 +45,7 @@ def test_the_paper_ran_resnet110_five_times() -> None:
     counts = [sum(job.experiment.endswith(f"resnet{d}") for job in jobs)
               for d in (20, 32, 44, 56, 110, 1202)]  # fmt: skip
     assert counts == [1, 1, 1, 1, 5, 1]
-    assert len(table_jobs(TABLE6, preset="paper", seeds="3")) == 24
+    assert len(table_jobs(TABLE6, preset="paper", seeds="3")) == 33
 
 
 def test_where_runs_stand(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_the_plan_says_what_will_enter_no_table(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_plan_says_time_disk_and_what_is_done(tmp_path: Path) -> None:
     text = overview.summary(plan_of())
-    assert "0 of 16 runs done" in text and "GB free" in text and "MB of disk" in text
+    assert "0 of 19 runs done" in text and "GB free" in text and "MB of disk" in text
     shutil.copytree(GOLDEN, tmp_path / "results" / "runs")
     assert overview.summary(plan_of(rows="resnet110")) == "All 5 runs are done."
 

@@ -299,7 +299,7 @@ def test_the_overview_counts_verdicts_and_comparisons(records: list[RunRecord]) 
     table = paper_table(TABLE6, records)
     counted = overview([table])
     (total,) = counted.totals
-    assert (total.trained, total.measured) == (8, 6)
+    assert (total.trained, total.measured) == (11, 6)
     assert total.verdicts["reproduced"] == 2 and total.verdicts.total() == 6
     (line,) = counted.frame.to_dict("records")
     assert line["Verdicts"] == "2 reproduced, 1 better, 1 undecided, 1 fails, 1 fails in part"
