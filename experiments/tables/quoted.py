@@ -1,0 +1,116 @@
+"""Every row that a table quotes from another paper: what trains it here, or why nothing does."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import pandas as pd
+
+from experiments.papers import published
+from experiments.papers.published import PAPER, Line, PublishedError
+from experiments.papers.rows import facts
+from experiments.papers.sums import committed
+from experiments.tables.cells import MISSING
+from experiments.tables.sheets import Sheet
+
+QUOTED, TRAINED = "quoted", "trained"
+TITLE = "Rows that the papers' tables quote, and whether they can be trained"
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """A row as a table quotes it.
+
+    Attributes:
+        lines: one for each data set (and test).
+        here: whether it is trained; if not, whether it could be, by the words of quoted.csv.
+        remark: why it is not trained; of one that is, what the tables' notes say of it.
+    """
+
+    label: str
+    row: str | None
+    lines: tuple[Line, ...]
+    here: str
+    remark: str
+
+
+def quoted() -> list[Quoted]:
+    """Every quoted row, in the order of the tables; one that is trained once, whoever quotes it.
+
+    Raises:
+        PublishedError: nothing says why a row is not trained.
+    """
+    groups: dict[tuple[str, ...], list[Line]] = {}
+    for line in lines():
+        trained = facts(*line.row) is not None
+        where = (line.experiment,) if trained else (line.experiment, line.table)
+        groups.setdefault(where, []).append(line)
+    return [_quoted(tuple(group)) for group in groups.values()]
+
+
+def lines() -> list[Line]:
+    """The lines that a table has from another paper, and those that nothing trains."""
+    return [
+        line
+        for table in published.titles()
+        for line in published.lines(table)
+        if paper_of(line.experiment) != paper_of(table) or facts(*line.row) is None
+    ]
+
+
+def quoted_table() -> Sheet:
+    """All of them as a table; below it, how many cells of the papers that are."""
+    rows = quoted()
+    frame = pd.DataFrame(
+        {
+            "Method": entry.label,
+            "Quoted by": "; ".join(_places(entry)),
+            "On": ", ".join(dict.fromkeys(published.short(line.dataset) for line in entry.lines)),
+            "Here": entry.here,
+            "Trained as": entry.row or MISSING,
+            "Remark": entry.remark or MISSING,
+        }
+        for entry in rows
+    )
+    cells = {kind: sum(len(entry.lines) for entry in rows if entry.here == kind)
+             for kind in dict.fromkeys(frame["Here"])}  # fmt: skip
+    told = ", ".join(f"{count} {kind}" for kind, count in cells.items())
+    note = (
+        f"Of {sum(cells.values())} lines, a line a row and data set, are {told}. A network that is "
+        "trained is as its paper describes it, or as its recipe sheet says. What *cannot be "
+        "rebuilt* lacks something that nobody has published: a network of ours in its place would "
+        "be another row. What is *not built* is known well enough to be."
+    )
+    return Sheet(QUOTED, TITLE, frame, [note])
+
+
+def paper_of(name: str) -> str:
+    """The paper of a table or a row."""
+    return name.partition("/")[0]
+
+
+def _quoted(group: tuple[Line, ...]) -> Quoted:
+    first = group[0]
+    if facts(*first.row) is None:
+        here, remark = _reason(first.experiment)
+        return Quoted(published.label(first), None, group, here, remark)
+    notes = dict.fromkeys(note for line in group for note in published.notes(line))
+    return Quoted(published.label(first), first.experiment, group, TRAINED, "; ".join(notes))
+
+
+def _reason(row: str) -> tuple[str, str]:
+    reasons = _reasons()
+    key = row if row in reasons.index else row.rpartition("/")[0]
+    if key not in reasons.index:
+        raise PublishedError(f"{row} is not trained, and {PAPER / 'quoted.csv'} does not say why.")
+    return str(reasons.loc[key, "here"]), str(reasons.loc[key, "reason"])
+
+
+@cache
+def _reasons() -> pd.DataFrame:
+    return pd.read_csv(committed(PAPER / "quoted.csv")).set_index("row")
+
+
+def _places(entry: Quoted) -> list[str]:
+    """The tables that quote a row, as `He et al. 2015, Table 6`."""
+    titles = published.titles()
+    return list(dict.fromkeys(titles[line.table].partition(":")[0] for line in entry.lines))
