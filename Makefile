@@ -95,7 +95,7 @@ test: $(READY) ## the tests (minutes; those on real CIFAR-10 use DATA_DIR, or ./
 	@$(RUN) -m pytest -n auto -m 'not slow'
 
 test-all: $(READY) ## the tests, with the slow ones
-	@$(RUN) -m pytest -n auto
+	@$(RUN) -m pytest -n auto --hypothesis-profile all
 
 test-gpu: $(READY) ## everything that is tested on a CUDA GPU: engines and kernels
 	@$(RUN) -m pytest tests/training/engines

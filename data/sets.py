@@ -5,6 +5,7 @@ python -m data.sets cifar10          (or cifar100, svhn; `make data DATASET=...`
 
 import errno
 import fcntl
+import os
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -96,9 +97,9 @@ def _fetch(name: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with suppress(OSError):  # without locks they would all do it
-            lock = stack.enter_context(path.with_suffix(".lock").open("a"))
-            stack.callback(path.with_suffix(".lock").unlink, missing_ok=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            handle = os.open(path.parent, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)  # on the folder itself: nothing is left of it
         if not path.exists():
             images = _build(name, path.parent)
             verify(images)

@@ -5,6 +5,7 @@ lock of a machine that is lost is free again when its lease ends, after about a 
 """
 
 import fcntl
+import glob
 import json
 import os
 import socket
@@ -46,6 +47,33 @@ def release_dead(folder: Path) -> None:
     if (folder / LOCK).exists():
         with suppress(Busy), locked(folder):
             pass
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes its place when all is written: no reader sees half of it.
+
+    What processes that died have left of theirs is removed.
+
+    Raises:
+        OSError: it could not be written; what was there before is intact.
+    """
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
+        if not is_locked(left):
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            with suppress(OSError):  # no locks on this file system
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):  # the error that counts is the first one
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def is_locked(path: Path) -> bool:

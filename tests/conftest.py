@@ -14,6 +14,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from PIL import Image
 from torch import Tensor, nn
 
@@ -27,6 +29,13 @@ from training.settings.config import CONF, read_settings
 from training.settings.settings import Settings
 
 torch.set_num_threads(1)  # tests run side by side
+# How many cases a test makes that makes them by itself; `make test-all` takes the second profile.
+examples.register_profile(
+    "fast", max_examples=200, derandomize=True, database=None, deadline=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+examples.register_profile("all", examples.get_profile("fast"), max_examples=2_000)
+examples.load_profile("fast")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every process that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,6 +1,7 @@
 """One run as an object: its network, optimizer, batches and metrics on a device."""
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from training.engines.engine import Engine
 from training.engines.graph import Graphs
 from training.process.device import set_backend
 from training.process.replicas import Replicas, check_shares
+from training.recipe.average import WeightAverage
 from training.recipe.evaluate import Evaluation
 from training.recipe.gradient import GradientMagnitude
 from training.recipe.metrics import Metrics
@@ -75,6 +77,8 @@ class Trainer:
         captured = self.engine.graphs is not None
         self.optimizer = FlatSGD(self.model, self.recipe, half=bf16, captured=captured)
         self.metrics, self.plateau = Metrics(device), Plateau(self.recipe.patience)
+        decay = self.recipe.weight_average
+        self.average = WeightAverage(self.optimizer, decay) if decay else None
         self.gradient = GradientMagnitude(self.model, self.optimizer)
         moves = self.recipe.auxiliary_end is not None
         self.auxiliary = torch.zeros((), device=device) if moves else None
@@ -85,6 +89,7 @@ class Trainer:
             "plateau": TensorPart(self.plateau.counts),
             "skipped": self.batches,
             **{f"drawn{number}": drawn for number, drawn in enumerate(self.drawn)},
+            **({"average": self.average} if self.average else {}),
         }
         self.evaluations = {
             split: Evaluation(self.model, images, labels, self.mean, self.scale, bf16)
@@ -106,7 +111,8 @@ class Trainer:
             model=self.model, optimizer=self.optimizer, batches=self.batches, metrics=self.metrics,
             bf16=self.settings.precision == "bf16",
             objective=objective_of(self.recipe, phase, self.auxiliary),
-            hooks=self.drawn, parts=[self.optimizer, *self.parts.values()],
+            hooks=[*self.drawn, *([self.average] if self.average else [])],
+            parts=[self.optimizer, *self.parts.values()],
         )  # fmt: skip
 
     def begin_segment(self) -> int:
@@ -172,16 +178,19 @@ class Trainer:
                 buffer.copy_(averaged[name])
 
     def evaluate(self, split: str) -> tuple[float, float]:
-        """Loss and top-1 error in percent of a split, single view."""
+        """Loss and top-1 error in percent of a split, single view; of averaged weights, where the
+        recipe averages them."""
         evaluation = self.evaluations[split]
         evaluation.start()
-        for size in evaluation.sizes():
-            self.evaluate_batch[split](size)
+        with self.average.in_place() if self.average else nullcontext():
+            for size in evaluation.sizes():
+                self.evaluate_batch[split](size)
         return evaluation.metrics.mean()
 
     def weights(self) -> dict[str, Tensor]:
-        """The network's state by name: parameters in float32, and statistics."""
-        return self.optimizer.state()["model"]
+        """The network's state by name, as it is evaluated: parameters in float32, and
+        statistics."""
+        return self.optimizer.state()["model"] | (self.average.named if self.average else {})
 
     def state(self) -> dict[str, Any]:
         """All that a run needs to go on where it is: tensors, numbers and containers of them."""

@@ -85,9 +85,9 @@ def statistics(images: np.ndarray, mean: str, std: str) -> tuple[Tensor, Tensor]
 
     Args:
         images: uint8 (N, H, W, 3), or float32 for `none` and the mean of a `pixel`.
-        mean: `pixel` (one value a pixel and channel), `channel`, or `none` (0).
-        std: `channel` or `global` (one deviation over all pixels and channels), `255`, or `none`;
-            the scale is 1 over it.
+        mean: `pixel` (one value a pixel and channel), `channel`, `half` (127.5), or `none` (0).
+        std: `channel` or `global` (one deviation over all pixels and channels), `255`, `half`
+            (127.5), or `none`; the scale is 1 over it.
     """
     # Of prepared images nobody asks for those of channels.
     exact = channel_statistics(images) if images.dtype == np.uint8 else np.array([[0] * 3, [1] * 3])
@@ -98,9 +98,10 @@ def statistics(images: np.ndarray, mean: str, std: str) -> tuple[Tensor, Tensor]
         # The variance over everything: within the channels, and between them.
         "global": 1 / (deviations.square().mean() + means.var(correction=0)).sqrt(),
         "255": torch.tensor(1 / 255, dtype=torch.float64),
+        "half": torch.tensor(1 / 127.5, dtype=torch.float64),
     }
     if mean == "pixel":
         means = torch.from_numpy(images.mean(axis=0, dtype=np.float64))
-    elif mean == "none":
-        means = torch.zeros(3, dtype=torch.float64)
+    elif mean != "channel":
+        means = torch.full((3,), {"none": 0.0, "half": 127.5}[mean], dtype=torch.float64)
     return means.float(), scales[std].float()

@@ -1,7 +1,6 @@
 """Image sets as arrays: one file a set, checked, in one canonical order, with a fingerprint."""
 
 import hashlib
-import os
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data.order import DataError
+from records.lock import written_whole
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels", "classes")
 
@@ -121,23 +121,15 @@ def read(path: Path, name: str) -> ImageSet:
 def write(images: ImageSet, path: Path) -> None:
     """Write an array file atomically: a reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f"{path.name}.*.tmp"):  # by a process that died
-        left.unlink()
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(
-                file,
-                train_images=images.train_images,
-                train_labels=images.train_labels.astype(np.uint8),
-                test_images=images.test_images,
-                test_labels=images.test_labels.astype(np.uint8),
-                classes=np.array(images.classes),
-            )
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with written_whole(path) as file:
+        np.savez(
+            file,
+            train_images=images.train_images,
+            train_labels=images.train_labels.astype(np.uint8),
+            test_images=images.test_images,
+            test_labels=images.test_labels.astype(np.uint8),
+            classes=np.array(images.classes),
+        )
 
 
 def check(images: ImageSet, facts: Facts) -> None:

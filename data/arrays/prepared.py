@@ -5,9 +5,7 @@ As pylearn2 does all three (Goodfellow et al. 2013), whose CIFAR is that of many
 """
 
 import hashlib
-import os
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from data.arrays.imageset import ImageSet
 from data.order import DataError
+from records.lock import written_whole
 
 FLAT = 1e-8  # an image whose norm is below has no contrast, and is not divided by it
 BIAS = 0.1  # added to every eigenvalue
@@ -158,15 +157,8 @@ def _read(path: Path, fingerprint: str) -> Any:
 
 def _write(path: Path, fingerprint: str, made: dict[str, np.ndarray]) -> None:
     """Write the file atomically: a reader never sees half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, of=fingerprint, checksum=_checksum(made), **made)  # type: ignore[arg-type]
-        Path(temporary).chmod(0o644)  # mkstemp makes it private
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with written_whole(path) as file:
+        np.savez(file, of=fingerprint, checksum=_checksum(made), **made)  # type: ignore[arg-type]
 
 
 def _checksum(images: dict[str, np.ndarray]) -> str:

@@ -107,13 +107,13 @@ def _eight_bits(image: Tensor) -> Tensor:
     return image if image.dtype == torch.uint8 else (image.int() >> 8).byte()
 
 
-def training_view(crop: str, size: int) -> View:
+def training_view(crop: str, size: int, high: int = HIGH) -> View:
     """A random crop, flipped or not: uint8 (3, H, W) to (3, size, size).
 
     Args:
-        crop: `scale`: the short side becomes 256 to 480 pixels long (for crops of 224), then a
-            square of the image (He et al. 2015, Section 3.4); `aspect`: 8 to 100 % of the area in
-            an aspect ratio of 3/4 to 4/3 (fb.resnet.torch, imagenet.lua).
+        crop: `scale`: the short side becomes 256 to `high` pixels long (for crops of 224), then a
+            square of the image (He et al. 2015, Section 3.4, with 480); `aspect`: 8 to 100 % of the
+            area in an aspect ratio of 3/4 to 4/3 (fb.resnet.torch, imagenet.lua).
 
     Draws from PyTorch's global generator.
     """
@@ -122,7 +122,7 @@ def training_view(crop: str, size: int) -> View:
             v2.RandomResizedCrop(size, interpolation=InterpolationMode.BICUBIC)
         ]
     else:
-        sides = range(round(LOW * size / CROP), round(HIGH * size / CROP) + 1)
+        sides = range(round(LOW * size / CROP), round(high * size / CROP) + 1)
         cut = [v2.RandomShortestSize(list(sides)), v2.RandomCrop(size)]
     return v2.Compose([*cut, v2.RandomHorizontalFlip()])
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from data.order import DataError
+from records.lock import written_whole
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 INDEX = ".index.json"
@@ -182,18 +183,12 @@ def _keep(folder: Path, listed: dict[str, Any]) -> None:
     """Write the index to the first place where that is possible, if there is one."""
     text = json.dumps({"version": VERSION, "classes": listed})
     for path in _places(folder):
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        try:
+        with suppress(OSError):
             if path.parent != folder:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            for left in path.parent.glob(f"{path.name}.*.tmp"):  # by a process that died
-                left.unlink()
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
+            with written_whole(path) as file:
+                file.write(text.encode())
             return
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
 
 def _places(folder: Path) -> tuple[Path, Path]:

@@ -19,14 +19,12 @@ def registered(title: str, jobs: Sequence[Job]) -> Iterator[None]:
     """While entered, others can see this plan; a process that dies is forgotten."""
     path = _folder() / f"{socket.gethostname()}-{os.getpid()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    unseen = path.with_suffix(".tmp")
-    with unseen.open("w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8") as file:
         with suppress(OSError):  # without locks it is forgotten at once
             fcntl.flock(file, fcntl.LOCK_EX)
         preset = jobs[0].preset if jobs else ""
         json.dump({"title": title, "preset": preset, "runs": [job.run for job in jobs]}, file)
         file.flush()
-        os.replace(unseen, path)
         try:
             yield
         finally:

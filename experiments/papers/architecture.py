@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.papers.published import PAPER, papers
-from experiments.papers.sums import committed
+from experiments.papers.published import PAPER, PublishedError, papers
+from experiments.papers.schema import BuiltLayer, Layer, read
 from records.files import ROOT
 
 NOTES = [
@@ -20,14 +20,12 @@ NOTES = [
 
 @cache
 def _published() -> pd.DataFrame:
-    return pd.read_csv(
-        committed(PAPER / "layers.csv"), dtype={"gflops": str}, keep_default_na=False
-    )
+    return pd.DataFrame(read(PAPER / "layers.csv", Layer))
 
 
 @cache
 def _built() -> pd.DataFrame:
-    return pd.read_csv(committed(ROOT / "results" / "architecture.csv"))
+    return pd.DataFrame(read(ROOT / "results" / "architecture.csv", BuiltLayer))
 
 
 def tables() -> list[str]:
@@ -70,7 +68,9 @@ def _networks(table: str) -> Iterator[tuple[str, pd.DataFrame, str]]:
         built = _built()[_built()["experiment"] == experiment].reset_index(drop=True)
         printed = paper[paper["layer"] != "FLOPs"].reset_index(drop=True)
         if len(built) != len(printed):
-            raise ValueError(f"{experiment}: {len(built)} layers built, {len(printed)} printed")
+            raise PublishedError(
+                f"{experiment}: {len(built)} layers built, {len(printed)} printed (layers.csv)."
+            )
         layers = built.assign(
             layer=printed["layer"], paper=printed["structure"], paper_output=printed["output"]
         )

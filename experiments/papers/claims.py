@@ -1,13 +1,17 @@
 """The papers' claims as comparisons, read from results/paper/claims.yaml; its head says how."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from contextlib import suppress
+from typing import Annotated, Any
 
-from omegaconf import OmegaConf
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic.dataclasses import dataclass
+from typing_extensions import TypedDict  # of Python 3.12, which pydantic needs
 
-from experiments.papers.published import PAPER, PublishedError
+from experiments.papers.published import PAPER
 from experiments.papers.rows import facts
+from experiments.papers.schema import CELLS, Experiment, Positive, PublishedError, Text, Word
 from experiments.papers.sums import committed
 
 KINDS = ({"lower", "than"}, {"fails"}, {"below", "row"}, {"above", "row"}, {"near", "to", "within"},
@@ -20,14 +24,40 @@ MEASURES = ("test_error", "train_error", "train_loss", "gradient", "responses", 
 OPTIONS = {"of", "data", "times", "at"}
 
 
-@dataclass(frozen=True)
+@with_config(ConfigDict(extra="forbid"))
+class Comparison(TypedDict, total=False):
+    """What a comparison may hold; `KINDS` says what goes together."""
+
+    lower: Experiment
+    than: Experiment
+    fails: Experiment
+    row: Experiment
+    below: Positive
+    above: Positive
+    near: Experiment
+    to: Experiment
+    within: Positive
+    share: Experiment
+    between: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    of: Word
+    data: Word
+    times: Positive
+    at: Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True, config=CELLS)
 class Claim:
     """What a paper says, where, and the comparisons that all have to hold."""
 
-    name: str
-    source: str
-    statement: str
-    comparisons: tuple[Mapping[str, Any], ...]
+    claim: Text
+    source: Text
+    statement: Text
+    comparisons: Annotated[tuple[Comparison, ...], Field(min_length=1)]
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.claim
 
 
 def claims() -> list[Claim]:
@@ -37,16 +67,27 @@ def claims() -> list[Claim]:
         PublishedError: one has a mistake.
     """
     path = PAPER / "claims.yaml"
-    content: Any = OmegaConf.to_container(OmegaConf.load(committed(path)))
-    known = []
-    for entry in content:
-        claim = Claim(entry["claim"], entry["source"], entry["statement"],
-                      tuple(entry["comparisons"]))  # fmt: skip
+    try:
+        content = yaml.safe_load(committed(path).read_text(encoding="utf-8"))
+        known = TypeAdapter(list[Claim]).validate_python(content)
+    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
+        raise PublishedError(f"{path} is no YAML: {str(error).splitlines()[0]}.") from None
+    except ValidationError as error:
+        raise PublishedError(f"{path}, {_place(error, content)}.") from None
+    for claim in known:
         for comparison in claim.comparisons:
             if mistake := mistake_in(comparison):
                 raise PublishedError(f"{path}, claim {claim.name!r}: {mistake}.")
-        known.append(claim)
     return known
+
+
+def _place(error: ValidationError, content: Any) -> str:
+    """Where the first mistake lies, and what it is."""
+    first = error.errors()[0]
+    number, *inner = first["loc"] or ("",)
+    with suppress(LookupError, TypeError):
+        number = ascii(content[number]["claim"])[:80]
+    return f"claim {number}: {'.'.join(map(str, inner))}: {first['msg']}"
 
 
 def mistake_in(comparison: Mapping[str, Any]) -> str | None:

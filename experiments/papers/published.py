@@ -5,24 +5,27 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 
-import pandas as pd
-
-from experiments.papers.sums import committed
-from records.command import CommandError
+from experiments.papers.schema import (
+    ERROR,
+    HOURS,
+    TOP5,
+    Dataset,
+    Paper,
+    Published,
+    PublishedError,
+    Reproduction,
+    Table,
+    read,
+)
 from records.files import ROOT
 
+__all__ = ["ERROR", "HOURS", "TOP5", "Paper", "PublishedError"]
 PAPER = ROOT / "results" / "paper"
-ERROR, TOP5, HOURS = "test_error", "test_error_top5", "train_hours"
 TEST_IMAGES, MARGIN = 10_000, 0.5  # of a data set that no paper has
-TESTS = {"ten_crop": "ten crops", "multi_scale": "five scales"}
-METRICS = (ERROR, TOP5, HOURS, "layers", "params_millions")
-STATISTICS = (
-    "last", "best", "median5", "mean_std", "best_val", "quoted", "reading", "fail",
-)  # fmt: skip
-
-
-class PublishedError(CommandError):
-    """A table or a row is not among the published ones, or a file of them has a mistake."""
+TESTS = {
+    "ten_crop": "ten crops", "multi_scale": "five scales", "dense": "three scales",
+    "crops_144": "144 crops",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,62 +62,38 @@ class Number:
 
 
 @cache
-def numbers(paper: str) -> pd.DataFrame:
-    """All published numbers of a paper; `value`, `std` and `n_runs` are numbers or missing, `text`
-    is a value's own digits, and `test` is empty where a line is tested as its table is.
+def numbers(paper: str) -> list[Published]:
+    """All published numbers of a paper.
 
     Raises:
-        PublishedError: there is no such paper, or a cell of its file is impossible.
+        PublishedError: there is no such paper, or its file has a mistake.
     """
     path = PAPER / f"{paper}.csv"
     if not path.exists():
         raise PublishedError(
             f"No published numbers for {paper}; choose from {', '.join(titles())}."
         )
-    frame = pd.read_csv(committed(path), dtype={"value": str})
-    frame["text"] = frame["value"]
-    pairs = zip(frame["metric"], frame["statistic"].fillna(""), strict=True)
-    for number, (metric, statistic) in enumerate(pairs, 2):
-        if metric not in METRICS or statistic not in ("", *STATISTICS):
-            raise PublishedError(
-                f"{path}, line {number}: metric {metric!r} or statistic {statistic!r} is "
-                f"unknown; metrics: {', '.join(METRICS)}; statistics: {', '.join(STATISTICS)}."
-            )
-    try:
-        frame = frame.astype({"value": float, "std": float, "n_runs": float})
-    except ValueError as error:
-        raise PublishedError(f"{path}: {error}.") from None
-    frame["note"] = frame["note"].fillna("")
-    frame["test"] = frame["test"].fillna("") if "test" in frame else ""
-    return frame
-
-
-@dataclass(frozen=True)
-class Paper:
-    """A paper: its id, how it is cited, its title and its address."""
-
-    name: str
-    cited: str
-    title: str
-    url: str
+    known = read(path, Published)
+    for number in known:
+        if not number.table.startswith(f"{paper}/"):
+            raise PublishedError(f"{path}: {number.table} is no table of this paper.")
+    return known
 
 
 @cache
 def papers() -> list[Paper]:
     """The papers, in their order."""
-    frame = pd.read_csv(committed(PAPER / "papers.csv"))
-    return [Paper(*line) for line in frame.itertuples(index=False, name=None)]
+    return read(PAPER / "papers.csv", Paper)
 
 
 @cache
-def _titles() -> pd.DataFrame:
-    frame = pd.read_csv(committed(PAPER / "tables.csv")).set_index("table")
-    return frame.fillna({"test": "", "across": ""})
+def _tables() -> dict[str, Table]:
+    return {table.table: table for table in read(PAPER / "tables.csv", Table)}
 
 
 def titles() -> dict[str, str]:
     """Title of every table and figure with published numbers, by its name `<paper>/<table>`."""
-    return dict(_titles()["title"])
+    return {name: table.title for name, table in _tables().items()}
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
@@ -128,19 +107,19 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 def metric(table: str) -> str:
     """What a table reports: `test_error`, `test_error_top5` or `train_hours`."""
-    return str(_titles().loc[table, "metric"])
+    return str(_tables()[table].metric)
 
 
 def across(table: str) -> str | None:
     """What stands side by side where the paper prints a table: its `data`, `layers`, `method` or
     `test`; None where it has a line a number, as ours have."""
-    return str(_titles().loc[table, "across"]) or None
+    return _tables()[table].across or None
 
 
 def test(table: str) -> str | None:
     """How a table's networks are tested, where that is not as in training: the name of the file
     that `eval.py save=true` writes into a record, as `ten_crop` or `single_320_320`."""
-    return str(_titles().loc[table, "test"]) or None
+    return _tables()[table].test or None
 
 
 def test_of(line: Line) -> str | None:
@@ -158,48 +137,52 @@ def test_arguments(name: str) -> list[str]:
 def test_words(name: str) -> str:
     """What a test is called in a table."""
     protocol, *pixels = name.split("_") if name.startswith("single") else [name]
-    return f"one crop of {pixels[0] if pixels else 224}" if protocol == "single" else TESTS[name]
+    if protocol == "single":
+        return f"one crop of {pixels[0] if pixels else 224}"
+    if name not in TESTS:
+        raise PublishedError(unknown("test", name, ["single", *TESTS]))
+    return TESTS[name]
 
 
 def tests() -> list[str]:
     """All that `test_of` says of any line."""
-    of_lines = {name for paper in papers() for name in numbers(paper.name)["test"]}
-    return sorted({*_titles()["test"], *of_lines} - {""})
+    of_lines = {number.test for paper in papers() for number in numbers(paper.name)}
+    return sorted({*(table.test for table in _tables().values()), *of_lines} - {""})
 
 
 @cache
 def fingerprints() -> dict[str, str]:
     """Fingerprint of the data every full recipe must have seen, by data set, where it is known."""
-    known = _datasets()["fingerprint"].dropna()
-    return {str(name): str(value) for name, value in known.items()}
+    known = {name: dataset.fingerprint for name, dataset in _datasets().items()}
+    return {name: value for name, value in known.items() if value}
 
 
 def test_images(dataset: str) -> int:
     """Images of a test set."""
-    frame = _datasets()
-    return int(str(frame.loc[dataset, "test_images"])) if dataset in frame.index else TEST_IMAGES
+    known = _datasets().get(dataset)
+    return known.test_images if known else TEST_IMAGES
 
 
 def short(dataset: str) -> str:
     """A data set as papers write it: C10+ with augmentation, C10 without."""
-    frame = _datasets()
-    return str(frame.loc[dataset, "short"]) if dataset in frame.index else dataset
+    known = _datasets().get(dataset)
+    return known.short if known else dataset
 
 
 def shorts() -> list[str]:
     """Every data set as papers write it, in the order of their tables."""
-    return list(_datasets()["short"])
+    return [dataset.short for dataset in _datasets().values()]
 
 
 def margin(dataset: str) -> float:
     """Percent points by which a reproduced test error may differ from the published one."""
-    frame = _datasets()
-    return float(str(frame.loc[dataset, "margin"])) if dataset in frame.index else MARGIN
+    known = _datasets().get(dataset)
+    return known.margin if known else MARGIN
 
 
 @cache
-def _datasets() -> pd.DataFrame:
-    return pd.read_csv(committed(PAPER / "datasets.csv"), dtype=str).set_index("dataset")
+def _datasets() -> dict[str, Dataset]:
+    return {dataset.dataset: dataset for dataset in read(PAPER / "datasets.csv", Dataset)}
 
 
 def lines(table: str) -> list[Line]:
@@ -210,40 +193,26 @@ def lines(table: str) -> list[Line]:
     """
     if table not in titles():
         raise PublishedError(unknown("table", table, titles()))
-    frame = numbers(table.split("/")[0])
-    known = frame.loc[frame["table"] == table, ["experiment", "dataset", "test"]].drop_duplicates()
-    return [Line(table, *line) for line in known.itertuples(index=False, name=None)]
+    return list(_lines(table.split("/")[0]).get(table, {}))
 
 
 def value(line: Line, metric: str) -> float | None:
     """A published number of a line, or None where the paper gives none."""
-    frame = _of(line)
-    frame = frame[frame["metric"] == metric]
-    return None if frame.empty else float(frame["value"].iloc[0])
+    digits = text(line, metric)
+    return None if digits is None else float(digits)
 
 
 def text(line: Line, metric: str) -> str | None:
     """The same number in the digits that it is printed with."""
-    frame = _of(line)
-    frame = frame[frame["metric"] == metric]
-    return None if frame.empty else str(frame["text"].iloc[0])
+    return next((number.value for number in _of(line) if number.metric == metric), None)
 
 
 def reported(line: Line) -> list[Number]:
     """What the paper reports of a line, by each statistic; empty where only top-5 is given."""
-    frame = _of(line)
-    frame = frame[frame["metric"] == metric(line.table)]
     return [
-        Number(
-            str(statistic),
-            str(text),
-            float(value),
-            None if pd.isna(std) else float(std),
-            None if pd.isna(runs) else int(runs),
-        )
-        for statistic, text, value, std, runs in frame[
-            ["statistic", "text", "value", "std", "n_runs"]
-        ].to_numpy()
+        Number(number.statistic, number.value, float(number.value), number.std, number.n_runs)
+        for number in _of(line)
+        if number.metric == metric(line.table)
     ]
 
 
@@ -254,25 +223,27 @@ def typical(numbers: Sequence[Number]) -> Number:
 
 def notes(line: Line) -> list[str]:
     """What is to be said of a line."""
-    return [str(note) for note in _of(line)["note"].unique() if note]
+    return list(dict.fromkeys(number.note for number in _of(line) if number.note))
 
 
 def label(line: Line) -> str:
     """The name a table prints for a line."""
-    return str(_of(line)["label"].iloc[0])
+    return _of(line)[0].label
 
 
 @cache
-def _independent() -> pd.DataFrame:
-    return pd.read_csv(committed(PAPER / "reproductions.csv"))
+def _independent() -> list[Reproduction]:
+    return read(PAPER / "reproductions.csv", Reproduction)
 
 
 def reproductions(experiment: str, dataset: str) -> list[float]:
     """Test errors in percent that independent reproductions of a row report, where they have the
     paper's network and recipe and the error of the last epoch (or do not say which)."""
-    frame = _independent()
-    same = (frame["experiment"] == experiment) & (frame["dataset"] == dataset)
-    return [float(value) for value in frame[same & (frame["protocol"] == "last")]["value"]]
+    return [
+        known.value
+        for known in _independent()
+        if (known.experiment, known.dataset, known.protocol) == (experiment, dataset, "last")
+    ]
 
 
 def runs_of(table: str, experiment: str, dataset: str) -> int:
@@ -287,7 +258,15 @@ def runs_of(table: str, experiment: str, dataset: str) -> int:
     return 1
 
 
-def _of(line: Line) -> pd.DataFrame:
-    frame = numbers(line.table.split("/")[0])
-    same = (frame["experiment"] == line.experiment) & (frame["dataset"] == line.dataset)
-    return frame[same & (frame["table"] == line.table) & (frame["test"] == line.test)]
+def _of(line: Line) -> list[Published]:
+    return _lines(line.table.split("/")[0]).get(line.table, {}).get(line, [])
+
+
+@cache
+def _lines(paper: str) -> dict[str, dict[Line, list[Published]]]:
+    """The published numbers of a paper, by table and line, in their order."""
+    known: dict[str, dict[Line, list[Published]]] = {}
+    for number in numbers(paper):
+        line = Line(number.table, number.experiment, number.dataset, number.test)
+        known.setdefault(number.table, {}).setdefault(line, []).append(number)
+    return known

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.papers.published import PAPER
-from experiments.papers.sums import committed
+from experiments.papers.schema import Deviation, read
 from records.command import guarded
 from records.files import ROOT
 from records.names import results
@@ -47,7 +47,7 @@ def sheet(recipe: str) -> str:
         frame = pd.DataFrame(rows, columns=[*COLUMNS, "Rows"])
         text = frame.to_markdown(index=False, disable_numparse=True)
         parts += ["## What rows and tables set beside it", str(text)]
-    deviations = pd.read_csv(committed(PAPER / "deviations.csv"))
+    deviations = pd.DataFrame(read(PAPER / "deviations.csv", Deviation))
     ours = deviations[deviations["recipe"] == recipe].drop(columns="recipe")
     if not ours.empty:
         ours.columns = pd.Index(["Setting", "Deviation, or reading", "Reason"])

@@ -1,17 +1,19 @@
 """What every row trains, as counted from its config and network: results/rows.csv, and
 results/tenth/rows.csv with a tenth of the schedule."""
 
-from dataclasses import dataclass
+from collections.abc import Hashable
 from functools import cache
+from typing import Annotated
 
-import pandas as pd
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
-from experiments.papers.sums import committed
+from experiments.papers.schema import CELLS, Amount, Count, Experiment, Word, read
 from records.files import ROOT
 from records.names import FULL, KEPT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CELLS)
 class RowFacts:
     """What a row trains on one data set, by a preset.
 
@@ -22,24 +24,27 @@ class RowFacts:
         hash: of the settings that decide its numbers, seed apart.
     """
 
-    experiment: str
-    dataset: str
-    recipe: str
-    iterations: int
-    batch: int
-    depth: int
-    params: int
-    macs: int
-    hash: str
+    experiment: Experiment
+    dataset: Word
+    recipe: Word
+    iterations: Count
+    batch: Count
+    depth: Count
+    params: Amount
+    macs: Amount
+    hash: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+    @property
+    def key(self) -> Hashable:
+        """What is trained once."""
+        return self.experiment, self.dataset
 
 
 @cache
 def all_rows(preset: str = FULL) -> dict[tuple[str, str], RowFacts]:
     """Every row with each of its data sets, by a preset whose records are kept."""
     path = ROOT / "results" / KEPT[preset] / "rows.csv"
-    frame = pd.read_csv(committed(path), dtype={"hash": str})
-    facts = [RowFacts(*line) for line in frame.itertuples(index=False, name=None)]
-    return {(fact.experiment, fact.dataset): fact for fact in facts}
+    return {(fact.experiment, fact.dataset): fact for fact in read(path, RowFacts)}
 
 
 def facts(experiment: str, dataset: str, preset: str = FULL) -> RowFacts | None:

@@ -122,8 +122,8 @@ def compare(
     line: Line, numbers: Sequence[Number], records: Sequence[RunRecord], prior: Prior
 ) -> Comparison:
     """Our runs of a row against what a paper reports of it, and against others'."""
-    if not numbers:
-        return Comparison(NOT_RUN)
+    if not numbers:  # a row that the table gives no number of, or a top-5 error only
+        return Comparison(None if records else NOT_RUN, aggregate(records, "last"))
     if published.metric(line.table) == published.HOURS:
         return Comparison(None if records else NOT_RUN, _hours(records))
     paper = published.typical(numbers)

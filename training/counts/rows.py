@@ -66,7 +66,7 @@ def count(pair: tuple[str, str]) -> tuple[dict[str, Line], list[Line]]:
             for preset in KEPT
         }
     settings = by_preset[FULL]
-    described = describe(settings) if settings.data.source == "imagenet" else []
+    described = describe(settings) if settings.model.get("images") == "imagenet" else []
     facts = {preset: facts_of(row, settings) for preset, settings in by_preset.items()}
     return facts, [{"experiment": row, **layer} for layer in described]
 

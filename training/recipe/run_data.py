@@ -109,10 +109,12 @@ def normalisation(settings: Settings, images: Images) -> tuple[Tensor, Tensor]:
     """
     recipe = settings.recipe
     if isinstance(images, Photographs):
-        mean = torch.zeros(3) if recipe.mean == "none" else torch.tensor(photographs.MEAN)
+        published = torch.tensor(photographs.MEAN)
+        means = {"none": torch.zeros(3), "half": torch.full((3,), 127.5)}
+        mean = means.get(recipe.mean, published)
         scales = {
             "none": torch.ones(3), "channel": 1 / torch.tensor(photographs.STD),
-            "255": torch.full((3,), 1 / 255),
+            "255": torch.full((3,), 1 / 255), "half": torch.full((3,), 1 / 127.5),
         }  # fmt: skip
         if recipe.std not in scales:
             raise ConfigError(f"recipe.std={recipe.std} is not known of {images.name}.")
@@ -181,7 +183,7 @@ def _stream(
         check_sizes(images.train, ", or let damaged images be left out: damaged=skip")
     return Stream(
         images.train,
-        training_view(settings.recipe.crop, settings.data.size),
+        training_view(settings.recipe.crop, settings.data.size, settings.recipe.short_to),
         size=settings.data.size,
         kind=settings.recipe.colour,
         workers=workers(settings, device),

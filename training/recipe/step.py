@@ -23,6 +23,9 @@ class Hook:
     def after_backward(self) -> None:
         """Before the optimizer changes the weights."""
 
+    def after_update(self) -> None:
+        """When it has."""
+
 
 @dataclass
 class Step:
@@ -56,6 +59,8 @@ class Step:
         for hook in self.hooks:
             hook.after_backward()
         self.update()
+        for hook in self.hooks:
+            hook.after_update()
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
         """The next batch: images float (size, 3, H, W), labels (size,)."""

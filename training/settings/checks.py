@@ -97,11 +97,14 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
     if arguments.get("classes", data.classes) != data.classes:
         raise ConfigError(f"model.classes={arguments['classes']}, but data.classes={data.classes}.")
     try:
-        outline({"_target_": model["_target_"], **arguments})
+        network = outline({"_target_": model["_target_"], **arguments})
     except ValueError as error:
         raise ConfigError(f"model.{error}.") from None
     except (TypeError, RuntimeError, OverflowError) as error:
         raise ConfigError(f"model: {str(error).splitlines()[0]}.") from None
+    least = getattr(network, "least", 1)
+    if data.size < least:
+        raise ConfigError(f"data.size={data.size} is too small for this network: below {least}.")
     return {"_target_": model["_target_"], **arguments}
 
 

@@ -96,11 +96,12 @@ class Recipe:
     weight_decay: Fraction
     decay: Literal["weights", "all"]
     init: Literal["fan_in", "fan_out", "normal", "uniform", "xavier"]
-    mean: Literal["none", "pixel", "channel"]
-    std: Literal["none", "channel", "global", "255"]
+    mean: Literal["none", "pixel", "channel", "half"]
+    std: Literal["none", "channel", "global", "255", "half"]
     holdout: Count
     dropout: Annotated[float, Field(ge=0, le=0.99)] = 0.0
     crop: Literal["pad", "scale", "aspect"] = "pad"
+    short_to: Annotated[int, Field(ge=256, le=4096)] = 480
     colour: Literal["none", "pca", "jitter"] = "none"
     schedule: SCHEDULES = "step"
     patience: Count = 5
@@ -118,6 +119,7 @@ class Recipe:
     objective: OBJECTIVES = "cross_entropy"
     auxiliary: Annotated[float, Field(ge=0, le=1000)] = 0.0
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     phases: tuple[Phase, ...] = ()
     lr_length: Count = 0
     lr_power: Factor = 1.0
@@ -143,7 +145,7 @@ class Recipe:
             )
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=true needs recipe.momentum above 0")
-        if self.prepare != "none" and (self.std != "none" or self.mean == "channel"):
+        if self.prepare != "none" and (self.std != "none" or self.mean in ("channel", "half")):
             raise ValueError(
                 f"prepare={self.prepare} normalises already; set recipe.std=none and recipe.mean "
                 "to none or pixel"
@@ -152,6 +154,8 @@ class Recipe:
             raise ValueError("whole_batches=true leaves images out; with recipe.wrap=true none are")
         if self.fresh_momentum and self.schedule != "step":
             raise ValueError("fresh_momentum=true needs recipe.schedule=step")
+        if self.weight_average and self.statistics_batches:
+            raise ValueError("weight_average averages statistics, too; set statistics_batches=0")
         if self.schedule == "exponential" and not self.lr_length:
             raise ValueError("schedule=exponential needs recipe.lr_length, from drop to drop")
         if (self.momentum_end is None) != (self.momentum_length == 0):
@@ -253,7 +257,7 @@ class EvalOptions:
     weights: Files
     image: Files
     analysis: Literal["responses", "reuse"] | None
-    protocol: Literal["single", "ten_crop", "multi_scale"]
+    protocol: Literal["single", "ten_crop", "multi_scale", "dense", "crops_144"]
     crop: Positive | None
     short: Positive | None
     save: bool

@@ -1,4 +1,5 @@
-"""How the papers test networks on photographs: one crop, ten, several scales; one network, several.
+"""How the papers test networks on photographs: one crop or many, several scales; one network or
+several.
 
 Whatever the protocol, the class probabilities (softmax) of all views, and then those of all
 networks, are averaged.
@@ -18,7 +19,11 @@ from data.photographs.photographs import SHORT, decode, test_view
 from data.photographs.tree import Tree
 from data.photographs.workers import delivered, make_loader
 
-SCALES = (224, 256, 384, 480, 640)  # short sides (He et al. 2015, Section 3.4), beside 224
+# Short sides, beside crops of 224: He et al. 2015, Section 3.4; Simonyan and Zisserman 2015,
+# Section 4.2, for networks trained at 256 to 512; Szegedy et al. 2015, Section 7.
+SCALES = (224, 256, 384, 480, 640)
+DENSE = (256, 384, 512)
+SQUARES = (256, 288, 320, 352)
 BATCH = 50  # images of one view
 Views = list[Tensor]  # uint8 (V, H, W, 3), views of one size together
 
@@ -43,11 +48,40 @@ def multi_scale(image: Tensor, size: int, short: int | None) -> Views:
     return [_rows(v2.functional.resize(image, [side])[None]) for side in sides]
 
 
+def dense(image: Tensor, size: int, short: int | None) -> Views:
+    """The whole image and its mirror image at three scales, for networks that slide over it
+    (Simonyan and Zisserman 2015, Sections 3.2 and 4.2)."""
+    sides = [round(side * size / USUAL) for side in DENSE]
+    resized = [v2.functional.resize(image, [side]) for side in sides]
+    return [_rows(torch.stack([view, view.flip(-1)])) for view in resized]
+
+
+def crops_144(image: Tensor, size: int, short: int | None) -> Views:
+    """At each of four scales the squares at both ends and in the middle, of each its corners, its
+    centre and the square itself, resized, each with its mirror image (Szegedy et al. 2015, Section
+    7)."""
+    views = []
+    for side in (round(side * size / USUAL) for side in SQUARES):
+        resized = v2.functional.resize(image, [side])
+        height, width = resized.shape[-2:]
+        for part in range(3):
+            top, left = (height - side) * part // 2, (width - side) * part // 2
+            square = resized[:, top : top + side, left : left + side]
+            views += [*v2.functional.five_crop(square, [size, size])]
+            views.append(v2.functional.resize(square, [size, size]))
+    crops = torch.stack(views)
+    return [_rows(torch.cat([crops, crops.flip(-1)]))]
+
+
 PROTOCOLS: dict[str, Callable[[Tensor, int, int | None], Views]] = {
     "single": single,
     "ten_crop": ten_crop,
     "multi_scale": multi_scale,
+    "dense": dense,
+    "crops_144": crops_144,
 }
+# Images at once: of some protocols they are not alike in size, or have many views.
+AT_ONCE = {"multi_scale": 1, "dense": 1, "crops_144": 3}
 
 
 @dataclass(frozen=True)
@@ -103,7 +137,7 @@ def evaluate_photographs(
     """
     views = ImageViews(tree, protocol, size, short)
     wrong1 = wrong5 = loss = 0.0
-    for batch, labels in batches(views, workers, alike=protocol != "multi_scale"):
+    for batch, labels in batches(views, workers, AT_ONCE.get(protocol, BATCH)):
         scores = probabilities(models, batch, mean, scale).cpu()
         ranked = scores.topk(min(5, scores.shape[1])).indices
         right = ranked == labels[:, None]
@@ -133,14 +167,12 @@ def probabilities(
     return total / count
 
 
-def batches(
-    views: ImageViews, workers: int, *, alike: bool
-) -> Iterator[tuple[list[Tensor], Tensor]]:
-    """Views (N, V, H, W, 3) of `BATCH` images, or of one where their sizes are not alike."""
+def batches(views: ImageViews, workers: int, at_once: int) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """Views (N, V, H, W, 3) of some images at once."""
     waiting: list[tuple[Views, int]] = []
     for item in delivered(make_loader(views, workers, batch_size=None)):
         waiting.append(item)
-        if len(waiting) == (BATCH if alike else 1):
+        if len(waiting) == at_once:
             yield _stacked(waiting)
             waiting = []
     if waiting:

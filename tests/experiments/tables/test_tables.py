@@ -319,24 +319,6 @@ def test_every_table_compiles_and_lists_what_is_quoted(table: str) -> None:
     assert set(frame["Verdict"]) <= {"not run", "quoted"}
 
 
-def test_a_mistake_among_published_numbers_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    head = (published.PAPER / "he2015_residual.csv").read_text().splitlines()[0]
-    line = "he2015_residual/table6,he2015_residual/table6/resnet20,cifar10_aug,ResNet,{},,,"
-    monkeypatch.setattr(published, "PAPER", tmp_path)
-    for cells, message in (
-        ("test_error,8.75", "lst"), ("tst_error,8.75", "tst_error"), ("test_error,8x1", "8x1"),
-    ):  # fmt: skip
-        statistic = "lst" if message == "lst" else "last"
-        row = line.format(cells) + f"{statistic},Table 6,"
-        (tmp_path / "made.csv").write_text(f"{head}\n{row}\n")
-        published.numbers.cache_clear()
-        with pytest.raises(published.PublishedError, match=message):
-            published.numbers("made")
-    published.numbers.cache_clear()
-
-
 @pytest.fixture
 def damaged(tmp_path: Path) -> Iterator[Path]:
     run = next((GOLDEN / "runs").rglob("resnet32/cifar10_aug/seed0"))

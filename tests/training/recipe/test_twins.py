@@ -81,8 +81,11 @@ def twins(settings_of: Callable[..., Settings]) -> dict[tuple, tuple[str, Settin
         model = settings.model
         if settings.recipe.teacher:
             continue  # see test_student.py
-        if "depth" not in model:  # straight stacks
-            twin = small(settings, batch=8, size=12, layers=narrowed(model["layers"]))
+        if "depth" not in model or "VGG" in model["_target_"]:  # they have no shallow form
+            narrow = {"layers": narrowed(model["layers"])} if "layers" in model else {}
+            imagenet = settings.data.source == "imagenet"
+            size = 80 if imagenet else 12
+            twin = small(settings, batch=2 if imagenet else 8, size=size, **narrow)
             found.setdefault(kind(settings), (f"{row} on {data}", twin))
             continue
         which = model["unit"] if "unit" in model else model.get("bottleneck")
@@ -107,7 +110,12 @@ def everything(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {**trainer.weights(), **momentum, "sums": trainer.metrics.sums}
 
 
-def test_twins_train_and_resume(twins: dict[tuple, tuple[str, Settings]]) -> None:
+def test_twins_train_and_resume(
+    twins: dict[tuple, tuple[str, Settings]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("models.fully_connected", "models.prelu_net"):
+        monkeypatch.setattr(f"{module}.WIDTH", 512)
+    monkeypatch.setattr("models.prelu_net.WIDTHS", dict.fromkeys("ABC", (96, 96, 96)))
     assert len(twins) > 40
     for name, settings in twins.values():
         images = generated(settings, 40, settings.data.size)
@@ -203,7 +211,7 @@ def test_every_row_takes_three_steps(
 ) -> None:
     settings = settings_of(f"experiment={row}", f"data={data}", "device=cpu")
     imagenet = settings.data.source == "imagenet"
-    settings = small(settings, batch=2, size=64 if imagenet else settings.data.size)
+    settings = small(settings, batch=2, size=80 if imagenet else settings.data.size)
     trainer = Trainer(settings, generated(settings, 10, settings.data.size), torch.device("cpu"))
     weight = next(m for m in trainer.model.modules() if isinstance(m, nn.Conv2d)).weight
     before = weight.detach().clone()

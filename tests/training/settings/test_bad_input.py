@@ -99,6 +99,21 @@ CONFIGS = [
         ["experiment=srivastava2015_highway/table3/highway19", "model.depth=7"],
         "model.depth=7 is below 8",
     ),
+    (["experiment=simonyan2015_vgg/table4/vgg16", "model.depth=13"], "model.depth=13 is none of"),
+    (
+        ["experiment=he2015_prelu/table6/prelu_net_a", "model.version=D"],
+        "model.version='D' is unknown; choose one of A, B, C",
+    ),
+    (
+        ["experiment=szegedy2016_inception/table3/inception_v3", "data.size=74"],
+        "data.size=74 is too small for this network: below 75",
+    ),
+    ([ROW, "+recipe.weight_average=1"], "recipe.weight_average=1 is impossible"),
+    (
+        [ROW, "+recipe.weight_average=0.9", "+recipe.statistics_batches=2"],
+        "weight_average averages statistics, too; set statistics_batches=0",
+    ),
+    ([ROW, "+recipe.short_to=200"], "recipe.short_to=200 is impossible"),
     (
         ["experiment=larsson2017_fractalnet/table1/fractalnet", "model.depth=20"],
         "model.depth=20 is no fractal of 5 blocks; these are 6, 11, 21, 41",

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from experiments.papers import architecture, published
 from experiments.papers.conf import table_rows
 from training.counts.rows import experiments
+from training.recipe.schedules import learning_rate, total_iterations
 from training.settings.config import CONF
 from training.settings.identity import recipe_hash
 from training.settings.network import dropouts, network_size, outline
@@ -108,6 +109,13 @@ EXACT = {
                              "resnet152": 60_192_808},
     "clevert2016_elu/table1": {"elu18": 39_226_634},
     "larsson2017_fractalnet/table1": {"fractalnet": 33_714_314, "fractalnet_drop": 33_714_314},
+    "simonyan2015_vgg/table4": {"vgg16": 138_357_544, "vgg19": 143_667_240},
+    "szegedy2015_googlenet/table3": {"googlenet": 6_998_552 + 3_188_840 + 3_190_888},
+    "he2015_prelu/table6": {"prelu_net_a": 178_032_072, "prelu_net_b": 183_343_048,
+                            "prelu_net_c": 330_623_944},
+    "ioffe2015_batchnorm/fig4": {"bn_inception": 11_285_224},
+    "szegedy2016_inception/table3": {"inception_v3": 27_161_264,
+                                     "inception_v3_b256": 27_161_264},
     "lee2015_dsn/table2": {"dsn": 966_986 + 2_580_510},
     "goodfellow2013_maxout/table3": {"maxout": 16_247_830, "maxout_svhn": 10_461_050},
     "romero2015_fitnet/table1": {"fitnet19": 2_742_102 + 123_264, "teacher": 16_247_830},
@@ -321,6 +329,9 @@ PAPERS = [
     ("goodfellow2013_maxout/table3/maxout", "cifar10_aug", 474, 128, 0, 0, ()),
     ("goodfellow2013_maxout/table3/maxout_svhn", "svhn", 151, 128, 6000, 0, ()),
     ("springenberg2015_allcnn/table4/allcnn_c", "cifar10", 350, 256, 0, 0, (4 / 7, 5 / 7, 6 / 7)),
+    ("simonyan2015_vgg/table4/vgg16", "imagenet", 370_000, 256, 0, 0, ()),
+    ("he2015_prelu/table6/prelu_net_c", "imagenet", 80, 128, 0, 0, ()),
+    ("szegedy2015_googlenet/table3/googlenet", "imagenet", 2_400_000, 32, 0, 0, ()),
     ("zagoruyko2016_wide/table6/wrn_16_4", "svhn", 160, 128, 0, 0, (79 / 160, 119 / 160)),
 ]
 
@@ -355,6 +366,28 @@ def test_the_elu_network_ends_with_more_dropout(settings_of: Callable[..., Setti
     assert list(second.dropout or ()) == every
     assert third.dropout == pytest.approx([1.5 * rate for rate in every])
     assert all(phase.lr is None and not phase.fresh_momentum for phase in settings.recipe.phases)
+
+
+# Epochs, and the learning rate in the first epoch, half way and in the last one.
+RATES = [
+    ("szegedy2015_googlenet/table3/googlenet", 60, (0.01, 0.01 * 0.5**0.5, 0.0)),
+    ("ioffe2015_batchnorm/fig4/bn_inception", 150,
+     (0.045, 0.045 * 0.96 ** (75 * 6 / 8), 0.045 * 0.96 ** (150 * 6 / 8))),
+    ("szegedy2016_inception/table3/inception_v3", 100, (0.045, 0.045 * 0.94**25, 0.045 * 0.94**49)),
+    ("szegedy2016_inception/table3/inception_v3_b256", 100, (0.1, 0.1 * 0.16, 0.1 * 0.16**3)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "epochs", "rates"), RATES)
+def test_inception_networks_slow_down_as_told(
+    row: str, epochs: int, rates: tuple[float, ...], settings_of: Callable[..., Settings]
+) -> None:
+    recipe, images = settings_of(f"experiment={row}", "data=imagenet").recipe, 1_281_167
+    last = total_iterations(recipe, images)
+    assert last * recipe.batch / images == pytest.approx(epochs, rel=2e-3)
+    places = (0, last // 2, last - 1)
+    found = [learning_rate(recipe, images, iteration) for iteration in places]
+    assert found == pytest.approx(rates, rel=0.03, abs=1e-5)
 
 
 def test_fair_is_the_recipe_of_fb_resnet_torch(settings_of: Callable[..., Settings]) -> None:

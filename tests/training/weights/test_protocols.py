@@ -14,10 +14,14 @@ from torchvision.transforms.v2 import functional as V
 
 from data.photographs.photographs import decode, read
 from data.photographs.tree import Tree
+from models import fully_connected
+from models.fully_connected import FullyConnected
 from training.settings.network import build_model
 from training.settings.settings import Settings
 from training.weights.export import export
 from training.weights.protocols import (
+    AT_ONCE,
+    BATCH,
     PROTOCOLS,
     ImageViews,
     Result,
@@ -73,10 +77,33 @@ def square(image: Tensor, size: int) -> Tensor:
     return F.pad(image, [right // 2, right - right // 2, below // 2, below - below // 2])
 
 
+def of_szegedy(image: Tensor) -> list[Tensor]:
+    """4 x 3 x 6 x 2 views, a quarter of Szegedy et al. 2015, Section 7: scales; left, centre and
+    right (of portraits top, centre and bottom); corners, centre and the square; mirrored."""
+    views = []
+    for side in (64, 72, 80, 88):
+        whole = V.resize(image, [side])
+        longest = max(whole.shape[1:])
+        for start in (0, (longest - side) // 2, longest - side):
+            square = whole[:, start:, :] if whole.shape[1] == longest else whole[:, :, start:]
+            square = square[:, :side, :side]
+            far, middle = side - SIZE, round((side - SIZE) / 2)
+            for y, x in ((0, 0), (0, far), (far, 0), (far, far), (middle, middle)):
+                views.append(square[:, y : y + SIZE, x : x + SIZE])
+            views.append(V.resize(square, [SIZE, SIZE]))
+    assert len(views) == 72
+    return [*views, *(view.flip(2) for view in views)]
+
+
 def expected(model: nn.Module, image: Tensor, protocol: str) -> Tensor:
     if protocol == "multi_scale":
         sides = [56, 64, 96, 120, 160]  # 224, 256, 384, 480 and 640, a quarter
         return torch.stack([score(model, V.resize(image, [side])) for side in sides]).mean(0)
+    if protocol == "dense":
+        views = [V.resize(image, [side]) for side in (64, 96, 128)]  # 256, 384 and 512, a quarter
+        return torch.stack([score(model, x) for v in views for x in (v, v.flip(2))]).mean(0)
+    if protocol == "crops_144":
+        return torch.stack([score(model, view) for view in of_szegedy(image)]).mean(0)
     image = square(V.resize(image, [64]), SIZE)
     height, width = image.shape[1:]
     top, left = round((height - SIZE) / 2), round((width - SIZE) / 2)
@@ -95,7 +122,7 @@ def found(models: list[nn.Module], tree: Tree, protocol: str, workers: int = 0) 
     with torch.no_grad():
         pieces = [
             probabilities(models, groups, MEAN, SCALE)
-            for groups, _ in batches(views, workers, alike=protocol != "multi_scale")
+            for groups, _ in batches(views, workers, AT_ONCE.get(protocol, BATCH))
         ]
     return torch.cat(pieces)
 
@@ -108,6 +135,36 @@ def test_a_protocol_is_its_definition(protocol: str, tree: Tree) -> None:
     )
     assert torch.allclose(found([model], tree, protocol), reference, rtol=0, atol=1e-5)
     assert torch.equal(found([model], tree, protocol, 2), found([model], tree, protocol))
+
+
+def test_dense_testing_is_by_convolutions(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a network with fully connected layers, image by image and scale by scale: layers as
+    convolutions, the mean of the map of scores, then of the probabilities (Simonyan and Zisserman
+    2015, Section 3.2)."""
+    monkeypatch.setattr(fully_connected, "WIDTH", 9)
+    torch.manual_seed(0)
+    head = FullyConnected(4 * 49, 8, window=7, pool=nn.AdaptiveAvgPool2d(7), act=nn.ReLU)
+    model = nn.Sequential(nn.Conv2d(3, 4, 5, 5), nn.ReLU(), head).eval()
+    first, second = head.layers[0], head.layers[3]
+    kernels = [(first.weight.view(9, 4, 7, 7), first.bias),
+               (second.weight[:, :, None, None], second.bias),
+               (head.classifier.weight[:, :, None, None], head.classifier.bias)]  # fmt: skip
+    reference = []
+    for path in tree.paths:
+        image, scores = decode(tree.folder / path), []
+        for side in (64, 96, 128):
+            view = V.resize(image, [side])
+            for x in (view, view.flip(2)):
+                y = ((x.permute(1, 2, 0).float() - MEAN) * SCALE).permute(2, 0, 1)[None]
+                y = model[1](model[0](y))
+                for number, kernel in enumerate(kernels):
+                    y = F.conv2d(y, *kernel)
+                    y = y.relu() if number < 2 else y
+                scores.append(y.mean((2, 3)).softmax(1)[0])
+        reference.append(torch.stack(scores).mean(0))
+    told = found([model], tree, "dense")
+    assert float(torch.stack(reference).std()) > 1e-3
+    assert torch.allclose(told, torch.stack(reference), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -1,0 +1,268 @@
+"""The schema of the published facts, results/paper/*.csv: what every cell may be.
+
+All of them are read here; a mistake is named by file, line and column before more is made of it.
+"""
+
+import csv
+from collections.abc import Hashable
+from dataclasses import MISSING, fields
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, Literal, Protocol, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
+
+from experiments.papers.sums import committed
+from records.command import CommandError
+
+ERROR, TOP5, HOURS = "test_error", "test_error_top5", "train_hours"
+Metric = Literal["test_error", "test_error_top5", "train_hours", "layers", "params_millions"]
+Statistic = Literal[
+    "", "last", "best", "median5", "mean_std", "best_val", "quoted", "reading", "fail",
+]  # fmt: skip
+CELLS = ConfigDict(extra="forbid")
+
+
+class PublishedError(CommandError):
+    """A table or a row is not among the published ones, or a file of them has a mistake."""
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds a control character")
+    return text
+
+
+def _numeric(text: str) -> str:
+    NUMBER.validate_python(text)
+    return text
+
+
+Text = Annotated[str, Field(max_length=400), AfterValidator(_printable)]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+TestName = Annotated[str, Field(pattern=r"^[a-z0-9_]*$")]  # as eval.py's file of it
+TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+/[A-Za-z0-9_]+$")]
+Experiment = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+/[A-Za-z0-9_]+/[A-Za-z0-9_]+$")]
+Positive = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Amount = Annotated[int, Field(ge=0, le=10**15)]
+NUMBER = TypeAdapter(Positive)
+Digits = Annotated[str, AfterValidator(_numeric)]  # a number as it is printed
+
+
+@dataclass(frozen=True, config=CELLS)
+class Published:
+    """A published number: results/paper/<paper>.csv."""
+
+    table: TableName
+    experiment: Experiment
+    dataset: Word
+    label: Text
+    metric: Metric
+    value: Digits
+    source: Text
+    std: Positive | None = None
+    n_runs: Count | None = None
+    statistic: Statistic = ""
+    note: Text = ""
+    test: TestName = ""
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        """An error is a percentage."""
+        if self.metric in (ERROR, TOP5) and float(self.value) > 100:
+            raise ValueError(f"value={self.value} is no percentage")
+        return self
+
+    @property
+    def key(self) -> Hashable:
+        """What is published once."""
+        return self.table, self.experiment, self.dataset, self.test, self.metric, self.statistic
+
+
+@dataclass(frozen=True, config=CELLS)
+class Paper:
+    """A paper: its id, how it is cited, its title and its address."""
+
+    paper: Word
+    cited: Text
+    title: Text
+    url: Annotated[str, Field(pattern=r"^https://[!-~]+$")]
+
+    @property
+    def key(self) -> Hashable:
+        """What is published once."""
+        return self.paper
+
+    @property
+    def name(self) -> str:
+        """Its id."""
+        return self.paper
+
+
+@dataclass(frozen=True, config=CELLS)
+class Table:
+    """A table or figure with published numbers: results/paper/tables.csv."""
+
+    table: TableName
+    title: Text
+    metric: Literal["test_error", "test_error_top5", "train_hours"]
+    test: TestName = ""
+    across: Literal["", "data", "layers", "method", "test"] = ""
+
+    @property
+    def key(self) -> Hashable:
+        """What is published once."""
+        return self.table
+
+
+@dataclass(frozen=True, config=CELLS)
+class Dataset:
+    """A data set as papers write it: results/paper/datasets.csv."""
+
+    dataset: Word
+    short: Text
+    title: Text
+    train_images: Count
+    test_images: Count
+    margin: Percent
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None
+
+    @property
+    def key(self) -> Hashable:
+        """What is published once."""
+        return self.dataset
+
+
+@dataclass(frozen=True, config=CELLS)
+class Reproduction:
+    """What an independent reproduction reports: results/paper/reproductions.csv."""
+
+    experiment: Experiment
+    dataset: Word
+    value: Percent
+    protocol: Word
+    source: Text
+    note: Text = ""
+
+    @property
+    def key(self) -> Hashable:
+        """One source may have several, told apart by their notes."""
+        return self
+
+
+@dataclass(frozen=True, config=CELLS)
+class Layer:
+    """A cell of a paper's architecture table: results/paper/layers.csv."""
+
+    table: TableName
+    experiment: Experiment
+    label: Text
+    layer: Text
+    output: Text = ""
+    structure: Text = ""
+    gflops: Text = ""
+
+    @property
+    def key(self) -> Hashable:
+        """What is printed once."""
+        return self.table, self.experiment, self.layer
+
+
+@dataclass(frozen=True, config=CELLS)
+class BuiltLayer:
+    """A layer of a network as built: results/architecture.csv."""
+
+    experiment: Experiment
+    layer: Text
+    output: Text
+    structure: Text
+    params: Amount
+    macs: Amount
+
+    @property
+    def key(self) -> Hashable:
+        """What is built once."""
+        return self.experiment, self.layer
+
+
+@dataclass(frozen=True, config=CELLS)
+class Deviation:
+    """Where ours differs from a paper, or how it is read: results/paper/deviations.csv."""
+
+    recipe: Word
+    setting: Text
+    deviation: Text
+    reason: Text
+
+    @property
+    def key(self) -> Hashable:
+        """A setting may deviate twice."""
+        return self
+
+
+class Keyed(Protocol):
+    """A line of a file; no two of them have the same key."""
+
+    @property
+    def key(self) -> Hashable:
+        """What is there once."""
+
+
+Entry = TypeVar("Entry", bound=Keyed)
+
+
+def read(path: Path, kind: type[Entry]) -> list[Entry]:
+    """The lines of a file, in its order.
+
+    Raises:
+        CommandError: it is not as committed.
+        PublishedError: a line has a mistake; the message names it.
+    """
+    columns = {field.name: field.default is MISSING for field in fields(kind)}  # type: ignore[arg-type]
+    adapter, lines, seen = TypeAdapter(kind), [], dict[Hashable, int]()
+    needed = [name for name, is_needed in columns.items() if is_needed]
+    try:
+        text = committed(path).read_text(encoding="utf-8")
+        reader = csv.reader(StringIO(text), strict=True)
+        head = next(reader, [])
+        for name in (*head, *needed):
+            if name not in columns or head.count(name) != 1:
+                raise PublishedError(
+                    f"{path}: column {name!r} is missing, double or unknown; "
+                    f"columns: {', '.join(columns)}."
+                )
+        for cells in reader:
+            place = f"{path}, line {reader.line_num}"
+            if len(cells) != len(head):
+                raise PublishedError(f"{place}: {len(cells)} cells under {len(head)} columns.")
+            told = {name: cell for name, cell in zip(head, cells, strict=True) if cell}
+            line = _line(adapter, told, place)
+            if first := seen.get(line.key):
+                raise PublishedError(f"{place}: the same as line {first}; delete one.")
+            seen[line.key] = reader.line_num
+            lines.append(line)
+    except (UnicodeError, csv.Error) as error:
+        raise PublishedError(f"{path}: no CSV in UTF-8 ({error}).") from None
+    return lines
+
+
+def _line(adapter: TypeAdapter[Entry], told: dict[str, str], place: str) -> Entry:
+    try:
+        return adapter.validate_python(told)
+    except ValidationError as error:
+        first = error.errors()[0]
+        column = ".".join(map(str, first["loc"][:1]))
+        cell = f"{column}={ascii(told.get(column, ''))[:80]}: " if column else ""
+        reason = "is empty" if first["type"] == "missing" else first["msg"]
+        reason = reason.removeprefix("Value error, ")
+        raise PublishedError(f"{place}: {cell}{reason}.") from None

@@ -1,0 +1,73 @@
+"""A moving average of the weights, which is evaluated and exported in their place."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from training.recipe.optimizer import FlatSGD
+from training.recipe.step import Hook
+
+
+class WeightAverage(Hook):
+    """An exponential average of all parameters and statistics of a network, over the updates
+    (Polyak and Juditsky 1992; Szegedy et al. 2016, Section 8).
+
+    After update n it moves to the weights by 1 - min(decay, (1 + n) / (10 + n)), as TensorFlow's,
+    which the authors' code uses: so that it is not of the first weights in a short run.
+
+    Attributes:
+        average: a tensor for the parameters in the optimizer's layout, one for each statistic.
+    """
+
+    def __init__(self, optimizer: FlatSGD, decay: float):
+        self.optimizer, self.decay = optimizer, decay
+        buffers = {k: b for k, b in optimizer.model.named_buffers() if b.is_floating_point()}
+        self.live = [optimizer.weights, *buffers.values()]
+        self.average = [tensor.clone() for tensor in self.live]
+        self.updates = torch.zeros((), device=optimizer.weights.device)
+        flat = self.average[0]
+        parameters = {
+            name: flat.as_strided(p.shape, p.stride(), p.storage_offset())
+            for name, p in optimizer.master.items()
+        }
+        self.named = parameters | dict(zip(buffers, self.average[1:], strict=True))
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        """Take the new weights into the average."""
+        self.updates += 1
+        kept = ((1 + self.updates) / (10 + self.updates)).clamp(max=self.decay)
+        for average, live in zip(self.average, self.live, strict=True):
+            average.lerp_(live, 1 - kept)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within it, the network has the averages, and these hold its weights."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for average, live in zip(self.average, self.live, strict=True):
+            before = average.clone()
+            average.copy_(live)
+            live.copy_(before)
+        self.optimizer.renew_half()
+
+    def state(self) -> dict[str, Tensor]:
+        """The averages by name, and how many updates they are of."""
+        return {**self.named, "updates": self.updates}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave."""
+        for name, place in self.state().items():
+            place.copy_(state[name])
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that an update changes."""
+        return [*self.average, self.updates]
