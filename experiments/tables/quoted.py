@@ -18,16 +18,19 @@ TITLE = "Rows that the papers' tables quote, and whether they can be trained"
 
 @dataclass(frozen=True)
 class Quoted:
-    """A row as a table quotes it.
+    """A row as tables quote it.
 
     Attributes:
-        lines: one for each data set (and test).
+        label: what its own paper's table calls it, where we have that; else the table that quotes.
+        row, recipe: what trains it, and by which recipe; empty where nothing does.
+        lines: one for each table, data set and test.
         here: whether it is trained; if not, whether it could be, by the words of quoted.csv.
         remark: why it is not trained; of one that is, what the tables' notes say of it.
     """
 
     label: str
-    row: str | None
+    row: str
+    recipe: str
     lines: tuple[Line, ...]
     here: str
     remark: str
@@ -67,6 +70,7 @@ def quoted_table() -> Sheet:
             "On": ", ".join(dict.fromkeys(published.short(line.dataset) for line in entry.lines)),
             "Here": entry.here,
             "Trained as": entry.row or MISSING,
+            "Recipe": entry.recipe or MISSING,
             "Remark": entry.remark or MISSING,
         }
         for entry in rows
@@ -75,10 +79,10 @@ def quoted_table() -> Sheet:
              for kind in dict.fromkeys(frame["Here"])}  # fmt: skip
     told = ", ".join(f"{count} {kind}" for kind, count in cells.items())
     note = (
-        f"Of {sum(cells.values())} lines, a line a row and data set, are {told}. A network that is "
-        "trained is as its paper describes it, or as its recipe sheet says. What *cannot be "
-        "rebuilt* lacks something that nobody has published: a network of ours in its place would "
-        "be another row. What is *not built* is known well enough to be."
+        f"Of {sum(cells.values())} lines, one for each data set and test, {told}. What is trained "
+        "is as its paper describes it but for what the sheet of its recipe lists "
+        "(results/recipes). What *cannot be rebuilt* lacks something that nobody has published: a "
+        "network of ours in its place would be another row."
     )
     return Sheet(QUOTED, TITLE, frame, [note])
 
@@ -90,11 +94,15 @@ def paper_of(name: str) -> str:
 
 def _quoted(group: tuple[Line, ...]) -> Quoted:
     first = group[0]
-    if facts(*first.row) is None:
+    trained = facts(*first.row)
+    if trained is None:
         here, remark = _reason(first.experiment)
-        return Quoted(published.label(first), None, group, here, remark)
-    notes = dict.fromkeys(note for line in group for note in published.notes(line))
-    return Quoted(published.label(first), first.experiment, group, TRAINED, "; ".join(notes))
+        return Quoted(published.label(first), "", "", group, here, remark)
+    own = first.experiment.rpartition("/")[0]
+    known = published.lines(own) if own in published.titles() else []
+    label = published.label(next((x for x in known if x.experiment == first.experiment), first))
+    notes = "; ".join(dict.fromkeys(note for line in group for note in published.notes(line)))
+    return Quoted(label, first.experiment, trained.recipe, group, TRAINED, notes)
 
 
 def _reason(row: str) -> tuple[str, str]:
