@@ -12,7 +12,7 @@ from experiments.papers.sums import committed
 from experiments.tables.cells import MISSING
 from experiments.tables.sheets import Sheet
 
-QUOTED, TRAINED = "quoted", "trained"
+QUOTED, TRAINABLE = "quoted", "trainable"
 TITLE = "Rows that the papers' tables quote, and whether they can be trained"
 
 
@@ -24,7 +24,7 @@ class Quoted:
         label: what its own paper's table calls it, where we have that; else the table that quotes.
         row, recipe: what trains it, and by which recipe; empty where nothing does.
         lines: one for each table, data set and test.
-        here: whether it is trained; if not, whether it could be, by the words of quoted.csv.
+        here: whether it can be trained, or by the words of quoted.csv why not.
         remark: why it is not trained; of one that is, what the tables' notes say of it.
     """
 
@@ -79,8 +79,8 @@ def quoted_table() -> Sheet:
              for kind in dict.fromkeys(frame["Here"])}  # fmt: skip
     told = ", ".join(f"{count} {kind}" for kind, count in cells.items())
     note = (
-        f"Of {sum(cells.values())} lines, one for each data set and test, {told}. What is trained "
-        "is as its paper describes it but for what the sheet of its recipe lists "
+        f"{sum(cells.values())} lines, one for each data set and test: {told}. What is "
+        "trainable is as its paper describes it but for what the sheet of its recipe lists "
         "(results/recipes). What *cannot be rebuilt* lacks something that nobody has published: a "
         "network of ours in its place would be another row."
     )
@@ -102,7 +102,7 @@ def _quoted(group: tuple[Line, ...]) -> Quoted:
     known = published.lines(own) if own in published.titles() else []
     label = published.label(next((x for x in known if x.experiment == first.experiment), first))
     notes = "; ".join(dict.fromkeys(note for line in group for note in published.notes(line)))
-    return Quoted(label, first.experiment, trained.recipe, group, TRAINED, notes)
+    return Quoted(label, first.experiment, trained.recipe, group, TRAINABLE, notes)
 
 
 def _reason(row: str) -> tuple[str, str]:
@@ -119,6 +119,9 @@ def _reasons() -> pd.DataFrame:
 
 
 def _places(entry: Quoted) -> list[str]:
-    """The tables that quote a row, as `He et al. 2015, Table 6`."""
-    titles = published.titles()
-    return list(dict.fromkeys(titles[line.table].partition(":")[0] for line in entry.lines))
+    """The tables that quote a row, paper by paper, as `He et al. 2015, Table 3, Table 4`."""
+    papers: dict[str, dict[str, None]] = {}
+    for line in entry.lines:
+        cited, _, table = published.titles()[line.table].partition(":")[0].partition(", ")
+        papers.setdefault(cited, {})[table] = None
+    return [", ".join([cited, *tables]) for cited, tables in papers.items()]

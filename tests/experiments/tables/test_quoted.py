@@ -7,7 +7,7 @@ import pytest
 from experiments.papers.published import PAPER, PublishedError
 from experiments.papers.rows import all_rows
 from experiments.tables import quoted
-from experiments.tables.quoted import TRAINED
+from experiments.tables.quoted import TRAINABLE
 from records.files import ROOT
 
 FOUR = ("he2015_residual", "he2016_identity", "huang2016_stochastic", "huang2017_dense")
@@ -38,7 +38,7 @@ def test_every_quoted_line_is_listed_once() -> None:
 
 def test_a_trained_row_has_a_config_and_others_a_reason() -> None:
     for entry in quoted.quoted():
-        if entry.here == TRAINED:
+        if entry.here == TRAINABLE:
             assert (ROOT / "conf" / "experiment" / f"{entry.row}.yaml").exists()
             assert (ROOT / "results" / "recipes" / f"{entry.recipe}.md").exists()
             assert all(line.row in all_rows() for line in entry.lines)
@@ -48,7 +48,7 @@ def test_a_trained_row_has_a_config_and_others_a_reason() -> None:
 
 def test_no_reason_is_left_of_what_is_trained() -> None:
     """One that names a table speaks for all its rows that nothing trains."""
-    untrained = {e.lines[0].experiment for e in quoted.quoted() if e.here != TRAINED}
+    untrained = {e.lines[0].experiment for e in quoted.quoted() if e.here != TRAINABLE}
     for line in reasons():
         assert {line["row"]} & (untrained | {row.rpartition("/")[0] for row in untrained}), line
 
@@ -73,7 +73,7 @@ def test_a_row_without_a_reason_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_table_counts_cells() -> None:
     sheet = quoted.quoted_table()
-    trained = sum(len(e.lines) for e in quoted.quoted() if e.here == TRAINED)
-    assert f"Of {sum(map(len, (e.lines for e in quoted.quoted())))} lines" in sheet.notes[0]
-    assert f"{trained} trained" in sheet.notes[0]
+    trained = sum(len(e.lines) for e in quoted.quoted() if e.here == TRAINABLE)
+    assert f"{sum(len(e.lines) for e in quoted.quoted())} lines" in sheet.notes[0]
+    assert f"{trained} trainable" in sheet.notes[0]
     assert len(sheet.frame) == len(quoted.quoted())
