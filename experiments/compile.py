@@ -19,6 +19,7 @@ from experiments.plan.jobs import Job
 from experiments.tables import readme
 from experiments.tables.layout import printed
 from experiments.tables.overview import Overview, overview
+from experiments.tables.quoted import QUOTED, quoted_table
 from experiments.tables.sheets import Sheet, Table, write
 from experiments.tables.tables import PaperTable, paper_table, shortened_table
 from experiments.tables.terminal import print_table
@@ -36,6 +37,8 @@ def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Tabl
     """
     if table in architecture.tables():
         return _architecture(table)
+    if table == QUOTED:
+        return quoted_table()
     if preset in KEPT:
         return paper_table(table, records, preset)
     records = _shortened(table, preset, records)
@@ -51,6 +54,7 @@ def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Ta
         yield from forms(compared[-1])
     if preset == FULL:  # networks are the same whatever the schedule
         yield from map(_architecture, architecture.tables())
+        yield quoted_table()
     yield overview(compared, preset)
 
 

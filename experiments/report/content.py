@@ -24,6 +24,7 @@ from experiments.report.tables import TableView
 from experiments.tables import claims, decided, readme
 from experiments.tables.claims import Judged
 from experiments.tables.overview import Overview
+from experiments.tables.quoted import QUOTED
 from experiments.tables.sheets import Table, write
 from experiments.tables.tables import PaperTable, general, scaled_note
 from experiments.verdicts import simulation
@@ -71,6 +72,7 @@ class Content:
         schedule: what has to be said of another schedule than the papers'.
         overview: verdicts by table.
         against: published errors and ours; None where there are none to compare.
+        quoted: what the tables quote, and what trains it; on the full schedule's page.
         tiles: number and caption of what stands at the top.
         rules: how tables are to be read.
         costs: runs and minutes by device.
@@ -85,6 +87,7 @@ class Content:
     schedule: str
     overview: TableView
     against: FigureView | None
+    quoted: TableView | None
     tiles: Sequence[tuple[str, str]]
     sections: Sequence[Section]
     rules: Sequence[Markup]
@@ -124,6 +127,7 @@ def gather(preset: str) -> Content:
         schedule="" if preset == FULL else scaled_note(preset),
         overview=table_views.view(total, measured, preset),
         against=against,
+        quoted=next((table for table in tables if table.name == QUOTED), None),
         tiles=tiles(total, judged, records),
         sections=[
             Section(
