@@ -14,7 +14,7 @@ def job(config: DictConfig) -> None:
     """Read the settings, name the run, train it."""
     from records.exits import DIVERGED
     from records.names import run_name
-    from training.runs.run import run
+    from training.runs.run import run, test_error_of
     from training.settings.config import in_table, named, read_settings
 
     experiment = entry.chosen_experiment()
@@ -24,7 +24,9 @@ def job(config: DictConfig) -> None:
     settings = read_settings(config)
     changes = named(entry.overrides())
     name = run_name(experiment, changes, settings.data.name, settings.seed)
-    if run(settings, experiment, name) == "diverged":
+    status = run(settings, experiment, name)
+    entry.ended.append((name, status, test_error_of(settings, name)))
+    if status == "diverged":
         raise entry.Failed(DIVERGED)
 
 

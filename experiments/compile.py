@@ -11,14 +11,15 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from experiments.figures import drawing
+from experiments.figures import against, drawing
 from experiments.figures.figures import FIGURES
 from experiments.papers import architecture, published
 from experiments.papers.conf import PlanError, preset_scale, table_config, table_heading, table_rows
 from experiments.plan.jobs import Job
 from experiments.tables import readme
 from experiments.tables.layout import printed
-from experiments.tables.overview import overview
+from experiments.tables.overview import Overview, overview
+from experiments.tables.quoted import QUOTED, quoted_table
 from experiments.tables.sheets import Sheet, Table, write
 from experiments.tables.tables import PaperTable, paper_table, shortened_table
 from experiments.tables.terminal import print_table
@@ -36,6 +37,8 @@ def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Tabl
     """
     if table in architecture.tables():
         return _architecture(table)
+    if table == QUOTED:
+        return quoted_table()
     if preset in KEPT:
         return paper_table(table, records, preset)
     records = _shortened(table, preset, records)
@@ -51,6 +54,7 @@ def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Ta
         yield from forms(compared[-1])
     if preset == FULL:  # networks are the same whatever the schedule
         yield from map(_architecture, architecture.tables())
+        yield quoted_table()
     yield overview(compared, preset)
 
 
@@ -94,6 +98,22 @@ def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list
     """
     drawn = draw_figure(figure, preset, records)
     return drawing.save(drawn, compiled_folder(preset) / "figures" / figure)
+
+
+def draw_against(total: Overview) -> Figure | None:
+    """Published errors against ours, of every row that has both; None where none has."""
+    full = total.preset == FULL
+    dots = [
+        against.Dot(
+            result.label + (f", {result.layers}" if result.layers else ""),
+            published.typical(result.numbers).value, measured.value,
+            result.comparison.interval, result.comparison.verdict if full else None,
+            published.margin(result.line.dataset),
+        )
+        for result in total.results
+        if (measured := result.comparison.measured) is not None and measured.value is not None
+    ]  # fmt: skip
+    return against.draw(dots, "" if full else f"a {total.preset}") if dots else None
 
 
 def figure_heading(figure: str) -> str:

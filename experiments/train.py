@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.execution import command
+from experiments.plan import overview
 from experiments.plan.plan import listed_jobs, make_plan
+from experiments.tables.terminal import print_table
 from records.command import guarded
 from records.exits import BAD_CONFIG
 
@@ -31,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if command.too_long(plan, options):
         return BAD_CONFIG
-    return command.report(command.carry_out(str(options.runs), jobs, options))
+    code = command.report(command.carry_out(str(options.runs), jobs, options))
+    print()
+    print_table(overview.results(jobs))
+    return code
 
 
 if __name__ == "__main__":

@@ -1,16 +1,24 @@
-"""README and docs: every link leads somewhere, every command could be typed."""
+"""README and docs: every link leads somewhere, every command runs or says what it needs."""
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 from hydra import compose, initialize_config_dir
+from PIL import Image
 
 from records.files import ROOT
+from tests.conftest import real
+from tests.documents import PAGES, commands, python_blocks
 from training.settings.config import CONF, EVAL_OPTIONS, read_settings
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
@@ -19,15 +27,9 @@ PLACEHOLDER = re.compile(r"FILE|FOLDER")
 MULTIRUN = ("-m", "hydra/")
 
 
-def commands(page: Path) -> list[str]:
-    """The indented lines of a page that a reader would type, without their comments."""
-    lines = page.read_text(encoding="utf-8").splitlines()
-    typed = (line.strip().partition("  #")[0].strip() for line in lines if line.startswith("    "))
-    return [line for line in typed if line.startswith(("make ", "python ", "torchrun "))]
-
-
-COMMANDS = [(page.name, line) for page in PAGES for line in commands(page)]
-PYTHON = [line for _, line in COMMANDS if re.search(r"(train|eval)\.py", line)]
+COMMANDS = [typed for page in PAGES for typed in commands(page)]
+PYTHON = [one.command for one in COMMANDS if re.search(r"(train|eval)\.py", one.command)]
+SHIPPED = "results/weights/he2015_residual/table6/resnet20/cifar10_aug/seed0.safetensors"
 
 
 # What docs/troubleshooting.md promises, and the tests that show it.
@@ -115,7 +117,7 @@ def test_every_page_is_linked_from_the_readme() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_make_knows_its_targets_and_variables(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    named = [line for line in commands(page) if line.startswith("make ")]
+    named = [one.command for one in commands(page) if one.command.startswith("make ")]
     named += re.findall(r"`(make [^`]+)`", text.replace("\n", " "))
     for line in named:
         target, *given = shlex.split(line)[1:]
@@ -126,7 +128,8 @@ def test_make_knows_its_targets_and_variables(page: Path) -> None:
 
 
 def test_there_are_commands_to_try() -> None:
-    assert len(PYTHON) > 10 and len({name for name, _ in COMMANDS}) > 4
+    assert len(PYTHON) > 10 and len({one.page for one in COMMANDS}) > 4
+    assert sum(not one.needs for one in COMMANDS) > 10
 
 
 @pytest.mark.parametrize("line", PYTHON)
@@ -150,3 +153,69 @@ def test_hydra_takes_what_is_written(line: str) -> None:
             assert (CONF / "table" / f"{word.removeprefix('table=')}.yaml").exists(), word
         if word.startswith("run=") and not PLACEHOLDER.search(word) and "results/" in word:
             assert (ROOT / word.removeprefix("run=")).is_dir(), word
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_of_python_run(page: Path) -> None:
+    known = {"torch": torch, "images": torch.rand(2, 3, 32, 32)}
+    for block in python_blocks(page):
+        exec(block.replace("<this checkout>", str(ROOT)), known)  # noqa: S102
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what git tracks, with a .venv that is this one."""
+    folder = tmp_path_factory.mktemp("checkout")
+    tracked = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(tracked, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():  # and not deleted, yet tracked
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    python.chmod(0o755)
+    (folder / ".venv" / "ready").touch()
+    Image.new("RGB", (48, 48), "seagreen").save(folder / "picture.png")
+    return folder
+
+
+QUICK = ("README.md",)
+EXECUTED = [
+    pytest.param(page, id=page.name, marks=[] if page.name in QUICK else pytest.mark.slow)
+    for page in PAGES
+    if any(not one.needs for one in commands(page))
+]
+
+
+@pytest.mark.parametrize("page", EXECUTED)
+def test_what_needs_nothing_more_runs(page: Path, checkout: Path) -> None:
+    programs = (checkout / ".venv" / "bin", Path(sys.executable).parent, os.environ["PATH"])
+    environment = os.environ | {
+        "DATA_DIR": str(real("cifar10").resolve()),
+        "PATH": os.pathsep.join(map(str, programs)),
+        "WANDB_MODE": "offline",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    for name in ("OUTPUT_DIR", "RESULTS_DIR", "MAKEFLAGS", "MAKEOVERRIDES"):
+        environment.pop(name, None)
+    for line in (one.command for one in commands(page) if not one.needs):
+        typed = line.replace("image=FILE", "image=picture.png").replace("FILE", SHIPPED)
+        ended = subprocess.run(
+            ["/bin/sh", "-c", typed], cwd=checkout, env=environment, check=False,
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert ended.returncode == 0, f"{line}\n{ended.stdout}\n{ended.stderr}"
+
+
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.stem)
+def test_who_reports_a_problem_is_asked_for_the_doctor(form: Path) -> None:
+    content = yaml.safe_load(form.read_text(encoding="utf-8"))
+    assert content["name"] and content["description"]
+    fields = {field["id"]: field for field in content["body"]}
+    assert len(fields) == len(content["body"])
+    assert "make doctor" in fields["doctor"]["attributes"]["label"]

@@ -67,6 +67,7 @@ def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
     print()
     print_table(overview.table(plan))
     print(*overview.failures(plan), sep="\n")
+    say("\n".join(overview.in_no_table(plan)))
     sys.stdout.flush()
 
 

@@ -10,8 +10,9 @@ from experiments.plan import estimate
 from experiments.plan.jobs import Job
 from experiments.plan.machine import device_name, free_bytes
 from experiments.plan.plan import Entry
-from experiments.plan.states import failure_of
-from records.names import outputs
+from experiments.plan.states import failure_of, state_of, test_error_of
+from records.code import in_words, uncommitted
+from records.names import KEPT, outputs
 
 
 def summary(plan: Sequence[Entry]) -> str:
@@ -36,7 +37,7 @@ def summary(plan: Sequence[Entry]) -> str:
 
 def table(plan: Sequence[Entry]) -> pd.DataFrame:
     """A line a row, its seeds together; times are those of the runs that are open."""
-    names = _short([entry.job.experiment for entry in plan])
+    names = _short([_row(entry.job)[0] for entry in plan])
     rows = []
     for _, group in groupby(zip(plan, names, strict=True), lambda both: _row(both[0].job)):
         entries, (name, *_) = zip(*group, strict=True)
@@ -54,10 +55,37 @@ def table(plan: Sequence[Entry]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def results(jobs: Sequence[Job]) -> pd.DataFrame:
+    """What has come out, a line a run; empty cells for runs that have not ended."""
+    names = _short([_row(job)[0] for job in jobs])
+    errors = [test_error_of(job) for job in jobs]
+    return pd.DataFrame({
+        "Row": names,
+        "Data": [published.short(job.dataset) for job in jobs],
+        "Seed": [str(job.seed) for job in jobs],
+        "State": [state_of(job) for job in jobs],
+        "Test error (%)": ["" if error is None else f"{error:.2f}" for error in errors],
+    })  # fmt: skip
+
+
 def failures(plan: Sequence[Entry]) -> list[str]:
     """Why runs failed, a line each."""
     found = ((entry.job, failure_of(entry.job)) for entry in plan if entry.state == "failed")
     return [f"{job.run}: {why.reason.splitlines()[0]}" for job, why in found if why]
+
+
+def in_no_table(plan: Sequence[Entry]) -> list[str]:
+    """Why runs that are still to be done, by presets whose records are kept, will enter no table;
+    a line for each reason."""
+    todo = [entry.job for entry in plan if entry.open and entry.job.preset in KEPT]
+    lines = []
+    if todo and (changed := uncommitted()):
+        lines.append(f"What is trained now will enter no table: {in_words(changed)}.")
+    if others := [job for job in todo if job.overrides]:
+        lines.append(
+            f"Runs of changed rows enter no table: {len(others)} here, such as {others[0].run}."
+        )
+    return lines
 
 
 def duration(seconds: float) -> str:
@@ -79,7 +107,8 @@ def _sources(todo: Sequence[Entry]) -> str:
 
 
 def _row(job: Job) -> tuple[str, str]:
-    return job.experiment, job.dataset
+    """A row with what is changed of it, and the data set."""
+    return job.run.rsplit("/", 2)[0], job.dataset
 
 
 def _state(entries: Sequence[Entry]) -> str:

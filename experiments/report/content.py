@@ -24,6 +24,7 @@ from experiments.report.tables import TableView
 from experiments.tables import claims, decided, readme
 from experiments.tables.claims import Judged
 from experiments.tables.overview import Overview
+from experiments.tables.quoted import QUOTED
 from experiments.tables.sheets import Table, write
 from experiments.tables.tables import PaperTable, general, scaled_note
 from experiments.verdicts import simulation
@@ -70,6 +71,8 @@ class Content:
         claims: the files of all claims.
         schedule: what has to be said of another schedule than the papers'.
         overview: verdicts by table.
+        against: published errors and ours; None where there are none to compare.
+        quoted: what the tables quote, and what trains it; on the full schedule's page.
         tiles: number and caption of what stands at the top.
         rules: how tables are to be read.
         costs: runs and minutes by device.
@@ -83,6 +86,8 @@ class Content:
     claims: Sequence[tuple[str, str]]
     schedule: str
     overview: TableView
+    against: FigureView | None
+    quoted: TableView | None
     tiles: Sequence[tuple[str, str]]
     sections: Sequence[Section]
     rules: Sequence[Markup]
@@ -110,7 +115,8 @@ def gather(preset: str) -> Content:
         write(table, preset)
     readme.update()
     figures = [figure_views.view(name, records, preset) for name in FIGURES]
-    tables = [table_views.view(table, measured, preset) for table in compiled]
+    tables = table_views.views(compiled, measured, preset)
+    against = figure_views.against(total, preset)
     claimed = claim_views.views(judged, measured)
     # The sheets are of full recipes, and stand on the page of these.
     sheets = recipes_of(compiled) if preset == FULL else {}
@@ -120,12 +126,14 @@ def gather(preset: str) -> Content:
         pages=pages,
         schedule="" if preset == FULL else scaled_note(preset),
         overview=table_views.view(total, measured, preset),
+        against=against,
+        quoted=next((table for table in tables if table.name == QUOTED), None),
         tiles=tiles(total, judged, records),
         sections=[
             Section(
                 paper=paper,
                 tables=[table for table in tables if table.name.startswith(f"{paper.name}/")],
-                figures=[figure for figure in figures if figure.name.startswith(f"{paper.name}/")],
+                figures=[one for one in figures if one.name.startswith(f"{paper.name}/")],
                 claims=[claim for claim in claimed if claim.source.startswith(paper.cited)],
                 recipes=sheets.get(paper.name, []),
             )
@@ -140,7 +148,7 @@ def gather(preset: str) -> Content:
         runs=len(records),
         data={
             "runs": run_views.curves(records),
-            "figures": {figure.anchor: figure.axes for figure in figures},
+            "figures": {one.anchor: one.axes for one in (*figures, against) if one},
         },
     )
 

@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
 from experiments import compile
 from experiments.figures import drawing
 from experiments.report.hover import axes_of
 from experiments.report.runs import address, slug
+from experiments.tables.overview import Overview
 from experiments.verdicts.records import RunRecord
 from records.names import compiled_folder
 
+AGAINST = "against_paper"  # the name of the figure of all rows
 PANEL = 24  # rem, the width of one
 # What an address of data may contain as it is; the rest of ASCII is escaped.
 SAFE = " /:;,=()'!?@&+*-._~<>"
@@ -22,9 +28,9 @@ class FigureView:
     """A figure on the page.
 
     Attributes:
-        picture: an address that holds all of it.
+        picture: an address that holds all of it; empty where nothing has run.
         width: of the picture, in the page's units.
-        axes: its curves; none where nothing has run.
+        axes: its curves, for the pointer.
     """
 
     anchor: str
@@ -40,14 +46,34 @@ class FigureView:
 def view(figure: str, records: Sequence[RunRecord], preset: str) -> FigureView:
     """Draw a figure from records of a preset, save it, and make it part of the page."""
     drawn = compile.draw_figure(figure, preset, records)
-    _, svg = drawing.save(drawn, compiled_folder(preset) / "figures" / figure)
+    command = compile.figure_command(figure, preset)
+    return _view(drawn, figure, compile.figure_heading(figure), command, preset)
+
+
+def against(total: Overview, preset: str) -> FigureView | None:
+    """Published errors against ours, if anything can be compared, drawn and saved likewise."""
+    if (drawn := compile.draw_against(total)) is None:
+        return None
+    return _view(drawn, AGAINST, "Published test errors, and ours", "make report", preset)
+
+
+def _view(drawn: Figure, name: str, title: str, command: str, preset: str) -> FigureView:
+    _, svg = drawing.save(drawn, compiled_folder(preset) / "figures" / name)
+    axes, fields = axes_of(drawn), [image for axis in drawn.axes for image in axis.images]
+    ran = axes or any(np.isfinite(np.ma.filled(_values(i), np.nan)).any() for i in fields)
+    picture = f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}"
     return FigureView(
-        anchor=f"figure-{slug(figure)}",
-        name=figure,
-        title=compile.figure_heading(figure),
-        picture=f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}",
+        anchor=f"figure-{slug(name)}",
+        name=name,
+        title=title,
+        picture=picture if ran else "",
         width=round(PANEL * drawn.get_figwidth() / drawing.WIDTH),
-        axes=axes_of(drawn),
-        command=compile.figure_command(figure, preset),
-        files=[(k, address(preset, f"figures/{figure}.{k}")) for k in ("png", "svg")],
+        axes=axes,
+        command=command,
+        files=[(k, address(preset, f"figures/{name}.{k}")) for k in ("png", "svg")],
     )
+
+
+def _values(image: AxesImage) -> Any:
+    """What the colours of a picture stand for; masked where there is nothing."""
+    return image.get_array()

@@ -1,7 +1,7 @@
 """The compiled tables as the report shows them: cells with links, and the command of each line."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -11,6 +11,7 @@ from experiments.papers.conf import PlanError, table_rows
 from experiments.papers.published import Line
 from experiments.report.runs import address, group_anchor, slug
 from experiments.tables.cells import VERDICT, Column
+from experiments.tables.layout import PRINTED
 from experiments.tables.overview import Overview
 from experiments.tables.results import Result
 from experiments.tables.sheets import Table
@@ -30,7 +31,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableView:
-    """A table on the page; `commands`: what is measured, and by which command."""
+    """A table on the page; `commands`: what is measured, and by which command; `absent`: whether
+    all that it waits for are runs, and none has ended."""
 
     anchor: str
     name: str
@@ -40,17 +42,36 @@ class TableView:
     commands: Sequence[tuple[str, str]]
     notes: Sequence[Markup]
     files: Sequence[tuple[str, str]]
+    absent: bool = False
+
+
+def views(
+    tables: Sequence[Table], measured: Collection[tuple[str, str]], preset: str
+) -> list[TableView]:
+    """Tables as the page shows them; a paper's layout of one is absent where that is."""
+    shown = [view(table, measured, preset) for table in tables]
+    absent = {f"{one.name}{suffix}" for one in shown if one.absent for suffix in ("", PRINTED)}
+    return [replace(one, absent=one.name in absent) for one in shown]
 
 
 def view(table: Table, measured: Collection[tuple[str, str]], preset: str) -> TableView:
     """A table as the page of a preset shows it; `measured` are the rows that have runs, with their
     data."""
+    names, rows = list(map(str, table.frame.columns)), cells(table, measured)
+    if isinstance(table, Overview):  # whose names of tables are for the command line
+        names, rows = names[1:], [row[1:] for row in rows]
+    if VERDICT.name in names:  # it is looked for first
+        place = names.index(VERDICT.name)
+        order = [0, 1, place, *(k for k in range(2, len(names)) if k != place)]
+        names, rows = [names[k] for k in order], [[row[k] for k in order] for row in rows]
+    ran = isinstance(table, PaperTable) and any(line.row in measured for line in table.results)
     return TableView(
+        absent=isinstance(table, PaperTable) and not ran,
         anchor=slug(table.name),
         name=table.name,
         title=table.title,
-        columns=list(map(str, table.frame.columns)),
-        rows=cells(table, measured),
+        columns=names,
+        rows=rows,
         commands=commands(table.results, preset) if isinstance(table, PaperTable) else [],
         notes=[inline(note) for note in table.notes if note not in general(preset)],
         files=table_files(table.name, preset),
@@ -64,7 +85,9 @@ def cells(table: Table, measured: Collection[tuple[str, str]]) -> list[list[Cell
     rows = [[Cell(str(text)) for text in row] for row in table.frame.to_numpy()]
     if isinstance(table, Overview):
         for row, total in zip(rows, table.totals, strict=True):
-            row[0] = Cell(total.table.name, f"#{slug(total.table.name)}")
+            row[1] = Cell(row[1].text, f"#{slug(total.table.name)}")
+            if not total.measured:
+                row[-1] = Cell(row[-1].text, kind="not-run")
     return rows
 
 

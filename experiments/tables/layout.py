@@ -30,6 +30,8 @@ TOP5 = "Behind the stroke: top-5 errors."
 LAYERS = "Layers: where there are several, the data sets have networks of different depths."
 RATIO = "ratio, last to first"
 
+PRINTED = "_printed"  # what follows the name of a table in its paper's layout
+
 Group = list[Result]  # the lines that share a line here
 
 
@@ -53,7 +55,9 @@ def printed(table: PaperTable) -> Sheet | None:
             if published.metric(table.name) == published.HOURS:
                 column.append(_ratio([*map(hours, lines)]))
     frame = pd.DataFrame.from_dict(_filled(heads), orient="columns")
-    return Sheet(f"{table.name}_printed", f"{table.title}, as printed", frame, _notes(table, heads))
+    return Sheet(
+        f"{table.name}{PRINTED}", f"{table.title}, as printed", frame, _notes(table, heads)
+    )
 
 
 def grouped(results: Sequence[Result], across: str) -> list[Group]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from experiments.tables.cells import MISSING
-from experiments.tables.results import NOT_RUN, NOT_TESTED, QUOTED
+from experiments.tables.results import NOT_RUN, NOT_TESTED, QUOTED, Result
 from experiments.tables.tables import PaperTable, scaled_note
 from records.names import FULL
 
@@ -33,14 +33,19 @@ class Overview:
     """What has been measured of all tables.
 
     Attributes:
-        compared: the verdict of every row on a data set that is held against a published number;
-            a row that several tables quote counts once, in the first one.
+        results: of every row on a data set that has run and has a published number; a row that
+            several tables quote counts once, in the first one.
     """
 
     totals: Sequence[Total]
-    compared: Sequence[str]
+    results: Sequence[Result]
     preset: str = FULL
     name: str = "overview"
+
+    @property
+    def compared(self) -> list[str]:
+        """The verdict of each of its results."""
+        return [str(result.comparison.verdict) for result in self.results]
 
     @property
     def title(self) -> str:
@@ -80,9 +85,9 @@ class Overview:
 
 def overview(tables: Sequence[PaperTable], preset: str = FULL) -> Overview:
     """Count the verdicts of all tables."""
-    compared: dict[tuple[str, str], str] = {}
+    compared: dict[tuple[str, str], Result] = {}
     for result in (result for table in tables for result in table.results if result.compared):
-        compared.setdefault(result.row, str(result.comparison.verdict))
+        compared.setdefault(result.row, result)
     return Overview([_total(table) for table in tables], list(compared.values()), preset)
 
 

@@ -7,11 +7,12 @@ from statistics import median
 import pandas as pd
 import torch
 
+from records.code import commit
 from records.files import ROOT
 from records.record import write_atomically
 from training.bench.cases import NETWORKS, Loop
 from training.bench.roofline import Limits, kernels_of
-from training.runs.provenance import commit, machine
+from training.runs.provenance import machine
 from training.settings.network import outline, skips
 
 FOLDER = ROOT / "results" / "bench"

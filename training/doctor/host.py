@@ -11,10 +11,10 @@ from pathlib import Path
 from data.arrays.imageset import ImageSet
 from data.order import DataError
 from data.sets import load
+from records.code import commit
 from records.files import FolderError, make_folder
 from records.names import datasets, outputs, results
 from training.doctor.finding import Finding
-from training.runs.provenance import commit
 
 LEAST_DISK = 2e9  # bytes; the checkpoints of one large network
 SETS = ("cifar10", "cifar100", "svhn")

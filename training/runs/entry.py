@@ -39,6 +39,7 @@ NOTHING = (
 )
 GOES_ON = "The last checkpoint is intact; the same command goes on."
 begun: list[bool] = []  # a job that has begun in this process, each
+ended: list[tuple[str, str, float | None]] = []  # name, status and test error (%) of each run
 
 
 class Failed(Exception):
@@ -61,7 +62,10 @@ def start(task: Callable[[], Any]) -> None:
         print(f"Residual to Dense {version()}")
         return
     try:
-        _with_all_fields(task)
+        try:
+            _with_all_fields(task)
+        finally:
+            _close()
         if is_sweep(sys.argv[1:]) and not begun:
             sys.exit(_print(NOTHING, BAD_CONFIG))
     except Failed as failed:
@@ -76,6 +80,16 @@ def start(task: Callable[[], Any]) -> None:
         sys.exit(_print("Interrupted.", INTERRUPTED))
     except BrokenPipeError:  # whoever reads has seen enough, as behind `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _close() -> None:
+    """What has come out of a multirun, a line a run."""
+    if len(begun) < 2:
+        return
+    print(f"\n{len(ended)} of {len(begun)} runs ended; test error, run:")
+    for name, status, error in ended:
+        print(f"{'-' if error is None else f'{error:.2f} %':>8}  {name}", end="")
+        print("" if status == "finished" else f"  {status}")
 
 
 def _with_all_fields(task: Callable[[], Any]) -> None:

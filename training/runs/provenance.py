@@ -1,47 +1,10 @@
-"""Where a number comes from: code and machine."""
+"""The machine that a number comes from."""
 
-import hashlib
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import torch
-
-from records.files import ROOT
-
-SUFFIXES = (".py", ".yaml")
-CODE = ("conf", "data", "models", "records", "training", "train.py")
-
-# The same for git, which need not look at whatever else lies there.
-WATCHED = [f":(glob){name}/**/*{suffix}" for name in CODE for suffix in SUFFIXES] + ["train.py"]
-
-
-def code_hash() -> str:
-    """Hash over every file that decides a run: 16 hex digits."""
-    digest = hashlib.sha256()
-    for name in CODE:
-        top = ROOT / name
-        files = [top] if top.is_file() else sorted(top.rglob("*"))
-        for path in files:
-            if path.suffix in SUFFIXES:
-                digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode())
-                digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def commit() -> dict[str, Any]:
-    """Git commit and whether the code there was clean; SOURCE_COMMIT stands in for a lost .git."""
-    if not (ROOT / ".git").exists():
-        return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
-    try:
-        head = _git("rev-parse", "HEAD")
-        status = _git("status", "--porcelain", "-z", "--untracked-files=all", "--", *WATCHED)
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
-    # Only what the hash reads decides: data or a notebook's copies may lie beside the code.
-    changed = [name for name in status.split("\0") if name.endswith(SUFFIXES)]
-    return {"commit": head, "clean": not changed}
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -73,14 +36,6 @@ def peak_memory(device: torch.device) -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _git(*arguments: str) -> str:
-    result = subprocess.run(
-        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
-        errors="surrogateescape",  # names of files are bytes
-    )  # fmt: skip
-    return result.stdout.strip()
 
 
 def _driver() -> str | None:

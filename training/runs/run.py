@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from data.sets import load as load_images
+from records.code import code_hash, commit
 from records.files import make_folder, remove_empty
 from records.lock import locked, release_dead
 from records.names import WEIGHTS
@@ -15,9 +16,10 @@ from training.process.replicas import Replicas, replicas
 from training.process.signals import Signals, Stopped
 from training.runs import checkpoint
 from training.runs.finished import check_same, folders, ship
-from training.runs.provenance import code_hash, commit, reset_peak_memory
+from training.runs.objections import objections
+from training.runs.provenance import reset_peak_memory
 from training.runs.summary import summarise
-from training.runs.tracking import Tracker
+from training.runs.tracking import Tracker, answer_sweep
 from training.settings.identity import identity, recorded_settings
 from training.settings.settings import Settings
 from training.trainer import Trainer
@@ -49,6 +51,7 @@ def run(settings: Settings, experiment: str, name: str) -> str:
             check_same(settings, record)
             release_dead(working)
             print(f"{name}: already finished, see {record}")
+            _answer_sweep(settings, experiment, name)
             return status_of(record)
         make_folder(working)
         try:
@@ -82,10 +85,25 @@ def _run_locked(
     if status == "finished":
         checkpoint.clear(working)
     ship(settings, name)
-    error = summary_of(working)["test_error"]["last"]
+    error = test_error_of(settings, name)
     result = "" if error is None else f", test error {error:.2f} %"
     print(f"{name}: {'already ' if before else ''}{status}{result}, see {record}")
+    if before:
+        _answer_sweep(settings, experiment, name)
     return status
+
+
+def test_error_of(settings: Settings, name: str) -> float | None:
+    """Test error of a run that has ended, in percent; None where its loss was not finite."""
+    error = summary_of(folders(settings, name)[1])["test_error"]["last"]
+    return None if error is None else float(error)
+
+
+def _answer_sweep(settings: Settings, experiment: str, name: str) -> None:
+    """Tell the agent of a sweep what came out of a run that had ended before."""
+    working, record = folders(settings, name)
+    config = {"experiment": experiment, **recorded_settings(settings)}
+    answer_sweep(settings.logger, experiment, name, working, record, config)
 
 
 def _help_train(settings: Settings, signals: Signals, processes: Replicas) -> str:
@@ -129,6 +147,8 @@ class Run:
         reset_peak_memory(device)
         images = load_images(settings.data.source, Path(settings.data.folder))
         self.fingerprint = images.fingerprint
+        if why := objections(settings, self.experiment, self.name, images.fingerprint):
+            print(f"{self.name}: this run will enter no table: {'; '.join(why)}.")
         self.trainer = Trainer(settings, images, device, self.processes)
         state = checkpoint.load(self.folder, identity(settings))
         if state is None:

@@ -1,6 +1,7 @@
 """Weights & Biases as a mirror of the record: never its source, never why a run fails."""
 
 import atexit
+import os
 import secrets
 import shlex
 import sys
@@ -9,7 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from records.record import Row
+from records.exits import DIVERGED
+from records.files import make_folder
+from records.record import Record, Row, summary_of
 from records.wandb_run import named, open_run
 from training.settings.settings import Logger
 
@@ -80,6 +83,27 @@ class Tracker:
             atexit.register(_let_go)  # runs before W&B's own, which would print a traceback
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             print(f"W&B: {reason}. The run goes on without it.", file=sys.stderr)
+
+
+def answer_sweep(
+    logger: Logger, experiment: str, name: str, folder: Path, record: Path, config: dict[str, Any]
+) -> None:
+    """Mirror a run that had ended before the agent of a W&B sweep asked for it: the agent waits
+    for its result. Does nothing where no agent has.
+
+    Args:
+        record: the folder of the finished record; the others are as for `Tracker`.
+
+    Raises:
+        RecordError: its summary is damaged.
+    """
+    if logger.name != "wandb" or "WANDB_SWEEP_ID" not in os.environ:
+        return
+    make_folder(folder)
+    tracker, summary = Tracker(logger, experiment, name, folder, config), summary_of(record)
+    for row in Record(record).rows():
+        tracker.log(row)
+    tracker.finish(summary, code=0 if summary["status"] == "finished" else DIVERGED)
 
 
 def _let_go() -> None:

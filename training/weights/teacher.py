@@ -11,7 +11,7 @@ from training.settings.settings import ConfigError, Settings
 from training.weights.description import description
 from training.weights.export import load_weights
 
-ROW = "romero2015_fitnet/table1/teacher"
+ROW = "goodfellow2013_maxout/table3/maxout"
 
 
 def read_teacher(settings: Settings, device: torch.device) -> MaxoutNetwork:

@@ -45,7 +45,7 @@ def test_the_paper_ran_resnet110_five_times() -> None:
     counts = [sum(job.experiment.endswith(f"resnet{d}") for job in jobs)
               for d in (20, 32, 44, 56, 110, 1202)]  # fmt: skip
     assert counts == [1, 1, 1, 1, 5, 1]
-    assert len(table_jobs(TABLE6, preset="paper", seeds="3")) == 24
+    assert len(table_jobs(TABLE6, preset="paper", seeds="3")) == 33
 
 
 def test_where_runs_stand(tmp_path: Path) -> None:
@@ -72,9 +72,41 @@ def test_where_runs_stand(tmp_path: Path) -> None:
     assert states(plan_of(seeds="9", rows="resnet110"))["resnet110/6"] == "resumable"
 
 
+def test_changed_rows_have_lines_of_their_own() -> None:
+    same = [f"{TABLE6}/resnet20/cifar10_aug/seed{seed}" for seed in (1, 2)]
+    runs = [f"{TABLE6}/resnet20+precision=bf16/cifar10_aug/seed0", *same]
+    table = overview.table(make_plan([parse_run(run) for run in runs]))
+    assert table["Row"].tolist() == ["resnet20+precision=bf16", "resnet20"]
+    assert table["State"].tolist() == ["missing", "2 missing"]
+
+
+def test_results_of_a_list(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN, tmp_path / "results" / "runs")
+    runs = [f"{TABLE6}/resnet110/cifar10_aug/seed0", f"{TABLE6}/resnet44/cifar10_aug/seed0",
+            f"{TABLE6}/resnet44/cifar10_aug/seed1"]  # fmt: skip
+    table = overview.results([parse_run(run) for run in runs])
+    assert table["State"].tolist() == ["done", "diverged", "missing"]
+    assert table["Test error (%)"].tolist() == ["6.50", "", ""]
+
+
+def test_the_plan_says_what_will_enter_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed: list[str] = []
+    monkeypatch.setattr(overview, "uncommitted", lambda: changed)
+    plan = plan_of(rows="resnet20,resnet32")
+    assert overview.in_no_table(plan) == []
+    changed += ["conf/recipe/he2015.yaml", "models/resnet.py"]
+    (line,) = overview.in_no_table(plan)
+    assert "conf/recipe/he2015.yaml and 1 more have changes that are not committed" in line
+    assert overview.in_no_table(plan_of(preset="smoke")) == []
+    changed.clear()
+    bf16 = parse_run(f"{TABLE6}/resnet20+precision=bf16/cifar10_aug/seed0")
+    (line,) = overview.in_no_table([*plan, *make_plan([bf16])])
+    assert "enter no table: 1 here" in line and "+precision=bf16" in line
+
+
 def test_the_plan_says_time_disk_and_what_is_done(tmp_path: Path) -> None:
     text = overview.summary(plan_of())
-    assert "0 of 16 runs done" in text and "GB free" in text and "MB of disk" in text
+    assert "0 of 19 runs done" in text and "GB free" in text and "MB of disk" in text
     shutil.copytree(GOLDEN, tmp_path / "results" / "runs")
     assert overview.summary(plan_of(rows="resnet110")) == "All 5 runs are done."
 
@@ -196,6 +228,7 @@ def test_every_run_of_the_queue_is_known() -> None:
 
 @pytest.fixture
 def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "uncommitted", list)  # git is asked by a process
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a run was started"))
 
 

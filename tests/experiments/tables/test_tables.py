@@ -189,12 +189,29 @@ def test_a_shortened_preset_is_labelled_and_apart(tmp_path: Path, results: Path)
 def test_the_readme_is_filled_between_its_markers(tmp_path: Path, results: Path) -> None:
     write(paper_table(TABLE6, compile.records_of("paper")), "paper")
     path = tmp_path / "README.md"
-    path.write_text(f"before\n<!-- table: tables/{TABLE6}.md -->\nold\n<!-- end -->\nafter\n")
+    told = f"<!-- measured: paper -->\nold\n<!-- end -->\n<!-- table: tables/{TABLE6}.md -->\nold\n"
+    path.write_text(f"before\n{told}<!-- end -->\nafter\n")
     assert readme.update((path,), results)
     text = path.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("<!-- end -->\nafter\n")
     assert "6.40 (6.60 ± 0.16)" in text and "\nold\n" not in text
+    assert text.count("6.40 (6.60 ± 0.16)") == 2
     assert not readme.update((path,), results)
+
+
+def test_what_has_been_measured_is_counted(tmp_path: Path) -> None:
+    for folder, verdicts in (("", ",Verdicts"), ("tenth", "")):
+        tables = tmp_path / folder / "tables"
+        tables.mkdir(parents=True)
+        head = f"Table,Shows,Rows to train,Measured{verdicts}\n"
+        cell, empty = (',"2 reproduced, 1 worse"', ",-") if verdicts else ("", "")
+        (tables / "overview.csv").write_text(f"{head}a,A,5,3{cell}\nb,B,7,0{empty}\n")
+        claims = "x,X,-,undecided\ny,Y,-,holds\nz,Z,-,does not hold\n"
+        (tables / "claims.csv").write_text(f"Claim,Source,Ours,Verdict\n{claims}")
+    assert readme.counted(tmp_path) == (
+        "In full: **3 of 12 cells measured**, **2 reproduced**, **2 of 3 claims decided**. "
+        "On a tenth of the schedule: **3** cells, **2 of 3 claims decided**."
+    )
 
 
 @pytest.mark.parametrize("page", readme.PAGES, ids=lambda page: page.name)
@@ -282,7 +299,7 @@ def test_the_overview_counts_verdicts_and_comparisons(records: list[RunRecord]) 
     table = paper_table(TABLE6, records)
     counted = overview([table])
     (total,) = counted.totals
-    assert (total.trained, total.measured) == (8, 6)
+    assert (total.trained, total.measured) == (11, 6)
     assert total.verdicts["reproduced"] == 2 and total.verdicts.total() == 6
     (line,) = counted.frame.to_dict("records")
     assert line["Verdicts"] == "2 reproduced, 1 better, 1 undecided, 1 fails, 1 fails in part"

@@ -23,7 +23,8 @@ from training.weights.description import describe
 from training.weights.export import export
 
 CPU = torch.device("cpu")
-PAPER = "experiment=romero2015_fitnet/table1"
+ROW = "experiment=romero2015_fitnet/table1/fitnet19"
+TEACHER_ROW = "experiment=goodfellow2013_maxout/table3/maxout"
 TEACHER = ["model.layers=8x6p4 m4 8x8p3 m4 5x8p3 m2", "model.hidden=9", "model.bound=0.3",
            "recipe.max_norms=[]"]  # fmt: skip
 STUDENT = ["model.layers=3x4p1 m2 3x6p1 m2 3x5p1 g", "model.hidden=7", "model.bound=0.3",
@@ -37,7 +38,7 @@ def teach(settings_of: Callable[..., Settings], tmp_path: Path) -> Callable[[int
     """Writes the file of a teacher."""
 
     def write(seed: int) -> Path:
-        taught = settings_of(f"{PAPER}/teacher", *SHORT, *TEACHER)
+        taught = settings_of(TEACHER_ROW, *SHORT, *TEACHER)
         torch.manual_seed(seed)
         teacher = MaxoutNetwork(**{k: v for k, v in taught.model.items() if k != "_target_"})
         export(teacher.state_dict(), tmp_path / "teacher.safetensors", describe(taught, "teacher"))
@@ -50,7 +51,7 @@ def teach(settings_of: Callable[..., Settings], tmp_path: Path) -> Callable[[int
 def settings(settings_of: Callable[..., Settings], teach: Callable[[int], Path]) -> Settings:
     """A student of twelve iterations."""
     file = f"recipe.teacher={teach(1)}"
-    return settings_of(f"{PAPER}/fitnet19", *SHORT, *STUDENT, *TWELVE, file)
+    return settings_of(ROW, *SHORT, *STUDENT, *TWELVE, file)
 
 
 def changed(trainer: Trainer, count: int) -> set[str]:
@@ -134,7 +135,7 @@ def test_a_student_that_says_what_its_teacher_says_learns_nothing_from_it() -> N
 def test_killed_in_each_phase_it_ends_with_the_same_bits_and_follows_one_teacher_only(
     command: Callable, teach: Callable[[int], Path], tmp_path: Path
 ) -> None:
-    arguments = [f"{PAPER}/fitnet19", *SHORT, *STUDENT, *TWELVE, "checkpoint_seconds=0"]
+    arguments = [ROW, *SHORT, *STUDENT, *TWELVE, "checkpoint_seconds=0"]
     ended = command("train.py", *arguments)
     assert ended.code == 2 and "weights.safetensors is missing; train it first" in ended.err
     arguments.append(f"recipe.teacher={teach(1)}")

@@ -125,9 +125,14 @@ def test_the_exported_weights_give_the_recorded_error(
 def test_a_multirun_skips_what_is_finished(command: Callable, tmp_path: Path) -> None:
     rows = [ROW, "he2015_residual/fig6/plain20"]
     sweep = ["-m", f"experiment={','.join(rows)}", "seed=0,1", *SMOKE]
-    assert command("train.py", *sweep).code == 0
+    ended = command("train.py", *sweep)
+    assert ended.code == 0
     summaries = [record(tmp_path, row, seed) / "summary.json" for row in rows for seed in (0, 1)]
     assert all(path.exists() for path in summaries)
+    closing = [line.split() for line in ended.out.splitlines()[-4:]]
+    told = [json.loads(path.read_text()) for path in summaries]
+    assert ended.out.splitlines()[-5].startswith("4 of 4 runs ended")
+    assert closing == [[f"{one['test_error']['last']:.2f}", "%", one["run"]] for one in told]
     weights = {(path.parent / "weights.safetensors").read_bytes() for path in summaries}
     assert len(weights) == 4, "two of the runs are the same"
     summaries[2].unlink()
@@ -141,6 +146,7 @@ def test_a_multirun_skips_what_is_finished(command: Callable, tmp_path: Path) ->
 def test_one_failing_job_does_not_stop_a_multirun(command: Callable, tmp_path: Path) -> None:
     ended = command("train.py", "-m", f"experiment={ROW}", *SMOKE, "seed=-1,0")
     assert ended.code == 1
+    assert "1 of 2 runs ended" in ended.out
     assert "seed=-1 is impossible" in ended.err and "Traceback" not in ended.err
     assert (record(tmp_path) / "summary.json").exists()
 

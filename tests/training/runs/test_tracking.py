@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
+from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+from wandb.sdk.lib.config_util import save_config_file_from_dict
 
 from experiments.sharing import wandb_sync
 from records.files import ROOT
@@ -85,6 +88,50 @@ def test_an_offline_run_mirrors_the_record(
     assert run["name"] == recorded["run"]
     (started,) = (line["run"] for line in inspect(offline) if line["type"] == "run")
     assert started["run_group"] == EXPERIMENT
+
+
+@pytest.mark.slow
+def test_an_agent_of_a_sweep_gets_what_it_asks_for(
+    command: Callable, tmp_path: Path, home: dict[str, str]
+) -> None:
+    sweep = yaml.safe_load((ROOT / "experiments" / "sweep.yaml").read_text())
+    chosen = {key: one.get("value", one.get("values", [None])[-1])
+              for key, one in sweep["parameters"].items()}  # fmt: skip
+    assert None not in chosen.values()
+    # A version of a second or two, as another sweep's file could fix it.
+    chosen |= dict(word.split("=") for word in SMOKE) | {"recipe.holdout": 100}
+    arguments = {key: {"value": value} for key, value in chosen.items()}
+    places = {
+        "env": ["/usr/bin/env"], "interpreter": ["python"], "program": [sweep["program"]],
+        **create_sweep_command_args({"args": arguments}),
+    }  # fmt: skip
+    typed = [
+        word for part in create_sweep_command(sweep["command"])
+        for word in (places[part[2:-1]] if part.startswith("${") else [part])
+    ]  # fmt: skip
+    assert typed[:3] == ["/usr/bin/env", "python", "train.py"]
+
+    for identity in ("first", "again"):  # the second time the run has ended long ago
+        parameters = tmp_path / f"config-{identity}.yaml"
+        save_config_file_from_dict(str(parameters), arguments)
+        agent = {"WANDB_SWEEP_ID": "5weep", "WANDB_RUN_ID": identity,
+                 "WANDB_SWEEP_PARAM_PATH": str(parameters), "WANDB_MODE": "offline"}  # fmt: skip
+        ended = command(*typed[2:], **home, **agent)
+        assert ended.code == 0 and not ended.err, ended.err
+        assert ("already" in ended.out) == (identity == "again")
+    (record,) = (path.parent for path in tmp_path.rglob("summary.json"))
+    with (record / "metrics.csv").open(newline="") as file:
+        *_, last = csv.DictReader(file)
+    for identity in ("first", "again"):
+        (offline,) = (record / "wandb").glob(f"offline-run-*-{identity}")
+        (run,) = inspect(offline, "--summary")
+        assert run["state"] == "finished" and run["run_id"] == identity
+        (started,) = (line["run"] for line in inspect(offline) if line["type"] == "run")
+        assert started["sweep_id"] == "5weep"
+        assert run["config"]["recipe"]["lr"] == chosen["recipe.lr"]
+        assert run["config"]["recipe.lr"] == chosen["recipe.lr"]
+        objective = run["summary"][sweep["metric"]["name"]]
+        assert objective == pytest.approx(float(last["val_error"]), abs=1e-4)
 
 
 def test_a_record_is_told_again_completely_and_once(

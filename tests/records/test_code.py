@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from training.runs import provenance
+from records import code
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A committed checkout of the same folders."""
-    for name in provenance.CODE:
+    for name in code.CODE:
         path = tmp_path / name
         if path.suffix:
             path.write_text("x = 1\n")
@@ -23,8 +23,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for command in (["init", "-q"], ["add", "-A"],
                     ["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m"]):  # fmt: skip
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    assert provenance.commit()["clean"] is True
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    assert code.commit()["clean"] is True
     return tmp_path
 
 
@@ -36,24 +36,24 @@ DECIDING = ("data/one.py", "conf/one.yaml", "conf/new folder/two.yaml", "models/
 
 @pytest.mark.parametrize("name", [*IDLE, *DECIDING])
 def test_only_files_that_decide_a_run_count(name: str, checkout: Path) -> None:
-    before = provenance.code_hash()
+    before = code.code_hash()
     path = checkout / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("x = 2\n")
-    assert provenance.commit()["clean"] is (name in IDLE)
-    assert (provenance.code_hash() == before) is (name in IDLE)
+    assert code.commit()["clean"] is (name in IDLE)
+    assert (code.code_hash() == before) is (name in IDLE)
 
 
 def test_names_that_are_no_text(checkout: Path) -> None:
     path = bytes(checkout / "data") + b"/caf\xe9.jpg"
     with open(path, "wb"):  # noqa: PTH123
         pass
-    assert provenance.commit()["clean"] is True
+    assert code.commit()["clean"] is True
     with open(bytes(checkout / "data") + b"/caf\xe9.py", "wb"):  # noqa: PTH123
         pass
-    assert provenance.commit()["clean"] is False
+    assert code.commit()["clean"] is False
 
 
 def test_a_file_that_is_gone_counts(checkout: Path) -> None:
     (checkout / "models" / "one.py").unlink()
-    assert provenance.commit()["clean"] is False
+    assert code.commit()["clean"] is False

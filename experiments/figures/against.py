@@ -1,0 +1,118 @@
+"""Published errors against ours: a dot a row, over all tables of all papers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from experiments.figures.drawing import STYLE
+from experiments.figures.panels import BLUE, GREEN, ORANGE, RED
+
+COLOURS = {"reproduced": GREEN, "better": BLUE, "undecided": ORANGE}
+OTHER = RED  # worse, or failing
+GREY = "0.45"
+SIZE = 3.9  # inches
+NAMED = 16  # dots, at most, that are named
+LETTER, LINE = 0.0155, 0.035  # of the axes: width of a letter of a name, height of a line
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A row: its name, the published error and ours in percent, where our mean lies with 95 %
+    confidence, the verdict (None where the two are not comparable) and its margin in points."""
+
+    name: str
+    published: float
+    ours: float
+    interval: tuple[float, float] | None
+    verdict: str | None
+    margin: float
+
+
+def draw(dots: Sequence[Dot], schedule: str = "") -> Figure:
+    """The figure of one or more dots.
+
+    Args:
+        schedule: another one than the papers', which makes the two errors no match for each other.
+    """
+    with mpl.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(SIZE, SIZE), layout="constrained")
+        axis.set_xlabel("published test error (%)")
+        _frame(axis, dots, alike=not schedule)
+        for verdict in dict.fromkeys(dot.verdict for dot in dots):
+            _group(axis, [dot for dot in dots if dot.verdict == verdict], verdict)
+        if len(dots) <= NAMED:
+            _names(axis, dots)
+        if schedule:
+            axis.set_title(f"On {schedule} of the schedule:\ncompare rows with each other", size=9)
+            axis.set_ylabel(f"ours, on {schedule} of the schedule (%)")
+        else:
+            axis.set_ylabel("ours (%)")
+            axis.legend(loc="upper left", fontsize=8, framealpha=0.8, edgecolor="none")
+        figure.draw_without_rendering()
+    return figure
+
+
+def _frame(axis: Axes, dots: Sequence[Dot], *, alike: bool) -> None:
+    """The limits, and what a perfect reproduction would lie on; errors that are alike have the
+    same scale both ways, and others a logarithmic one for ours."""
+    published, ours = [dot.published for dot in dots], [dot.ours for dot in dots]
+    if not alike:
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+        axis.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.set(xlim=_limits(published), ylim=(0.8 * min(ours), 1.25 * max(ours)))
+        return
+    ends = [end for dot in dots for end in dot.interval or ()]
+    low, high = _limits([*published, *ours, *ends])
+    axis.set_aspect("equal")
+    axis.set(xlim=(low, high), ylim=(low, high))
+    axis.axline((low, low), slope=1, color="0.3", lw=0.8, label="_diagonal")
+    for margin in sorted({dot.margin for dot in dots}):
+        band = [low - margin, high - margin], [low + margin, high + margin]
+        name = f"within {margin:g} points"
+        axis.fill_between([low, high], *band, color="0.5", alpha=0.18, lw=0, label=name)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    room = max(0.5, 0.08 * (max(values) - min(values)))
+    return max(0.0, min(values) - room), max(values) + room
+
+
+def _group(axis: Axes, dots: Sequence[Dot], verdict: str | None) -> None:
+    """Dots of one verdict, filled; hollow where they are not comparable."""
+    colour = GREY if verdict is None else COLOURS.get(verdict, OTHER)
+    x, y = [dot.published for dot in dots], [dot.ours for dot in dots]
+    fill = "none" if verdict is None else colour
+    axis.plot(x, y, "o", color=colour, ms=5, mfc=fill, label=verdict or "_ours", zorder=3)
+    for dot in dots:
+        if dot.interval is not None and verdict is not None:
+            axis.vlines(dot.published, *dot.interval, color=colour, lw=1, zorder=2)
+
+
+def _names(axis: Axes, dots: Sequence[Dot]) -> None:
+    """Names beside the dots, on the side where there is room; left out where there is none."""
+    at = [axis.transAxes.inverted().transform(axis.transData.transform((d.published, d.ours)))
+          for d in dots]  # fmt: skip
+    taken = [(x - 0.02, x + 0.02, y) for x, y in at]
+    for dot, (x, y) in sorted(zip(dots, at, strict=True), key=lambda one: -one[1][1]):
+        width = LETTER * len(dot.name)
+        sides: tuple[tuple[float, Literal["left", "right"]], ...] = (
+            (x + 0.025, "left"), (x - 0.025 - width, "right"),
+        )  # fmt: skip
+        for start, side in sides:
+            free = all(start > right or start + width < left or abs(y - other) > LINE
+                       for left, right, other in taken)  # fmt: skip
+            if free and start >= 0 and start + width <= 1:
+                taken.append((start, start + width, y))
+                gap = (5 if side == "left" else -5, -2.5)
+                note = axis.annotate(dot.name, (dot.published, dot.ours), gap, fontsize=7,
+                                     textcoords="offset points")  # fmt: skip
+                note.set_horizontalalignment(side)
+                break

@@ -1,0 +1,127 @@
+"""Every row that a table quotes from another paper: what trains it here, or why nothing does."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import pandas as pd
+
+from experiments.papers import published
+from experiments.papers.published import PAPER, Line, PublishedError
+from experiments.papers.rows import facts
+from experiments.papers.sums import committed
+from experiments.tables.cells import MISSING
+from experiments.tables.sheets import Sheet
+
+QUOTED, TRAINABLE = "quoted", "trainable"
+TITLE = "Rows that the papers' tables quote, and whether they can be trained"
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """A row as tables quote it.
+
+    Attributes:
+        label: what its own paper's table calls it, where we have that; else the table that quotes.
+        row, recipe: what trains it, and by which recipe; empty where nothing does.
+        lines: one for each table, data set and test.
+        here: whether it can be trained, or by the words of quoted.csv why not.
+        remark: why it is not trained; of one that is, what the tables' notes say of it.
+    """
+
+    label: str
+    row: str
+    recipe: str
+    lines: tuple[Line, ...]
+    here: str
+    remark: str
+
+
+def quoted() -> list[Quoted]:
+    """Every quoted row, in the order of the tables; one that is trained once, whoever quotes it.
+
+    Raises:
+        PublishedError: nothing says why a row is not trained.
+    """
+    groups: dict[tuple[str, ...], list[Line]] = {}
+    for line in lines():
+        trained = facts(*line.row) is not None
+        where = (line.experiment,) if trained else (line.experiment, line.table)
+        groups.setdefault(where, []).append(line)
+    return [_quoted(tuple(group)) for group in groups.values()]
+
+
+def lines() -> list[Line]:
+    """The lines that a table has from another paper, and those that nothing trains."""
+    return [
+        line
+        for table in published.titles()
+        for line in published.lines(table)
+        if paper_of(line.experiment) != paper_of(table) or facts(*line.row) is None
+    ]
+
+
+def quoted_table() -> Sheet:
+    """All of them as a table; below it, how many cells of the papers that are."""
+    rows = quoted()
+    frame = pd.DataFrame(
+        {
+            "Method": entry.label,
+            "Quoted by": "; ".join(_places(entry)),
+            "On": ", ".join(dict.fromkeys(published.short(line.dataset) for line in entry.lines)),
+            "Here": entry.here,
+            "Trained as": entry.row or MISSING,
+            "Recipe": entry.recipe or MISSING,
+            "Remark": entry.remark or MISSING,
+        }
+        for entry in rows
+    )
+    cells = {kind: sum(len(entry.lines) for entry in rows if entry.here == kind)
+             for kind in dict.fromkeys(frame["Here"])}  # fmt: skip
+    told = ", ".join(f"{count} {kind}" for kind, count in cells.items())
+    note = (
+        f"{sum(cells.values())} lines, one for each data set and test: {told}. What is "
+        "trainable is as its paper describes it but for what the sheet of its recipe lists "
+        "(results/recipes). What *cannot be rebuilt* lacks something that nobody has published: a "
+        "network of ours in its place would be another row."
+    )
+    return Sheet(QUOTED, TITLE, frame, [note])
+
+
+def paper_of(name: str) -> str:
+    """The paper of a table or a row."""
+    return name.partition("/")[0]
+
+
+def _quoted(group: tuple[Line, ...]) -> Quoted:
+    first = group[0]
+    trained = facts(*first.row)
+    if trained is None:
+        here, remark = _reason(first.experiment)
+        return Quoted(published.label(first), "", "", group, here, remark)
+    own = first.experiment.rpartition("/")[0]
+    known = published.lines(own) if own in published.titles() else []
+    label = published.label(next((x for x in known if x.experiment == first.experiment), first))
+    notes = "; ".join(dict.fromkeys(note for line in group for note in published.notes(line)))
+    return Quoted(label, first.experiment, trained.recipe, group, TRAINABLE, notes)
+
+
+def _reason(row: str) -> tuple[str, str]:
+    reasons = _reasons()
+    key = row if row in reasons.index else row.rpartition("/")[0]
+    if key not in reasons.index:
+        raise PublishedError(f"{row} is not trained, and {PAPER / 'quoted.csv'} does not say why.")
+    return str(reasons.loc[key, "here"]), str(reasons.loc[key, "reason"])
+
+
+@cache
+def _reasons() -> pd.DataFrame:
+    return pd.read_csv(committed(PAPER / "quoted.csv")).set_index("row")
+
+
+def _places(entry: Quoted) -> list[str]:
+    """The tables that quote a row, paper by paper, as `He et al. 2015, Table 3, Table 4`."""
+    papers: dict[str, dict[str, None]] = {}
+    for line in entry.lines:
+        cited, _, table = published.titles()[line.table].partition(":")[0].partition(", ")
+        papers.setdefault(cited, {})[table] = None
+    return [", ".join([cited, *tables]) for cited, tables in papers.items()]

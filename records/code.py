@@ -1,0 +1,65 @@
+"""The code that a run is made by: its hash, its commit, and what of it is not committed."""
+
+import hashlib
+import os
+import subprocess
+from typing import Any
+
+from records.files import ROOT
+
+SUFFIXES = (".py", ".yaml")
+CODE = ("conf", "data", "models", "records", "training", "train.py")
+
+# The same for git, which need not look at whatever else lies there.
+WATCHED = [f":(glob){name}/**/*{suffix}" for name in CODE for suffix in SUFFIXES] + ["train.py"]
+
+
+def code_hash() -> str:
+    """Hash over every file that decides a run: 16 hex digits."""
+    digest = hashlib.sha256()
+    for name in CODE:
+        top = ROOT / name
+        files = [top] if top.is_file() else sorted(top.rglob("*"))
+        for path in files:
+            if path.suffix in SUFFIXES:
+                digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode())
+                digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def commit() -> dict[str, Any]:
+    """Git commit and whether the code there was clean; SOURCE_COMMIT stands in for a lost .git."""
+    changed = uncommitted()
+    if changed is None:
+        return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
+    return {"commit": _git("rev-parse", "HEAD").strip(), "clean": not changed}
+
+
+def uncommitted() -> list[str] | None:
+    """The files that decide a run and are not as they were committed; None where git cannot say."""
+    if not (ROOT / ".git").exists():
+        return None
+    try:
+        _git("rev-parse", "HEAD")
+        how = ("--porcelain", "-z", "--no-renames", "--untracked-files=all")
+        status = _git("status", *how, "--", *WATCHED)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    # Only what the hash reads decides: data or a notebook's copies may lie beside the code.
+    return [entry[3:] for entry in status.split("\0") if entry.endswith(SUFFIXES)]
+
+
+def in_words(changed: list[str]) -> str:
+    """Changed files in a few words, on one line."""
+    first = changed[0] if changed[0].isprintable() else ascii(changed[0])
+    if len(changed) == 1:
+        return f"{first} has changes that are not committed"
+    return f"{first} and {len(changed) - 1} more have changes that are not committed"
+
+
+def _git(*arguments: str) -> str:
+    result = subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
+        errors="surrogateescape",  # names of files are bytes
+    )  # fmt: skip
+    return result.stdout
