@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import accumulate
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import MultiStepLR
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, MultiStepLR
 
 from data.sets import training_images
 from records.files import ROOT
@@ -104,14 +105,27 @@ def test_a_tenth_of_a_schedule_drops_where_pytorch_drops_a_tenth_of_its_mileston
     assert total_iterations(recipe, images) == length
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=full.lr)
     milestones = [tenth(m) * unit for m in full.milestones]
-    reference = MultiStepLR(optimizer, milestones, gamma=full.lr_factor)
+    if full.schedule == "linear":  # Maxout's: each epoch less than the one before
+        over = tenth(full.lr_length)
+        first = 1 - (1 - full.lr_factor) / over
+        reference: LRScheduler = LinearLR(optimizer, first, full.lr_factor, over - 1)
+        each = unit
+    else:
+        reference, each = MultiStepLR(optimizer, milestones, gamma=full.lr_factor), 1
+    ends = [tenth(end) * unit for end in accumulate(phase.length for phase in full.phases)]
+    # The last phase of DSN and of Maxout on SVHN; its rate is constant.
+    own = full.phases[-1].lr if full.phases else None
+    last = ends[-2] if own else length
     optimizer.step()
     for iteration in range(length):
         warming = iteration < min(warmup, length // 16)
         expected = full.warmup_lr if warming else reference.get_last_lr()[0]
+        if iteration >= last and not warming:
+            expected = own
         found = learning_rate(recipe, images, iteration)
         assert math.isclose(found, expected, rel_tol=1e-9), iteration
-        reference.step()
+        if (iteration + 1) % each == 0:
+            reference.step()
 
 
 def test_all_but_the_schedule_stays(settings_of: Callable[..., Settings]) -> None:

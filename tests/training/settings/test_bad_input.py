@@ -124,7 +124,7 @@ CONFIGS = [
     ),
     (
         [ROW, "+recipe.objective=hinge"],
-        "recipe.objective=hinge is unknown; choose one of cross_entropy, squared_hinge",
+        "recipe.objective=hinge is unknown; choose one of cross_entropy, squared_hinge, hints",
     ),
     (
         [ROW, "+recipe.objective=squared_hinge", "+recipe.smoothing=0.1"],
@@ -162,6 +162,17 @@ CONFIGS = [
         [ROW, "+recipe.phases=[{length: 64000}]", "+recipe.schedule=plateau"],
         "phases need another recipe.schedule than plateau",
     ),
+    (
+        [ROW, "+recipe.phases=[{length: 32000},{length: 32000, objective: hints}]"],
+        "objective=hints is for students only",
+    ),
+    ([ROW, "+recipe.objective=distillation"], "objective=distillation is for students only"),
+    ([ROW, "+recipe.auxiliary_end=1"], "auxiliary_end=1.0 and recipe.auxiliary_length=0 go"),
+    (
+        [ROW, "+recipe.rule=rmsprop", "recipe.nesterov=true"],
+        "rule=rmsprop needs a constant recipe.momentum without nesterov",
+    ),
+    ([ROW, "+recipe.rule=adam"], "recipe.rule=adam is unknown; choose one of sgd, rmsprop"),
     ([ROW, "+recipe.schedule=exponential"], "schedule=exponential needs recipe.lr_length"),
     ([ROW, "+recipe.momentum_end=0.6"], "momentum_end=0.6 and recipe.momentum_length=0 go"),
     (
