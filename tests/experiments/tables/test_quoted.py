@@ -10,8 +10,6 @@ from experiments.tables import quoted
 from experiments.tables.quoted import TRAINABLE
 from records.files import ROOT
 
-FOUR = ("he2015_residual", "he2016_identity", "huang2016_stochastic", "huang2017_dense")
-
 
 def reasons() -> list[dict[str, str]]:
     with (PAPER / "quoted.csv").open(encoding="utf-8", newline="") as file:
@@ -19,10 +17,11 @@ def reasons() -> list[dict[str, str]]:
 
 
 def printed() -> set[tuple[str, str, str]]:
-    """Table, row and data set of what the four papers have from others, read apart."""
+    """Table, row and data set of what the papers have from others, read apart."""
     found = set()
-    for paper in FOUR:
-        with (PAPER / f"{paper}.csv").open(encoding="utf-8", newline="") as file:
+    for path in PAPER.glob("*_*.csv"):
+        paper = path.stem
+        with path.open(encoding="utf-8", newline="") as file:
             for line in csv.DictReader(file):
                 row = (line["experiment"], line["dataset"])
                 if not line["experiment"].startswith(f"{paper}/") or row not in all_rows():
