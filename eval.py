@@ -22,20 +22,22 @@ from training.runs import entry
 def job(config: DictConfig) -> None:
     """Find settings and weights, evaluate, print."""
     from records.names import at_home
-    from training.settings.config import eval_options
+    from training.settings.config import check_left_to_record, eval_options
     from training.settings.settings import ConfigError
     from training.weights.ensemble import analyse, members, tested
     from training.weights.predict import seen
     from training.weights.result import record_to_save_in, save_result
 
     options = eval_options(config)
-    if options.run is None and options.weights is not None:
+    if options.run is not None:
+        check_left_to_record(entry.overrides())
+    elif options.weights is not None:
         entry.chosen_experiment()
     chosen = members(config, Path(at_home(str(config.results_dir))))
     record = record_to_save_in(options.save, chosen)
     if options.analysis is not None:
-        if options.run is None or len(chosen) > 1 or record is not None:
-            raise ConfigError("analysis=... goes into a record: give run=<folder>, without save.")
+        if options.run is None or len(chosen) > 1:
+            raise ConfigError("analysis=... goes into a record: give run=<folder>.")
         print(analyse(chosen[0], options.analysis, Path(options.run[0])))
         return
     if options.image is not None:

@@ -38,7 +38,13 @@ class Cifar10Classifier(nn.Module):
         self.network, self.classes = network, CLASSES
 
     def forward(self, images: Tensor) -> Tensor:
-        """RGB images from 0 to 1, (N, 3, 32, 32), to logits (N, 10)."""
+        """RGB images from 0 to 1, (N, 3, 32, 32), to logits (N, 10).
+
+        Raises:
+            TypeError: they are in bytes, thus from 0 to 255.
+        """
+        if not images.is_floating_point():
+            raise TypeError(f"Images are floats from 0 to 1, not {images.dtype}: divide by 255.")
         return self.network(images * 255 - self.mean)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from records.files import no_pipe
 from records.record import RecordError
 
 MAX_BYTES, MAX_DEPTH = 100_000, 8  # ours have 2,000 and 3
@@ -24,7 +25,7 @@ def read_config(path: Path) -> dict[str, Any]:
             raise RecordError(
                 f"{path} has more than {MAX_BYTES:,} bytes: no record's configuration."
             )
-        text = path.read_text(encoding="utf-8")
+        text = no_pipe(path).read_text(encoding="utf-8")
         _look(path, text)
         plain = yaml.safe_load(text)
     except (OSError, UnicodeError):

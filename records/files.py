@@ -1,5 +1,6 @@
 """Files that are whole or not there, and folders that can be written to."""
 
+import errno
 import math
 import os
 from contextlib import suppress
@@ -20,6 +21,17 @@ def finite(value: Any) -> Any:
     if isinstance(value, list):
         return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def no_pipe(path: Path) -> Path:
+    """The same path, unless reading there might never end, as of a pipe or a device.
+
+    Raises:
+        OSError: it is that.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "A pipe or a device where a file should be", str(path))
+    return path
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from records.files import FolderError
+from records.files import FolderError, no_pipe
 from records.names import LOCK
 
 TRIES, PAUSE = 10, 0.05  # a glance at the lock, as of `make status`, holds it for a moment
@@ -79,7 +79,7 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
 def is_locked(path: Path) -> bool:
     """Whether a live process holds the lock at a path."""
     try:
-        with path.open() as file:
+        with no_pipe(path).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -91,6 +91,8 @@ def is_locked(path: Path) -> bool:
 
 
 def _acquire(path: Path) -> IO[str]:
+    if (path.exists() or path.is_symlink()) and not (path.is_file() or path.is_dir()):
+        raise FolderError(f"{path} is a pipe or a broken link, no lock; remove it.")
     for _ in range(TRIES):
         file = path.open("a+")
         try:

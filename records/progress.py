@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from records.files import no_pipe
 from records.names import CHECKPOINTS, METRICS
 
 
@@ -25,7 +26,8 @@ class Progress:
 
 def progress_of(folder: Path) -> Progress | None:
     """How far the run in a folder is, or None where it has left nothing yet."""
-    saved = [int(path.name.split("-")[1]) for path in folder.glob(CHECKPOINTS)]
+    parts = (path.name.split("-")[1] for path in folder.glob(CHECKPOINTS))
+    saved = [int(part) for part in parts if part.isdecimal()]  # others are not ours
     row = _last_row(folder / METRICS)
     if row is None:
         return Progress(max(saved), None, None) if saved else None
@@ -51,9 +53,10 @@ def changed(path: Path) -> float:
 def _last_row(path: Path) -> dict[str, float] | None:
     """The last whole row of some metrics."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with no_pipe(path).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         row = {name: float(cell) for name, cell in rows[-1].items() if cell}
     except (OSError, ValueError, IndexError, TypeError):
         return None
-    return row if {"iteration", "seconds"} <= row.keys() else None  # else half a row
+    whole = {"iteration", "seconds"} <= row.keys()  # else half a row
+    return row if whole and math.isfinite(row["iteration"] + row["seconds"]) else None

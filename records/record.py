@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from records.files import finite, write_atomically
+from records.files import finite, no_pipe, write_atomically
 from records.names import CONFIG, METRICS, PARTS, SUMMARY
 
 VERSION = 1
@@ -78,12 +78,12 @@ class Record:
 
     def columns(self) -> list[str]:
         """What the metrics of this run consist of; an earlier version measured less."""
-        with self.metrics.open() as file:
+        with no_pipe(self.metrics).open() as file:
             return file.readline().rstrip("\n").split(",")
 
     def rows(self) -> list[Row]:
         """The metrics so far, as numbers; empty cells are left out."""
-        lines = self.metrics.read_text().splitlines()
+        lines = no_pipe(self.metrics).read_text().splitlines()
         names = lines[0].split(",")
         return [
             {name: float(cell) for name, cell in zip(names, line.split(","), strict=True) if cell}
@@ -104,7 +104,7 @@ def checksum(folder: Path, summary: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     for name in (CONFIG, METRICS):
         path = folder / name
-        digest.update(path.read_bytes() if path.exists() else b"")
+        digest.update(no_pipe(path).read_bytes() if path.exists() else b"")
     return digest.hexdigest()
 
 
@@ -117,7 +117,7 @@ def copy_record(folder: Path, destination: Path) -> None:
     """Copy a finished record; its summary arrives last."""
     destination.mkdir(parents=True, exist_ok=True)
     for name in PARTS:
-        write_atomically(destination / name, (folder / name).read_bytes())
+        write_atomically(destination / name, no_pipe(folder / name).read_bytes())
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def summary_of(folder: Path) -> dict[str, Any]:
     """
     path = folder / SUMMARY
     try:
-        summary = dict(json.loads(path.read_text(encoding="utf-8")))
+        summary = dict(json.loads(no_pipe(path).read_text(encoding="utf-8")))
         _ = summary["status"]
         return summary
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,7 +1,9 @@
 """What the tests share: settings from overrides, real data where it is at hand."""
 
+import hashlib
 import multiprocessing
 import os
+import pickle
 import runpy
 import signal
 import sys
@@ -25,6 +27,7 @@ if not torch.cuda.is_available():
 
 from data.arrays.imageset import ImageSet
 from data.sets import load
+from records.lock import written_whole
 from training.settings.config import CONF, read_settings
 from training.settings.settings import Settings
 
@@ -54,13 +57,23 @@ TINY = [
 
 
 @pytest.fixture(scope="session")
-def settings_of() -> Callable[..., Settings]:
+def settings_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Settings]:
     """Settings as `train.py` would read them from these overrides."""
+    shared = tmp_path_factory.getbasetemp().parent / "settings"  # of the processes of one test run
 
     @cache  # many tests ask for the same rows, and composing one takes a tenth of a second
     def read(folders: tuple[str | None, ...], *overrides: str) -> Settings:
+        digest = hashlib.sha256(repr((folders, overrides)).encode()).hexdigest()
+        path = shared / os.environ.get("PYTEST_XDIST_TESTRUNUID", "alone") / digest
+        if path.exists() and path.parent.name != "alone":
+            found: Settings = pickle.loads(path.read_bytes())  # noqa: S301
+            return found
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return read_settings(compose("config", overrides=list(overrides)))
+            settings = read_settings(compose("config", overrides=list(overrides)))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as file:
+            pickle.dump(settings, file)
+        return settings
 
     # What a test sets in the environment must not reach another one.
     names = ("DATA_DIR", "OUTPUT_DIR", "RESULTS_DIR")

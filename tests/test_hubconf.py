@@ -98,3 +98,10 @@ class TestPictures:
         ended = command("eval.py", *self.NETWORK, f"image={path}", f"data.folder={folder}")
         assert ended.code == 2 and len(ended.err.splitlines()) == 1, ended.err
         assert ended.err.startswith(f"image={path}: ")
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_images_in_bytes_are_refused(dtype: torch.dtype) -> None:
+    """As numbers from 0 to 1 they would be seen as noise."""
+    with pytest.raises(TypeError, match="divide by 255"):
+        hubconf.resnet20(pretrained=False)(torch.ones(1, 3, 32, 32, dtype=dtype))

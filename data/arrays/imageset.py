@@ -2,14 +2,17 @@
 
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from data.order import DataError
+from records.files import no_pipe
 from records.lock import written_whole
 
+MOST_BYTES = 4 * 2**30  # of the arrays; SVHN, the largest set, has 2.2 GB
 KEYS = ("train_images", "train_labels", "test_images", "test_labels", "classes")
 
 
@@ -103,12 +106,16 @@ def read(path: Path, name: str) -> ImageSet:
         DataError: the file is missing, damaged or lacks an array.
     """
     try:
+        with zipfile.ZipFile(no_pipe(path)) as archive:
+            if sum(part.file_size for part in archive.infolist()) > MOST_BYTES:
+                raise ValueError(f"more than {MOST_BYTES:,} bytes of arrays")
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in KEYS}
         labels = {k: arrays[k].astype(np.int64) for k in ("train_labels", "test_labels")}
     except FileNotFoundError:
         raise DataError(f"{name}: no file {path}.\nRun `make data DATASET={name}`.") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, MemoryError, zlib.error,
+            zipfile.BadZipFile) as error:  # fmt: skip
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{name}: {path} is damaged or not an array file of this suite ({reason}).\n"

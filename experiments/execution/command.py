@@ -66,8 +66,9 @@ def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
         )
     print()
     print_table(overview.table(plan))
-    print(*overview.failures(plan), sep="\n")
-    say("\n".join(overview.in_no_table(plan)))
+    if told := [*overview.failures(plan), *overview.in_no_table(plan)]:
+        print()
+        say("\n".join(told))
     sys.stdout.flush()
 
 

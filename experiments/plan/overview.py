@@ -1,7 +1,6 @@
 """A plan for people: what it takes in all, and a line a row."""
 
 from collections.abc import Sequence
-from itertools import groupby
 
 import pandas as pd
 
@@ -38,8 +37,11 @@ def summary(plan: Sequence[Entry]) -> str:
 def table(plan: Sequence[Entry]) -> pd.DataFrame:
     """A line a row, its seeds together; times are those of the runs that are open."""
     names = _short([_row(entry.job)[0] for entry in plan])
+    grouped: dict[tuple[str, str], list[tuple[Entry, str]]] = {}
+    for entry, name in zip(plan, names, strict=True):
+        grouped.setdefault(_row(entry.job), []).append((entry, name))
     rows = []
-    for _, group in groupby(zip(plan, names, strict=True), lambda both: _row(both[0].job)):
+    for group in grouped.values():
         entries, (name, *_) = zip(*group, strict=True)
         job, open_ones = entries[0].job, [entry for entry in entries if entry.open]
         rows.append({

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from experiments.papers.conf import PlanError
 from experiments.plan.jobs import Job
-from records.files import write_atomically
+from records.files import no_pipe, write_atomically
 from records.lock import is_locked
 from records.names import CHECKPOINTS, FAILURE, LOCK
 from records.record import RecordError, is_finished, status_of, summary_of
@@ -53,7 +53,7 @@ def test_error_of(job: Job) -> float | None:
 def failure_of(job: Job) -> Failure | None:
     """Why a run failed when it was tried last."""
     try:
-        return Failure(**json.loads((job.working / FAILURE).read_text(encoding="utf-8")))
+        return Failure(**json.loads(no_pipe(job.working / FAILURE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 

@@ -12,6 +12,7 @@ import pandas as pd
 from experiments.papers.published import fingerprints, tests
 from experiments.papers.rows import facts
 from records import validity
+from records.files import no_pipe
 from records.names import KEPT, SUMMARY, runs_folder
 from records.names import METRICS as METRICS_FILE
 from records.record import CHECKSUM, VERSION, RecordError, checksum
@@ -118,7 +119,7 @@ class RunRecord:
         if not path.exists():
             return None
         try:
-            frame = pd.read_csv(path)
+            frame = pd.read_csv(no_pipe(path))
             frame = frame[ANALYSES[name]]
             if not all(map(pd.api.types.is_numeric_dtype, frame.dtypes)) or frame.empty:
                 raise ValueError("no numbers")
@@ -134,7 +135,7 @@ class RunRecord:
         """
         path = self.folder / METRICS_FILE
         try:
-            frame = pd.read_csv(path)
+            frame = pd.read_csv(no_pipe(path))
             numbers = {name: pd.api.types.is_numeric_dtype(frame[name]) for name in METRICS}
             whole = pd.api.types.is_integer_dtype(frame["iteration"])
             if frame.empty or not whole or not all(numbers.values()):
@@ -165,7 +166,7 @@ def load(folder: Path) -> RunRecord:
     """
     path = folder / SUMMARY
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = json.loads(no_pipe(path).read_text(encoding="utf-8"))
         if summary["version"] != VERSION:
             raise ValueError(f"version {ascii(summary['version'])[:20]}")
         if fault := validity.mistake(summary):

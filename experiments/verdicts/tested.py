@@ -14,6 +14,7 @@ import pandas as pd
 from experiments.papers import published
 from experiments.verdicts.records import RunRecord
 from records import validity
+from records.files import no_pipe
 from records.record import RecordError
 
 ERRORS = ("test_error", "test_error_top5")
@@ -32,7 +33,7 @@ def tested(record: RunRecord, name: str) -> RunRecord | None:
     if not path.exists():
         return None
     try:
-        line = pd.read_csv(path, dtype=str).iloc[0]
+        line = pd.read_csv(no_pipe(path), dtype=str).iloc[0]
         top1, top5 = (float(line[key]) for key in ERRORS)
         if not all(math.isfinite(error) and 0 <= error <= 100 for error in (top1, top5)):
             raise ValueError("an error is no percentage")

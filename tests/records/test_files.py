@@ -1,11 +1,27 @@
 """Folders and names of runs."""
 
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from records.config import read_config
 from records.files import FolderError, make_folder, remove_empty
-from records.names import record_folder, run_name, working_folder
+from records.lock import is_locked, locked
+from records.names import (
+    CONFIG,
+    LOCK,
+    METRICS,
+    PARTS,
+    SUMMARY,
+    record_folder,
+    run_name,
+    working_folder,
+)
+from records.progress import progress_of
+from records.record import CHECKSUM, Record, RecordError, checksum, summary_of
 
 
 def test_only_empty_folders_are_removed_and_none_above_the_top(tmp_path: Path) -> None:
@@ -48,3 +64,45 @@ def test_only_a_full_recipe_leaves_the_outputs(tmp_path: Path) -> None:
     assert record_folder(outputs, results, "smoke", "a/b") == working_folder(
         outputs, "smoke", "a/b"
     )
+
+
+def as_record(folder: Path) -> None:
+    """A whole record."""
+    record = Record(folder)
+    record.start({"seed": 0})
+    record.append({"iteration": 1})
+    record.finish({"status": "finished"})
+
+
+ODD = (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path),
+       lambda path: path.symlink_to("nowhere"), Path.mkdir)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("make", ODD)
+def test_no_part_of_a_record_is_waited_for(
+    name: str, make: Callable[[Path], object], tmp_path: Path
+) -> None:
+    """As a stranger's folder may hold a pipe; reading it would never end."""
+    as_record(tmp_path)
+    whole = summary_of(tmp_path)
+    (tmp_path / name).unlink()
+    make(tmp_path / name)
+    if name == SUMMARY:
+        with pytest.raises(RecordError, match="is damaged"):
+            summary_of(tmp_path)
+    if name == CONFIG:
+        with pytest.raises(RecordError, match="cannot be read"):
+            read_config(tmp_path / CONFIG)
+    if name == METRICS:
+        assert progress_of(tmp_path) is None
+    with suppress(OSError):  # else it is another one
+        assert checksum(tmp_path, whole) != whole[CHECKSUM] or name == SUMMARY
+
+
+@pytest.mark.parametrize("make", ODD)
+def test_what_is_no_lock_is_named(make: Callable[[Path], object], tmp_path: Path) -> None:
+    make(tmp_path / LOCK)
+    assert not is_locked(tmp_path / LOCK)
+    with pytest.raises((FolderError, IsADirectoryError), match=str(tmp_path)), locked(tmp_path):
+        pass

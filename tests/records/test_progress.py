@@ -56,3 +56,17 @@ def test_signs_of_life_are_checkpoints_and_metrics(record: Record) -> None:
     os.utime(path, (250, 250))
     (record.folder / "log.txt").touch()
     assert last_sign(record.folder) == 250
+
+
+@pytest.mark.parametrize("name", ["checkpoint-1.pt", "checkpoint-.pt", "checkpoint-x-0.pt",
+                                  "checkpoint--1-0.pt", "checkpoint-²-0.pt"])  # fmt: skip
+def test_a_file_named_like_a_checkpoint_is_none(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    assert progress_of(tmp_path) is None
+
+
+@pytest.mark.parametrize("number", ["inf", "nan", "1e999", "-inf"])
+def test_a_row_of_no_numbers_is_none(number: str, tmp_path: Path) -> None:
+    for row in (f"{number},1", f"1,{number}"):
+        (tmp_path / "metrics.csv").write_text(f"iteration,seconds\n{row}\n")
+        assert progress_of(tmp_path) is None

@@ -23,7 +23,7 @@ from records.files import ROOT, make_folder
 from records.names import FULL, KEPT
 from records.record import write_atomically
 from training.counts.layers import describe
-from training.recipe.optimizer import HEADS
+from training.recipe.factors import HEADS
 from training.recipe.schedules import scaled, total_iterations
 from training.settings.config import CONF, read_settings
 from training.settings.identity import recipe_hash

@@ -99,7 +99,7 @@ def data() -> Iterator[Finding]:
     there = tree.is_dir() and any(tree.iterdir())
     yield (
         Finding("ok", "imagenet", str(tree)) if there
-        else Finding("note", "imagenet", f"not in {folder}", "Its rows need it; README, ImageNet.")
+        else Finding("note", "imagenet", f"not in {folder}", "See docs/photographs.md.")
     )  # fmt: skip
 
 

@@ -1,16 +1,15 @@
 """Stochastic gradient descent over flat storage: one update, and one cast, for all parameters."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from training.recipe.factors import Factors, computing, factors_of
 from training.settings.settings import Recipe
 
 # Parameters begin at multiples of this many elements, so that every one is aligned.
 ALIGNMENT = 64
-HEADS = "heads."
 LEAST_ROOT = 1e-5  # what RMSProp divides by, at least: 1 / max_scaling of pylearn2
 
 
@@ -46,7 +45,7 @@ class FlatSGD:
     ):
         self.model = model
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        halved = set(_computing(model)) if half else set()
+        halved = set(computing(model)) if half else set()
         factors = factors_of(model, recipe)
         groups = sorted(set(factors.values()), key=lambda group: (-group.decay, *group))
         kinds = {name: (factors[name], name in halved) for name in named}
@@ -86,12 +85,12 @@ class FlatSGD:
         self.rule, self.decay = recipe.rule, recipe.momentum
         moves = recipe.momentum_moves
         self.moving = torch.tensor(recipe.momentum, device=device) if moves else None
-        names = [name for name in _computing(model) if named[name].ndim > 1]
+        names = [name for name in computing(model) if named[name].ndim > 1]
         norms = zip(names, recipe.max_norms, strict=True) if recipe.max_norms else ()
         self.limits = [(self.master[name], norm) for name, norm in norms]
 
     def _make_sgd(
-        self, recipe: Recipe, borders: list[tuple["Factors", int]], captured: bool
+        self, recipe: Recipe, borders: list[tuple[Factors, int]], captured: bool
     ) -> torch.optim.SGD:
         groups, begin = [], 0
         for factor, end in borders:
@@ -205,49 +204,6 @@ class FlatSGD:
     def renew_half(self) -> None:
         """Make the bfloat16 copy of the weights that compute."""
         self.half.copy_(self.halved)
-
-
-class Factors(NamedTuple):
-    """What a parameter's learning rate and weight decay are multiplied by, and whether it is one of
-    a head's, whose rate has a schedule of its own."""
-
-    lr: float
-    decay: float
-    head: bool = False
-
-
-def factors_of(model: nn.Module, recipe: Recipe) -> dict[str, Factors]:
-    """The factors of every parameter that is trained, by name.
-
-    Biases are those of convolutions and linear layers; the last layer is the last of these, heads
-    apart, which are what lies in the network's `heads`.
-    """
-    computing = _computing(model)
-    last = next((n for n in reversed(computing) if not n.startswith(HEADS)), "").rpartition(".")[0]
-    convolutions = [n for n, module in model.named_modules() if isinstance(module, nn.Conv2d)]
-    found = {}
-    for name, parameter in model.named_parameters():
-        weight = parameter.ndim > 1
-        lr = recipe.bias_lr if name in computing and not weight else 1.0
-        decay = 1.0 if weight or recipe.decay == "all" else 0.0
-        layer = name.rpartition(".")[0]
-        if layer == last:
-            lr, decay = lr * recipe.last_lr, decay * recipe.last_decay
-        if layer in convolutions:
-            lr *= recipe.conv_lr
-        if parameter.requires_grad:
-            found[name] = Factors(lr, decay, name.startswith(HEADS))
-    return found
-
-
-def _computing(model: nn.Module) -> list[str]:
-    """Names of the parameters of convolutions and linear layers."""
-    return [
-        f"{name}.{local}" if name else local
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-        for local, _ in module.named_parameters(recurse=False)
-    ]
 
 
 def _aligned(size: int) -> int:

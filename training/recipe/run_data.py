@@ -154,6 +154,10 @@ def check_fit(settings: Settings, images: Images) -> None:
         raise ConfigError(
             f"recipe.crop={settings.recipe.crop} is not for {images.name}, which needs {fitting}."
         )
+    if images.size is not None and settings.recipe.colour != "none":
+        raise ConfigError(
+            f"recipe.colour={settings.recipe.colour} is for photographs, not for {images.name}."
+        )
     if isinstance(images, Photographs) and settings.recipe.prepare != "none":
         raise ConfigError(
             f"recipe.prepare={settings.recipe.prepare} is for whole sets in memory, not for "

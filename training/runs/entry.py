@@ -80,6 +80,8 @@ def start(task: Callable[[], Any]) -> None:
         sys.exit(_print("Interrupted.", INTERRUPTED))
     except BrokenPipeError:  # whoever reads has seen enough, as behind `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # where Hydra makes the folder of a run or sweep
+        sys.exit(_print(*_of_a_file(error)))
 
 
 def _close() -> None:

@@ -151,6 +151,8 @@ def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
 
 def _explained(error: ErrorDetails, path: str) -> str:
     """The first complaint of pydantic in our words."""
+    if error["type"] == "json_invalid":  # of all settings at once
+        return "A setting, or the name of a folder, holds bytes that are no text in UTF-8."
     path = ".".join([path] * bool(path) + [str(part) for part in error["loc"]])
     reason, value, context = error["msg"], error["input"], error.get("ctx", {})
     match error["type"]:

@@ -37,7 +37,14 @@ def eval_options(config: DictConfig) -> EvalOptions:
         ConfigError: a value is of the wrong type or impossible.
     """
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    return typed(EvalOptions, {key: plain[key] for key in EVAL_OPTIONS if key in plain})
+    options = typed(EvalOptions, {key: plain[key] for key in EVAL_OPTIONS if key in plain})
+    asked = [name for name in ("image", "analysis") if getattr(options, name) is not None]
+    if asked:  # neither tests anything
+        defaults = {"protocol": "single", "crop": None, "short": None, "save": False, "json": False}
+        asked += [name for name, default in defaults.items() if getattr(options, name) != default]
+    if len(asked) > 1:
+        raise ConfigError(f"{asked[1]}=... has no effect beside {asked[0]}=...; leave one out.")
+    return options
 
 
 def read_settings(config: DictConfig, ignore: Sequence[str] = ()) -> Settings:
@@ -64,6 +71,21 @@ def named(overrides: Sequence[str]) -> list[str]:
 
     # A plus in front is Hydra's business: with and without it a run is the same.
     return [override.lstrip("+") for override in overrides if is_named(override)]
+
+
+def check_left_to_record(overrides: Sequence[str]) -> None:
+    """Refuse what would be ignored beside run=<record>, whose configuration decides.
+
+    Raises:
+        ConfigError: one of the overrides is of that kind.
+    """
+    free = {*EVAL_OPTIONS, *machine_settings()}
+    for override in overrides:
+        if override.lstrip("+~").partition("=")[0] not in free:
+            raise ConfigError(
+                f"{override} has no effect beside run=..., whose record decides that.\n"
+                "Leave it out, or name experiment=... and weights=... in place of run=...."
+            )
 
 
 def machine_settings(kind: Any = Settings, prefix: str = "") -> set[str]:

@@ -25,6 +25,7 @@ def _as_list(value: Any) -> Any:
 # Bounds above all that anybody trains: no mistyped number, nor a stranger's, may take all memory.
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Positive = Annotated[int, Field(ge=1, le=10**12)]
+MOST = 1024  # threads or processes of a machine; beyond what it has, libraries crash
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Factor = Annotated[float, Field(gt=0, le=1000)]
 Files = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)] | None
@@ -224,8 +225,8 @@ class Settings:
     precision: Literal["tf32", "fp32", "bf16"]
     engine: Annotated[Literal["auto", "eager", "captured", "fused"], MACHINE]
     deterministic: Annotated[bool, MACHINE]
-    threads: Annotated[Positive | None, MACHINE]
-    workers: Annotated[Count | None, MACHINE]
+    threads: Annotated[Annotated[int, Field(ge=1, le=MOST)] | None, MACHINE]
+    workers: Annotated[Annotated[int, Field(ge=0, le=MOST)] | None, MACHINE]
     runs_at_once: Annotated[Positive, MACHINE]
     checkpoint_seconds: Annotated[float, Field(ge=0), MACHINE]
     output_dir: Place

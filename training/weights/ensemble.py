@@ -40,7 +40,7 @@ from training.settings.network import build_model
 from training.settings.settings import ConfigError, EvalOptions, Settings
 from training.weights.analysis import responses, reuse, write
 from training.weights.description import check_description, describe, description
-from training.weights.export import WeightsError, load_weights
+from training.weights.export import WeightsError, load_weights, not_finite
 from training.weights.protocols import Result, evaluate_photographs
 
 
@@ -98,6 +98,7 @@ class Loaded:
     """Networks with their weights on a device, and the test set that they are for."""
 
     models: list[nn.Module]
+    files: list[Path]
     settings: Settings
     images: Images
     device: torch.device
@@ -171,6 +172,12 @@ def load_networks(chosen: Sequence[Member]) -> Loaded:
     settings = chosen[0].settings
     if len({member.settings.data.source for member in chosen}) > 1:
         raise ConfigError("The members of an ensemble are tested on one data set; these have two.")
+    seen = {(describe(m.settings, "")["normalisation"], m.settings.data.size) for m in chosen}
+    if len(seen) > 1:
+        raise ConfigError(
+            "The members of an ensemble see the same images; these were trained on images of "
+            f"different size or normalisation: {', '.join(sorted(map(str, seen)))}."
+        )
     device = find_device(settings.device)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if settings.threads:
@@ -184,7 +191,8 @@ def load_networks(chosen: Sequence[Member]) -> Loaded:
     images = load_images(settings.data.source, Path(settings.data.folder))
     for member in chosen:
         check_fit(member.settings, images)
-    return Loaded(models, settings, prepared_for(settings, images), device)
+    files = [member.weights for member in chosen]
+    return Loaded(models, files, settings, prepared_for(settings, images), device)
 
 
 def tested(chosen: Sequence[Member], options: EvalOptions) -> Result:
@@ -201,17 +209,17 @@ def tested(chosen: Sequence[Member], options: EvalOptions) -> Result:
     mean, scale = loaded.normalisation()
     images, settings = loaded.images, loaded.settings
     if isinstance(images, Photographs):
-        return evaluate_photographs(
+        result = evaluate_photographs(
             loaded.models, images.test, options.protocol, size=options.crop or settings.data.size,
             short=options.short, mean=mean, scale=scale, workers=workers(settings, loaded.device),
         )  # fmt: skip
-    x, y = test_split(settings, images, loaded.device)
-    loss, error = evaluate(loaded.models[0], x, y, mean=mean, scale=scale, bf16=False)
-    if not math.isfinite(loss):
-        raise WeightsError(
-            f"{chosen[0].weights} gives no finite loss: damaged, or another network's."
-        )
-    return Result(error, None, loss, len(x))
+    else:
+        x, y = test_split(settings, images, loaded.device)
+        loss, error = evaluate(loaded.models[0], x, y, mean=mean, scale=scale, bf16=False)
+        result = Result(error, None, loss, len(x))
+    if not math.isfinite(result.loss):
+        raise WeightsError(not_finite(chosen[0].weights))
+    return result
 
 
 def analyse(member: Member, analysis: str, folder: Path) -> Path:

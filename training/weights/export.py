@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from records.files import write_atomically
 
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 ABOUT = "residual-to-dense"  # the entry of a file that says what it is of
 
 
@@ -141,7 +142,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """The named tensors of a weights file, as float32 where they are floating.
 
     Raises:
-        WeightsError: the file is missing, damaged, or not a weights file.
+        WeightsError: the file is missing, damaged, or not a weights file, or its numbers are of
+            another kind.
     """
     if not path.is_file():
         raise WeightsError(f"No weights file {path}.")
@@ -162,7 +164,33 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"{path} is no weights file (safetensors, or a torch state dict of tensors only)."
         )
-    return {k.removeprefix("module."): v.float() for k, v in content.items()}
+    for name, tensor in content.items():
+        if not name.endswith("num_batches_tracked") and (kind := _unusual(tensor)):
+            raise WeightsError(
+                f"{path} holds {kind} ({ascii(name)[:100]}), where weights are float16, bfloat16, "
+                "float32 or float64.\nConvert it to one of these where it was written."
+            )
+    names = [name.removeprefix("module.") for name in content]
+    if len(set(names)) < len(names):
+        raise WeightsError(f"{path} holds weights twice: with and without `module.` in front.")
+    return {k: v.float() for k, v in zip(names, content.values(), strict=True)}
+
+
+def not_finite(path: Path) -> str:
+    """What is said of weights whose network says nothing finite."""
+    return f"{path} gives no finite loss: damaged, or another network's."
+
+
+def _unusual(tensor: Tensor) -> str | None:
+    """What a tensor is that cannot be taken for weights: as numbers of another type, or more of
+    them than the file has."""
+    if tensor.is_quantized or tensor.dtype not in FLOATS:
+        return f"a tensor of {str(tensor.dtype).removeprefix('torch.')}"
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return "a tensor without values"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return "a tensor that repeats its values"
+    return None
 
 
 def _some(names: set[str]) -> str:

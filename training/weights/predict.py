@@ -1,17 +1,20 @@
 """What a network sees in single pictures: the likeliest classes of each."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms import v2
 
 from data.arrays.augment import normalise
-from data.photographs.photographs import Photographs, test_view
+from data.photographs.photographs import STRIP, Photographs, test_view
 from training.settings.settings import ConfigError
 from training.weights.ensemble import Loaded, Member, load_networks
+from training.weights.export import WeightsError, not_finite
 
 TOP = 3
 
@@ -24,7 +27,8 @@ def seen(chosen: Sequence[Member], files: Sequence[str]) -> list[list[tuple[str,
 
     Raises:
         ConfigError: a file is no picture.
-        WeightsError, DataError: see `load_networks`.
+        WeightsError: a network says nothing finite.
+        WeightsError, DataError: see `load_networks`, too.
     """
     pictures = [picture(Path(file)) for file in files]  # before the data set, which takes longer
     loaded = load_networks(chosen)
@@ -32,17 +36,38 @@ def seen(chosen: Sequence[Member], files: Sequence[str]) -> list[list[tuple[str,
 
 
 def picture(path: Path) -> Tensor:
-    """A picture of any mode as uint8 (3, H, W), RGB.
+    """A picture as uint8 (3, H, W), RGB, upright: of 16 bits the upper 8, of what is transparent
+    the colour.
 
     Raises:
-        ConfigError: the file is none.
+        ConfigError: the file is none, or one without a range of values, or too large, or a strip.
     """
     try:
-        with Image.open(path) as opened:
-            return v2.functional.pil_to_tensor(opened.convert("RGB"))
-    except (OSError, ValueError) as error:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe: reading would wait
+            raise ConfigError(f"image={path}: no file.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(path)
+        with opened:
+            return v2.functional.pil_to_tensor(_in_colour(path, opened))
+    except Image.DecompressionBombError:
+        raise ConfigError(f"image={path}: more pixels than Pillow reads.") from None
+    except (OSError, ValueError, SyntaxError, EOFError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or "no picture that Pillow reads"
         raise ConfigError(f"image={path}: {reason}.") from None
+
+
+def _in_colour(path: Path, opened: Image.Image) -> Image.Image:
+    """An opened picture of any mode in three bytes a pixel."""
+    if max(opened.size) > STRIP * min(opened.size):  # resized, it would take all memory
+        raise ConfigError(f"image={path}: {opened.width} x {opened.height} pixels are a strip.")
+    upright = ImageOps.exif_transpose(opened)
+    if upright.mode.startswith("I;16") or (upright.mode == "I" and opened.format == "PNG"):
+        values = np.asarray(upright).astype(np.int64) >> 8  # Pillow would cut values off at 255
+        upright = Image.fromarray(values.astype(np.uint8))
+    elif upright.mode in ("I", "F"):
+        raise ConfigError(f"image={path}: its values have no range (mode {upright.mode}).")
+    return upright.convert("RGB")
 
 
 def _likeliest(loaded: Loaded, image: Tensor) -> list[tuple[str, float]]:
@@ -50,6 +75,8 @@ def _likeliest(loaded: Loaded, image: Tensor) -> list[tuple[str, float]]:
     x = normalise(_view(image, loaded)[None].to(loaded.device), mean=mean, scale=scale)
     with torch.no_grad():
         logits = torch.cat([model.eval()(x) for model in loaded.models])
+    if not logits.isfinite().all():
+        raise WeightsError(not_finite(loaded.files[0]))
     best = logits.softmax(1).mean(0).topk(min(TOP, logits.shape[1]))
     names = [loaded.images.classes[k] for k in best.indices.tolist()]
     return list(zip(names, best.values.tolist(), strict=True))

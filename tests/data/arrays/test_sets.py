@@ -1,6 +1,10 @@
 """Image sets: official files in, verified arrays out, and what is said of wrong ones."""
 
+import io
+import os
 import pickle
+import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +14,7 @@ from scipy.io import savemat
 
 from data import sets
 from data.arrays import cifar, svhn
-from data.arrays.imageset import ImageSet, canonical, channel_statistics, read, write
+from data.arrays.imageset import KEYS, ImageSet, canonical, channel_statistics, read, write
 from data.order import DataError
 
 
@@ -167,6 +171,50 @@ def test_a_truncated_file_is_named(tmp_path: Path, kept: int) -> None:
     with pytest.raises(DataError, match="damaged") as caught:
         sets.load("cifar10", tmp_path)
     assert str(path) in str(caught.value) and "make data" in str(caught.value)
+
+
+def of_huge_arrays(path: Path) -> None:
+    """Whose arrays say that they have a terabyte."""
+    head = io.BytesIO()
+    told = {"descr": "|u1", "fortran_order": False, "shape": (10**12,)}
+    np.lib.format.write_array_header_1_0(head, told)
+    with zipfile.ZipFile(path, "w") as archive:
+        for key in KEYS:
+            archive.writestr(f"{key}.npy", head.getvalue() + bytes(1000))
+
+
+def of_huge_parts(path: Path) -> None:
+    """Whose zip archive says so."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train_images.npy", b"")
+        archive.infolist()[0].file_size = 10**12
+
+
+def a_compressed_part_changed(path: Path) -> None:
+    np.savez_compressed(path, **{key: np.arange(10_000) for key in KEYS})
+    content = bytearray(path.read_bytes())
+    content[200:300] = bytes(100)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        of_huge_arrays, of_huge_parts, a_compressed_part_changed, os.mkfifo, Path.mkdir,
+        lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path),
+        lambda path: path.write_bytes(b""), lambda path: path.write_text("<html>"),
+        lambda path: np.save(path.open("wb"), np.zeros(9)),
+        lambda path: np.savez(path, **{key: np.array([{}]) for key in KEYS}),
+        lambda path: np.savez(path, **{key: np.array(["text"]) for key in KEYS}),
+        lambda path: np.savez(path, x=np.zeros(3)),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_set_is_named(make: Callable[[Path], object], tmp_path: Path) -> None:
+    path = tmp_path / "cifar10.npz"
+    make(path)
+    with pytest.raises(DataError, match=f"{path} is damaged or not an array file") as error:
+        read(path, "cifar10")
+    assert len(str(error.value).splitlines()) == 2
 
 
 def test_a_set_of_another_size_is_refused(tmp_path: Path) -> None:

@@ -228,6 +228,25 @@ def test_no_error_and_every_picture_loads(shown: Any) -> None:
     assert shown.get_log("browser") == []
 
 
+def test_only_what_has_run_hides_whole_cards(shown: Any) -> None:
+    def cards() -> dict[str, bool]:
+        return shown.execute_script(
+            "return Object.fromEntries([...document.querySelectorAll('.card[id]')]"
+            "  .map((card) => [card.id, card.offsetHeight > 0]));"
+        )
+
+    assert all(cards().values())
+    shown.execute_script("document.getElementById('only').click()")
+    seen = cards()
+    assert seen["he2015_residual-table6"] and seen["overview"]
+    assert not seen["huang2017_dense-table3"] and not seen["figure-he2015_residual-fig7"]
+    rows = shown.execute_script(
+        "return [...document.querySelectorAll('.claims tbody tr')]"
+        "  .filter((row) => row.offsetHeight > 0).map((row) => row.cells[2].innerText.trim());"
+    )
+    assert rows and "-" not in rows
+
+
 def test_a_click_on_a_head_sorts(shown: Any) -> None:
     def column(name: str) -> list[str]:
         return shown.execute_script(

@@ -204,7 +204,7 @@ def test_the_command_notes_a_test_in_the_record(
         ([run, f"weights='{weights}'", "save=true"], "save=true is for one record"),
         ([f"run=['{summary.parent}','{summary.parent}']", "save=true"], "is for one record"),
         ([run, "save=maybe"], "save='maybe' is impossible: should be a valid boolean"),
-        ([run, "analysis=responses", "save=true"], "without save"),
+        ([run, "analysis=responses", "save=true"], "has no effect beside analysis"),
     ):
         ended = command("eval.py", *wrong)
         assert ended.code == 2 and message in ended.err, ended.err

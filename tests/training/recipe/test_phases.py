@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from data.arrays.imageset import ImageSet
 from tests.emulated import Emulated
+from training.engines.graph import Graphs
 from training.recipe.schedules import (
     clears_momentum,
     head_rate,
@@ -207,15 +208,17 @@ def test_a_phase_drops_what_it_says(tiny: Callable[..., Settings], digits: Image
     ]
 
 
-def test_weights_never_exceed_their_norms(tiny: Callable[..., Settings], digits: ImageSet) -> None:
+@pytest.mark.parametrize("graphs", [None, Emulated()], ids=["called", "replayed"])
+def test_weights_never_exceed_their_norms(
+    graphs: Graphs | None, tiny: Callable[..., Settings], digits: ImageSet
+) -> None:
     """After twenty steps, output by output; what is shorter is left as an update makes it."""
     settings = tiny("recipe.length=25", "recipe.milestones=[]", "recipe.weight_decay=0")
     free = Trainer(settings, digits, CPU)
     weights = [n for n, p in free.model.named_parameters() if p.ndim > 1]
     limits = tuple(0.5 + 0.1 * k for k in range(len(weights)))
-    bound = Trainer(
-        replace(settings, recipe=replace(settings.recipe, max_norms=limits)), digits, CPU
-    )
+    bounded = replace(settings, recipe=replace(settings.recipe, max_norms=limits))
+    bound = Trainer(bounded, digits, CPU, graphs=graphs)
     for trainer in (free, bound):
         trainer.begin_segment()
     before = {n: bound.optimizer.master[n].clone() for n in weights}

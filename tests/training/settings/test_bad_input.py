@@ -91,6 +91,7 @@ CONFIGS = [
     ([ROW, "+recipe.contrast=0"], "recipe.contrast=0 is impossible: should be greater than 0"),
     ([ROW, "+recipe.border=wrap"], "recipe.border=wrap is unknown; choose one of zero, reflect"),
     ([ROW, "+recipe.whole_batches=true"], "whole_batches=true leaves images out"),
+    ([*SMOKE, "recipe.colour=pca"], "recipe.colour=pca is for photographs, not for digits"),
     (
         [ROW, "+recipe.fresh_momentum=true", "+recipe.schedule=plateau"],
         "fresh_momentum=true needs recipe.schedule=step",
@@ -189,6 +190,8 @@ CONFIGS = [
     ([ROW, "seed=-1"], "seed=-1 is impossible"),
     ([ROW, "seed=one"], "seed='one' is impossible: should be a valid integer"),
     ([ROW, "threads=0"], "threads=0 is impossible"),
+    ([ROW, "threads=100000"], "threads=100000 is impossible: should be less than or equal to"),
+    ([ROW, "workers=100000"], "workers=100000 is impossible: should be less than or equal to"),
     ([ROW, "device=tpu"], "device=tpu is unknown"),
     ([ROW, "device=cuda:99"], r"device=cuda:99: [\s\S]*use device=cpu"),
     ([ROW, "model._target_=os.system"], "no such network under models/"),
@@ -508,6 +511,19 @@ def test_advice_on_quotes_works_when_it_is_followed(value: str, command: Callabl
     assert f"No weights file {value}" in ended.err, ended.err
 
 
+@pytest.mark.parametrize("name", ["OUTPUT_DIR", "RESULTS_DIR", "DATA_DIR"])
+def test_a_folder_whose_name_is_no_text(name: str, command: Callable, tmp_path: Path) -> None:
+    ended = command("train.py", *SMOKE, **{name: f"{tmp_path}/\udcff"})
+    assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
+    assert "no text in UTF-8" in ended.err, ended.err
+
+
+@pytest.mark.parametrize("told", [["hydra.run.dir=/proc/x"], ["-m", "output_dir=/proc/x"]])
+def test_a_folder_that_hydra_cannot_make_is_named(told: list[str], command: Callable) -> None:
+    ended = command("train.py", *SMOKE, *told)
+    assert ended.code and is_short(ended.err) and "/proc/x" in ended.err, ended.err
+
+
 def test_home_is_found_by_the_folder_of_a_sweep(command: Callable, tmp_path: Path) -> None:
     told = ["train.py", "-m", *SMOKE, "seed=-1"]  # which ends before it trains
     assert command(*told, HOME=str(tmp_path), OUTPUT_DIR="~/one").code == FAILED
@@ -527,6 +543,24 @@ class TestEval:
         for name in ("weights.pt", "weights.safetensors"):
             (tmp_path / name).write_text("no weights")
             assert "is no weights file" in self.evaluate(command, tmp_path / name)
+
+    @pytest.mark.parametrize(
+        "told", ["experiment=he2015_residual/table6/resnet56", "data=cifar100", "seed=3",
+                 "recipe.mean=channel", "+model.depth=56", "~seed", "preset=smoke"],
+    )  # fmt: skip
+    def test_beside_a_record_nothing_is_ignored(self, told: str, command: Callable) -> None:
+        ended = command("eval.py", "run=anything", told)
+        assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
+        assert f"{told} has no effect beside run=" in ended.err
+
+    @pytest.mark.parametrize("question", ["image=x.png", "analysis=responses"])
+    @pytest.mark.parametrize(
+        "told", ["protocol=ten_crop", "crop=8", "short=9", "save=true", "json=true"]
+    )
+    def test_one_question_at_a_time(self, question: str, told: str, command: Callable) -> None:
+        ended = command("eval.py", "run=anything", question, told)
+        assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
+        assert "has no effect beside" in ended.err
 
     @pytest.mark.parametrize(
         ("told", "message"),

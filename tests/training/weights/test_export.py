@@ -170,6 +170,34 @@ def test_forty_foreign_files_are_read_right_or_refused(peer: Peer, tmp_path: Pat
     assert refused == 24
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: (100 * v).to(torch.int8), lambda v: v.long(), lambda v: v > 0, lambda v: v * 1j,
+        lambda v: v.to(torch.float8_e4m3fn), lambda v: v.to_sparse(), lambda v: v.to("meta"),
+        lambda v: torch.quantize_per_tensor(v, 0.1, 0, torch.qint8),
+        lambda v: torch.zeros(1, dtype=torch.float16).expand(10**13),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("prefix", ["", "module.", "model."])
+def test_tensors_that_are_no_weights_are_refused(
+    change: Callable[[Tensor], Tensor], prefix: str, tmp_path: Path
+) -> None:
+    """Read as numbers they would give another network, or take all memory."""
+    path, state = tmp_path / "weights.pt", ResNet(DEPTH).state_dict()
+    state["stem.conv1.weight"] = change(state["stem.conv1.weight"])
+    torch.save({prefix + name: value for name, value in state.items()}, path)
+    with pytest.raises(WeightsError, match="where weights are float16, bfloat16, float32"):
+        load_weights(ResNet(DEPTH), path)
+
+
+def test_weights_with_and_without_a_prefix_are_refused(tmp_path: Path) -> None:
+    state = ResNet(DEPTH).state_dict()
+    torch.save({**state, **{f"module.{n}": 0 * v for n, v in state.items()}}, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match="holds weights twice"):
+        load_weights(ResNet(DEPTH), tmp_path / "w.pt")
+
+
 def test_a_file_says_what_it_is_of(tmp_path: Path, settings_of: Callable[..., Settings]) -> None:
     row = "he2015_residual/table6/resnet20"
     own, path = settings_of(f"experiment={row}"), tmp_path / "weights.safetensors"

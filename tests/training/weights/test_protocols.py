@@ -1,6 +1,7 @@
 """Test protocols on photographs, against one image at a time written out plainly."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as V
 
@@ -17,7 +19,8 @@ from data.photographs.tree import Tree
 from models import fully_connected
 from models.fully_connected import FullyConnected
 from training.settings.network import build_model
-from training.settings.settings import Settings
+from training.settings.settings import ConfigError, Settings
+from training.weights.ensemble import Member, load_networks
 from training.weights.export import export
 from training.weights.protocols import (
     AT_ONCE,
@@ -214,6 +217,28 @@ def test_the_command_evaluates_networks_and_ensembles(evaluated: Callable, tmp_p
     told = evaluated(f"weights={tmp_path}/0.safetensors", "protocol=ten_crop", "json=true")
     result = Result(**json.loads(told.out))
     assert result.images == 16 and str(result) in one.out
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("protocol", ["single", "ten_crop"])
+def test_what_is_not_finite_is_no_result(
+    value: float, protocol: str, evaluated: Callable, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.pt"
+    state = load_file(tmp_path / "0.safetensors")
+    torch.save({name: torch.full_like(tensor, value) for name, tensor in state.items()}, path)
+    ended = evaluated(f"weights={path}", f"protocol={protocol}")
+    assert ended.code == 2 and "gives no finite loss" in ended.err, ended.err
+
+
+@pytest.mark.parametrize("told", ["recipe.std=channel", "recipe.mean=none", "data.size=72"])
+def test_an_ensemble_sees_its_images_alike(
+    told: str, settings_of: Callable[..., Settings], tmp_path: Path
+) -> None:
+    """Not those of one network as another was trained to see them."""
+    members = [Member(settings_of(ROW, *SMALL, *more), tmp_path) for more in ([], [told])]
+    with pytest.raises(ConfigError, match="different size or normalisation"):
+        load_networks(members)
 
 
 @pytest.mark.parametrize(
