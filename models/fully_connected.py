@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.layers import init_weights
@@ -65,7 +64,15 @@ class PyramidPool(nn.Module):
         self.grids = tuple(grids)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([F.adaptive_max_pool2d(x, side).flatten(1) for side in self.grids], 1)
+        return torch.cat([maxima(maxima(x, n, 2), n, 3).flatten(1) for n in self.grids], 1)
+
+
+def maxima(x: Tensor, bins: int, dim: int) -> Tensor:
+    """Maxima over bins along a dimension, as of adaptive pooling, whose backward pass on a GPU does
+    not repeat its bits."""
+    size = x.shape[dim]
+    edges = [(k * size // bins, -(-(k + 1) * size // bins)) for k in range(bins)]
+    return torch.stack([x.narrow(dim, a, b - a).amax(dim) for a, b in edges], dim)
 
 
 def start_weights(network: nn.Module, init: str, slope: float = 0.0) -> None:

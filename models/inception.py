@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import INITS, choose, init_weights
+from models.layers import INITS, AverageTo, choose, init_weights
 
 CONV = re.compile(r"(\d)x(\d) (\d+)(?: /(\d))?( p0)?")
 BIAS = 0.2  # where biases start in the GoogLeNet of BVLC's Caffe
@@ -244,7 +244,7 @@ def auxiliary(width: int, classes: int, eps: float | None) -> Auxiliary:
     first, out = make_layer("1x1 128", width, eps)
     side = 4 if eps is None else 5
     # On maps other than those of the papers' images, the means are brought to their number.
-    pool = [nn.AvgPool2d(5, 3, ceil_mode=True), nn.AdaptiveAvgPool2d(side)]
+    pool = [nn.AvgPool2d(5, 3, ceil_mode=True), AverageTo(side)]
     if eps is None:
         hidden = [nn.Linear(out * side**2, 1024), nn.ReLU(inplace=True), nn.Dropout(0.7)]
         return Auxiliary(*pool, first, nn.Flatten(), *hidden, nn.Linear(1024, classes))

@@ -41,6 +41,18 @@ class BareDropout(nn.Dropout):
         return super().forward(x) * (1 - self.p) if self.training else x
 
 
+class AverageTo(nn.AdaptiveAvgPool2d):
+    """Averages that bring maps of any size to side x side; maps that have it pass as they are,
+    because on a GPU the backward pass of adaptive pooling does not repeat its bits."""
+
+    def __init__(self, side: int):
+        super().__init__(side)
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.shape[-2:] == (self.side, self.side) else super().forward(x)
+
+
 def spell(
     word: str, width: int, convs: Sequence[Callable[[], nn.Conv2d]] = (), dropout: float = 0.0
 ) -> nn.Sequential:

@@ -5,6 +5,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from models.fully_connected import FullyConnected, start_weights
+from models.layers import AverageTo
 from models.stack import spell_stack
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -37,7 +38,7 @@ class VGG(nn.Module):
         words = " ".join(f"3x{width} r " * count + "m2" for width, count in groups)
         self.features = spell_stack(words, classes, scaled=True)
         self.head = FullyConnected(
-            WIDTHS[-1] * WINDOW**2, classes, window=WINDOW, pool=nn.AdaptiveAvgPool2d(WINDOW),
+            WIDTHS[-1] * WINDOW**2, classes, window=WINDOW, pool=AverageTo(WINDOW),
             act=partial(nn.ReLU, inplace=True),
         )  # fmt: skip
         start_weights(self, init)
