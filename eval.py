@@ -10,8 +10,12 @@ python eval.py run=results/runs/he2015_residual/table6/resnet56/cifar10_aug/seed
 """
 
 import json
+import signal
 from dataclasses import asdict
 from pathlib import Path
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the imports without a traceback
 
 import hydra
 from omegaconf import DictConfig

@@ -4,6 +4,11 @@ python train.py experiment=he2015_residual/table6/resnet20 seed=0
 python train.py -m experiment=he2015_residual/table6/resnet20 seed=0,1,2
 """
 
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the imports without a traceback
+
 import hydra
 from omegaconf import DictConfig
 

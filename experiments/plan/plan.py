@@ -92,6 +92,8 @@ def _choose(rows: Sequence[tuple[str, str]], wanted: str, preset: str) -> list[t
         return list(rows)
     known = list(dict.fromkeys(row.rpartition("/")[2] for row, _ in rows))
     picked = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
+    if not picked:
+        raise PlanError(f"ROWS={wanted!r} names no row; choose from {', '.join(known)}.")
     if unknown := [name for name in picked if name not in known]:
         raise PlanError(
             f"ROWS={unknown[0]}: no such row with PRESET={preset}; choose from {', '.join(known)}."

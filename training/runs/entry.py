@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +54,8 @@ class Failed(Exception):
 def start(task: Callable[[], Any]) -> None:
     """Run a Hydra application and exit with a code; errors of the command line become short."""
     write_anything()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the scripts left it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here, not to Hydra's own printer
     # ~ is one's home in all paths; Hydra makes the folder of a sweep before we read any.
     if "OUTPUT_DIR" in os.environ:

@@ -148,6 +148,8 @@ def test_estimates_come_from_records_of_this_device(
             {"rows": "resnet21"},
             "ROWS=resnet21: no such row with PRESET=paper; choose from resnet20",
         ),
+        ({"rows": ","}, "ROWS=',' names no row; choose from resnet20"),
+        ({"rows": " , "}, "names no row"),
         ({"seeds": "0"}, "SEEDS=0"),
         ({"seeds": "many"}, "SEEDS=many"),
     ],

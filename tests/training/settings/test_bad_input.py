@@ -511,6 +511,21 @@ def test_advice_on_quotes_works_when_it_is_followed(value: str, command: Callabl
     assert f"No weights file {value}" in ended.err, ended.err
 
 
+@pytest.mark.parametrize("script", ["train.py", "eval.py"])
+@pytest.mark.parametrize("module", ["hydra", "torch", "pydantic"])
+def test_ctrl_c_while_modules_are_imported_shows_no_traceback(
+    script: str, module: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"{module}.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, ROOT / script, ROW], check=False, capture_output=True, text=True,
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert ended.returncode == -signal.SIGINT and not ended.stderr, ended.stderr
+
+
 @pytest.mark.parametrize("name", ["OUTPUT_DIR", "RESULTS_DIR", "DATA_DIR"])
 def test_a_folder_whose_name_is_no_text(name: str, command: Callable, tmp_path: Path) -> None:
     ended = command("train.py", *SMOKE, **{name: f"{tmp_path}/\udcff"})
