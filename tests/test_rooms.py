@@ -169,7 +169,7 @@ def test_an_import_from_above_is_found(path: str, source: str, room: str) -> Non
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("training/recipe/step.py", "import torch\nfrom training.settings.settings import Recipe"),
+        ("training/recipe/step.py", "import torch\nfrom training.settings.recipe import Recipe"),
         ("training/recipe/step.py", "from training.recipe import optimizer\nimport data.sets"),
         ("training/engines/kernels/loss.py", "from . import tiles\nfrom ..graph import Captured"),
         ("data/sets.py", "from data.arrays import cifar\nfrom data.photographs import tree"),

@@ -35,7 +35,8 @@ from training.recipe.schedules import (
 )
 from training.recipe.statistics import averaged_statistics
 from training.settings.network import dropouts, is_random, rebuilt, set_dropouts, skips
-from training.settings.settings import Phase, Settings
+from training.settings.recipe import Phase
+from training.settings.settings import Settings
 from training.weights.teacher import read_teacher
 
 

@@ -13,7 +13,8 @@ from records.config import MAX_BYTES, read_config
 from records.files import ROOT
 from records.record import RecordError
 from training.settings.checks import checked
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 
 OURS = sorted((ROOT / "results").rglob("config.yaml"))
 ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x]\n" + "".join(

@@ -17,7 +17,8 @@ from training.process.replicas import Replicas
 from training.recipe.evaluate import Evaluation
 from training.recipe.step import Step
 from training.settings.network import build_model, drops_paths, skips
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 
 Execute = Callable[[int], None]  # a step, or a batch of an evaluation, given its size
 

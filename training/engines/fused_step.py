@@ -11,7 +11,7 @@ from training.engines.kernels import loss
 from training.engines.kernels.batch import gather
 from training.recipe.objective import Outputs, cross_entropy, logits_of
 from training.recipe.step import Step
-from training.settings.settings import ConfigError
+from training.settings.types import ConfigError
 
 
 class FusedStep(Step):

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import torch
 
 from training.process.memory import keep_freed_memory
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 
 
 def find_device(name: str) -> torch.device:

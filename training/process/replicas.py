@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from training.settings.settings import ConfigError
+from training.settings.types import ConfigError
 
 
 @dataclass

@@ -6,11 +6,14 @@ from types import FrameType, TracebackType
 
 from records.exits import INTERRUPTED, PREEMPTED
 
-# A scheduler's, of which Windows has the first only.
+# A scheduler's, and that of a terminal that is closed; Windows has the first only.
 SCHEDULERS = [
-    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP")
+    if hasattr(signal, name)
 ]
 CODES = dict.fromkeys(SCHEDULERS, PREEMPTED) | {signal.SIGINT: INTERRUPTED}
+HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class Stopped(Exception):
@@ -40,6 +43,8 @@ class Signals:
         # None stands for a handler that was not set from Python, and cannot be set back.
         known = {number: signal.getsignal(number) for number in CODES}
         self.previous = {number: was for number, was in known.items() if was is not None}
+        if self.previous.get(HANGUP) == signal.SIG_IGN:
+            del self.previous[HANGUP]  # under nohup, a closed terminal ends nothing
         users = SCHEDULERS[1:]
         self.launchers = {number for number in users if callable(self.previous.get(number))}
         for number in self.previous:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from training.settings.settings import Recipe
+from training.settings.recipe import Recipe
 
 HEADS = "heads."
 

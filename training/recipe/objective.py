@@ -6,7 +6,7 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.settings.settings import Phase, Recipe
+from training.settings.recipe import Phase, Recipe
 
 Outputs = Tensor | tuple[Tensor, ...]  # logits, or (logits, *extras) in training mode
 # Gives the loss, which is a mean over the images, and the logits (N, classes) that predict.

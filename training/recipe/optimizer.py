@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from training.recipe.factors import Factors, computing, factors_of
-from training.settings.settings import Recipe
+from training.settings.recipe import Recipe
 
 # Parameters begin at multiples of this many elements, so that every one is aligned.
 ALIGNMENT = 64

@@ -18,7 +18,8 @@ from data.photographs.photographs import Photographs, training_view
 from data.photographs.stream import Stream, decode_all
 from data.photographs.tree import check_sizes
 from training.process.replicas import Replicas
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 
 Images = ImageSet | Photographs
 

@@ -7,7 +7,8 @@ from itertools import accumulate, pairwise
 from pydantic import ValidationError
 
 from data.order import iterations_per_epoch
-from training.settings.settings import ConfigError, Phase, Recipe
+from training.settings.recipe import Phase, Recipe
+from training.settings.types import ConfigError
 
 HEAD_POWER = 0.75
 WARMUP_SHARE = 16  # a scaled run warms up for at most one part in this many

@@ -24,7 +24,7 @@ from records.record import RecordError
 from training.process.signals import Stopped
 from training.runs.checkpoint import CheckpointError
 from training.runs.command_line import explain, for_hydra, is_sweep, version, with_plus
-from training.settings.settings import ConfigError
+from training.settings.types import ConfigError
 from training.weights.export import WeightsError
 
 # What a user can cause, or a machine do to one.

@@ -6,7 +6,8 @@ from records.files import make_folder, write_atomically
 from records.names import WEIGHTS, record_folder, weights_file, working_folder
 from records.record import copy_record, summary_of
 from training.settings.identity import recipe_hash, teacher_hash
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 
 # Weights of seed 0 are shipped with the record up to this size.
 SHIPPED_BYTES = 4 * 2**20

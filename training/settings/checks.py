@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import json
+import math
 import re
 import typing
 from collections.abc import Iterable
@@ -15,7 +16,8 @@ from torch import nn
 
 from models.fitnet import FitNet
 from training.settings.network import dropouts, model_arguments, model_class, outline
-from training.settings.settings import STRICT, ConfigError, Data, Settings
+from training.settings.settings import Data, Settings
+from training.settings.types import STRICT, ConfigError
 
 IMAGENET_SIZE = 64
 # Of a network's whole numbers: beyond all that anybody trains, and built without memory in seconds.
@@ -81,6 +83,8 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
             arguments[key] = TypeAdapter(hints[key], config=STRICT).validate_python(value)
         except ValidationError as error:
             raise ConfigError(_explained(error.errors()[0], f"model.{key}")) from None
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"model.{key}={value} is no finite number.")
         most = LARGEST.get(key, LARGE)
         if isinstance(value, int) and abs(value) > most:
             raise ConfigError(f"model.{key}={value} is beyond {most:,}, the most that is built.")

@@ -9,7 +9,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from records.files import ROOT
 from training.settings.checks import checked, typed
-from training.settings.settings import MACHINE, SMALL, ConfigError, EvalOptions, Settings
+from training.settings.settings import SMALL, EvalOptions, Settings
+from training.settings.types import MACHINE, ConfigError
 
 CONF = ROOT / "conf"
 # What a row's name holds already, and groups that are no settings.

@@ -10,7 +10,8 @@ from typing import Any
 
 from training.settings.config import machine_settings
 from training.settings.network import model_class
-from training.settings.settings import Phase, Preset, Recipe, Settings
+from training.settings.recipe import Phase, Recipe
+from training.settings.settings import Preset, Settings
 
 
 def recorded_settings(settings: Settings) -> dict[str, Any]:

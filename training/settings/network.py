@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.fractalnet import DropPath
 from models.stochastic_depth import StochasticDepth
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 
 
 def model_class(model: dict[str, Any]) -> type:

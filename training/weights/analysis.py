@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from data.arrays.augment import normalise
 from models.densenet import DenseBlock, DenseLayer, DenseNet, Transition
 from training.recipe.evaluate import BATCH
-from training.settings.settings import ConfigError
+from training.settings.types import ConfigError
 
 
 @torch.no_grad()

@@ -37,7 +37,8 @@ from training.recipe.run_data import (
 from training.settings.checks import checked
 from training.settings.config import EVAL_OPTIONS, eval_options, machine_settings, read_settings
 from training.settings.network import build_model
-from training.settings.settings import ConfigError, EvalOptions, Settings
+from training.settings.settings import EvalOptions, Settings
+from training.settings.types import ConfigError
 from training.weights.analysis import responses, reuse, write
 from training.weights.description import check_description, describe, description
 from training.weights.export import WeightsError, load_weights, not_finite

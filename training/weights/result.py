@@ -5,7 +5,8 @@ from pathlib import Path
 
 from data.sets import load as load_images
 from records.record import summary_of
-from training.settings.settings import ConfigError, EvalOptions
+from training.settings.settings import EvalOptions
+from training.settings.types import ConfigError
 from training.weights.analysis import write
 from training.weights.ensemble import Member
 from training.weights.export import digest

@@ -7,7 +7,8 @@ import torch
 
 from models.maxout import MaxoutNetwork
 from training.settings.network import model_arguments, model_class
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 from training.weights.description import description
 from training.weights.export import load_weights
 

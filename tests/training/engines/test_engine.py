@@ -10,7 +10,8 @@ import torch
 
 from data.arrays.imageset import ImageSet
 from training.engines.engine import choose_engine
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 from training.trainer import Trainer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

@@ -19,7 +19,7 @@ from training.engines.kernels.batch import gather
 from training.engines.kernels.dense_maps import DenseMaps
 from training.engines.kernels.loss import cross_entropy
 from training.engines.kernels.norm_act import NormAct
-from training.settings.settings import ConfigError
+from training.settings.types import ConfigError
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # Shapes that fill a tile, and that fill none; more channels than a tile has.

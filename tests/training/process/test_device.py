@@ -10,7 +10,7 @@ import torch
 
 from records.files import ROOT
 from training.process.device import find_device
-from training.settings.settings import ConfigError
+from training.settings.types import ConfigError
 
 FOUND_NO_DRIVER = """Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU
 and installed a driver."""
@@ -118,9 +118,9 @@ def test_gpus_are_numbered_as_the_driver_numbers_them(
 
 
 def test_signals_that_a_system_lacks_are_not_asked_for() -> None:
-    """Windows has neither SIGUSR1 nor SIGUSR2."""
+    """Windows has neither SIGUSR1 nor SIGUSR2 nor SIGHUP."""
     code = (
-        "import signal; del signal.SIGUSR1, signal.SIGUSR2\n"
+        "import signal; del signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP\n"
         "from training.process.signals import CODES, Signals\n"
         "assert CODES.keys() == {signal.SIGTERM, signal.SIGINT}\n"
         "with Signals() as signals: assert signals.code is None\n"

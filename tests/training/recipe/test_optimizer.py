@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from training.recipe.optimizer import FlatSGD
-from training.settings.settings import Recipe, Settings
+from training.settings.recipe import Recipe
+from training.settings.settings import Settings
 
 RESNET20 = "experiment=he2015_residual/table6/resnet20"
 

@@ -21,7 +21,9 @@ from training.recipe.schedules import (
     total_iterations,
 )
 from training.settings.identity import recipe_hash
-from training.settings.settings import ConfigError, Phase, Recipe, Settings
+from training.settings.recipe import Phase, Recipe
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 from training.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -14,7 +14,8 @@ from data.arrays.imageset import ImageSet
 from data.arrays.prepared import prepared
 from data.photographs.photographs import Photographs
 from training.recipe.run_data import load_run_data
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 
 CPU = torch.device("cpu")
 

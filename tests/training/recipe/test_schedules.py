@@ -12,7 +12,9 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler, MultiStepLR
 from data.sets import training_images
 from records.files import ROOT
 from training.recipe.schedules import learning_rate, next_evaluation, scaled, total_iterations
-from training.settings.settings import ConfigError, Recipe, Settings
+from training.settings.recipe import Recipe
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 
 IMAGES = 50_000
 ROW = "he2015_residual/table6/resnet20"

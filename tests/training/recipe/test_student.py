@@ -17,7 +17,8 @@ from models.maxout import MaxoutNetwork
 from tests.emulated import Emulated
 from tests.training.runs.test_resume import kill_at
 from training.recipe.objective import hints, softened
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 from training.trainer import Trainer
 from training.weights.description import describe
 from training.weights.export import export

@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from data.arrays.imageset import ImageSet
 from records.files import ROOT
 from training.process.replicas import Replicas, check_shares
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 from training.trainer import Trainer
 from training.weights.export import exported
 

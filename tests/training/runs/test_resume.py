@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from training.process.signals import Signals
 from training.settings.settings import Settings
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -268,7 +269,13 @@ def test_two_hundred_kills(
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGUSR2, 75), (signal.SIGINT, 130)],
+    [
+        (signal.SIGTERM, 75),
+        (signal.SIGUSR1, 75),
+        (signal.SIGUSR2, 75),
+        (signal.SIGHUP, 75),
+        (signal.SIGINT, 130),
+    ],
 )
 def test_a_signal_saves_and_the_run_goes_on_from_there(
     number: signal.Signals,
@@ -309,6 +316,18 @@ def signalled(settings: Settings, number: signal.Signals) -> None:
 
     Trainer.train_iteration = step  # type: ignore[method-assign]
     guard(lambda: run(settings, EXPERIMENT, RUN) and None, resumable=True)
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signals.code is None
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.code == 75 and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_launcher_gets_its_signal_when_the_run_has_saved(

@@ -45,6 +45,8 @@ CONFIGS = [
     ([ROW, "model.order=preact"], "order='preact' is unknown; choose one of original"),
     ([ROW, "recipe.lr=-1"], "recipe.lr=-1 is impossible: should be greater than 0"),
     ([ROW, "recipe.lr=nan"], "recipe.lr=nan is impossible"),
+    ([ROW, "model.gate_bias=nan"], "model.gate_bias=nan is no finite number"),
+    ([ROW, "model.scale_branch=.inf"], "model.scale_branch=inf is no finite number"),
     ([ROW, "recipe.lr=inf"], "recipe.lr=inf is impossible"),
     ([ROW, "seed=99999999999999999999"], "seed=99999999999999999999 is impossible"),
     ([ROW, "data.name=../../x"], "data.name=.* is no plain name"),

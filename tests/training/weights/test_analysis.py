@@ -16,7 +16,7 @@ from experiments.verdicts.records import load_all
 from models.densenet import DenseNet
 from models.resnet import ResNet
 from records.files import ROOT
-from training.settings.settings import ConfigError
+from training.settings.types import ConfigError
 from training.weights.analysis import responses, reuse
 
 GOLDEN_RUNS = ROOT / "tests" / "golden" / "runs"

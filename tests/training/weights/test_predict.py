@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from training.settings.settings import ConfigError
+from training.settings.types import ConfigError
 from training.weights.predict import picture
 
 

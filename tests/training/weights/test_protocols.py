@@ -19,7 +19,8 @@ from data.photographs.tree import Tree
 from models import fully_connected
 from models.fully_connected import FullyConnected
 from training.settings.network import build_model
-from training.settings.settings import ConfigError, Settings
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
 from training.weights.ensemble import Member, load_networks
 from training.weights.export import export
 from training.weights.protocols import (

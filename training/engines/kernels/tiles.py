@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from training.settings.settings import ConfigError
+from training.settings.types import ConfigError
 
 ELEMENTS = 4096  # of a tile: 32 a thread
 THREADS = 4  # warps a program

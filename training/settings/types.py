@@ -1,0 +1,37 @@
+"""The types of settings, with bounds above all that anybody trains."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+from records.names import at_home
+
+# Marks a setting of the machine or of a place: it decides no number, so it is in no recipe hash,
+# no name of a run and no record's config. All others are part of what a run is.
+MACHINE = "of the machine"
+STRICT = ConfigDict(strict=True, extra="forbid")
+
+
+def _as_list(value: Any) -> Any:
+    """One file is a list of one; ~ is one's home."""
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list):
+        return values
+    return [at_home(x) if isinstance(x, str) else x for x in values]
+
+
+# No mistyped number, nor a stranger's, may take all memory.
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Positive = Annotated[int, Field(ge=1, le=10**12)]
+MOST = 1024  # threads or processes of a machine; beyond what it has, libraries crash
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(gt=0, le=1000)]
+Files = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)] | None
+Place = Annotated[str, AfterValidator(at_home), MACHINE]  # a path; ~ is one's home
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+Name = Annotated[str, Field(pattern=r"^\w+$")]
+
+
+class ConfigError(Exception):
+    """A setting is unknown, of a wrong type or impossible; the message names it and the remedy."""
