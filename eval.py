@@ -27,7 +27,7 @@ def job(config: DictConfig) -> None:
     """Find settings and weights, evaluate, print."""
     from records.names import at_home
     from training.settings.config import check_left_to_record, eval_options
-    from training.settings.settings import ConfigError
+    from training.settings.types import ConfigError
     from training.weights.ensemble import analyse, members, tested
     from training.weights.predict import seen
     from training.weights.result import record_to_save_in, save_result

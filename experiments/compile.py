@@ -15,7 +15,9 @@ from experiments.figures import against, drawing
 from experiments.figures.figures import FIGURES
 from experiments.papers import architecture, published
 from experiments.papers.conf import PlanError, preset_scale, table_config, table_heading, table_rows
+from experiments.plan.estimate import seconds_on_gpu
 from experiments.plan.jobs import Job
+from experiments.plan.overview import duration
 from experiments.tables import readme
 from experiments.tables.layout import printed
 from experiments.tables.overview import Overview, overview
@@ -55,7 +57,16 @@ def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Ta
     if preset == FULL:  # networks are the same whatever the schedule
         yield from map(_architecture, architecture.tables())
         yield quoted_table()
-    yield overview(compared, preset)
+    yield overview(compared, preset, {table.name: cost(table.name, preset) for table in compared})
+
+
+def cost(table: str, preset: str) -> str:
+    """How long a run of every row of a table takes on an H100; empty where nothing is trained."""
+    try:
+        rows = table_rows(table, preset)
+    except PlanError:
+        return ""
+    return duration(sum(seconds_on_gpu(Job(*row, 0, preset)) for row in rows)) if rows else ""
 
 
 def forms(table: Table) -> list[Table]:

@@ -1,7 +1,7 @@
 """What has been measured in all: the verdicts of every table, and how many comparisons."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,15 +17,22 @@ ORDER = (
 )  # fmt: skip
 
 
+COST = (
+    "On an H100: what one run of every row takes, one after the other, computed from layers and "
+    "multiply-adds (see `experiments/plan/estimate.py`). A row counts in every table that has it."
+)
+
+
 @dataclass(frozen=True)
 class Total:
-    """What has been measured of a table: its lines that we train, those that have run, and how
-    many have each verdict."""
+    """What has been measured of a table: its lines that we train, those that have run, how many
+    have each verdict, and how long a run of each takes."""
 
     table: PaperTable
     trained: int
     measured: int
     verdicts: Counter[str]
+    cost: str
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Overview:
                 "Table": total.table.name,
                 "Shows": total.table.title,
                 "Rows to train": str(total.trained),
+                "On an H100": total.cost,
                 "Measured": str(total.measured),
                 "Verdicts": ", ".join(f"{total.verdicts[name]} {name}" for name in ORDER
                                       if total.verdicts[name]) or MISSING,
@@ -72,10 +80,11 @@ class Overview:
     def notes(self) -> list[str]:
         """What has to be said once for the verdicts of all tables."""
         if self.preset != FULL:
-            return [scaled_note(self.preset)]
+            return [scaled_note(self.preset), COST]
         if not self.compared:
-            return ["No number of ours has been compared with a published one yet."]
+            return ["No number of ours has been compared with a published one yet.", COST]
         return [
+            COST,
             f"{len(self.compared)} rows are compared with a published number, each counted once "
             "although several tables may quote it. No verdict is corrected for their number: each "
             "is wrong by chance in at most one case in twenty, so that of a hundred rows about "
@@ -83,16 +92,19 @@ class Overview:
         ]
 
 
-def overview(tables: Sequence[PaperTable], preset: str = FULL) -> Overview:
-    """Count the verdicts of all tables."""
+def overview(
+    tables: Sequence[PaperTable], preset: str = FULL, costs: Mapping[str, str] | None = None
+) -> Overview:
+    """Count the verdicts of all tables; `costs` says how long each takes, by name."""
     compared: dict[tuple[str, str], Result] = {}
     for result in (result for table in tables for result in table.results if result.compared):
         compared.setdefault(result.row, result)
-    return Overview([_total(table) for table in tables], list(compared.values()), preset)
+    totals = [_total(table, (costs or {}).get(table.name, MISSING)) for table in tables]
+    return Overview(totals, list(compared.values()), preset)
 
 
-def _total(table: PaperTable) -> Total:
+def _total(table: PaperTable, cost: str) -> Total:
     verdicts = [result.comparison.verdict for result in table.results]
     trained = [verdict for verdict in verdicts if verdict != QUOTED]
     measured = [verdict for verdict in trained if verdict not in (NOT_RUN, NOT_TESTED)]
-    return Total(table, len(trained), len(measured), Counter(filter(None, measured)))
+    return Total(table, len(trained), len(measured), Counter(filter(None, measured)), cost)
