@@ -12,7 +12,7 @@ DROPPED_FIRST = (
     "Recipe",
     "Not the same", "Equal curves", "Same seed", "Last / best / at best val", "95 % interval",
     "Source", "Against others", "Others (%)", "Preset", "Params", "Iterations", "Difference",
-    "H100", "n", "Layers",
+    "H100", "n", "Layers", "Paper, top 5 (%)", "Ours, top 5 (%)",
 )  # fmt: skip
 WORDS = ("Method", "Row", "Claim", "Run", "Data", "State", "Verdict")  # columns to the left
 UNMEASURED = ("quoted", "not run")

@@ -94,8 +94,10 @@ def _run_locked(
 
 
 def test_error_of(settings: Settings, name: str) -> float | None:
-    """Test error of a run that has ended, in percent; None where its loss was not finite."""
-    error = summary_of(folders(settings, name)[1])["test_error"]["last"]
+    """Test error of a run that has ended, in percent; None where its loss was not finite, or where
+    the first of several processes has yet to write the record."""
+    record = folders(settings, name)[1]
+    error = summary_of(record)["test_error"]["last"] if is_finished(record) else None
     return None if error is None else float(error)
 
 

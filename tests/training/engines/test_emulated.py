@@ -161,7 +161,8 @@ def test_fused_steps(
     check(tiny(*NETWORKS[network], "preset=smoke", *STEPS, *changes), few, resume_at=4)
 
 
-@pytest.mark.parametrize("kind", [pytest.param("pca", marks=pytest.mark.slow), "jitter"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pca", "jitter"])
 def test_photographs(kind: str, settings_of: Callable[..., Settings], tmp_path: Path) -> None:
     def picture(label: int, number: int) -> Image.Image:
         return Image.new("RGB", (40 + number, 36), (20 * number, 120 * label, 90))

@@ -76,17 +76,22 @@ def test_evaluation_follows_every_epoch_and_the_last_iteration(
     assert points == expected
 
 
+INCEPTION = ("szegedy2015", "ioffe2015", "szegedy2016")
+
+
 def tenth(value: int) -> int:
     """A tenth by decimal fractions, halves up."""
     return int((Decimal(value) / 10).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def recipes_and_data() -> list[tuple[str, str]]:
-    """Every recipe with each data set that some row trains it on, by the first such row."""
+    """Every recipe with each data set that some row trains it on, by the first such row; those of
+    the Inception networks, which fall otherwise, are in test_configs.py."""
     lines = (ROOT / "results" / "rows.csv").read_text(encoding="utf-8").splitlines()[1:]
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for row, data, recipe, *_ in (line.split(",") for line in lines):
-        found.setdefault((recipe, data), (row, data))
+        if data != "imagenet" or recipe not in INCEPTION:
+            found.setdefault((recipe, data), (row, data))
     return sorted(found.values())
 
 

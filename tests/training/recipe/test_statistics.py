@@ -51,7 +51,7 @@ def agree(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         assert torch.allclose(weights[name].double(), value, rtol=1e-3, atol=1e-4), name
 
 
-@pytest.mark.parametrize("engine", ["eager", "fused"])
+@pytest.mark.parametrize("engine", ["eager", pytest.param("fused", marks=pytest.mark.slow)])
 def test_statistics_are_means_over_batches(
     engine: str, settings_of: Callable[..., Settings], digits: ImageSet
 ) -> None:

@@ -49,7 +49,7 @@ def small(settings: Settings, *, batch: int, size: int, **model: Any) -> Setting
     """The same settings for a few small images."""
     holdout = min(settings.recipe.holdout, 4)
     data = replace(settings.data, size=size)
-    recipe = replace(settings.recipe, batch=batch, holdout=holdout, crop="pad")
+    recipe = replace(settings.recipe, batch=batch, holdout=holdout, crop="pad", colour="none")
     if "size" in settings.model:  # a network whose classifier reads whole maps
         model.setdefault("size", size)
     return replace(settings, data=data, recipe=recipe, model=settings.model | model)
@@ -67,8 +67,7 @@ def kind(settings: Settings) -> tuple:
     scales = (model.get("scale_shortcut"), model.get("scale_branch"))
     wide = (model.get("widen", 1) > 1, model.get("dropout", 0) > 0, settings.recipe.prepare)
     return (
-        model["_target_"], settings.recipe.name, settings.data.name, *kept, *fractions, *scales,
-        *wide,
+        model["_target_"], settings.recipe.name, *kept, *fractions, *scales, *wide,
     )  # fmt: skip
 
 
@@ -76,7 +75,7 @@ def kind(settings: Settings) -> tuple:
 def twins(settings_of: Callable[..., Settings]) -> dict[tuple, tuple[str, Settings]]:
     """One row of every kind, made shallow."""
     found: dict[tuple, tuple[str, Settings]] = {}
-    for row, data in trained():
+    for row, data in dict(trained()).items():
         settings = settings_of(f"experiment={row}", f"data={data}")
         model = settings.model
         if settings.recipe.teacher:

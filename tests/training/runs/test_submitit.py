@@ -28,6 +28,7 @@ def sweep(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_jobs_of_submitit_do_the_runs_once(tmp_path: Path) -> None:
     ended = sweep(tmp_path)
     assert ended.returncode == 0, ended.stderr
