@@ -91,12 +91,14 @@ class Published:
 
 @dataclass(frozen=True, config=CELLS)
 class Paper:
-    """A paper: its id, how it is cited, its title and its address."""
+    """A paper: its id, how it is cited, its title and its address, and whether it is one of those
+    that the others compare with."""
 
     paper: Word
     cited: Text
     title: Text
     url: Annotated[str, Field(pattern=r"^https://[!-~]+$")]
+    compared: Literal["", "yes"] = ""
 
     @property
     def key(self) -> Hashable:
