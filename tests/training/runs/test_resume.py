@@ -302,6 +302,8 @@ def signalled(settings: Settings, number: signal.Signals) -> None:
     from training.trainer import Trainer
 
     original, steps = Trainer.train_iteration, 0
+    if number == signal.SIGHUP:
+        signal.signal(number, signal.SIG_DFL)  # whoever runs the tests may ignore it
     # A scheduler signals every process, and whoever started this one passes it on.
     times = 1 if number == signal.SIGINT else 2
 
