@@ -75,6 +75,7 @@ def test_statistics_are_means_over_batches(
         assert "running" in name or torch.equal(value, trained[name]), name
 
 
+@pytest.mark.slow
 def test_two_processes_average_over_both_shares(
     settings_of: Callable[..., Settings], digits: ImageSet, tmp_path: Path
 ) -> None:

@@ -131,6 +131,7 @@ def imitate(trainer: Trainer) -> list[tuple[float, int]]:
     return losses
 
 
+@pytest.mark.slow
 def test_a_signal_saves_once_and_the_run_goes_on(on_two: Path, tmp_path: Path) -> None:
     process = torchrun(tmp_path, "checkpoint_seconds=0")
     deadline = time.monotonic() + 60

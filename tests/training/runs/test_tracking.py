@@ -213,7 +213,8 @@ def silent_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("kind", [pytest.param("closed", marks=pytest.mark.slow), "silent"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["closed", "silent"])
 def test_a_server_that_does_not_answer_costs_half_a_minute_at_most(
     kind: str,
     command: Callable,
