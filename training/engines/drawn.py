@@ -1,5 +1,7 @@
 """What is drawn on the host for every iteration, and lies on the device when its step needs it."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,7 @@ from data.order import derived_seed
 from training.recipe.step import Hook
 
 
-class Drawn(Hook):
+class Drawn(Hook, ABC):
     """A tensor that has other random values in every iteration, a pure function of seed and
     iteration, always at the same address; it is a part of a run, too.
 
@@ -24,9 +26,9 @@ class Drawn(Hook):
         self.table = current.new_ones(longest, *current.shape)
         self.position = torch.zeros(1, dtype=torch.int64, device=current.device)
 
+    @abstractmethod
     def draw(self, generator: torch.Generator) -> Tensor:
         """The values of an iteration, on the CPU."""
-        raise NotImplementedError
 
     def begin(self, first: int, last: int) -> None:
         """Draw for iterations `first` to `last` - 1, and start at `first`."""
