@@ -12,7 +12,7 @@ from experiments import compile
 from experiments.execution import command, complete
 from experiments.papers import published
 from experiments.papers.conf import table_rows
-from experiments.plan.plan import make_plan, table_jobs
+from experiments.plan.plan import make_plan, table_jobs, with_teachers
 from experiments.tables import readme
 from experiments.tables.sheets import write
 from experiments.tables.terminal import print_table, say
@@ -31,7 +31,8 @@ def reproduce(options: argparse.Namespace) -> int:
     """Do what the options ask for; see the module."""
     command.check(options)
     preset = command.chosen_preset(options)
-    jobs = table_jobs(options.table, preset=preset, seeds=options.seeds, rows=options.rows)
+    asked = table_jobs(options.table, preset=preset, seeds=options.seeds, rows=options.rows)
+    jobs = with_teachers(asked)
     plan = make_plan(jobs)
     if options.table in published.titles():
         shown = preset if preset in KEPT else FULL
@@ -49,7 +50,7 @@ def reproduce(options: argparse.Namespace) -> int:
     execution = command.carry_out(f"{options.table} (preset {preset})", jobs, options)
     code = command.report(execution)
     if preset in KEPT and not execution.stopped:
-        rows = {(job.experiment, job.dataset) for job in jobs}
+        rows = {(job.experiment, job.dataset) for job in asked}
         complete.test_rows(options.table, rows, compile.records_of(preset))
     show(options.table, preset)
     return code

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from experiments.execution import command
 from experiments.plan import overview
-from experiments.plan.plan import listed_jobs, make_plan
+from experiments.plan.plan import listed_jobs, make_plan, with_teachers
 from experiments.tables.terminal import print_table
 from records.command import guarded
 from records.exits import BAD_CONFIG
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_options(parser)
     options = parser.parse_args(arguments)
     command.check(options)
-    jobs = listed_jobs(options.runs, command.chosen_preset(options))
+    jobs = with_teachers(listed_jobs(options.runs, command.chosen_preset(options)))
     plan = make_plan(jobs)
     command.show_plan(plan, options)
     if options.plan:

@@ -32,7 +32,7 @@ def train(folder: Path, results: Path, behaviour: str) -> int:
             time.sleep(0.05)
             if behaviour == "nothing":
                 return 0
-            return fail(behaviour, folder) or finish(results)
+            return fail(behaviour, folder) or finish(folder, results)
     except Busy as busy:
         print(busy, file=sys.stderr)
         return BUSY
@@ -86,7 +86,8 @@ def save_at_interrupt(folder: Path) -> None:
     sys.exit(INTERRUPTED)
 
 
-def finish(results: Path) -> int:
+def finish(folder: Path, results: Path) -> int:
+    (folder / "weights.safetensors").touch()
     results.mkdir(parents=True, exist_ok=True)
     temporary = results / "summary.json.tmp"
     temporary.write_text(json.dumps({"status": "finished", "test_error": {"last": 8.4}}))

@@ -149,7 +149,7 @@ class Trainer:
         if recipe.momentum_moves:
             self.optimizer.set_momentum(momentum_at(recipe, images, iteration))
         if clears_momentum(recipe, images, iteration):
-            self.optimizer.momenta.zero_()
+            self.optimizer.clear_momentum()
 
     def end_segment(self) -> tuple[float, float]:
         """Mean loss and error in percent over the segment's batches; does what a recipe does

@@ -66,7 +66,8 @@ def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
         )
     print()
     print_table(overview.table(plan))
-    if told := [*overview.failures(plan), *overview.in_no_table(plan)]:
+    notes = overview.failures(plan), overview.without_teachers(plan), overview.in_no_table(plan)
+    if told := [line for lines in notes for line in lines]:
         print()
         say("\n".join(told))
     sys.stdout.flush()

@@ -17,6 +17,7 @@ from records.names import results
 
 FOLDER = ROOT / "conf" / "recipe"
 EXPERIMENTS = ROOT / "conf" / "experiment"
+PRESETS = ROOT / "conf" / "preset"
 SETTING = re.compile(r"^(\w+):\s*([^#]*?)\s*(?:#\s*(.*))?$")
 COLUMNS = ("Setting", "Value", "What the paper says, or who else")
 # Labels and what other lines are made of: no hyper-parameters.
@@ -27,26 +28,35 @@ def settings(path: Path) -> list[tuple[str, str, str]]:
     """Name, value and source of every setting of a recipe file, with those it is built on."""
     text = path.read_text(encoding="utf-8")
     entries: dict[str, tuple[str, str, str]] = {}
-    for base in re.findall(r"^  - (\w+)$", text, re.MULTILINE):
-        if base != "_self_":
-            entries = {name: (name, *rest) for name, *rest in settings(FOLDER / f"{base}.yaml")}  # type: ignore[misc]
+    for base in bases(path):
+        entries = {name: (name, *rest) for name, *rest in settings(base)}  # type: ignore[misc]
     for line in text.splitlines():
         if (match := SETTING.match(line)) and match[1] not in PLAIN:
             entries[match[1]] = (match[1], match[2], match[3] or "")
     return list(entries.values())
 
 
+def bases(path: Path) -> list[Path]:
+    """The files that a recipe file is built on."""
+    names = re.findall(r"^  - (\w+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [FOLDER / f"{name}.yaml" for name in names if name != "_self_"]
+
+
 def sheet(recipe: str) -> str:
-    """The recipe sheet as Markdown."""
+    """The recipe sheet as Markdown: what a run is composed of, and from which files."""
     path = FOLDER / f"{recipe}.yaml"
-    parts = [f"# Recipe {recipe}", _title(path), _table(path)]
-    for variant in sorted((FOLDER / "dataset").glob(f"{recipe}_*.yaml")):
-        dataset = variant.stem.removeprefix(f"{recipe}_")
-        parts += [f"## On {dataset}", f"{_title(variant)} All else is as above.", _table(variant)]
+    parts = [f"# Recipe {recipe}", f"{_title(path)} {_files(*bases(path), path)}", _table(path)]
+    for group, heading in (("dataset", "On"), ("preset", "With preset")):
+        for variant in sorted((FOLDER / group).glob(f"{recipe}_*.yaml")):
+            name = variant.stem.removeprefix(f"{recipe}_")
+            general = [] if group == "dataset" else [PRESETS / f"{name}.yaml"]
+            told = f"{_title(variant)} {_files(*general, variant)} All else is as above."
+            parts += [f"## {heading} {name}", told, _table(variant)]
     if rows := rows_of(recipe):
         frame = pd.DataFrame(rows, columns=[*COLUMNS, "Rows"])
         text = frame.to_markdown(index=False, disable_numparse=True)
-        parts += ["## What rows and tables set beside it", str(text)]
+        told = f"In their files below `{EXPERIMENTS.relative_to(ROOT).as_posix()}/`."
+        parts += ["## What rows and tables set beside it", told, str(text)]
     deviations = pd.DataFrame(read(PAPER / "deviations.csv", Deviation))
     ours = deviations[deviations["recipe"] == recipe].drop(columns="recipe")
     if not ours.empty:
@@ -94,6 +104,12 @@ def main() -> int:
 
 def _title(path: Path) -> str:
     return path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+
+
+def _files(*paths: Path) -> str:
+    """Where values come from."""
+    names = [f"`{path.relative_to(ROOT).as_posix()}`" for path in paths]
+    return f"({', then '.join(names)})"
 
 
 def _table(path: Path) -> str:

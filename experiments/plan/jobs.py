@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,16 @@ from omegaconf import OmegaConf
 from experiments.papers.conf import PlanError
 from experiments.papers.rows import RowFacts, facts
 from records.files import ROOT
-from records.names import FULL, KEPT, outputs, record_folder, results, run_name, working_folder
+from records.names import (
+    FULL,
+    KEPT,
+    WEIGHTS,
+    outputs,
+    record_folder,
+    results,
+    run_name,
+    working_folder,
+)  # fmt: skip
 
 # The small data set of a preset that has one, and those whose place it takes.
 STAND_INS = {"smoke": "digits", "imagenette": "imagenette"}
@@ -62,6 +72,18 @@ class Job:
         return row
 
     @property
+    def weights(self) -> Path:
+        """Where its weights lie once it has finished, whatever their size."""
+        return self.working / WEIGHTS
+
+    @property
+    def teacher(self) -> "Job | None":
+        """The run that a student learns from, where its recipe names one: of the same data set,
+        seed and preset."""
+        row = _teacher(self.facts.recipe)
+        return None if row is None else Job(row, self.dataset, self.seed, self.preset)
+
+    @property
     def iterations(self) -> int:
         """Iterations in all."""
         return _length(self)[0]
@@ -98,6 +120,15 @@ def parse_run(name: str, preset: str = "paper") -> Job:
     job = Job(experiment, dataset, int(seed), preset, tuple(overrides.split("+")[1:]))
     _ = job.facts  # or there is no such row
     return job
+
+
+@cache
+def _teacher(recipe: str) -> str | None:
+    """The row in whose run's folder `recipe.teacher` lies."""
+    config = OmegaConf.load(ROOT / "conf" / "recipe" / f"{recipe}.yaml")
+    plain: Any = OmegaConf.to_container(config)  # as it is written, with what it refers to by name
+    match = re.search(r"/([^/]+/[^/]+/[^/]+)/\$\{data\.name\}/", plain.get("teacher", ""))
+    return match[1] if match else None
 
 
 def _length(job: Job) -> tuple[int, int]:

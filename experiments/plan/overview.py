@@ -9,7 +9,14 @@ from experiments.plan import estimate
 from experiments.plan.jobs import Job
 from experiments.plan.machine import device_name, free_bytes
 from experiments.plan.plan import Entry
-from experiments.plan.states import failure_of, state_of, test_error_of
+from experiments.plan.states import (
+    ENDED,
+    failure_of,
+    no_teacher,
+    state_of,
+    test_error_of,
+    waits_for,
+)  # fmt: skip
 from records.code import in_words, uncommitted
 from records.names import KEPT, outputs
 
@@ -74,6 +81,17 @@ def failures(plan: Sequence[Entry]) -> list[str]:
     """Why runs failed, a line each."""
     found = ((entry.job, failure_of(entry.job)) for entry in plan if entry.state == "failed")
     return [f"{job.run}: {why.reason.splitlines()[0]}" for job, why in found if why]
+
+
+def without_teachers(plan: Sequence[Entry]) -> list[str]:
+    """Which students cannot be trained, because their teacher's run has ended without weights here,
+    and what to do."""
+    waiting = [(entry.job, waits_for(entry.job)) for entry in plan if entry.open]
+    return [
+        f"{job.run}: {no_teacher(job, teacher)}"
+        for job, teacher in waiting
+        if teacher is not None and state_of(teacher) in ENDED
+    ]
 
 
 def in_no_table(plan: Sequence[Entry]) -> list[str]:

@@ -70,6 +70,17 @@ def listed_jobs(path: Path, preset: str) -> list[Job]:
     return list(dict.fromkeys(parse_run(name, preset) for name in names if name))
 
 
+def with_teachers(jobs: Sequence[Job]) -> list[Job]:
+    """The same runs, each student that is still to be trained behind its teacher, whether that is
+    one of them or not."""
+    ordered: dict[Job, None] = {}
+    for job in jobs:
+        if job.teacher is not None and state_of(job) not in ENDED:
+            ordered[job.teacher] = None
+        ordered[job] = None
+    return list(ordered)
+
+
 def make_plan(jobs: Sequence[Job]) -> list[Entry]:
     """Where every job stands, and what it takes.
 

@@ -42,6 +42,21 @@ def state_of(job: Job) -> str:
     return "resumable" if any(job.working.glob(CHECKPOINTS)) else "missing"
 
 
+def waits_for(job: Job) -> Job | None:
+    """The teacher of a student, as long as there are no weights of it."""
+    teacher = job.teacher
+    return None if teacher is None or teacher.weights.is_file() else teacher
+
+
+def no_teacher(job: Job, teacher: Job) -> str:
+    """What a student lacks that cannot be trained, and the remedy."""
+    return (
+        f"{teacher.weights} is missing, the weights of its teacher, whose run is "
+        f"{state_of(teacher)}.\nPut them there, or name a file: python train.py "
+        f"{' '.join(job.arguments)} recipe.teacher=FILE"
+    )
+
+
 def test_error_of(job: Job) -> float | None:
     """Last test error of a finished run, in percent."""
     try:

@@ -125,6 +125,18 @@ def test_weights_start_as_they_are_told() -> None:
     assert float(he.std()) == pytest.approx((2 / (96 * 9)) ** 0.5, rel=0.02)
 
 
+@pytest.mark.parametrize("layers", [NIN, ALLCNN])
+def test_classes_that_have_fallen_silent_guess_and_learn_nothing(layers: str) -> None:
+    """Of both networks, whose papers have a ReLU behind the classes."""
+    model = Stack(layers)
+    last = [layer for layer in model.layers if isinstance(layer, nn.Conv2d)][-1]
+    nn.init.constant_(last.bias, -10.0)  # type: ignore[arg-type]
+    loss = F.cross_entropy(model(torch.randn(2, 3, 16, 16)), torch.tensor([3, 7]))
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(2.3026, abs=1e-4)
+    assert not any(p.grad.any() for p in model.parameters() if p.grad is not None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -34,10 +34,13 @@ class FlatSGD:
     output of a convolution or linear layer, layer by layer, after each update.
 
     With `rule: rmsprop` (Tieleman and Hinton 2012) gradients are divided by the root of their mean
-    square instead, which has momentum's place, and over which `momentum` averages.
+    square instead, which has momentum's place, and over which `momentum` averages. `epsilon` is
+    added to the mean square, and `step_momentum` is that of the steps, the rate in them, both as
+    TensorFlow has it.
 
     Attributes:
         master, gradient, momentum: each parameter's float32 tensor, by name.
+        velocity: the same of RMSProp's steps, where these have momentum.
     """
 
     def __init__(
@@ -59,11 +62,14 @@ class FlatSGD:
         ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
         first = {name: end - size for name, end, size in zip(order, ends, sizes, strict=True)}
         device = next(model.parameters()).device
-        flat = [torch.zeros(sum(sizes), device=device) for _ in range(3)]
-        self.weights, self.gradients, self.momenta = flat
-        self.master, self.gradient, self.momentum = (
+        flat = [
+            torch.zeros(sum(sizes), device=device) for _ in range(3 + bool(recipe.step_momentum))
+        ]
+        self.weights, self.gradients, self.momenta, *self.velocities = flat
+        self.master, self.gradient, self.momentum, *velocity = (
             {name: _view(tensor, first[name], named[name]) for name in order} for tensor in flat
         )
+        self.velocity = velocity[0] if velocity else {}
         self.parameters = [named[name] for name in order]
         cast = [place for place, name in enumerate(order) if name in halved]
         begin = ends[cast[0]] - sizes[cast[0]] if cast else 0
@@ -83,6 +89,7 @@ class FlatSGD:
             borders.append((factors[name], end))
         self.sgd, self.lr = self._make_sgd(recipe, borders, captured), (recipe.lr, 1.0)
         self.rule, self.decay = recipe.rule, recipe.momentum
+        self.epsilon, self.step_momentum = recipe.epsilon, recipe.step_momentum
         moves = recipe.momentum_moves
         self.moving = torch.tensor(recipe.momentum, device=device) if moves else None
         names = [name for name in computing(model) if named[name].ndim > 1]
@@ -155,12 +162,16 @@ class FlatSGD:
         if self.rule == "sgd":
             self.sgd.step()
             return
-        self.momenta.mul_(self.decay).addcmul_(self.gradients, self.gradients, value=1 - self.decay)
         for group in self.sgd.param_groups:
             piece = group["piece"]
             gradient = self.gradients[piece].add(self.weights[piece], alpha=group["weight_decay"])
-            roots = self.momenta[piece].sqrt().clamp_(min=LEAST_ROOT)
-            self.weights[piece].sub_(group["lr"] * gradient / roots)
+            squares = self.momenta[piece]
+            squares.mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
+            roots = squares.add(self.epsilon).sqrt_().clamp_(min=LEAST_ROOT)
+            step = group["lr"] * gradient / roots
+            for velocities in self.velocities:
+                step = velocities[piece].mul_(self.step_momentum).add_(step)
+            self.weights[piece].sub_(step)
 
     def set_learning_rate(self, lr: float, heads: float = 1.0) -> None:
         """Set the learning rate, in place where it lives on a device; that of heads is `heads`
@@ -180,9 +191,16 @@ class FlatSGD:
         assert self.moving is not None
         self.moving.fill_(momentum)
 
+    def clear_momentum(self) -> None:
+        """Begin anew, but for the weights."""
+        for tensor in (self.momenta, *self.velocities):
+            tensor.zero_()
+
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """`model`: the network's state in float32; `momentum`: that of every parameter; by name."""
-        return {"model": {**self.model.state_dict(), **self.master}, "momentum": self.momentum}
+        """`model`: the network's state in float32; `momentum`: that of every parameter, and
+        `velocity`, where there is one; by name."""
+        kept = {"model": {**self.model.state_dict(), **self.master}, "momentum": self.momentum}
+        return kept | ({"velocity": self.velocity} if self.velocity else {})
 
     def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Go on from a state made by `state`, on whatever device and with whatever precision.
@@ -195,11 +213,13 @@ class FlatSGD:
         for name in self.master:
             self.master[name].copy_(state["model"][name])
             self.momentum[name].copy_(state["momentum"][name])
+        for name, velocity in self.velocity.items():
+            velocity.copy_(state["velocity"][name])
         self.renew_half()
 
     def tensors(self) -> list[Tensor]:
         """Every tensor that a training step changes of the network and here."""
-        return [self.weights, self.half, self.momenta, *self.model.buffers()]
+        return [self.weights, self.half, self.momenta, *self.velocities, *self.model.buffers()]
 
     def renew_half(self) -> None:
         """Make the bfloat16 copy of the weights that compute."""

@@ -89,6 +89,8 @@ class Recipe:
     head_lr: Factor = 1.0
     head_fall: Fraction = 0.0
     rule: Literal["sgd", "rmsprop"] = "sgd"
+    epsilon: Weight = 0.0
+    step_momentum: Fraction = 0.0
     auxiliary_end: Weight | None = None
     auxiliary_length: Count = 0
     teacher: Place = ""
@@ -124,6 +126,8 @@ class Recipe:
             yield "nesterov=true needs recipe.momentum above 0"
         if self.rule == "rmsprop" and (self.nesterov or self.momentum_moves):
             yield "rule=rmsprop needs a constant recipe.momentum without nesterov"
+        if self.rule == "sgd" and (self.epsilon or self.step_momentum):
+            yield "epsilon and recipe.step_momentum are of rule=rmsprop"
         if self.momentum_moves and self.nesterov:
             yield "nesterov=true needs a constant recipe.momentum"
         if self.weight_average and self.statistics_batches:

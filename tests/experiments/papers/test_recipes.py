@@ -1,5 +1,6 @@
 """The recipe sheets: complete, and those of the committed configs."""
 
+import re
 from typing import Any
 
 import pytest
@@ -28,6 +29,18 @@ def test_a_sheet_lists_every_setting_with_its_value(recipe: str) -> None:
     assert {name: yaml.safe_load(value) for name, value in listed.items()} == {
         name: value for name, value in plain.items() if name != "name"
     }
+
+
+def test_every_file_of_a_recipe_is_named_with_what_it_sets() -> None:
+    files = [path for path in recipes.FOLDER.rglob("*.yaml") if path.parent != recipes.FOLDER]
+    assert {path.parent.name for path in files} == {"dataset", "preset"}
+    for path in files:
+        text = recipes.sheet(path.stem.partition("_")[0])
+        _, _, section = text.partition(f"`{path.relative_to(ROOT)}`)")
+        section = section.partition("\n## ")[0]
+        for name, value in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+            (line,) = re.findall(rf"^\| {name} +\| (.*?) +\|", section, re.MULTILINE)
+            assert yaml.safe_load(line) == value, (path, name)
 
 
 def test_deviations_name_recipes_that_are() -> None:

@@ -58,7 +58,8 @@ RECIPES = {
                " lr: 0.01, fresh_momentum: true}]"],
     "momentum": ["recipe.nesterov=false", "recipe.momentum=0.5", "+recipe.momentum_end=0.9",
                  "+recipe.momentum_length=3", "+recipe.schedule=linear", *EPOCHS],
-    "rmsprop": ["+recipe.rule=rmsprop", "recipe.nesterov=false", "recipe.lr=0.001"],
+    "rmsprop": ["+recipe.rule=rmsprop", "recipe.nesterov=false", "recipe.lr=0.001",
+                "+recipe.epsilon=0.01", "+recipe.step_momentum=0.5"],
 }  # fmt: skip
 
 
@@ -102,8 +103,8 @@ def alike(one: tuple[History, Trainer], other: tuple[History, Trainer]) -> bool:
     first, second = one[1].state(), other[1].state()
     same = all(
         torch.equal(value, second[kind][name])
-        for kind in ("model", "momentum")
-        for name, value in first[kind].items()
+        for kind in ("model", "momentum", "velocity")
+        for name, value in first.get(kind, {}).items()
     )
     return same and one[0] == other[0]
 

@@ -1,9 +1,10 @@
-"""The flat optimizer against torch.optim.SGD on the parameters themselves."""
+"""The flat optimizer against those of torch on the parameters themselves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -93,6 +94,56 @@ def test_biases_and_the_last_layer_have_rates_and_decays_of_their_own(
             torch.testing.assert_close(flat.master[name], b.detach(), msg=name)
             place = model.get_parameter(name)
             assert torch.equal(place, flat.master[name].to(place.dtype)), name
+
+
+def follow(
+    recipe: Recipe, plain: nn.Sequential, rates: Sequence[float], update: Callable[[float], object]
+) -> None:
+    """Compare the flat optimizer with an update of a plain network, given the same gradients."""
+    model = deepcopy(plain)
+    flat = FlatSGD(model, recipe)
+    for rate in rates:
+        flat.set_learning_rate(rate)
+        for ours, parameter in zip(model.parameters(), plain.parameters(), strict=True):
+            parameter.grad = torch.randn_like(parameter)
+            ours.grad = parameter.grad.clone()
+        update(rate)
+        flat.update()
+        for name, parameter in plain.named_parameters():
+            found = flat.master[name]
+            torch.testing.assert_close(found, parameter.detach(), rtol=1e-5, atol=1e-6, msg=name)
+
+
+@pytest.fixture
+def rmsprop(recipe: Recipe) -> Recipe:
+    return replace(recipe, rule="rmsprop", nesterov=False, momentum=0.8, step_momentum=0.7,
+                   weight_decay=0.01, decay="all")  # fmt: skip
+
+
+def test_rmsprop_with_momentum_is_that_of_torch_while_the_rate_stays(rmsprop: Recipe) -> None:
+    """Which multiplies the momentum by the rate, not the steps that it is of."""
+    plain = network()
+    reference = torch.optim.RMSprop(
+        plain.parameters(), lr=0.1, alpha=0.8, momentum=0.7, eps=0, weight_decay=0.01
+    )
+    follow(rmsprop, plain, [0.1] * 5, lambda _: reference.step())
+
+
+def test_rmsprop_has_its_epsilon_and_its_rate_where_tensorflow_has_them(rmsprop: Recipe) -> None:
+    """squares = 0.8 squares + 0.2 g^2; step = 0.7 step + rate g / sqrt(squares + 1)"""
+    plain = network()
+    squares = [np.zeros(p.shape) for p in plain.parameters()]
+    steps = [np.zeros(p.shape) for p in plain.parameters()]
+
+    def update(rate: float) -> None:
+        for place, parameter in enumerate(plain.parameters()):
+            assert parameter.grad is not None
+            g = (parameter.grad + 0.01 * parameter.detach()).double().numpy()
+            squares[place] = 0.8 * squares[place] + 0.2 * g**2
+            steps[place] = 0.7 * steps[place] + rate * g / np.sqrt(squares[place] + 1)
+            parameter.data -= torch.from_numpy(steps[place])
+
+    follow(replace(rmsprop, epsilon=1.0), plain, [0.1, 0.1, 0.05, 0.02], update)
 
 
 def test_half_weights_are_rounded_master_weights(recipe: Recipe) -> None:

@@ -1,6 +1,8 @@
 """What a run is given of a set, and configurations that do not fit it."""
 
+import tracemalloc
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from data.arrays.imageset import ImageSet
+from data.arrays.imageset import ImageSet, write
 from data.arrays.prepared import prepared
 from data.photographs.photographs import Photographs
 from training.recipe.run_data import load_run_data
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
+from training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -87,6 +90,56 @@ def test_prepared_images_are_trained_and_tested_on(
     for image, label in zip(batch, labels, strict=True):
         same = (x == image).flatten(1).all(1)
         assert same.any() and label in digits.train_labels[same.numpy()]
+
+
+def test_a_whitened_run_holds_its_images_once(
+    tiny: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one float32 copy of the set, where it is whitened, and where it is read."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (60_000, 8, 8, 3), dtype=np.uint8)
+    y = np.arange(60_000) % 10
+    images = ImageSet("noise", x[10_000:], y[10_000:], x[:10_000], y[:10_000], tuple("0123456789"))
+    numpy_writes = 2**24  # bytes at a time
+    write(images, tmp_path / "noise.npz")
+    monkeypatch.setattr("data.arrays.prepared.CHUNK", 500)
+    settings = tiny("+recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
+    data = replace(settings.data, source="noise", size=8, folder=str(tmp_path))
+    settings, copy = replace(settings, data=data), 4 * x.nbytes
+    for kept in (False, True):
+        assert (tmp_path / "noise_zca55.npz").exists() == kept
+        tracemalloc.start()
+        try:
+            loaded = load_run_data(settings, images, CPU)
+            held, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert loaded.splits["test"][0].dtype == torch.float32
+        assert copy < held < 1.05 * copy and most < 1.3 * copy + numpy_writes
+
+
+def test_a_whitened_run_goes_on_to_the_same_bits(
+    tiny: Callable[..., Settings], digits: ImageSet, tmp_path: Path
+) -> None:
+    """The first trainer whitens the set, another, with the kept file, goes on in its place."""
+    write(digits, tmp_path / "digits.npz")
+    settings = tiny("+recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
+    settings = replace(settings, data=replace(settings.data, folder=str(tmp_path)))
+    begun = Trainer(settings, digits, CPU)
+    begun.begin_segment()
+    for _ in range(2):
+        begun.train_iteration()
+    state = deepcopy(begun.state())
+    assert (tmp_path / "digits_zca55.npz").exists()
+    resumed = Trainer(settings, digits, CPU)
+    resumed.load(state)
+    resumed.begin_segment()
+    for trainer in (begun, resumed):
+        for _ in range(2):
+            trainer.train_iteration()
+    for name, tensor in begun.optimizer.master.items():
+        assert torch.equal(tensor, resumed.optimizer.master[name]), name
+    assert begun.evaluate("test") == resumed.evaluate("test")
 
 
 def test_photographs_are_not_prepared(settings_of: Callable[..., Settings]) -> None:

@@ -175,6 +175,7 @@ CONFIGS = [
         [ROW, "+recipe.rule=rmsprop", "recipe.nesterov=true"],
         "rule=rmsprop needs a constant recipe.momentum without nesterov",
     ),
+    ([ROW, "+recipe.step_momentum=0.9"], "epsilon and recipe.step_momentum are of rule=rmsprop"),
     ([ROW, "+recipe.rule=adam"], "recipe.rule=adam is unknown; choose one of sgd, rmsprop"),
     ([ROW, "+recipe.schedule=exponential"], "schedule=exponential needs recipe.lr_length"),
     ([ROW, "+recipe.momentum_end=0.6"], "momentum_end=0.6 and recipe.momentum_length=0 go"),
