@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.figures.panels import Panel, Runs
 from experiments.verdicts.records import RunRecord
 
+matplotlib.use("Agg")  # for all that draw: nobody looks on
 WIDTH = 3.9  # of a panel, in inches
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
