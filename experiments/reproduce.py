@@ -36,7 +36,7 @@ def reproduce(options: argparse.Namespace) -> int:
     if options.table in published.titles():
         shown = preset if preset in KEPT else FULL
         records = compile.records_of(shown)
-        if {(r.experiment, r.dataset) for r in records} & set(table_rows(options.table, shown)):
+        if {record.row for record in records} & set(table_rows(options.table, shown)):
             table = compile.compile_table(options.table, shown, records)
             say(f"{table.title}, as measured so far\n")
             print_table(table.frame)

@@ -32,11 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Refuse numbers that cannot be, and GPUs that torch cannot use.
-
-    Raises:
-        PlanError: one is none, or there are such GPUs.
-    """
+    """Raise a PlanError for numbers that cannot be, and for GPUs that torch cannot use."""
     jobs, minutes = options.jobs, options.minutes
     if jobs != "auto" and not (jobs.isdecimal() and int(jobs) > 0):
         raise PlanError(f"JOBS={jobs} is neither `auto` nor a number of runs.")
