@@ -124,11 +124,7 @@ class Stream(TrainingBatches):
         self.arriving = delivered(self.loader)
 
     def fetch(self, size: int) -> None:
-        """As of all batches.
-
-        Raises:
-            DataError: an image is damaged, and they are not to be skipped.
-        """
+        """As of all batches; a DataError where an image is damaged, unless they are skipped."""
         images, labels, damaged = next(self.arriving)
         self.note(damaged[damaged != WHOLE].tolist())
         drawn = colour.draw(size, seed=derived_seed(self.seed, self.iteration, 1))
@@ -145,11 +141,7 @@ class Stream(TrainingBatches):
         return images.permute(0, 3, 1, 2), self.labels[:n]
 
     def note(self, damaged: Sequence[int]) -> None:
-        """Stop at damaged images, or count them.
-
-        Raises:
-            DataError: they are not to be skipped.
-        """
+        """Count damaged images, or raise a DataError of the first."""
         for index in damaged:
             if self.damaged == "stop":
                 try:

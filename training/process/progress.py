@@ -22,7 +22,6 @@ class ProgressLine:
         self.name, self.batch, self.start, self.last = name, batch, start, last
         self.console = Console(highlight=False)
         self.live = self.console.is_terminal
-        self.metrics = ""
         self.bar = Progress(
             BarColumn(bar_width=8),
             TextColumn("{task.completed:.0f}/{task.total:.0f}{task.fields[metrics]}"),

@@ -138,11 +138,8 @@ class Run:
         self.record = Record(self.folder)
 
     def start(self) -> None:
-        """Load the data, build the trainer, and go on from the newest checkpoint, if there is one.
-
-        Raises:
-            ConfigError, DataError, CheckpointError: see `run`.
-        """
+        """Load the data, build the trainer, and go on from the newest checkpoint, if there is
+        one."""
         settings = self.settings
         device_name = self.processes.device(settings.device) if self.processes else settings.device
         device = find_device(device_name)
@@ -193,11 +190,7 @@ class Run:
         checkpoint.save(self.folder, iteration, state, deciding)
 
     def train(self, signals: Signals) -> str:
-        """Train to the end: `finished` or `diverged`.
-
-        Raises:
-            Stopped, OSError: see `run`.
-        """
+        """Train to the end: `finished` or `diverged`."""
         trainer, preset = self.trainer, self.settings.preset.name
         shown = self.name if preset == "paper" else f"{self.name} (preset {preset})"
         progress = ProgressLine(shown, trainer.recipe.batch, trainer.iteration, trainer.last)
