@@ -124,9 +124,7 @@ def command(tmp_path: Path) -> Callable[..., Ended]:
         **environment: str,
     ) -> Ended:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(
-            ["training.runs.run", "training.runs.entry", "sklearn.datasets"]
-        )
+        context.set_forkserver_preload(["tests.forked"])
         body = (script, arguments, defaults | environment, tmp_path / "cwd", before)
         process = context.Process(target=_command, args=body)
         process.start()
