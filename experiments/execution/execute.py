@@ -17,26 +17,16 @@ from experiments.plan.estimate import disk_bytes
 from experiments.plan.jobs import Job
 from experiments.plan.machine import free_bytes
 from experiments.plan.states import ENDED, Failure, forget_failure, note_failure, state_of
-from records.exits import (
-    BAD_CONFIG,
-    BAD_DATA,
-    BUSY,
-    DIVERGED,
-    FULL,
-    INTERRUPTED,
-    NO_MEMORY,
-    PREEMPTED,
-    STOPPED,
-)
+from records import exits
 from records.names import outputs, results
 
 # Signals that stop a plan, and its exit code.
 SIGNALS = {
-    signal.SIGTERM: PREEMPTED,
-    signal.SIGUSR1: PREEMPTED,
-    signal.SIGUSR2: PREEMPTED,
-    signal.SIGHUP: PREEMPTED,
-    signal.SIGINT: INTERRUPTED,
+    signal.SIGTERM: exits.PREEMPTED,
+    signal.SIGUSR1: exits.PREEMPTED,
+    signal.SIGUSR2: exits.PREEMPTED,
+    signal.SIGHUP: exits.PREEMPTED,
+    signal.SIGINT: exits.INTERRUPTED,
 }
 RETRIES = 2  # of a run that died or raised; it goes on from its checkpoint
 PATIENCE = 1800.0  # seconds without a sign of life, after which a process is killed
@@ -115,7 +105,7 @@ class Execution:
                 while self.step():
                     if deadline is not None and time.monotonic() > deadline and not self.stopped:
                         self.display.say("Time is up; the runs save and stop.")
-                        self.stop(PREEMPTED)
+                        self.stop(exits.PREEMPTED)
                     self.display.refresh()
                     time.sleep(POLL_SECONDS)
             finally:
@@ -164,24 +154,24 @@ class Execution:
     def judge(self, launched: Launched, code: int) -> None:
         """Note what became of a run: give it up, or let it be tried again."""
         job, reason = launched.job, launched.reason(code)
-        if code in (0, DIVERGED):
+        if code in (0, exits.DIVERGED):
             if state_of(job) in ENDED:
                 self.display.finished(job)
                 return
-            code, reason = BAD_CONFIG, f"it ended, and left no record in {job.finished}"
-        if code in STOPPED:
+            code, reason = exits.BAD_CONFIG, f"it ended, and left no record in {job.finished}"
+        if code in exits.STOPPED:
             if not self.stopped:  # a second Ctrl-C would end the others before they have saved
                 self.stop(code)
-        elif code == BUSY:
+        elif code == exits.BUSY:
             self.shared = True
-        elif code == FULL:
+        elif code == exits.FULL:
             self.needed, self.again = SPARE_BYTES + disk_bytes(job), time.monotonic() + FULL_SECONDS
             self.display.say(f"{job.run}: {reason}\nThe plan pauses until there is space again.")
-        elif code == NO_MEMORY and self.fewer_on(launched.device):
+        elif code == exits.NO_MEMORY and self.fewer_on(launched.device):
             self.display.say(f"{job.run}: no GPU memory beside the others; fewer at once.")
         elif not self.stopped:
             self.tries[job] += 1
-            if code in (BAD_CONFIG, BAD_DATA) or self.tries[job] > RETRIES:
+            if code in (exits.BAD_CONFIG, exits.BAD_DATA) or self.tries[job] > RETRIES:
                 self.give_up(job, Failure(code, reason, "\n".join(launched.tail())))
             else:
                 self.display.say(f"{job.run}: {reason}; tried again.")
@@ -212,11 +202,11 @@ class Execution:
 
     def stop(self, code: int) -> None:
         """Have every run save and stop, and the plan end with a code."""
-        again = code == INTERRUPTED and self.stopped == INTERRUPTED
+        again = code == exits.INTERRUPTED and self.stopped == exits.INTERRUPTED
         for launched in self.launched:
             if not self.stopped:
                 launched.wait_anew()
-            launched.send(signal.SIGINT if code == INTERRUPTED else signal.SIGTERM)
+            launched.send(signal.SIGINT if code == exits.INTERRUPTED else signal.SIGTERM)
         self.stopped = self.stopped or code
         if again:
             self.display.say("Ending at once; the last checkpoints are intact.")
