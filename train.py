@@ -19,7 +19,8 @@ def job(config: DictConfig) -> None:
     """Read the settings, name the run, train it."""
     from records.exits import DIVERGED
     from records.names import run_name
-    from training.runs.run import run, test_error_of
+    from training.runs.finished import test_error_of
+    from training.runs.run import run
     from training.settings.config import in_table, named, read_settings
 
     experiment = entry.chosen_experiment()

@@ -1,8 +1,8 @@
 """Which samples a training iteration takes, the same for every kind of data set; what a training
 run asks of its batches."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -14,59 +14,11 @@ class DataError(Exception):
     """A dataset is missing, damaged or not the one it claims to be."""
 
 
-class TrainingBatches(Protocol):
-    """Random training batches on a device, a pure function of seed and iteration.
-
-    The sequence is cut into segments (the iterations between two evaluations): `begin` starts one,
-    then `fetch` and `next` take turns. `next` can be captured in a CUDA graph.
-
-    Attributes:
-        count: training images of an epoch.
-        can_be_gathered: whether the whole set lies on the device and a kernel can make the batches.
-        mean, scale: see `data.arrays.augment.normalise`.
-    """
-
-    count: int
-    can_be_gathered: bool
-    mean: Tensor
-    scale: Tensor
-
-    def span(self, iteration: int) -> tuple[int, int]:
-        """First and last + 1 sample of an iteration, counted from the start of training."""
-
-    def size(self, iteration: int) -> int:
-        """Samples in the batch of an iteration."""
-
-    def begin(self, first: int, last: int) -> None:
-        """Start the segment of iterations `first` to `last` - 1."""
-
-    def fetch(self, size: int) -> None:
-        """Bring the next batch to the device, where it is not there anyhow."""
-
-    def next(self, size: int, share: slice = EVERYTHING) -> tuple[Tensor, Tensor]:
-        """The next batch, or only a share of it: images float32 (n, 3, H, W), labels int64 (n,)."""
-
-    def share_skipped(self, union: Callable[[set[int], int], set[int]]) -> None:
-        """Exchange which images were skipped with the other processes of a run."""
-
-    def facts(self) -> dict[str, int]:
-        """What a record says of how the batches were read."""
-
-    def state(self) -> Any:
-        """What a checkpoint keeps."""
-
-    def load(self, state: Any) -> None:
-        """Go on from what `state` gave."""
-
-    def tensors(self) -> list[Tensor]:
-        """Every tensor that `next` changes."""
-
-
 class Spans:
     """Which samples an iteration takes, counted from the start of training.
 
     Args:
-        count: training images.
+        count: training images of an epoch.
         wrap: whether batches run on across the end of an epoch (as in Caffe) or the last batch of
             an epoch is short (as in Torch).
     """
@@ -86,6 +38,52 @@ class Spans:
         """Samples in the batch of an iteration."""
         first, last = self.span(iteration)
         return last - first
+
+
+class TrainingBatches(Spans, ABC):
+    """Random training batches on a device, a pure function of seed and iteration.
+
+    The sequence is cut into segments (the iterations between two evaluations): `begin` starts one,
+    then `fetch` and `next` take turns. `next` can be captured in a CUDA graph. It is a part of a
+    run, too (see `training.recipe.part`); what only some kinds of batches have is nothing here.
+
+    Attributes:
+        can_be_gathered: whether the whole set lies on the device and a kernel can make the batches.
+        mean, scale: see `data.arrays.augment.normalise`.
+    """
+
+    can_be_gathered = False
+    mean: Tensor
+    scale: Tensor
+
+    @abstractmethod
+    def begin(self, first: int, last: int) -> None:
+        """Start the segment of iterations `first` to `last` - 1, an epoch at most."""
+
+    def fetch(self, size: int) -> None:
+        """Bring the next batch, of `size` samples over all processes, to the device."""
+
+    @abstractmethod
+    def next(self, size: int, share: slice = EVERYTHING) -> tuple[Tensor, Tensor]:
+        """The next batch, or only a share of it: images float32 (n, 3, H, W), labels int64 (n,)."""
+
+    def share_skipped(self, union: Callable[[set[int], int], set[int]]) -> None:
+        """Exchange which images were skipped with the other processes of a run."""
+
+    def facts(self) -> dict[str, int]:
+        """What a record says of how the batches were read."""
+        return {}
+
+    def state(self) -> list[int]:
+        """What a checkpoint keeps: the images skipped so far."""
+        return []
+
+    def load(self, state: list[int]) -> None:
+        """Go on from what `state` gave."""
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that `next` changes, and nobody overwrites before the next call."""
+        return []
 
 
 def iterations_per_epoch(images: int, batch: int) -> int:

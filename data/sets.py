@@ -11,14 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from data.arrays import cifar, digits, svhn
-from data.arrays.imageset import (
-    ImageSet,
-    canonical,
-    check,
-    check_arrays,
-    read,
-    write,
-)
+from data.arrays.imageset import ImageSet, canonical, check, check_arrays, read, write
 from data.order import DataError
 from data.photographs import photographs
 from data.photographs.photographs import Photographs
@@ -79,11 +72,7 @@ def training_images(name: str) -> int:
 
 
 def verify(images: ImageSet) -> None:
-    """Compare a set with the published facts about it.
-
-    Raises:
-        DataError: something differs.
-    """
+    """Raise a DataError where a set differs from the published facts about it."""
     if images.name in cifar.FACTS:
         check(images, cifar.FACTS[images.name])
     elif images.name == "svhn":

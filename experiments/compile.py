@@ -25,7 +25,7 @@ from experiments.tables.quoted import QUOTED, quoted_table
 from experiments.tables.sheets import Sheet, Table, write
 from experiments.tables.tables import PaperTable, paper_table, shortened_table
 from experiments.tables.terminal import print_table
-from experiments.verdicts.records import RunRecord, records_of
+from experiments.verdicts.records import RunRecord, counting, records_of
 from records.command import guarded
 from records.names import FULL, KEPT, compiled_folder
 from records.validity import PRESETS
@@ -93,10 +93,9 @@ def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figur
     if figure not in FIGURES:
         raise published.PublishedError(published.unknown("figure", figure, FIGURES))
     if preset in KEPT:
-        counting = [record for record in records if record.preset == preset and record.counts]
         scale = preset_scale(preset)
         note = "" if scale == 1 else f"On a {preset} of the schedule, all else equal."
-        return drawing.draw(FIGURES[figure], counting, note, scale)
+        return drawing.draw(FIGURES[figure], counting(records, preset), note, scale)
     shown = _shortened(figure, preset, records)
     return drawing.draw(FIGURES[figure], shown, shortened_note(preset, shown), None)
 
@@ -160,7 +159,7 @@ def _shortened(table: str, preset: str, records: Sequence[RunRecord]) -> list[Ru
     return [
         r
         for r in records
-        if (r.experiment, r.dataset) in rows
+        if r.row in rows
         and r.run == Job(r.experiment, r.dataset, r.seed, preset, tuple(overrides)).run
     ]
 

@@ -17,7 +17,6 @@ from experiments.tables import readme
 from experiments.tables.sheets import write
 from experiments.tables.terminal import print_table, say
 from records.command import guarded
-from records.exits import BAD_CONFIG
 from records.names import FULL, KEPT
 
 
@@ -37,16 +36,14 @@ def reproduce(options: argparse.Namespace) -> int:
     if options.table in published.titles():
         shown = preset if preset in KEPT else FULL
         records = compile.records_of(shown)
-        if {(r.experiment, r.dataset) for r in records} & set(table_rows(options.table, shown)):
+        if {record.row for record in records} & set(table_rows(options.table, shown)):
             table = compile.compile_table(options.table, shown, records)
             say(f"{table.title}, as measured so far\n")
             print_table(table.frame)
             print()
     command.show_plan(plan, options)
-    if options.plan:
-        return 0
-    if command.too_long(plan, options):
-        return BAD_CONFIG
+    if (code := command.why_not(plan, options)) is not None:
+        return code
     execution = command.carry_out(f"{options.table} (preset {preset})", jobs, options)
     code = command.report(execution)
     if preset in KEPT and not execution.stopped:

@@ -15,7 +15,6 @@ from experiments.plan import overview
 from experiments.plan.plan import listed_jobs, make_plan, with_teachers
 from experiments.tables.terminal import print_table
 from records.command import guarded
-from records.exits import BAD_CONFIG
 
 
 @guarded
@@ -29,10 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jobs = with_teachers(listed_jobs(options.runs, command.chosen_preset(options)))
     plan = make_plan(jobs)
     command.show_plan(plan, options)
-    if options.plan:
-        return 0
-    if command.too_long(plan, options):
-        return BAD_CONFIG
+    if (code := command.why_not(plan, options)) is not None:
+        return code
     code = command.report(command.carry_out(str(options.runs), jobs, options))
     print()
     print_table(overview.results(jobs))

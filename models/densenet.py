@@ -137,9 +137,6 @@ class DenseNet(nn.Module):
         dropout: rate after each convolution but the first.
         efficient: save memory by computing concatenations twice.
         init: variance rule of the convolutions, `fan_in` or `fan_out`.
-
-    Raises:
-        ValueError: an argument is impossible; the message names it.
     """
 
     def __init__(

@@ -19,9 +19,6 @@ class DeeplySupervised(nn.Module):
         layers: words of the stack, see `models.stack.Stack`.
         size: of the images.
         scaled, deviations: see `models.stack.Stack`, whose weights start normal.
-
-    Raises:
-        ValueError: an argument is impossible; the message names it.
     """
 
     def __init__(

@@ -26,9 +26,6 @@ class FitNet(nn.Module):
         layers: words of the convolutions, see `models.maxout.MaxoutNetwork`; so are `size`,
             `pieces`, `hidden`, `hidden_pieces` and `bound`.
         hint: channels of the teacher's hint.
-
-    Raises:
-        ValueError: an argument is impossible; the message names it.
     """
 
     def __init__(

@@ -100,9 +100,6 @@ class FractalNet(nn.Module):
             2017, Section 4: 0 to 40 %).
         drop_path: rate of local drop-path; 0 is none, not a global one either.
         global_share: of the mini-batches that drop all columns but one.
-
-    Raises:
-        ValueError: an argument is impossible; the message names it.
     """
 
     def __init__(

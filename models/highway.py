@@ -45,9 +45,6 @@ class Highway(nn.Module):
         gate_bias: where the biases of the gates start.
         deviations: standard deviations of the weights as they start, of the first convolution and
             of the classifier; those that are not given, and all others, by sqrt(2 / fan_in).
-
-    Raises:
-        ValueError: an argument is impossible; the message names it.
     """
 
     def __init__(

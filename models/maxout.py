@@ -42,9 +42,6 @@ class MaxoutNetwork(nn.Module):
         drop_image: rate at which values of the image are dropped; what is kept is never scaled.
         drop: rate at which the inputs of all further layers are; what is kept is scaled up.
         bound: weights start uniform within it, biases at 0.
-
-    Raises:
-        ValueError: an argument is impossible; the message names it.
     """
 
     def __init__(

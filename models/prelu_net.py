@@ -26,9 +26,6 @@ class PReLUNet(nn.Module):
     Args:
         version: `A`, `B` or `C`.
         init: variance rule of all layers but the classifier, `fan_in` or `fan_out` (eq. 14).
-
-    Raises:
-        ValueError: an argument is impossible; the message names it.
     """
 
     def __init__(self, version: str, classes: int = 1000, *, init: str = "fan_out"):

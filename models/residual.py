@@ -42,9 +42,6 @@ class ResidualUnit(nn.Module):
             papers, or the `3x3`, as in fb.resnet.torch and torchvision.
         bias: whether the branch's convolutions have biases, as in the code of Huang et al. 2016.
         dropout: rate before the last convolution (Zagoruyko and Komodakis 2016, Fig. 1(d)).
-
-    Raises:
-        ValueError: an argument is impossible; the message names it.
     """
 
     def __init__(

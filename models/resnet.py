@@ -53,9 +53,6 @@ class ResNet(nn.Module):
         norm_init: start of the normalisation scales, `one` or `uniform`.
         widen: factor k of the channels of every stage (CIFAR only).
         dropout: rate before the last convolution of a unit.
-
-    Raises:
-        ValueError: an argument is impossible; the message names it.
     """
 
     def __init__(

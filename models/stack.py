@@ -30,9 +30,6 @@ class Stack(nn.Module):
             eq. 16), `fan_in` (normal, sqrt(2 / fan_in)), or `normal` by `deviations`.
         deviations: standard deviation of each convolution's weights, first to last; the last one
             is that of all further ones.
-
-    Raises:
-        ValueError: an argument is impossible; the message names it.
     """
 
     def __init__(

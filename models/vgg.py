@@ -23,9 +23,6 @@ class VGG(nn.Module):
     Args:
         depth: 16 or 19.
         init: variance rule of all layers but the classifier, `fan_in` or `fan_out`.
-
-    Raises:
-        ValueError: an argument is impossible; the message names it.
     """
 
     def __init__(self, depth: int, classes: int = 1000, *, init: str = "fan_in"):

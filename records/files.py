@@ -1,8 +1,11 @@
 """Files that are whole or not there, and folders that can be written to."""
 
+import csv
 import errno
+import io
 import math
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,18 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         OSError: it could not be written; what was there before is intact.
     """
     replace_atomically(path, path.with_name(f"{path.name}.tmp"), content)
+
+
+def write_csv(
+    path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()
+) -> None:
+    """Write rows as CSV under these columns, by default those of the first; see
+    `write_atomically`."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
 
 
 def replace_atomically(path: Path, temporary: Path, content: str | bytes | memoryview) -> None:

@@ -16,7 +16,7 @@ KNOWN = frozenset((
     "macs", "test_error", "test_loss", "train_loss", "train_error", "seconds",
     "images_per_second", "peak_memory_bytes", "device", "driver", "threads", "torch", "precision",
     "processes", "bn_batch", "runs_at_once", "engine", "engine_reason", "deterministic", "damaged",
-    "code", "commit", "clean", "data", "recipe", "weights", "made", "checksum",
+    "code", "commit", "clean", "data", "recipe", "teacher", "weights", "made", "checksum",
 ))  # fmt: skip
 HASH = re.compile(r"\w+", re.ASCII)
 LONGEST = 200  # characters of a text

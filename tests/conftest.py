@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck
 from hypothesis import settings as examples
 from PIL import Image
@@ -28,7 +27,7 @@ if not torch.cuda.is_available():
 from data.arrays.imageset import ImageSet
 from data.sets import load
 from records.lock import written_whole
-from training.settings.config import CONF, read_settings
+from training.settings.config import CONF, composed
 from training.settings.settings import Settings
 
 torch.set_num_threads(1)  # tests run side by side
@@ -68,8 +67,7 @@ def settings_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Setti
         if path.exists() and path.parent.name != "alone":
             found: Settings = pickle.loads(path.read_bytes())  # noqa: S301
             return found
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            settings = read_settings(compose("config", overrides=list(overrides)))
+        settings = composed(*overrides)
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as file:
             pickle.dump(settings, file)
@@ -126,9 +124,7 @@ def command(tmp_path: Path) -> Callable[..., Ended]:
         **environment: str,
     ) -> Ended:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(
-            ["training.runs.run", "training.runs.entry", "sklearn.datasets"]
-        )
+        context.set_forkserver_preload(["tests.forked"])
         body = (script, arguments, defaults | environment, tmp_path / "cwd", before)
         process = context.Process(target=_command, args=body)
         process.start()

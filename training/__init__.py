@@ -1,3 +1,7 @@
-"""How a row is trained: `trainer.py` is a run, `loop.py` trains it. Rooms from the ground up:
-settings, process, recipe, then weights and engines, trainer.py, loop.py, runs, then bench and
-counts; each imports lower ones, `records/`, `data/` and `models/`."""
+"""How a row is trained: `trainer.py` is a run, `loop.py` trains it.
+
+The way of one iteration: `job` in train.py, `Run` in runs/run.py, `train` in loop.py,
+`Trainer.train_iteration`, and in recipe/ `Step.__call__` and `FlatSGD.update`.
+
+Rooms from the ground up: settings, process, recipe, then weights and engines, trainer.py, loop.py,
+runs, then bench and counts; each imports lower ones, `records/`, `data/` and `models/`."""

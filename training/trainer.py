@@ -13,6 +13,7 @@ from training.engines.engine import Engine
 from training.engines.graph import Graphs
 from training.process.device import set_backend
 from training.process.replicas import Replicas, check_shares
+from training.recipe import schedules
 from training.recipe.average import WeightAverage
 from training.recipe.evaluate import Evaluation
 from training.recipe.gradient import GradientMagnitude
@@ -22,17 +23,6 @@ from training.recipe.optimizer import FlatSGD
 from training.recipe.part import Part, TensorPart
 from training.recipe.plateau import Plateau
 from training.recipe.run_data import Images, load_run_data
-from training.recipe.schedules import (
-    auxiliary_at,
-    clears_momentum,
-    head_rate,
-    learning_rate,
-    momentum_at,
-    next_evaluation,
-    phase_at,
-    scaled,
-    total_iterations,
-)
 from training.recipe.statistics import averaged_statistics
 from training.settings.network import dropouts, is_random, rebuilt, set_dropouts, skips
 from training.settings.recipe import Phase
@@ -66,12 +56,13 @@ class Trainer:
         loaded = load_run_data(settings, images, device, replicas)
         self.images, self.batches, self.splits = loaded.count, loaded.batches, loaded.splits
         self.mean, self.scale = loaded.mean, loaded.scale
-        self.recipe = scaled(settings.recipe, settings.preset.scale, self.images)
+        self.recipe = schedules.scaled(settings.recipe, settings.preset.scale, self.images)
         per_epoch = iterations_per_epoch(self.images, self.recipe.batch)
         if replicas is not None:
             check_shares({self.batches.size(k) for k in range(per_epoch)}, replicas.count)
         self.iteration = 0
-        self.last = min(total_iterations(self.recipe, self.images), settings.preset.stop or 2**62)
+        length = schedules.total_iterations(self.recipe, self.images)
+        self.last = min(length, settings.preset.stop or length)
         self.engine = Engine(settings, device, replicas, graphs)
         self.model, self.drawn = self.engine.build(longest=per_epoch + 1)
         bf16 = settings.precision == "bf16"
@@ -98,7 +89,7 @@ class Trainer:
         }
         self.evaluate_batch = {k: self.engine.captured(v) for k, v in self.evaluations.items()}
         self.dropout = dropouts(self.model)
-        self.enter(phase_at(self.recipe, self.images, 0)[0])
+        self.enter(schedules.phase_at(self.recipe, self.images, 0)[0])
         # Which blocks are closed is one draw for all processes; what is dropped is one for each.
         alike = replicas is None or skips(self.model)
         self.drawn_by = () if alike or replicas is None else (replicas.rank,)
@@ -118,7 +109,7 @@ class Trainer:
 
     def begin_segment(self) -> int:
         """Draw the batches from here to the next evaluation; at which iteration that is."""
-        end = next_evaluation(self.recipe, self.images, self.iteration, self.last)
+        end = schedules.next_evaluation(self.recipe, self.images, self.iteration, self.last)
         self.model.train()
         self.batches.begin(self.iteration, end)
         for drawn in self.drawn:
@@ -127,7 +118,7 @@ class Trainer:
 
     def train_iteration(self) -> None:
         """Do one iteration of the segment that has begun."""
-        phase, _ = phase_at(self.recipe, self.images, self.iteration)
+        phase, _ = schedules.phase_at(self.recipe, self.images, self.iteration)
         if phase != self.phase:
             self.enter(phase)
         if self.random:
@@ -142,13 +133,13 @@ class Trainer:
     def set_rates(self) -> None:
         """Set what the next iteration updates by."""
         recipe, images, iteration = self.recipe, self.images, self.iteration
-        heads = head_rate(recipe, iteration)
+        heads = schedules.head_rate(recipe, iteration)
         self.optimizer.set_learning_rate(self.learning_rate(iteration), heads)
         if self.auxiliary is not None:
-            self.auxiliary.fill_(auxiliary_at(recipe, images, iteration))
+            self.auxiliary.fill_(schedules.auxiliary_at(recipe, images, iteration))
         if recipe.momentum_moves:
-            self.optimizer.set_momentum(momentum_at(recipe, images, iteration))
-        if clears_momentum(recipe, images, iteration):
+            self.optimizer.set_momentum(schedules.momentum_at(recipe, images, iteration))
+        if schedules.clears_momentum(recipe, images, iteration):
             self.optimizer.clear_momentum()
 
     def end_segment(self) -> tuple[float, float]:
@@ -164,7 +155,7 @@ class Trainer:
 
     def learning_rate(self, iteration: int) -> float:
         """Learning rate of an iteration, counted from 0."""
-        return learning_rate(self.recipe, self.images, iteration, self.plateau.drops)
+        return schedules.learning_rate(self.recipe, self.images, iteration, self.plateau.drops)
 
     def average_statistics(self) -> None:
         """Exchange the moving averages for statistics taken anew, where the recipe asks for it."""

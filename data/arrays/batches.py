@@ -1,27 +1,25 @@
 """Training batches on a device: an endless sequence, a pure function of seed and iteration."""
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from data.arrays.augment import INDEX, crop_and_flip, draw_epoch
-from data.order import EVERYTHING, Spans
+from data.order import EVERYTHING, TrainingBatches
 
 
-class Batches(Spans):
+class Batches(TrainingBatches):
     """Random training batches of a set that lies whole on the device.
 
-    The sequence is cut into segments (the iterations between two evaluations). `begin` draws a
-    segment on the CPU and moves its plan to the device in one copy; `next` then reads the plan at
-    a position kept on the device, so that it can be captured in a CUDA graph.
+    `begin` draws a segment on the CPU and moves its plan to the device in one copy; `next` then
+    reads the plan at a position kept on the device.
 
     Args:
         images: uint8, or float32 (N, H, W, 3).
         labels: int64 (N,).
         mean, scale, border: see `data.arrays.augment.crop_and_flip`.
-        batch, wrap: see `Spans`.
+        batch, wrap: see `data.order.Spans`.
         an_epoch: images that an epoch takes, each time others; all by default.
     """
 
@@ -54,7 +52,6 @@ class Batches(Spans):
         self.lanes = torch.arange(batch, device=images.device)
 
     def begin(self, first: int, last: int) -> None:
-        """Draw iterations `first` to `last` - 1, an epoch at most, and start at `first`."""
         start, stop = self.span(first)[0], self.span(last - 1)[1]
         rows = self.samples(start, stop)
         self.plan[: len(rows)].copy_(rows)
@@ -71,33 +68,12 @@ class Batches(Spans):
         return torch.cat(pieces)
 
     def next(self, size: int, share: slice = EVERYTHING) -> tuple[Tensor, Tensor]:
-        """The next batch of the segment: images float32 (size, 3, H, W), labels int64 (size,).
-
-        With `share`, only that part of it.
-        """
         plan = self.plan[self.position + self.lanes[:size][share]]
         self.position += size
         images = crop_and_flip(
             self.images, plan, pad=self.pad, mean=self.mean, scale=self.scale, border=self.border
         )
         return images, self.labels[plan[:, INDEX]]
-
-    def fetch(self, size: int) -> None:
-        """Nothing to do: the set is on the device."""
-
-    def share_skipped(self, union: Callable[[set[int], int], set[int]]) -> None:
-        """Nothing to do: no image is ever skipped."""
-
-    def facts(self) -> dict[str, int]:
-        """Nothing that a record has to say."""
-        return {}
-
-    def state(self) -> list[int]:
-        """Nothing: the batches are a pure function of seed and iteration."""
-        return []
-
-    def load(self, state: list[int]) -> None:
-        """Nothing to load."""
 
     def tensors(self) -> list[Tensor]:
         """The position in the plan."""

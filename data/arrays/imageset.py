@@ -140,11 +140,8 @@ def write(images: ImageSet, path: Path) -> None:
 
 
 def check(images: ImageSet, facts: Facts) -> None:
-    """Compare a set with what is published of it.
-
-    Raises:
-        DataError: sizes, labels, statistics or fingerprint differ; the message says which.
-    """
+    """Raise a DataError where sizes, labels, statistics or fingerprint of a set are others than
+    published; the message says which."""
     check_arrays(images, train=facts.train, test=facts.test, classes=facts.classes, size=facts.size)
     for split, per_class in zip(("train", "test"), facts.per_class, strict=True):
         counts = set(np.bincount(getattr(images, f"{split}_labels")).tolist())
@@ -156,11 +153,7 @@ def check(images: ImageSet, facts: Facts) -> None:
 
 
 def check_arrays(images: ImageSet, *, train: int, test: int, classes: int, size: int) -> None:
-    """Compare types, sizes and labels with what they should be.
-
-    Raises:
-        DataError: they differ.
-    """
+    """Raise a DataError where types, sizes or labels are not what they should be."""
     for split, count in (("train", train), ("test", test)):
         x, y = getattr(images, f"{split}_images"), getattr(images, f"{split}_labels")
         found = (x.dtype.name, x.shape, y.shape)

@@ -13,7 +13,6 @@ COMPONENTS = (
 )
 GREY = (0.299, 0.587, 0.114)
 LIGHTING, JITTER = 0.1, 0.4
-KINDS = ("none", "pca", "jitter")
 # Columns of what is drawn for an image: three lighting coefficients, three factors (brightness,
 # contrast, saturation) and the order in which they are applied.
 DRAWN = 9

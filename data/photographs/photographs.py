@@ -94,11 +94,7 @@ def decode(path: Path) -> Tensor:
 
 
 def _eight_bits(image: Tensor) -> Tensor:
-    """A photograph in bytes.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """A photograph in bytes; a ValueError where it is none."""
     if image.ndim != 3:
         raise ValueError(f"an animation of {len(image)} images")
     height, width = image.shape[1:]

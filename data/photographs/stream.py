@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from data.order import EVERYTHING, DataError, Spans, derived_seed
+from data.order import EVERYTHING, DataError, Spans, TrainingBatches, derived_seed
 from data.photographs import colour
 from data.photographs.photographs import View, decode, test_view
 from data.photographs.tree import Tree
@@ -66,11 +66,11 @@ class Planned:
         return len(self.iterations)
 
 
-class Stream(Spans):
-    """Random training batches of a tree, with the interface of `data.arrays.batches.Batches`.
+class Stream(TrainingBatches):
+    """Random training batches of a tree.
 
     `begin` sets the workers to a segment of iterations, `fetch` brings the next batch to the
-    device, `next` augments it there; `next` can be captured in a CUDA graph.
+    device, `next` augments it there.
 
     Args:
         tree: the training images.
@@ -81,8 +81,6 @@ class Stream(Spans):
         damaged: `stop` or `skip`, what to do with damaged images.
         share: of a batch's samples those that this process takes, given its size.
     """
-
-    can_be_gathered = False
 
     def __init__(
         self,
@@ -121,17 +119,12 @@ class Stream(Spans):
         self.iteration = 0
 
     def begin(self, first: int, last: int) -> None:
-        """Have the workers begin with iterations `first` to `last` - 1."""
         self.planned.iterations = range(first, last)
         self.iteration = first
         self.arriving = delivered(self.loader)
 
     def fetch(self, size: int) -> None:
-        """Bring the next batch of the segment, of `size` samples over all processes, to the device.
-
-        Raises:
-            DataError: an image is damaged, and they are not to be skipped.
-        """
+        """As of all batches; a DataError where an image is damaged, unless they are skipped."""
         images, labels, damaged = next(self.arriving)
         self.note(damaged[damaged != WHOLE].tolist())
         drawn = colour.draw(size, seed=derived_seed(self.seed, self.iteration, 1))
@@ -141,7 +134,6 @@ class Stream(Spans):
         self.iteration += 1
 
     def next(self, size: int, share: slice = EVERYTHING) -> tuple[Tensor, Tensor]:
-        """The batch that was fetched: images float32 (n, 3, H, W), labels int64 (n,)."""
         n = len(range(size)[self.share(size)])
         images = self.images[:n].permute(0, 2, 3, 1).float()
         images = self.recolour(images, self.drawn[:n])
@@ -149,11 +141,7 @@ class Stream(Spans):
         return images.permute(0, 3, 1, 2), self.labels[:n]
 
     def note(self, damaged: Sequence[int]) -> None:
-        """Stop at damaged images, or count them.
-
-        Raises:
-            DataError: they are not to be skipped.
-        """
+        """Count damaged images, or raise a DataError of the first."""
         for index in damaged:
             if self.damaged == "stop":
                 try:
@@ -166,24 +154,16 @@ class Stream(Spans):
             self.skipped.add(index)
 
     def share_skipped(self, union: Callable[[set[int], int], set[int]]) -> None:
-        """Count what other processes have skipped, too."""
         self.skipped = union(self.skipped, self.count)
 
     def facts(self) -> dict[str, int]:
-        """How many damaged images were left out so far."""
         return {"damaged": len(self.skipped)}
 
     def state(self) -> list[int]:
-        """The images skipped so far."""
         return sorted(self.skipped)
 
     def load(self, state: list[int]) -> None:
-        """Go on from what `state` gave."""
         self.skipped |= set(state)
-
-    def tensors(self) -> list[Tensor]:
-        """None: what changes is overwritten by `fetch`."""
-        return []
 
 
 def decode_all(tree: Tree, size: int, workers: int) -> Tensor:

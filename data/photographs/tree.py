@@ -151,11 +151,7 @@ def _size(file: Path | os.DirEntry[str]) -> int:
 
 
 def _legible(name: str, folder: Path) -> str:
-    """A file's name, if it is text.
-
-    Raises:
-        DataError: it is not; torchvision could not open the file.
-    """
+    """A file's name; a DataError where it is no text, for torchvision could not open it."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -216,11 +212,7 @@ def _tree(folder: Path, names: list[str], listed: dict[str, Any]) -> Tree:
 
 
 def _check(tree: Tree) -> None:
-    """Refuse classes without images.
-
-    Raises:
-        DataError: there are some; the first one is named.
-    """
+    """Raise a DataError that names the first class without images, if there is one."""
     counts = np.bincount(tree.labels, minlength=len(tree.classes))
     if len(empty := np.flatnonzero(counts == 0)):
         kinds = ", ".join(SUFFIXES)
@@ -228,14 +220,8 @@ def _check(tree: Tree) -> None:
 
 
 def check_sizes(tree: Tree, remedy: str = "") -> None:
-    """Refuse empty files and broken links, which show without any being read.
-
-    Args:
-        remedy: what else can be done about it.
-
-    Raises:
-        DataError: there are some; the first one is named.
-    """
+    """Raise a DataError that names the first empty file or broken link, if there is one: they show
+    without any being read. `remedy` is what else can be done about it."""
     if len(empty := np.flatnonzero(tree.sizes <= 0)):
         others = f", as are {len(empty) - 1} others" if len(empty) > 1 else ""
         what = "empty" if tree.sizes[empty[0]] == 0 else "no file that can be read"

@@ -16,6 +16,7 @@ from experiments.plan.machine import device_name, gpus, torch_fault
 from experiments.plan.plan import Entry, make_plan
 from experiments.plan.states import ENDED, Failure, state_of
 from experiments.tables.terminal import print_table, say
+from records.exits import BAD_CONFIG
 from records.names import KEPT
 from records.validity import PRESETS
 
@@ -32,11 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Refuse numbers that cannot be, and GPUs that torch cannot use.
-
-    Raises:
-        PlanError: one is none, or there are such GPUs.
-    """
+    """Raise a PlanError for numbers that cannot be, and for GPUs that torch cannot use."""
     jobs, minutes = options.jobs, options.minutes
     if jobs != "auto" and not (jobs.isdecimal() and int(jobs) > 0):
         raise PlanError(f"JOBS={jobs} is neither `auto` nor a number of runs.")
@@ -73,17 +70,20 @@ def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
     sys.stdout.flush()
 
 
-def too_long(plan: Sequence[Entry], options: argparse.Namespace) -> bool:
-    """Whether it takes so long that it has to be asked for; says so."""
+def why_not(plan: Sequence[Entry], options: argparse.Namespace) -> int | None:
+    """The exit code where a plan that was shown is not carried out: because no more was asked for,
+    or because it takes so long that it has to be asked for, which is said."""
+    if options.plan:
+        return 0
     total = sum(entry.seconds for entry in plan if entry.open)
     if total <= ASK_ABOVE_SECONDS or options.yes or options.minutes:
-        return False
+        return None
     print(
         f"\nThis takes about {overview.duration(total)} here. Add YES=1 to start, ROWS=... for a "
         "part, or MINUTES=... for a while.",
         file=sys.stderr,
     )
-    return True
+    return BAD_CONFIG
 
 
 def carry_out(title: str, jobs: Sequence[Job], options: argparse.Namespace) -> Execution:

@@ -40,16 +40,15 @@ def test_rows(table: str, rows: Collection[tuple[str, str]], records: Sequence[R
         rows: experiment and data set of those that are asked for.
     """
     for record in records:
-        if (record.experiment, record.dataset) in rows and record.counts and not record.diverged:
+        if record.row in rows and record.counts and not record.diverged:
             for name in _tests(table, record):
                 _test(record, name)
 
 
 def _tests(table: str, record: RunRecord) -> list[str]:
     """The tests that a table asks for a record's row."""
-    row = (record.experiment, record.dataset)
     lines = published.lines(table) if table in published.titles() else []
-    names = [published.test_of(line) for line in lines if line.row == row]
+    names = [published.test_of(line) for line in lines if line.row == record.row]
     return [name for name in dict.fromkeys(names) if name]
 
 

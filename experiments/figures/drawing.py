@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.figures.panels import Panel, Runs
-from experiments.verdicts.records import RunRecord
+from experiments.figures.panels import Panel
+from experiments.verdicts.records import RunRecord, by_row
 
+matplotlib.use("Agg")  # for all that draw: nobody looks on
 WIDTH = 3.9  # of a panel, in inches
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -40,9 +39,7 @@ def draw(
         note: printed below, for runs of other than the full schedule.
         scale: the share of the schedule that they did; None for shortened runs.
     """
-    runs: Runs = {}
-    for record in sorted(records, key=lambda record: record.seed):
-        runs.setdefault((record.experiment, record.dataset), []).append(record)
+    runs = by_row(sorted(records, key=lambda record: record.seed))
     if scale is None:  # a small version has few of the paper's networks, on a data set of its own
         datasets = dict.fromkeys(data for panel in panels for _, data in panel.rows)
         runs |= {(name, data): seeds for (name, _), seeds in runs.items() for data in datasets}

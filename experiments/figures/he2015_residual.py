@@ -20,9 +20,9 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
     "he2015_residual/fig4": tuple(
         Curves(
             title,
-            (
-                Curve(f"{ON_IMAGENET}{kind}18", f"{label}-18", SKY, "imagenet"),
-                Curve(f"{ON_IMAGENET}{kind}34", f"{label}-34", RED, "imagenet"),
+            tuple(
+                Curve(f"{ON_IMAGENET}{kind}{depth}", f"{label}-{depth}", colour, "imagenet")
+                for depth, colour in ((18, SKY), (34, RED))
             ),
             limit=60.0,
             floor=20.0,

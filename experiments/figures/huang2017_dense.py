@@ -17,6 +17,7 @@ IMAGENET_DENSENETS = (
 
 FIG3 = "huang2017_dense/fig3"
 SIZES = ("parameters (millions)", "multiply-adds (billions)")
+BC = family("DenseNet-BC", BLUE, f"{SMALL}densenet_bc_", (16, 28, 40, 52, 64, 76, 88), BC100)
 CIFAR_FAMILIES = (
     family("ResNet", RED, "he2015_residual/table6/resnet", (20, 32, 44, 56, 110)),
     Family(
@@ -60,9 +61,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
                 family("DenseNet", ORANGE, f"{SMALL}densenet_", (10, 16, 22, 28, 34)),
                 family("DenseNet-C", SKY, f"{SMALL}densenet_c_", (10, 16, 22, 28, 34, 40, 46)),
                 family("DenseNet-B", GREEN, f"{SMALL}densenet_b_", (22, 34, 46, 58, 70, 82)),
-                family(
-                    "DenseNet-BC", BLUE, f"{SMALL}densenet_bc_", (16, 28, 40, 52, 64, 76, 88), BC100
-                ),
+                BC,
             ),
         ),
         Points(
@@ -70,9 +69,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
             (
                 family("ResNet, basic", RED, f"{SMALL}full_preact_", (8, 14, 20, 32, 44, 56)),
                 family("ResNet, bottleneck", PINK, f"{SMALL}full_preact_", (29, 47, 65, 83)),
-                family(
-                    "DenseNet-BC", BLUE, f"{SMALL}densenet_bc_", (16, 28, 40, 52, 64, 76, 88), BC100
-                ),
+                BC,
             ),
         ),
         Curves(

@@ -69,6 +69,17 @@ class Curve:
         return self.experiment, self.dataset
 
 
+@dataclass(frozen=True)
+class CurvesPanel(Panel):
+    """A panel with a line for each of its networks."""
+
+    curves: tuple[Curve, ...]
+
+    @property
+    def rows(self) -> Rows:
+        return [curve.row for curve in self.curves]
+
+
 def pair(first: tuple[str, str], second: tuple[str, str], data: str = C10) -> tuple[Curve, ...]:
     """Two networks against each other, each by its row and label."""
     return (Curve(*first, BLUE, data), Curve(*second, RED, data))

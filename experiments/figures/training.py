@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from experiments.figures.panels import Curve, Panel, Rows, Runs, legend
+from experiments.figures.panels import Curve, CurvesPanel, Runs, legend
 from experiments.verdicts.records import RunRecord
 
 DASHED: dict[str, Any] = {"lw": 0.9, "ls": (0, (4, 2))}
@@ -17,7 +17,7 @@ BOLD = 2.2
 
 
 @dataclass(frozen=True)
-class Curves(Panel):
+class Curves(CurvesPanel):
     """A panel of training and test curves, shallow to deep, each of the lowest seed.
 
     Attributes:
@@ -30,16 +30,11 @@ class Curves(Panel):
         chosen: whether the epoch with the lowest validation error is circled.
     """
 
-    curves: tuple[Curve, ...]
     training: str = "train_error"
     limit: float = 20.0
     floor: float = 0.0
     epochs: bool = False
     chosen: bool = False
-
-    @property
-    def rows(self) -> Rows:
-        return [curve.row for curve in self.curves]
 
     def key(self, scale: float | None) -> Sequence[Line2D]:
         if not self.training:
@@ -104,16 +99,11 @@ class Curves(Panel):
 
 
 @dataclass(frozen=True)
-class Gradients(Panel):
+class Gradients(CurvesPanel):
     """A panel of the gradient at the first block by epoch; the learning rate falls
     after `drops`."""
 
-    curves: tuple[Curve, ...]
     drops: tuple[float, ...]
-
-    @property
-    def rows(self) -> Rows:
-        return [curve.row for curve in self.curves]
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel("epochs")

@@ -8,23 +8,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from experiments.figures.panels import C10, Curve, Panel, Rows, Runs, legend
+from experiments.figures.panels import C10, CurvesPanel, Panel, Rows, Runs, legend
 from experiments.verdicts.records import RunRecord
 from records.record import RecordError
 
 
 @dataclass(frozen=True)
-class Responses(Panel):
+class Responses(CurvesPanel):
     """A panel of the standard deviation of every 3x3 layer's output, a line a network: in the order
     of the layers, or `ranked` by magnitude."""
 
     analysis = "responses"
-    curves: tuple[Curve, ...]
     ranked: bool = False
-
-    @property
-    def rows(self) -> Rows:
-        return [curve.row for curve in self.curves]
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel("layer" if not self.ranked else "layer, ranked")

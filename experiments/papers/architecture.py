@@ -54,13 +54,6 @@ def layers_table(table: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def differences(table: str) -> list[str]:
-    """Where the built networks are not what the paper prints; none, if they are the paper's."""
-    networks = _networks(table)
-    return [_cell(layer) for _, layers, _ in networks for layer in layers.itertuples()
-            if not _same(layer)]  # fmt: skip
-
-
 def _networks(table: str) -> Iterator[tuple[str, pd.DataFrame, str]]:
     """Label, layers as built and as printed, and printed FLOPs of every network of a table."""
     published = _published()[_published()["table"] == table]

@@ -46,9 +46,9 @@ def table_rows(table: str, preset: str = "paper") -> list[tuple[str, str]]:
     """
     config = table_config(table)
     if preset == "smoke":
-        if not config["table"]["smoke"]:
+        if not (small := config["table"].get("smoke")):
             raise PlanError(f"{table} has no small version; PRESET=paper plans the full recipe.")
-        return [(row, "digits") for row in config["table"]["smoke"]]
+        return [(row, "digits") for row in small]
     names = config["hydra"]["sweeper"]["params"]["experiment"].split(",")
     datasets, only = config["table"]["datasets"], config["table"].get("only", {})
     rows = [(row, data) for row in map(str.strip, names) for data in only.get(row, datasets)]

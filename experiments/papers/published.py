@@ -96,6 +96,11 @@ def titles() -> dict[str, str]:
     return {name: table.title for name, table in _tables().items()}
 
 
+def paper_of(name: str) -> str:
+    """The paper of a table, figure or row."""
+    return name.partition("/")[0]
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """What to say of a name that is not known: those that are near, or else all."""
     known = list(known)
@@ -193,7 +198,7 @@ def lines(table: str) -> list[Line]:
     """
     if table not in titles():
         raise PublishedError(unknown("table", table, titles()))
-    return list(_lines(table.split("/")[0]).get(table, {}))
+    return list(_lines(paper_of(table)).get(table, {}))
 
 
 def value(line: Line, metric: str) -> float | None:
@@ -259,7 +264,7 @@ def runs_of(table: str, experiment: str, dataset: str) -> int:
 
 
 def _of(line: Line) -> list[Published]:
-    return _lines(line.table.split("/")[0]).get(line.table, {}).get(line, [])
+    return _lines(paper_of(line.table)).get(line.table, {}).get(line, [])
 
 
 @cache

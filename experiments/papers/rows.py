@@ -1,9 +1,8 @@
 """What every row trains, as counted from its config and network: results/rows.csv, and
 results/tenth/rows.csv with a tenth of the schedule."""
 
-from collections.abc import Hashable
 from functools import cache
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -24,6 +23,8 @@ class RowFacts:
         hash: of the settings that decide its numbers, seed apart.
     """
 
+    once: ClassVar = ("experiment", "dataset")
+
     experiment: Experiment
     dataset: Word
     recipe: Word
@@ -33,11 +34,6 @@ class RowFacts:
     params: Amount
     macs: Amount
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-
-    @property
-    def key(self) -> Hashable:
-        """What is trained once."""
-        return self.experiment, self.dataset
 
 
 @cache

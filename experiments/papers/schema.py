@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from dataclasses import MISSING, fields
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -63,6 +63,8 @@ Digits = Annotated[str, AfterValidator(_numeric)]  # a number as it is printed
 class Published:
     """A published number: results/paper/<paper>.csv."""
 
+    once: ClassVar = ("table", "experiment", "dataset", "test", "metric", "statistic")
+
     table: TableName
     experiment: Experiment
     dataset: Word
@@ -83,27 +85,19 @@ class Published:
             raise ValueError(f"value={self.value} is no percentage")
         return self
 
-    @property
-    def key(self) -> Hashable:
-        """What is published once."""
-        return self.table, self.experiment, self.dataset, self.test, self.metric, self.statistic
-
 
 @dataclass(frozen=True, config=CELLS)
 class Paper:
     """A paper: its id, how it is cited, its title and its address, and whether it is one of those
     that the others compare with."""
 
+    once: ClassVar = ("paper",)
+
     paper: Word
     cited: Text
     title: Text
     url: Annotated[str, Field(pattern=r"^https://[!-~]+$")]
     compared: Literal["", "yes"] = ""
-
-    @property
-    def key(self) -> Hashable:
-        """What is published once."""
-        return self.paper
 
     @property
     def name(self) -> str:
@@ -115,21 +109,20 @@ class Paper:
 class Table:
     """A table or figure with published numbers: results/paper/tables.csv."""
 
+    once: ClassVar = ("table",)
+
     table: TableName
     title: Text
     metric: Literal["test_error", "test_error_top5", "train_hours"]
     test: TestName = ""
     across: Literal["", "data", "layers", "method", "test"] = ""
 
-    @property
-    def key(self) -> Hashable:
-        """What is published once."""
-        return self.table
-
 
 @dataclass(frozen=True, config=CELLS)
 class Dataset:
     """A data set as papers write it: results/paper/datasets.csv."""
+
+    once: ClassVar = ("dataset",)
 
     dataset: Word
     short: Text
@@ -138,11 +131,6 @@ class Dataset:
     test_images: Count
     margin: Percent
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None
-
-    @property
-    def key(self) -> Hashable:
-        """What is published once."""
-        return self.dataset
 
 
 @dataclass(frozen=True, config=CELLS)
@@ -156,15 +144,12 @@ class Reproduction:
     source: Text
     note: Text = ""
 
-    @property
-    def key(self) -> Hashable:
-        """One source may have several, told apart by their notes."""
-        return self
-
 
 @dataclass(frozen=True, config=CELLS)
 class Layer:
     """A cell of a paper's architecture table: results/paper/layers.csv."""
+
+    once: ClassVar = ("table", "experiment", "layer")
 
     table: TableName
     experiment: Experiment
@@ -174,15 +159,12 @@ class Layer:
     structure: Text = ""
     gflops: Text = ""
 
-    @property
-    def key(self) -> Hashable:
-        """What is printed once."""
-        return self.table, self.experiment, self.layer
-
 
 @dataclass(frozen=True, config=CELLS)
 class BuiltLayer:
     """A layer of a network as built: results/architecture.csv."""
+
+    once: ClassVar = ("experiment", "layer")
 
     experiment: Experiment
     layer: Text
@@ -190,11 +172,6 @@ class BuiltLayer:
     structure: Text
     params: Amount
     macs: Amount
-
-    @property
-    def key(self) -> Hashable:
-        """What is built once."""
-        return self.experiment, self.layer
 
 
 @dataclass(frozen=True, config=CELLS)
@@ -206,31 +183,20 @@ class Deviation:
     deviation: Text
     reason: Text
 
-    @property
-    def key(self) -> Hashable:
-        """A setting may deviate twice."""
-        return self
 
-
-class Keyed(Protocol):
-    """A line of a file; no two of them have the same key."""
-
-    @property
-    def key(self) -> Hashable:
-        """What is there once."""
-
-
-Entry = TypeVar("Entry", bound=Keyed)
+Entry = TypeVar("Entry")
 
 
 def read(path: Path, kind: type[Entry]) -> list[Entry]:
-    """The lines of a file, in its order.
+    """The lines of a file, in its order; none of which is like another in the columns that its kind
+    has `once`, or in all.
 
     Raises:
         CommandError: it is not as committed.
         PublishedError: a line has a mistake; the message names it.
     """
     columns = {field.name: field.default is MISSING for field in fields(kind)}  # type: ignore[arg-type]
+    once = getattr(kind, "once", columns)
     adapter, lines, seen = TypeAdapter(kind), [], dict[Hashable, int]()
     needed = [name for name, is_needed in columns.items() if is_needed]
     try:
@@ -249,9 +215,10 @@ def read(path: Path, kind: type[Entry]) -> list[Entry]:
                 raise PublishedError(f"{place}: {len(cells)} cells under {len(head)} columns.")
             told = {name: cell for name, cell in zip(head, cells, strict=True) if cell}
             line = _line(adapter, told, place)
-            if first := seen.get(line.key):
+            key = tuple(getattr(line, name) for name in once)
+            if first := seen.get(key):
                 raise PublishedError(f"{place}: the same as line {first}; delete one.")
-            seen[line.key] = reader.line_num
+            seen[key] = reader.line_num
             lines.append(line)
     except (UnicodeError, csv.Error) as error:
         raise PublishedError(f"{path}: no CSV in UTF-8 ({error}).") from None

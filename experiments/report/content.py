@@ -110,7 +110,7 @@ def gather(preset: str) -> Content:
         PublishedError, PlanError: a file of published numbers, claims or tables has a mistake.
     """
     records, faults = survey(runs_folder(preset), preset)
-    measured = {(r.experiment, r.dataset) for r in records}
+    measured = {record.row for record in records}
     *compiled, total = compile.compile_all(records, preset)
     assert isinstance(total, Overview)
     judged = claims.judge(paper_claims.claims(), records, preset)
@@ -165,7 +165,7 @@ def gather(preset: str) -> Content:
 def recipes_of(tables: Sequence[Table]) -> dict[str, list[str]]:
     """By paper, the recipes of the rows in its tables."""
     rows = {
-        (paper_of(table.name), *result.row)
+        (published.paper_of(table.name), *result.row)
         for table in tables
         if isinstance(table, PaperTable)
         for result in table.results
@@ -173,15 +173,10 @@ def recipes_of(tables: Sequence[Table]) -> dict[str, list[str]]:
     return {
         paper.name: sorted({
             row.recipe for key, row in all_rows().items()
-            if (paper.name, *key) in rows or paper_of(row.experiment) == paper.name
+            if (paper.name, *key) in rows or published.paper_of(row.experiment) == paper.name
         })
         for paper in published.papers()
     }  # fmt: skip
-
-
-def paper_of(name: str) -> str:
-    """The paper of a table, figure or row."""
-    return name.partition("/")[0]
 
 
 def tiles(
@@ -196,9 +191,10 @@ def tiles(
         (str(total.compared.count("reproduced")), "of them reproduced"),
     ]
     schedule = "full recipe" if total.preset == FULL else f"{total.preset} of the schedule"
+    spent = run_views.costs(records)
     costs = [
-        (run_views.gpu_minutes(records), 0, "GPU minutes"),
-        (run_views.cpu_hours(records), 1, "hours on a CPU"),
+        (sum(cost.alone for cost in spent if cost.gpu), 0, "GPU minutes"),
+        (sum(cost.training for cost in spent if not cost.gpu) / 60, 1, "hours on a CPU"),
     ]
     return [
         (str(counting), f"runs of a {schedule}, of {len(records)} records"),

@@ -33,7 +33,7 @@ def _axes(axes: Axes) -> dict[str, Any]:
         for line in axes.get_lines()
         if line.get_transform() == axes.transData  # no level line, whose x are no values
         and len(np.atleast_1d(line.get_xdata())) > 0
-        and not _is_guide(str(line.get_label()))
+        and not str(line.get_label()).startswith("_child")  # guides have no name of their own
     ]
     return {
         "box": [round(float(edge), 5) for edge in axes.get_position().bounds],
@@ -43,11 +43,6 @@ def _axes(axes: Axes) -> dict[str, Any]:
         "log": axes.get_xscale() == "log",
         "lines": lines,
     }
-
-
-def _is_guide(label: str) -> bool:
-    """Whether a line has no name of its own, as level and drop lines have none."""
-    return label.startswith("_child")
 
 
 def _rounded(values: Any) -> list[float | None]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from experiments.papers import published
 from experiments.tables.cells import MISSING
-from experiments.verdicts.records import RunRecord, extras
+from experiments.verdicts.records import RunRecord, by_row, extras
 from experiments.verdicts.tested import results as tests_of
 from records.names import FULL, KEPT, PARTS, results, weights_file
 
@@ -59,6 +59,7 @@ class Group:
 class Cost:
     """What runs on one device took: minutes of training, and minutes of the device alone."""
 
+    gpu: bool
     device: str
     runs: int
     training: float
@@ -67,10 +68,10 @@ class Cost:
 
 def groups(records: Iterable[RunRecord]) -> list[Group]:
     """All runs, by row and data set; what overrides changed stands with its row."""
-    by_row: dict[tuple[str, str], list[RunView]] = {}
-    for record in records:
-        by_row.setdefault((record.experiment, record.dataset), []).append(view(record))
-    return [Group(group_anchor(*row), ", ".join(row), runs) for row, runs in by_row.items()]
+    return [
+        Group(group_anchor(*row), ", ".join(row), [view(record) for record in runs])
+        for row, runs in by_row(records).items()
+    ]
 
 
 def view(record: RunRecord) -> RunView:
@@ -159,10 +160,12 @@ def costs(records: Iterable[RunRecord]) -> list[Cost]:
     by_device: dict[tuple[bool, str], list[RunRecord]] = {}
     for record in records:
         if record.summary.get("device") is not None:
-            by_device.setdefault((not on_gpu(record), record.summary["device"]), []).append(record)
+            # Whether there was a GPU.
+            key = record.summary.get("driver") is not None, record.summary["device"]
+            by_device.setdefault(key, []).append(record)
     return [
-        Cost(device, len(runs), sum(map(minutes, runs)), sum(map(device_minutes, runs)))
-        for (_, device), runs in sorted(by_device.items())
+        Cost(*key, len(runs), sum(map(minutes, runs)), sum(map(device_minutes, runs)))
+        for key, runs in sorted(by_device.items(), key=lambda one: (not one[0][0], one[0][1]))
     ]
 
 
@@ -176,22 +179,6 @@ def device_minutes(record: RunRecord) -> float:
     those of each."""
     summary = record.summary
     return minutes(record) * (summary.get("processes") or 1) / (summary.get("runs_at_once") or 1)
-
-
-def gpu_minutes(records: Iterable[RunRecord]) -> float:
-    """Minutes of GPUs that all runs took."""
-    return sum(device_minutes(record) for record in records if on_gpu(record))
-
-
-def cpu_hours(records: Iterable[RunRecord]) -> float:
-    """Hours of runs that had no GPU."""
-    timed = (record for record in records if record.summary.get("seconds") is not None)
-    return sum(minutes(record) for record in timed if not on_gpu(record)) / 60
-
-
-def on_gpu(record: RunRecord) -> bool:
-    """Whether a run was trained on a GPU."""
-    return record.summary.get("driver") is not None
 
 
 def group_anchor(experiment: str, dataset: str) -> str:

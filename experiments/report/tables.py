@@ -135,7 +135,7 @@ def command(line: Line, preset: str) -> str:
         rows = table_rows(line.table)
     except PlanError:
         return ""
-    if (line.experiment, line.dataset) not in rows:
+    if line.row not in rows:
         return ""
     row = line.experiment.rpartition("/")[2]
     return f"make reproduce-table TABLE={line.table} ROWS={row} PRESET={preset} YES=1"

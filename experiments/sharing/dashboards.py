@@ -11,18 +11,20 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import wandb_workspaces.reports.v2 as wr
+from wandb_workspaces import expr
+
 from experiments import compile
 from experiments.figures.figures import FIGURES
 from experiments.figures.panels import Panel
 from experiments.figures.training import Curves, Gradients
 from experiments.papers import published
 from experiments.papers.published import Paper
+from experiments.sharing.wandb_sync import JOB
 from experiments.tables.sheets import Table, to_markdown
 from experiments.tables.tables import PaperTable
 from experiments.verdicts.records import RunRecord
 from records.names import outputs
-
-JOB = "record"  # what `make wandb-sync` calls its runs, beside those that were mirrored in training
 
 
 def write(records: Sequence[RunRecord], project: str) -> list[Path]:
@@ -62,8 +64,6 @@ def folder() -> Path:
 
 def build(paper: Paper, compiled: Sequence[Table], project: str, entity: str = "") -> Any:
     """The dashboard of a paper."""
-    import wandb_workspaces.reports.v2 as wr
-
     blocks: list[Any] = [wr.TableOfContents()]
     for name, panels in FIGURES.items():
         if name.startswith(f"{paper.name}/"):
@@ -90,8 +90,6 @@ def drawn(panel: Panel) -> bool:
 
 def grid(panel: Panel, project: str, entity: str) -> Any:
     """The curves of a panel, from the runs of its rows."""
-    import wandb_workspaces.reports.v2 as wr
-
     assert isinstance(panel, Curves | Gradients)
     (dataset,) = {curve.dataset for curve in panel.curves}
     runs = runset(panel.title, [c.experiment for c in panel.curves], dataset, project, entity)
@@ -112,8 +110,6 @@ def grid(panel: Panel, project: str, entity: str) -> Any:
 
 def bars(table: Table, project: str, entity: str) -> list[Any]:
     """The test errors of a table as bars, one picture a data set; none where it has no errors."""
-    import wandb_workspaces.reports.v2 as wr
-
     if not isinstance(table, PaperTable) or published.metric(table.name) != published.ERROR:
         return []
     rows: dict[str, list[str]] = {}
@@ -130,9 +126,6 @@ def bars(table: Table, project: str, entity: str) -> list[Any]:
 
 def runset(name: str, rows: Sequence[str], dataset: str, project: str, entity: str) -> Any:
     """The records of some rows on a data set, the seeds of a row together."""
-    import wandb_workspaces.reports.v2 as wr
-    from wandb_workspaces import expr
-
     return wr.Runset(
         entity=entity,
         project=project,

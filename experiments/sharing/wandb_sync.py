@@ -17,7 +17,6 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from experiments.sharing import dashboards
 from experiments.verdicts.records import RunRecord, records_of
 from records.command import CommandError, guarded
 from records.names import CONFIG, FULL, METRICS, SUMMARY, outputs
@@ -25,6 +24,7 @@ from records.validity import PRESETS
 from records.wandb_run import mode, named, open_run
 
 PROJECT = "residual-to-dense"
+JOB = "record"  # what its runs are called, beside those that were mirrored in training
 VERSION = 2  # of what is sent of a record
 MODES = ("online", "offline")
 INIT_SECONDS, FINISH_SECONDS = 30, 300
@@ -77,7 +77,7 @@ def sync(record: RunRecord, project: str) -> bool:
         tags=("record", record.preset),
         project=project,
         # Dashboards show full schedules: runs on another one are of another kind there.
-        job_type=dashboards.JOB if record.preset == FULL else f"{dashboards.JOB}-{record.preset}",
+        job_type=JOB if record.preset == FULL else f"{JOB}-{record.preset}",
         config=recorded_config(record.folder) | {"dataset": record.dataset},
     )
     for row in rows.to_dict("records"):
@@ -94,7 +94,7 @@ def refresh_dashboards(records: Sequence[RunRecord], project: str) -> None:
     import wandb
 
     try:
-        import wandb_workspaces  # noqa: F401
+        from experiments.sharing import dashboards
     except ImportError:
         print("Dashboards need wandb-workspaces: pip install -e .[dashboards].", file=sys.stderr)
         return

@@ -74,6 +74,6 @@ def _published(record: RunRecord) -> tuple[str, str | None]:
     lines: Sequence[Line] = published.lines(table) if table in published.titles() else []
     prior = prior_of("test_error", record.preset, [record])
     for line in lines:
-        if (line.experiment, line.dataset) == (record.experiment, record.dataset):
+        if line.row == record.row:
             return published.titles()[table].partition(":")[0], paper(result(line, [record], prior))
     return table, None

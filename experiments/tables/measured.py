@@ -12,7 +12,7 @@ from experiments.tables.results import result
 from experiments.verdicts.aggregate import working_error
 from experiments.verdicts.inference import Prior
 from experiments.verdicts.priors import prior_of
-from experiments.verdicts.records import RunRecord
+from experiments.verdicts.records import RunRecord, by_row, counting
 from records.names import FULL
 
 SCHEDULES = {FULL: "full", "tenth": "a tenth"}
@@ -22,15 +22,12 @@ def measured(records: Sequence[RunRecord], preset: str) -> list[dict[str, str]]:
     """Lines of the rows of published tables that have run with a preset; the paper's number stands
     by the full schedule only, which it is of. A row that several tables quote is named by the
     first."""
-    runs: dict[tuple[str, str], list[RunRecord]] = {}
-    for record in records:
-        if record.counts and record.preset == preset:
-            runs.setdefault((record.experiment, record.dataset), []).append(record)
+    own = counting(records, preset)
+    runs, prior = by_row(own), prior_of("test_error", preset, own)
     lines: dict[tuple[str, str], Line] = {}
     for table in published.titles():
         for line in published.lines(table):
-            lines.setdefault((line.experiment, line.dataset), line)
-    prior = prior_of("test_error", preset, [one for row in runs.values() for one in row])
+            lines.setdefault(line.row, line)
     return [_line(line, runs[row], preset, prior) for row, line in lines.items() if row in runs]
 
 

@@ -6,7 +6,7 @@ from functools import cache
 import pandas as pd
 
 from experiments.papers import published
-from experiments.papers.published import PAPER, Line, PublishedError
+from experiments.papers.published import PAPER, Line, PublishedError, paper_of
 from experiments.papers.rows import facts
 from experiments.papers.sums import committed
 from experiments.tables.cells import MISSING
@@ -85,11 +85,6 @@ def quoted_table() -> Sheet:
         "network of ours in its place would be another row."
     )
     return Sheet(QUOTED, TITLE, frame, [note])
-
-
-def paper_of(name: str) -> str:
-    """The paper of a table or a row."""
-    return name.partition("/")[0]
 
 
 def _quoted(group: tuple[Line, ...]) -> Quoted:

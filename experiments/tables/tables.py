@@ -10,7 +10,7 @@ from experiments.tables.cells import COLUMNS, MISSING, Column
 from experiments.tables.results import NOT_TESTED, QUOTED, Result, result
 from experiments.tables.sheets import Sheet
 from experiments.verdicts.priors import prior_of
-from experiments.verdicts.records import RunRecord
+from experiments.verdicts.records import RunRecord, by_row, counting
 from experiments.verdicts.verdict import RULE
 from records.names import FULL
 
@@ -125,17 +125,10 @@ def paper_table(table: str, records: Sequence[RunRecord], preset: str = FULL) ->
     Raises:
         PublishedError: there is no such table, or nobody has counted what it trains.
     """
-    runs: dict[tuple[str, str], list[RunRecord]] = {}
-    for record in records:
-        if record.preset == preset and record.counts:
-            runs.setdefault((record.experiment, record.dataset), []).append(record)
-    lines = published.lines(table)
-    prior = prior_of("test_error", preset, [record for row in runs.values() for record in row])
-    return PaperTable(
-        table,
-        [result(line, runs.get((line.experiment, line.dataset), []), prior) for line in lines],
-        preset,
-    )
+    own = counting(records, preset)
+    runs, prior = by_row(own), prior_of("test_error", preset, own)
+    results = [result(line, runs.get(line.row, []), prior) for line in published.lines(table)]
+    return PaperTable(table, results, preset)
 
 
 def shortened_table(name: str, title: str, note: str, records: Sequence[RunRecord]) -> Sheet:

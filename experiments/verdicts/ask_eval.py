@@ -20,7 +20,7 @@ class Answer:
 
 def ask_eval(record: Path, *options: str) -> Answer:
     """Run eval.py on the record in a folder."""
-    folders = {"run": record, "data.folder": data_folder()}
+    folders = {"run": record, "data.folder": datasets()}
     paths = [f"{key}={quoted(str(path.resolve()))}" for key, path in folders.items()]
     ended = subprocess.run(
         [sys.executable, "eval.py", *paths, *options],
@@ -42,14 +42,9 @@ def test_error(record: Path, weights: Path) -> tuple[float | None, str]:
     return float(json.loads(answer.line)["top1"]), ""
 
 
-def data_folder() -> Path:
-    """Where data sets are."""
-    return datasets()
-
-
 def data_file(dataset: str) -> Path:
     """The file of a data set, wherever it should be."""
-    return data_folder() / f"{dataset.removesuffix('_aug')}.npz"
+    return datasets() / f"{dataset.removesuffix('_aug')}.npz"
 
 
 def quoted(text: str) -> str:

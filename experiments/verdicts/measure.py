@@ -64,7 +64,7 @@ def row_of(
         assert row is not None
         size = float(getattr(row, of))
         return Row(Sample(size, 0.0, 1, 1), False, False, f"{name} {size / 1e6:.2f}M")
-    runs = [r for r in records if (r.experiment, r.dataset) == (experiment, dataset)]
+    runs = [record for record in records if record.row == (experiment, dataset)]
     table = experiment.rpartition("/")[0]
     if of == "test_error" and table in published.titles():
         runs = as_tested(runs, published.test(table))[0]  # as the row's own table tests it

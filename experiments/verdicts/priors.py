@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from experiments.papers import published
 from experiments.verdicts.aggregate import working_error
 from experiments.verdicts.inference import PRIOR_FREEDOM, Prior, Sample, pooled, sample
-from experiments.verdicts.records import RunRecord
+from experiments.verdicts.records import RunRecord, by_row
 from records.names import FULL
 
 ERRORS = ("test_error", "train_error")
@@ -60,11 +60,8 @@ def measured_errors(of: str, records: Sequence[RunRecord], which: str = "last") 
 
 
 def _ours(of: str, records: Sequence[RunRecord]) -> Rows:
-    by_row: dict[tuple[str, str], list[RunRecord]] = {}
-    for record in records:
-        by_row.setdefault((record.experiment, record.dataset), []).append(record)
     rows = Rows()
-    for (_, dataset), runs in by_row.items():
+    for (_, dataset), runs in by_row(records).items():
         values = measured_errors(of, runs)
         if len(values) > 1:
             images = published.test_images(dataset)
@@ -76,7 +73,7 @@ def _ours(of: str, records: Sequence[RunRecord]) -> Rows:
 def _published() -> Rows:
     """Every deviation that a paper gives, once however often it is quoted."""
     known = {
-        (line.experiment, line.dataset): (*number.deviation, number.value)
+        line.row: (*number.deviation, number.value)
         for table in published.titles()
         if published.metric(table) == published.ERROR
         for line in published.lines(table)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,11 @@ class RunRecord:
     @property
     def dataset(self) -> str:
         return str(self.summary["dataset"])
+
+    @property
+    def row(self) -> tuple[str, str]:
+        """Experiment and data set."""
+        return self.experiment, self.dataset
 
     @property
     def seed(self) -> int:
@@ -196,6 +202,19 @@ def load_all(runs: Path, preset: str | None = None) -> list[RunRecord]:
     return records
 
 
+def counting(records: Iterable[RunRecord], preset: str) -> list[RunRecord]:
+    """Those whose numbers may enter a table of a kept preset."""
+    return [record for record in records if record.preset == preset and record.counts]
+
+
+def by_row(records: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:
+    """Records by experiment and data set, in their order."""
+    rows: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        rows.setdefault(record.row, []).append(record)
+    return rows
+
+
 def survey(runs: Path, preset: str | None = None) -> tuple[list[RunRecord], list[RecordError]]:
     """The intact records under a folder, and what is wrong with the others: damaged, of another
     version, without metrics, in the folder of another run or, where it is said whose folder it is,
@@ -215,11 +234,7 @@ def survey(runs: Path, preset: str | None = None) -> tuple[list[RunRecord], list
 
 
 def check_place(record: RunRecord, runs: Path, preset: str | None = None) -> None:
-    """Refuse a record in the folder of another run or preset.
-
-    Raises:
-        RecordError: it lies in one.
-    """
+    """Raise a RecordError for a record in the folder of another run or preset."""
     if preset not in (None, record.preset):
         raise RecordError(
             f"{record.folder} holds a run of preset {record.preset}; move it to "

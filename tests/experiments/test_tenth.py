@@ -3,11 +3,8 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,6 +20,7 @@ from experiments.tables.tables import paper_table
 from experiments.verdicts import check
 from experiments.verdicts.records import RunRecord, load_all, records_of
 from records.files import ROOT
+from tests.conftest import Ended
 from training.settings.identity import recipe_hash
 from training.settings.settings import Settings
 
@@ -178,17 +176,16 @@ def test_the_queue_names_every_row_on_small_images_once() -> None:
 
 
 def test_a_tenth_is_trained_recorded_and_evaluated_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, command: Callable[..., Ended]
 ) -> None:
     """On digits, whose record says so and enters no table."""
-    monkeypatch.setenv("RESULTS_DIR", str(tmp_path / "results"))
-    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "outputs"))
     changes = ["recipe.length=300", "recipe.milestones=[100,200]", "recipe.warmup_iterations=25"]
     row = [f"experiment={RESNET20}", "data=digits", "model.depth=8", *changes]
 
-    def run(program: str, *arguments: str) -> Any:
-        told = [sys.executable, program, *arguments, "device=cpu", "threads=1"]
-        return subprocess.run(told, capture_output=True, text=True, cwd=ROOT, check=True)
+    def run(program: str, *arguments: str) -> str:
+        ended = command(program, *arguments, "device=cpu", "threads=1")
+        assert ended.code == 0, ended.err
+        return ended.out
 
     run("train.py", *row, "preset=tenth", "seed=0")
     (record,) = load_all(tmp_path / "results" / "tenth" / "runs", "tenth")
@@ -197,6 +194,6 @@ def test_a_tenth_is_trained_recorded_and_evaluated_again(
     assert list(metrics["lr"]) == pytest.approx([0.01, 0.001, 0.001]), "12, 24, 30 iterations"
     assert record.objections
     found = run("eval.py", f"run='{record.folder}'", "json=true")
-    error = json.loads(found.stdout.splitlines()[-1])["top1"]
+    error = json.loads(found.splitlines()[-1])["top1"]
     assert error == pytest.approx(record.error("exported"), abs=0.01)
     assert any((tmp_path / "results" / "tenth" / "weights").rglob("*.safetensors"))

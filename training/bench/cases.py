@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from hydra import compose, initialize_config_dir
-
 from data.arrays.imageset import random_images
 from training.bench import loops
-from training.settings.config import CONF, read_settings
+from training.settings.config import composed
 from training.settings.network import build_model
 from training.settings.settings import Settings
 
@@ -37,8 +35,7 @@ class Loop:
         """As train.py would read them."""
         engine = "eager" if self.kind in ("conventional", "compiled_model") else self.kind
         named = [f"experiment={self.row}", f"engine={engine}", f"precision={self.precision}"]
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return read_settings(compose("config", [*named, *self.changes]))
+        return composed(*named, *self.changes)
 
     def step(self) -> loops.Step:
         """Make everything that the loop needs; its step."""

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from models.densenet import DenseBlock, Transition
-from training.settings.network import count_flops, outline
+from training.settings.network import outline, trace
 from training.settings.settings import Settings
 
 
@@ -17,26 +16,17 @@ def describe(settings: Settings) -> list[dict[str, object]]:
     structure has the words of He et al. 2015, Table 1, or Huang et al. 2017, Table 1.
     """
     model: Any = outline(settings.model)
-    outputs: dict[str, torch.Size] = {}
-    parts, hooks = named_parts(model), []
-    for name, (_, part) in parts.items():
-        hook = part.register_forward_hook(
-            lambda _, __, out, name=name: outputs.update({name: out.shape})
-        )
-        hooks.append(hook)
+    parts, (macs, shapes) = named_parts(model), trace(model, settings.data.size)
     params = {name: sum(p.numel() for p in part.parameters()) for name, (_, part) in parts.items()}
     params["conv1"] += sum(p.numel() for p in model.stem.norm1.parameters())
     params["classifier"] += sum(p.numel() for p in model.activation.parameters())
-    flops = count_flops(model, settings.data.size)
-    for hook in hooks:
-        hook.remove()
     return [
         {
             "layer": name,
-            "output": "x".join(map(str, outputs[name][2:])) or "1x1",
+            "output": "x".join(map(str, shapes[path][2:])) or "1x1",
             "structure": structure(part),
             "params": params[name],
-            "macs": flops.get(path, 0) // 2,
+            "macs": macs.get(path, 0),
         }
         for name, (path, part) in parts.items()
     ]

@@ -3,9 +3,7 @@
 python -m training.counts.rows     writes results/[tenth/]rows.csv and results/architecture.csv
 """
 
-import csv
 import gc
-import io
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby
@@ -13,19 +11,17 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
 from data.sets import training_images
 from records.command import guarded
-from records.files import ROOT, make_folder
+from records.files import ROOT, make_folder, write_csv
 from records.names import FULL, KEPT
-from records.record import write_atomically
 from training.counts.layers import describe
 from training.recipe.factors import HEADS
 from training.recipe.schedules import scaled, total_iterations
-from training.settings.config import CONF, read_settings
+from training.settings.config import CONF, composed
 from training.settings.identity import recipe_hash
 from training.settings.network import network_size, outline
 from training.settings.settings import Settings
@@ -58,13 +54,9 @@ def count(pair: tuple[str, str]) -> tuple[dict[str, Line], list[Line]]:
     """What a row trains on a data set: its line of rows.csv by each kept preset, and the lines of
     its layers."""
     row, data = pair
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        by_preset = {
-            preset: read_settings(
-                compose("config", [f"experiment={row}", f"data={data}", f"preset={preset}"])
-            )
-            for preset in KEPT
-        }
+    by_preset = {
+        preset: composed(f"experiment={row}", f"data={data}", f"preset={preset}") for preset in KEPT
+    }
     settings = by_preset[FULL]
     described = describe(settings) if settings.model.get("images") == "imagenet" else []
     facts = {preset: facts_of(row, settings) for preset, settings in by_preset.items()}
@@ -125,12 +117,8 @@ def images_of(settings: Settings) -> int:
 
 def write(path: Path, columns: tuple[str, ...], lines: list[Line]) -> None:
     """Write lines as CSV, and say so."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
     make_folder(path.parent)
-    write_atomically(path, text.getvalue())
+    write_csv(path, lines, columns)
     print(f"{path.relative_to(ROOT)}: {len(lines)} lines")
 
 

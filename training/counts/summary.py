@@ -4,18 +4,16 @@ python -m training.counts.summary experiment=he2015_residual/table6/resnet20 [an
 """
 
 import sys
-from functools import partial
 
-import torch
 from hydra import compose, initialize_config_dir
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import nn
 
 from training.runs import entry
 from training.settings.config import CONF, read_settings
-from training.settings.network import count_flops, outline
+from training.settings.network import outline, trace
 from training.settings.settings import Settings
 
 NOTHING = (nn.Identity, nn.Sequential)  # that stand for layers which a variant leaves out
@@ -24,24 +22,13 @@ Line = tuple[str, str, str, int, int]
 
 def layers(settings: Settings) -> list[Line]:
     """Of every layer that does not consist of others: path, kind, output (C x H x W), parameters,
-    and multiply-adds of one image.
-
-    Raises:
-        ConfigError: see `training.settings.checks.checked`.
-    """
-    network, pixels, shapes = outline(settings.model), settings.data.size, dict[str, torch.Size]()
+    and multiply-adds of one image."""
+    network = outline(settings.model)
+    macs, shapes = trace(network, settings.data.size)
     parts = {path: part for path, part in network.named_modules() if not list(part.children())}
-
-    def note(path: str, _: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-        shapes[path] = output.shape
-
-    hooks = [part.register_forward_hook(partial(note, path)) for path, part in parts.items()]
-    flops = count_flops(network, pixels)
-    for hook in hooks:
-        hook.remove()
     return [
         (path, type(part).__name__, "x".join(map(str, shapes[path][1:])),
-         sum(p.numel() for p in part.parameters()), flops.get(path, 0) // 2)
+         sum(p.numel() for p in part.parameters()), macs.get(path, 0))
         for path, part in parts.items() if path in shapes and not isinstance(part, NOTHING)
     ]  # fmt: skip
 

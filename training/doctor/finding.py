@@ -22,6 +22,11 @@ class Finding:
         return text if not self.remedy else f"{text}\n{'':20}{self.remedy}"
 
 
+def judged(good: bool, what: str, found: str, remedy: str, *, otherwise: Mark = "FAIL") -> Finding:
+    """A line that all is well, or what to do where it is not."""
+    return Finding("ok", what, found) if good else Finding(otherwise, what, found, remedy)
+
+
 Check = Callable[[], Iterator[Finding]]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from training.doctor.finding import Finding
+from training.doctor.finding import Finding, judged
 from training.engines.engine import choose_engine
 from training.process.device import age_fault, cuda_fault
 
@@ -55,10 +55,8 @@ def devices() -> Iterator[Finding]:
             f"{torch.cuda.get_device_name(device)}, sm_{major}{minor}, "
             f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"
         )
-        if free < LEAST_MEMORY:
-            yield Finding("FAIL", name, found, "Other processes hold its memory: nvidia-smi.")
-        else:
-            yield Finding("ok", name, found)
+        held = "Other processes hold its memory: nvidia-smi."
+        yield judged(free >= LEAST_MEMORY, name, found, held)
 
 
 def compiler() -> Iterator[Finding]:
@@ -93,10 +91,8 @@ def mps() -> Iterator[Finding]:
     """What lets several runs on one GPU work side by side."""
     if not torch.cuda.is_available():
         return
-    if path := shutil.which(MPS):
-        yield Finding("ok", "MPS", path)
-    else:
-        yield Finding("note", "MPS", f"no {MPS}", "Without it runs on one GPU take turns.")
+    path, turns = shutil.which(MPS), "Without it runs on one GPU take turns."
+    yield judged(path is not None, "MPS", path or f"no {MPS}", turns, otherwise="note")
 
 
 CHECKS = (driver, devices, compiler, kernels, mps)

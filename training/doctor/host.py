@@ -14,7 +14,7 @@ from data.sets import load
 from records.code import commit
 from records.files import FolderError, make_folder
 from records.names import datasets, outputs, results
-from training.doctor.finding import Finding
+from training.doctor.finding import Finding, judged
 
 LEAST_DISK = 2e9  # bytes; the checkpoints of one large network
 SETS = ("cifar10", "cifar100", "svhn")
@@ -59,10 +59,7 @@ def folders() -> Iterator[Finding]:
             continue
         free = shutil.disk_usage(existing).free
         found = f"{folder}, {free / 1e9:.1f} GB free"
-        if free < LEAST_DISK:
-            yield Finding("FAIL", name, found, f"Free some space, or set {name}.")
-        else:
-            yield Finding("ok", name, found)
+        yield judged(free >= LEAST_DISK, name, found, f"Free some space, or set {name}.")
 
 
 def code() -> Iterator[Finding]:
@@ -97,10 +94,8 @@ def data() -> Iterator[Finding]:
         yield Finding("ok", name, f"{path}, fingerprint {images.fingerprint}")
     tree = folder / "imagenet" / "train"
     there = tree.is_dir() and any(tree.iterdir())
-    yield (
-        Finding("ok", "imagenet", str(tree)) if there
-        else Finding("note", "imagenet", f"not in {folder}", "See docs/photographs.md.")
-    )  # fmt: skip
+    found = str(tree) if there else f"not in {folder}"
+    yield judged(there, "imagenet", found, "See docs/photographs.md.", otherwise="note")
 
 
 def tracking() -> Iterator[Finding]:
@@ -112,12 +107,8 @@ def tracking() -> Iterator[Finding]:
         return
     from records.wandb_run import mode
 
-    found = f"wandb {version}, {mode()}"
-    yield (
-        Finding("ok", "W&B", found)
-        if mode() == "online"
-        else Finding("note", "W&B", found, "wandb login, to mirror runs online")
-    )
+    told = "wandb login, to mirror runs online"
+    yield judged(mode() == "online", "W&B", f"wandb {version}, {mode()}", told, otherwise="note")
 
 
 CHECKS = (python, cores, folders, code, data, tracking)

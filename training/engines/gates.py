@@ -64,7 +64,6 @@ class Gates(Drawn):
         return torch.rand(len(self.survival), generator=generator) < self.survival
 
     def before_forward(self) -> None:
-        """Set the gates of the next iteration."""
         super().before_forward()
         self.before.copy_(self.statistics)
 

@@ -49,7 +49,6 @@ class CudaGraphs:
         self.launched, self.fence = 0, torch.cuda.Event()
 
     def warm_up(self, call: Launch) -> None:
-        """Do a call on the side stream."""
         current = torch.cuda.current_stream()
         self.side.wait_stream(current)
         with torch.cuda.stream(self.side):
@@ -57,11 +56,6 @@ class CudaGraphs:
         current.wait_stream(self.side)
 
     def record(self, call: Launch) -> Launch:
-        """Record a call in a graph.
-
-        Raises:
-            RuntimeError: it does what no graph can hold.
-        """
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         # cuBLAS keeps a workspace a stream, outside of the pool; a graph must not share it with
         # what runs eagerly, nor keep the one of an earlier graph.

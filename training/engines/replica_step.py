@@ -15,7 +15,8 @@ class ReplicaStep(Step):
     """The step on a share of the batch.
 
     Every share's mean loss counts as much as its part of the batch, so that the sum of all
-    processes' gradients is the gradient of the mean over the batch.
+    processes' gradients, which the optimizer takes, is the gradient of the mean over the batch; so
+    are the metrics summed.
     """
 
     replicas: Replicas = field(kw_only=True)
@@ -25,15 +26,12 @@ class ReplicaStep(Step):
         super().__call__(size)
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
-        """The share of the next batch."""
         return self.batches.next(size, self.replicas.share(size))
 
     def update(self) -> None:
-        """As in `Step`, with the sum of all processes' gradients."""
         self.optimizer.update(self.replicas.add)
 
     def learn(self, outputs: Outputs, labels: Tensor) -> None:
-        """As in `Step`, with the metrics of all processes in the sums."""
         loss, logits = self.objective(outputs, labels)
         (loss * (len(labels) / self.size)).backward()
         share = Metrics(self.metrics.sums.device)

@@ -1,7 +1,6 @@
 """The live line of a run: iteration, losses, errors, images a second, time left."""
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -22,7 +21,6 @@ class ProgressLine:
         self.name, self.batch, self.start, self.last = name, batch, start, last
         self.console = Console(highlight=False)
         self.live = self.console.is_terminal
-        self.metrics = ""
         self.bar = Progress(
             BarColumn(bar_width=8),
             TextColumn("{task.completed:.0f}/{task.total:.0f}{task.fields[metrics]}"),
@@ -46,9 +44,7 @@ class ProgressLine:
             self.line(f"iteration {self.start} of {self.last}")
         return self
 
-    def __exit__(
-        self, kind: type | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.live:
             self.bar.stop()
 

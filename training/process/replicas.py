@@ -96,11 +96,8 @@ def replicas() -> Iterator[Replicas | None]:
 
 
 def check_shares(sizes: set[int], count: int) -> None:
-    """Refuse batches that do not give every process two images to take statistics of.
-
-    Raises:
-        ConfigError: one is too small.
-    """
+    """Raise a ConfigError for a batch that gives a process less than two images to take statistics
+    of."""
     if min(sizes) < 2 * count:
         raise ConfigError(
             f"A batch of {min(sizes)} images is too small for {count} processes; "

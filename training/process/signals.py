@@ -2,7 +2,7 @@
 
 import os
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 
 from records.exits import INTERRUPTED, PREEMPTED
 
@@ -52,9 +52,7 @@ class Signals:
                 signal.signal(number, self._caught)
         return self
 
-    def __exit__(
-        self, kind: type | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self.previous.items():
             signal.signal(number, handler)
         if self.caught in self.launchers and self.caught is not None:

@@ -36,7 +36,6 @@ class WeightAverage(Hook):
 
     @torch.no_grad()
     def after_update(self) -> None:
-        """Take the new weights into the average."""
         self.updates += 1
         kept = ((1 + self.updates) / (10 + self.updates)).clamp(max=self.decay)
         for average, live in zip(self.average, self.live, strict=True):
@@ -60,14 +59,11 @@ class WeightAverage(Hook):
         self.optimizer.renew_half()
 
     def state(self) -> dict[str, Tensor]:
-        """The averages by name, and how many updates they are of."""
         return {**self.named, "updates": self.updates}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave."""
         for name, place in self.state().items():
             place.copy_(state[name])
 
     def tensors(self) -> list[Tensor]:
-        """Every tensor that an update changes."""
         return [*self.average, self.updates]

@@ -26,13 +26,10 @@ class TensorPart:
         self.tensor = tensor
 
     def state(self) -> Tensor:
-        """The tensor."""
         return self.tensor
 
     def load(self, state: Tensor) -> None:
-        """Take over the values of a checkpoint's."""
         self.tensor.copy_(state)
 
     def tensors(self) -> list[Tensor]:
-        """The tensor."""
         return [self.tensor]

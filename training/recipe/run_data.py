@@ -85,11 +85,7 @@ def load_run_data(
 
 
 def prepared_for(settings: Settings, images: Images) -> Images:
-    """A set as a recipe prepares it.
-
-    Raises:
-        DataError: a file of it is damaged.
-    """
+    """A set as a recipe prepares it; a DataError where a kept file of it is damaged."""
     recipe = settings.recipe
     if isinstance(images, Photographs):
         return images
@@ -143,11 +139,8 @@ def workers(settings: Settings, device: torch.device) -> int:
 
 
 def check_fit(settings: Settings, images: Images) -> None:
-    """Refuse a configuration whose classes or image size are not those of the data.
-
-    Raises:
-        ConfigError: they are not.
-    """
+    """Raise a ConfigError where a configuration is not for these data: where it has other classes
+    or sizes, or prepares, crops or colours them in a way that is for others."""
     if not images.can_hold_out and settings.recipe.holdout:
         raise ConfigError(f"recipe.holdout: no images of {images.name} are held out; set 0.")
     if (settings.recipe.crop == "pad") != (images.size is not None):

@@ -179,11 +179,7 @@ def in_multirun() -> bool:
 
 
 def chosen_experiment() -> str:
-    """The row chosen on the command line.
-
-    Raises:
-        ConfigError: none was.
-    """
+    """The row chosen on the command line; a ConfigError where none was."""
     experiment = HydraConfig.get().runtime.choices.get("experiment")
     if not experiment:
         raise ConfigError(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from records.files import make_folder, write_atomically
 from records.names import WEIGHTS, record_folder, weights_file, working_folder
-from records.record import copy_record, summary_of
+from records.record import copy_record, is_finished, summary_of
 from training.settings.identity import recipe_hash, teacher_hash
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
@@ -36,6 +36,14 @@ def check_same(settings: Settings, folder: Path) -> None:
             "(see its config.yaml).\n"
             "Move it away, or set the configuration back."
         )
+
+
+def test_error_of(settings: Settings, name: str) -> float | None:
+    """Test error of a run that has ended, in percent; None where its loss was not finite, or where
+    the first of several processes has yet to write the record."""
+    record = folders(settings, name)[1]
+    error = summary_of(record)["test_error"]["last"] if is_finished(record) else None
+    return None if error is None else float(error)
 
 
 def ship(settings: Settings, name: str) -> None:

@@ -8,14 +8,14 @@ from records.code import code_hash, commit
 from records.files import make_folder, remove_empty
 from records.lock import locked, release_dead
 from records.names import WEIGHTS
-from records.record import Record, is_finished, status_of, summary_of
+from records.record import Record, is_finished, status_of
 from training import loop
 from training.process.device import find_device
 from training.process.progress import ProgressLine
 from training.process.replicas import Replicas, replicas
 from training.process.signals import Signals, Stopped
 from training.runs import checkpoint
-from training.runs.finished import check_same, folders, ship
+from training.runs.finished import check_same, folders, ship, test_error_of
 from training.runs.objections import objections
 from training.runs.provenance import reset_peak_memory
 from training.runs.summary import summarise
@@ -51,7 +51,7 @@ def run(settings: Settings, experiment: str, name: str) -> str:
             check_same(settings, record)
             release_dead(working)
             print(f"{name}: already finished, see {record}")
-            _answer_sweep(settings, experiment, name)
+            answer_sweep(settings, experiment, name)
             return status_of(record)
         make_folder(working)
         try:
@@ -89,23 +89,8 @@ def _run_locked(
     result = "" if error is None else f", test error {error:.2f} %"
     print(f"{name}: {'already ' if before else ''}{status}{result}, see {record}")
     if before:
-        _answer_sweep(settings, experiment, name)
+        answer_sweep(settings, experiment, name)
     return status
-
-
-def test_error_of(settings: Settings, name: str) -> float | None:
-    """Test error of a run that has ended, in percent; None where its loss was not finite, or where
-    the first of several processes has yet to write the record."""
-    record = folders(settings, name)[1]
-    error = summary_of(record)["test_error"]["last"] if is_finished(record) else None
-    return None if error is None else float(error)
-
-
-def _answer_sweep(settings: Settings, experiment: str, name: str) -> None:
-    """Tell the agent of a sweep what came out of a run that had ended before."""
-    working, record = folders(settings, name)
-    config = {"experiment": experiment, **recorded_settings(settings)}
-    answer_sweep(settings.logger, experiment, name, working, record, config)
 
 
 def _help_train(settings: Settings, signals: Signals, processes: Replicas) -> str:
@@ -134,15 +119,11 @@ class Run:
         self.processes, self.folder = processes, folders(settings, name)[0]
         # Read now: hours from now the files may be others.
         self.seconds, self.code, self.commit = 0.0, [code_hash()], commit()
-        self.config = {"experiment": experiment, **recorded_settings(settings)}
         self.record = Record(self.folder)
 
     def start(self) -> None:
-        """Load the data, build the trainer, and go on from the newest checkpoint, if there is one.
-
-        Raises:
-            ConfigError, DataError, CheckpointError: see `run`.
-        """
+        """Load the data, build the trainer, and go on from the newest checkpoint, if there is
+        one."""
         settings = self.settings
         device_name = self.processes.device(settings.device) if self.processes else settings.device
         device = find_device(device_name)
@@ -154,12 +135,10 @@ class Run:
         self.trainer = Trainer(settings, images, device, self.processes)
         state = checkpoint.load(self.folder, identity(settings))
         if state is None:
-            self.record.start(self.config)
+            self.record.start({"experiment": self.experiment, **recorded_settings(settings)})
         else:
             self.resume(state)
-        self.tracker = Tracker(
-            settings.logger, self.experiment, self.name, self.folder, self.config
-        )
+        self.tracker = Tracker(settings, self.experiment, self.name)
         if self.processes is not None:
             self.processes.begin()
             self.trainer.synchronise()
@@ -193,11 +172,7 @@ class Run:
         checkpoint.save(self.folder, iteration, state, deciding)
 
     def train(self, signals: Signals) -> str:
-        """Train to the end: `finished` or `diverged`.
-
-        Raises:
-            Stopped, OSError: see `run`.
-        """
+        """Train to the end: `finished` or `diverged`."""
         trainer, preset = self.trainer, self.settings.preset.name
         shown = self.name if preset == "paper" else f"{self.name} (preset {preset})"
         progress = ProgressLine(shown, trainer.recipe.batch, trainer.iteration, trainer.last)

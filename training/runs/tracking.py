@@ -7,14 +7,15 @@ import shlex
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from records.exits import DIVERGED
 from records.files import make_folder
 from records.record import Record, Row, summary_of
 from records.wandb_run import named, open_run
-from training.settings.settings import Logger
+from training.runs.finished import folders
+from training.settings.identity import recorded_settings
+from training.settings.settings import Settings
 
 # What a server that does not answer may cost a run, at its start and at its end.
 INIT_SECONDS, FINISH_SECONDS = 12, 12
@@ -24,25 +25,17 @@ class Tracker:
     """Mirrors a run to Weights & Biases, or does nothing (logger `none`).
 
     Online where logged in, offline otherwise, or as WANDB_MODE says. Whatever goes wrong is
-    warned of once; from then on nothing is mirrored.
-
-    Args:
-        experiment: `<paper>/<table>/<row>`; becomes the group, its paper and table the tags.
-        name: of the run.
-        folder: of the run; its tracking files go there.
-        config: the resolved configuration.
+    warned of once; from then on nothing is mirrored. Its files go to the run's working folder.
     """
 
-    def __init__(
-        self, logger: Logger, experiment: str, name: str, folder: Path, config: dict[str, Any]
-    ):
+    def __init__(self, settings: Settings, experiment: str, name: str):
         self.run: Any = None
-        if logger.name == "wandb":
-            self.guarded(lambda: self.start(logger, experiment, name, folder, config))
+        if settings.logger.name == "wandb":
+            self.guarded(lambda: self.start(settings, experiment, name))
 
-    def start(
-        self, logger: Logger, experiment: str, name: str, folder: Path, config: dict[str, Any]
-    ) -> None:
+    def start(self, settings: Settings, experiment: str, name: str) -> None:
+        """Open the run there, or go on with it."""
+        folder = folders(settings, name)[0]
         identity = folder / "wandb.id"
         if not identity.exists():
             identity.write_text(secrets.token_hex(6))
@@ -53,9 +46,9 @@ class Tracker:
             identity=identity.read_text(),
             init_seconds=INIT_SECONDS,
             finish_seconds=FINISH_SECONDS,
-            project=logger.project,
-            entity=logger.entity,
-            config=config,
+            project=settings.logger.project,
+            entity=settings.logger.entity,
+            config={"experiment": experiment, **recorded_settings(settings)},
         )
         if self.run.settings.mode == "offline":
             there = f"{shlex.quote(str(folder))}/wandb/offline-run-*"
@@ -85,22 +78,14 @@ class Tracker:
             print(f"W&B: {reason}. The run goes on without it.", file=sys.stderr)
 
 
-def answer_sweep(
-    logger: Logger, experiment: str, name: str, folder: Path, record: Path, config: dict[str, Any]
-) -> None:
+def answer_sweep(settings: Settings, experiment: str, name: str) -> None:
     """Mirror a run that had ended before the agent of a W&B sweep asked for it: the agent waits
-    for its result. Does nothing where no agent has.
-
-    Args:
-        record: the folder of the finished record; the others are as for `Tracker`.
-
-    Raises:
-        RecordError: its summary is damaged.
-    """
-    if logger.name != "wandb" or "WANDB_SWEEP_ID" not in os.environ:
+    for its result. Does nothing where no agent has; a RecordError where its summary is damaged."""
+    if settings.logger.name != "wandb" or "WANDB_SWEEP_ID" not in os.environ:
         return
-    make_folder(folder)
-    tracker, summary = Tracker(logger, experiment, name, folder, config), summary_of(record)
+    working, record = folders(settings, name)
+    make_folder(working)
+    tracker, summary = Tracker(settings, experiment, name), summary_of(record)
     for row in Record(record).rows():
         tracker.log(row)
     tracker.finish(summary, code=0 if summary["status"] == "finished" else DIVERGED)

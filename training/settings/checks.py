@@ -113,11 +113,7 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
 
 
 def check_layers(settings: Settings) -> None:
-    """Refuse a recipe that speaks of other layers than the network has.
-
-    Raises:
-        ConfigError: it does.
-    """
+    """Raise a ConfigError for a recipe that speaks of other layers than the network has."""
     recipe = settings.recipe
     for name in (recipe.objective, *(phase.objective for phase in recipe.phases)):
         if name in OF_STUDENTS and not issubclass(model_class(settings.model), FitNet):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -61,6 +62,13 @@ def read_settings(config: DictConfig, ignore: Sequence[str] = ()) -> Settings:
     return checked({k: v for k, v in plain.items() if k not in (*NOT_SETTINGS, *ignore)})
 
 
+def composed(*overrides: str) -> Settings:
+    """The settings that train.py would read from a command line; errors as of `read_settings`."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=list(overrides))
+    return read_settings(config)
+
+
 def named(overrides: Sequence[str]) -> list[str]:
     """Those of a command line's overrides that a run's name has to hold: what changes it beyond
     row, data set and seed."""
@@ -75,11 +83,7 @@ def named(overrides: Sequence[str]) -> list[str]:
 
 
 def check_left_to_record(overrides: Sequence[str]) -> None:
-    """Refuse what would be ignored beside run=<record>, whose configuration decides.
-
-    Raises:
-        ConfigError: one of the overrides is of that kind.
-    """
+    """Raise a ConfigError for what would be ignored beside run=<record>, which decides."""
     free = {*EVAL_OPTIONS, *machine_settings()}
     for override in overrides:
         if override.lstrip("+~").partition("=")[0] not in free:

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from contextlib import ExitStack
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -121,16 +122,25 @@ def network_size(settings: Settings) -> dict[str, int]:
 def _size(text: str, pixels: int) -> tuple[int, int]:
     model = _outline(text)
     params = sum(p.numel() for p in model.parameters())
-    return params, count_flops(model, pixels)[""] // 2
+    return params, trace(model, pixels)[0][""]
 
 
-def count_flops(model: nn.Module, size: int) -> dict[str, int]:
-    """Floating-point operations for one image, by the name of the module ("" for the whole)."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+def trace(model: nn.Module, size: int) -> tuple[dict[str, int], dict[str, torch.Size]]:
+    """Multiply-adds for one image, and the shape of what comes out, both by the name of the module
+    ("" for the whole)."""
+    shapes: dict[str, torch.Size] = {}
+
+    def note(name: str, _: nn.Module, __: tuple[Tensor, ...], output: Any) -> None:
+        if isinstance(output, Tensor):
+            shapes[name] = output.shape
+
+    with ExitStack() as hooks, FlopCounterMode(display=False) as counter, torch.no_grad():
+        for name, module in model.named_modules():
+            hooks.callback(module.register_forward_hook(partial(note, name)).remove)
         model(torch.empty(1, 3, size, size, device="meta"))
-    counts = counter.get_flop_counts()
     top = type(model).__name__
-    return {
-        name.removeprefix(top).removeprefix("."): sum(operations.values())
-        for name, operations in counts.items()
-    } | {"": counter.get_total_flops()}
+    macs = {
+        name.removeprefix(top).removeprefix("."): sum(operations.values()) // 2
+        for name, operations in counter.get_flop_counts().items()
+    }
+    return macs | {"": counter.get_total_flops() // 2}, shapes

@@ -1,21 +1,17 @@
 """Measure it all: python -m training.theory; a few minutes on a CPU. Writes results/theory.csv:
 for each panel and network, value by position."""
 
-import csv
-import io
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from records.command import guarded
+from records.files import write_csv
 from records.names import results
-from records.record import write_atomically
 from training.theory import parts, signals
 from training.theory.networks import ROWS, Trained, train, units
 
-COLUMNS = ("panel", "network", "position", "value")
 BATCH = 128  # images of a gradient
 DROPPED, DRAWS = (0, 1, 2, 3, 4, 6, 9), 20  # units left out, and how often others are drawn
 Row = tuple[str, str, float, float]
@@ -28,14 +24,13 @@ def main() -> int:
     for name in ROWS:
         print(f"training: {name}", flush=True)
         networks[name] = train(name)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for panel, network, position, value in rows(networks):
-        writer.writerow((panel, network, f"{position:.4f}", f"{value:.6g}"))
-    path = Path(results()) / "theory" / "theory.csv"
+    path = results() / "theory" / "theory.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text.getvalue())
+    lines = [
+        {"panel": panel, "network": name, "position": f"{place:.4f}", "value": f"{value:.6g}"}
+        for panel, name, place, value in rows(networks)
+    ]
+    write_csv(path, lines)
     print(path)
     return 0
 

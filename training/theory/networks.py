@@ -5,7 +5,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
-from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from data.arrays.augment import normalise
@@ -13,7 +12,7 @@ from data.arrays.imageset import ImageSet
 from data.sets import load
 from models.residual import ResidualUnit
 from models.resnet import ResNet
-from training.settings.config import CONF, read_settings
+from training.settings.config import CONF, composed
 from training.trainer import Trainer
 
 DEPTH = 38  # of residual and plain networks: 18 units, six in each stage
@@ -52,9 +51,8 @@ def train(name: str, iterations: int | None = None) -> Trained:
         iterations: fewer of them.
     """
     row, smaller = ROWS[name]
-    told = [f"experiment={row}", "preset=smoke", "device=cpu", "precision=fp32", smaller]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        settings = read_settings(compose("config", told))
+    told = (f"experiment={row}", "preset=smoke", "device=cpu", "precision=fp32", smaller)
+    settings = composed(*told)
     images = load("digits", CONF)
     assert isinstance(images, ImageSet)
     trainer = Trainer(settings, images, torch.device("cpu"))

@@ -1,9 +1,7 @@
 """What trained weights show: layer responses, and the reuse of features in dense blocks."""
 
-import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -71,14 +69,6 @@ def reuse(model: nn.Module) -> list[dict]:
                 rows.append({"block": number, "source": source, "target": target,
                              "weight": f"{value:.6f}"})  # fmt: skip
     return rows
-
-
-def write(rows: Sequence[dict], path: Path) -> None:
-    """Write rows as CSV."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _successive(model: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:

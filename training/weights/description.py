@@ -37,14 +37,8 @@ def description(path: Path) -> dict[str, str]:
 
 
 def check_description(path: Path, told: dict[str, str], settings: Settings) -> None:
-    """Refuse weights of another network, or for images that were normalised otherwise.
-
-    Args:
-        told: what is known of the file, as by `describe`.
-
-    Raises:
-        WeightsError: they are.
-    """
+    """Raise a WeightsError for weights of another network, or for images that were normalised
+    otherwise; `told` is what is known of the file, as by `describe`."""
     expected = describe(settings, "")
     differing = [
         f"{prefix}{key}={value}"

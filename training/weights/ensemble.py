@@ -15,6 +15,7 @@ from data.photographs.photographs import Photographs
 from data.sets import ARRAYS
 from data.sets import load as load_images
 from records.config import read_config
+from records.files import write_csv
 from records.names import (
     CONFIG,
     KEPT,
@@ -39,7 +40,7 @@ from training.settings.config import EVAL_OPTIONS, eval_options, machine_setting
 from training.settings.network import build_model
 from training.settings.settings import EvalOptions, Settings
 from training.settings.types import ConfigError
-from training.weights.analysis import responses, reuse, write
+from training.weights.analysis import responses, reuse
 from training.weights.description import check_description, describe, description
 from training.weights.export import WeightsError, load_weights, not_finite
 from training.weights.protocols import Result, evaluate_photographs
@@ -237,5 +238,5 @@ def analyse(member: Member, analysis: str, folder: Path) -> Path:
         x, _ = test_split(loaded.settings, loaded.images, loaded.device)
         rows = responses(loaded.models[0], x, *loaded.normalisation())
     path = folder / f"{analysis}.csv"
-    write(rows, path)
+    write_csv(path, rows)
     return path

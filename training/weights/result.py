@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.sets import load as load_images
+from records.files import write_csv
 from records.record import summary_of
 from training.settings.settings import EvalOptions
 from training.settings.types import ConfigError
-from training.weights.analysis import write
 from training.weights.ensemble import Member
 from training.weights.export import digest
 from training.weights.protocols import Result
@@ -45,5 +45,5 @@ def save_result(result: Result, member: Member, folder: Path, options: EvalOptio
         "weights": digest(member.weights),
     }
     path = folder / f"{name}.csv"
-    write([row], path)
+    write_csv(path, [row])
     return path

@@ -8,11 +8,13 @@ import pytest
 
 from experiments.figures.figures import FIGURES
 from experiments.papers import published
-from experiments.sharing import dashboards, wandb_sync
+from experiments.sharing import wandb_sync
 from experiments.verdicts.records import RunRecord, load_all
 from records.files import ROOT
 
 pytest.importorskip("wandb_workspaces", reason="no wandb-workspaces (extra: dashboards)")
+from experiments.sharing import dashboards
+
 GOLDEN = ROOT / "tests" / "golden" / "runs"
 
 

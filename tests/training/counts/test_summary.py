@@ -1,13 +1,11 @@
 """A network layer by layer: what it sums to, and shapes that the papers print."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
 
 from experiments.papers.rows import facts
-from records.files import ROOT
+from tests.conftest import Ended
 from training.counts.summary import layers
 from training.settings.settings import Settings
 
@@ -47,12 +45,13 @@ def test_the_maps_are_those_of_the_paper(settings_of: Callable[..., Settings]) -
         ("resnet20 model.depth=21", "nearest that is"),
     ],
 )
-def test_it_prints_or_says_what_is_wrong(words: str, wrong: str) -> None:
-    told = [sys.executable, "-m", "training.counts.summary"]
-    told += f"experiment=he2015_residual/table6/{words}".split()
-    ended = subprocess.run(told, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == (2 if wrong else 0)
+def test_it_prints_or_says_what_is_wrong(
+    words: str, wrong: str, command: Callable[..., Ended]
+) -> None:
+    told = f"experiment=he2015_residual/table6/{words}".split()
+    ended = command("training/counts/summary.py", *told)
+    assert ended.code == (2 if wrong else 0)
     if wrong:
-        assert wrong in ended.stderr and len(ended.stderr.splitlines()) == 1
+        assert wrong in ended.err and len(ended.err.splitlines()) == 1
     else:
-        assert "269,722" in ended.stdout
+        assert "269,722" in ended.out

@@ -48,7 +48,7 @@ def test_recorded_rates_follow_the_recorded_training_errors(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
     arguments = ["experiment=he2015_residual/table6/resnet20", "preset=smoke", "device=cpu",
-                 "model.depth=8", "recipe.length=30", "+recipe.patience=1", *TOLD]  # fmt: skip
+                 "model.depth=8", "recipe.length=18", "+recipe.patience=1", *TOLD]  # fmt: skip
     ended = command("train.py", *arguments)
     assert ended.code == 0, ended.err
     (metrics,) = tmp_path.rglob("metrics.csv")

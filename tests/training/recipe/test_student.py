@@ -14,9 +14,12 @@ from torch import Tensor, nn
 from data.arrays.imageset import ImageSet
 from models.fitnet import FitNet
 from models.maxout import MaxoutNetwork
+from records.validity import mistake
 from tests.emulated import Emulated
 from tests.training.runs.test_resume import kill_at
 from training.recipe.objective import hints, softened
+from training.runs.summary import summarise
+from training.settings.identity import teacher_hash
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
 from training.trainer import Trainer
@@ -160,6 +163,20 @@ def test_killed_in_each_phase_it_ends_with_the_same_bits_and_follows_one_teacher
     teach(2)
     ended = command("train.py", *arguments, OUTPUT_DIR=str(tmp_path / "whole"))
     assert ended.code == 2 and "finished run of another teacher" in ended.err, ended.err
+
+
+def test_its_record_says_who_taught_and_is_read(settings: Settings, digits: ImageSet) -> None:
+    trainer = Trainer(settings, digits, CPU)
+    trainer.begin_segment()
+    trainer.train_iteration()
+    row = dict.fromkeys(("train_loss", "train_error", "test_loss", "test_error"), 50.0)
+    told = summarise(
+        settings, trainer, rows=[row], seconds=1.0, code=["a"], commit={}, fingerprint="b"
+    )
+    row_name, run = ROW.partition("=")[2], {"status": "finished", "version": 1}
+    run |= {"experiment": row_name, "run": f"{row_name}/digits/seed0"}
+    assert told["teacher"] == teacher_hash(settings)
+    assert mistake(run | told) is None
 
 
 def test_no_other_network_is_a_teacher(

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from data.arrays.imageset import ImageSet
+from models import resnet
 from models.stochastic_depth import StochasticDepth
 from training.counts.rows import trained
 from training.settings.settings import Settings
@@ -93,7 +94,8 @@ def twins(settings_of: Callable[..., Settings]) -> dict[tuple, tuple[str, Settin
         which = "wide" if model.get("widen", 1) > 1 else which
         which = "fractal" if "drop_path" in model else which
         if settings.data.source == "imagenet":
-            twin = small(settings, batch=2, size=64, depth=SHALLOW_IMAGENET[which])
+            thin = {"growth": 8} if "growth" in model else {}
+            twin = small(settings, batch=2, size=64, depth=SHALLOW_IMAGENET[which], **thin)
         else:
             twin = small(settings, batch=8, size=12, depth=SHALLOW[which], **NARROW.get(which, {}))
         found.setdefault(kind(settings), (f"{row} on {data}", twin))
@@ -117,6 +119,7 @@ def test_twins_train_and_resume(
     for module in ("models.fully_connected", "models.prelu_net"):
         monkeypatch.setattr(f"{module}.WIDTH", 512)
     monkeypatch.setattr("models.prelu_net.WIDTHS", dict.fromkeys("ABC", (96, 96, 96)))
+    monkeypatch.setitem(resnet.WIDTHS, "imagenet", (8, 16, 32, 64))
     assert len(twins) > 40
     for name, settings in twins.values():
         images = generated(settings, 40, settings.data.size)

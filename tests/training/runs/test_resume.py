@@ -19,7 +19,7 @@ from training.process.signals import Signals
 from training.settings.settings import Settings
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["training.runs.run", "sklearn.datasets"])
+CONTEXT.set_forkserver_preload(["tests.forked"])
 EXPERIMENT = "he2015_residual/table6/resnet20"
 RUN = f"{EXPERIMENT}/digits/seed0"
 LAST = "last.pt"

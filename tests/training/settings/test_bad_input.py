@@ -10,26 +10,30 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
+from copy import deepcopy
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save_file
 
 from models.resnet import ResNet
 from records.files import ROOT
 from training.runs.command_line import known_keys, optional_fields, quoted
 from training.settings.checks import SYNONYMS, nearest
-from training.settings.config import named
+from training.settings.config import CONF, named, read_settings
+from training.settings.types import ConfigError
 
 ROW = "experiment=he2015_residual/table6/resnet20"
-SMOKE = [ROW, "preset=smoke", "device=cpu", "threads=1", "model.depth=8", "recipe.length=30",
-         "recipe.milestones=[10]", "checkpoint_seconds=0"]  # fmt: skip
+SMOKE = [ROW, "preset=smoke", "device=cpu", "threads=1", "model.depth=8", "recipe.length=6",
+         "recipe.milestones=[4]", "checkpoint_seconds=0"]  # fmt: skip
 BAD_CONFIG, BAD_DATA, FAILED = 2, 3, 1
 
+# Refused by the command line, or when a run begins.
 CONFIGS = [
     (["experiment=he2015_residual/table6/resnet21"], r"resnet21.* Did you mean .*table6/resnet20"),
     (
@@ -38,9 +42,28 @@ CONFIGS = [
     ),
     ([ROW, "preset=smoek"], "smoek.* Did you mean smoke"),
     ([ROW, "recipe=he2016x"], "he2016x.* Did you mean he2016"),
+    ([ROW, "model.dept=20"], "model.dept.* Did you mean model.depth"),
+    ([ROW, "preset=smoke", "data.classes=5"], "data.classes=5, but digits has 10"),
+    ([ROW, "preset=smoke", "data.size=33"], "data.size=33, but digits has 16"),
+    (
+        ["experiment=huang2017_dense/table2/densenet_40_12", "model.stride_on=3x3"],
+        "Unknown setting model.stride_on",
+    ),
+    ([ROW, "recipe.lrr=1"], "recipe.lrr.* Did you mean recipe.lr"),
+    ([ROW, "lr=1"], "lr.* Did you mean recipe.lr"),
+    ([*SMOKE, "recipe.colour=pca"], "recipe.colour=pca is for photographs, not for digits"),
+    ([ROW, "device=tpu"], "device=tpu is unknown"),
+    ([ROW, "device=cuda:99"], r"device=cuda:99: [\s\S]*use device=cpu"),
+    ([ROW, "seed=0,1"], "several values make several runs; add -m"),
+    ([ROW, "recipe.milestones=[1"], "cannot be read"),
+    ([], "No row was chosen: add experiment="),
+    (["model.depth=20"], "No row was chosen"),
+    ([ROW, "recipe=null"], "[Gg]roup.*recipe=null"),
+]
+# Refused when the settings are checked, which is done alike whoever asks.
+SETTINGS = [
     ([ROW, "model.depth=21"], "depth=21 is not 6n [+] 2; the nearest that is: 20"),
     ([ROW, "model.depth=twenty"], "model.depth='twenty' is impossible: should be a valid integer"),
-    ([ROW, "model.dept=20"], "model.dept.* Did you mean model.depth"),
     ([ROW, "+model.dept=20"], "model.dept.* Did you mean model.depth"),
     ([ROW, "model.order=preact"], "order='preact' is unknown; choose one of original"),
     ([ROW, "recipe.lr=-1"], "recipe.lr=-1 is impossible: should be greater than 0"),
@@ -51,8 +74,6 @@ CONFIGS = [
     ([ROW, "seed=99999999999999999999"], "seed=99999999999999999999 is impossible"),
     ([ROW, "data.name=../../x"], "data.name=.* is no plain name"),
     ([ROW, "model.classes=5"], "model.classes=5, but data.classes=10"),
-    ([ROW, "preset=smoke", "data.classes=5"], "data.classes=5, but digits has 10"),
-    ([ROW, "preset=smoke", "data.size=33"], "data.size=33, but digits has 16"),
     (
         ["experiment=huang2017_dense/table3/densenet121", "preset=smoke"],
         "data.size=16 is too small for model.images=imagenet",
@@ -62,18 +83,12 @@ CONFIGS = [
         ["experiment=huang2017_dense/table2/densenet_40_12", "model.compression=2.0"],
         r"compression=2.0 is not in \(0, 1\]",
     ),
-    (
-        ["experiment=huang2017_dense/table2/densenet_40_12", "model.stride_on=3x3"],
-        "Unknown setting model.stride_on",
-    ),
     ([ROW, "model.survival=0.0"], r"survival=0.0 is not in \(0, 1\]"),
     (
         [ROW, "experiment=he2015_residual/fig6/plain20", "model.survival=0.5"],
         "survival=0.5 needs a shortcut",
     ),
     ([ROW, "recipe.lr=fast"], "recipe.lr='fast' is impossible: should be a valid number"),
-    ([ROW, "recipe.lrr=1"], "recipe.lrr.* Did you mean recipe.lr"),
-    ([ROW, "lr=1"], "lr.* Did you mean recipe.lr"),
     ([ROW, "recipe.batch=1"], "recipe.batch=1 is impossible: should be greater than or equal to 2"),
     (
         [ROW, "recipe.momentum=1.5"],
@@ -93,7 +108,6 @@ CONFIGS = [
     ([ROW, "+recipe.contrast=0"], "recipe.contrast=0 is impossible: should be greater than 0"),
     ([ROW, "+recipe.border=wrap"], "recipe.border=wrap is unknown; choose one of zero, reflect"),
     ([ROW, "+recipe.whole_batches=true"], "whole_batches=true leaves images out"),
-    ([*SMOKE, "recipe.colour=pca"], "recipe.colour=pca is for photographs, not for digits"),
     (
         [ROW, "+recipe.fresh_momentum=true", "+recipe.schedule=plateau"],
         "fresh_momentum=true needs recipe.schedule=step",
@@ -195,17 +209,18 @@ CONFIGS = [
     ([ROW, "threads=0"], "threads=0 is impossible"),
     ([ROW, "threads=100000"], "threads=100000 is impossible: should be less than or equal to"),
     ([ROW, "workers=100000"], "workers=100000 is impossible: should be less than or equal to"),
-    ([ROW, "device=tpu"], "device=tpu is unknown"),
-    ([ROW, "device=cuda:99"], r"device=cuda:99: [\s\S]*use device=cpu"),
     ([ROW, "model._target_=os.system"], "no such network under models/"),
-    ([ROW, "seed=0,1"], "several values make several runs; add -m"),
-    ([ROW, "recipe.milestones=[1"], "cannot be read"),
-    ([], "No row was chosen: add experiment="),
-    (["model.depth=20"], "No row was chosen"),
-    ([ROW, "recipe=null"], "[Gg]roup.*recipe=null"),
     ([ROW, "model.classes=1e30"], "model.classes=1e[+]30 is impossible"),
     ([ROW, "model._target_=models.resnet.nn"], "no such network under models/"),
     ([ROW, "data.size=0"], "data.size=0 is impossible"),
+]
+# All of them as commands, too; but for some, which show how such an error ends, these are slow.
+COMMANDS = [
+    *CONFIGS,
+    *(
+        pytest.param(*case, marks=[pytest.mark.slow] if number % 9 else [])
+        for number, case in enumerate(SETTINGS)
+    ),
 ]
 
 
@@ -217,7 +232,26 @@ def files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "cwd"]
 
 
-@pytest.mark.parametrize(("arguments", "message"), CONFIGS, ids=lambda v: str(v[-1:]))
+@cache
+def composed_config(*words: str) -> DictConfig:
+    """What Hydra makes of a row."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", list(words))
+
+
+@pytest.mark.parametrize(("arguments", "message"), SETTINGS, ids=lambda v: str(v[-1:]))
+def test_an_impossible_setting_is_named(arguments: list[str], message: str) -> None:
+    groups = [word for word in arguments if word.startswith(("experiment=", "preset="))]
+    config = deepcopy(composed_config(*groups))
+    for word in [word for word in arguments if word not in groups]:
+        change = OverridesParser.create().parse_override(word)
+        OmegaConf.update(config, change.key_or_group, change.value(), force_add=change.is_add())
+    with pytest.raises(ConfigError, match=message) as refused:
+        read_settings(config)
+    assert is_short(str(refused.value))
+
+
+@pytest.mark.parametrize(("arguments", "message"), COMMANDS, ids=lambda v: str(v[-1:]))
 def test_a_bad_config_is_named(
     arguments: list[str], message: str, command: Callable, tmp_path: Path
 ) -> None:
@@ -416,12 +450,12 @@ def test_a_plus_changes_no_run() -> None:
     assert named(bare) == named(plus) == ["recipe.crop=aspect"]
 
 
-@pytest.mark.parametrize("name", sorted(SYNONYMS))
-def test_what_others_call_a_setting_leads_to_ours(name: str) -> None:
+def test_what_others_call_a_setting_leads_to_ours() -> None:
     known = known_keys()
-    assert name not in known, "it is a setting of ours"
-    for typed in (name, f"recipe.{name}", name.replace("_", "-"), name.upper()):
-        assert nearest(typed, known) == f" Did you mean {SYNONYMS[name]}?"
+    for name, ours in SYNONYMS.items():
+        assert name not in known, f"{name} is a setting of ours"
+        for typed in (name, f"recipe.{name}", name.replace("_", "-"), name.upper()):
+            assert nearest(typed, known) == f" Did you mean {ours}?", typed
 
 
 @pytest.mark.parametrize(
@@ -457,7 +491,7 @@ def test_who_has_seen_enough_is_left_alone(words: str) -> None:
 
 @pytest.mark.parametrize("name", ["checkpoint.tmp", "metrics.csv", "lock"])
 def test_a_folder_where_a_file_should_be(name: str, command: Callable, tmp_path: Path) -> None:
-    suffix = "+model.depth=8+recipe.length=30+recipe.milestones=-10"
+    suffix = "+model.depth=8+recipe.length=6+recipe.milestones=-4"
     run = f"outputs/runs/smoke/he2015_residual/table6/resnet20{suffix}/digits/seed0"
     (tmp_path / run / name / "something").mkdir(parents=True)
     ended = command("train.py", *SMOKE)
@@ -514,8 +548,14 @@ def test_advice_on_quotes_works_when_it_is_followed(value: str, command: Callabl
     assert f"No weights file {value}" in ended.err, ended.err
 
 
-@pytest.mark.parametrize("script", ["train.py", "eval.py"])
-@pytest.mark.parametrize("module", ["hydra", "torch", "pydantic"])
+@pytest.mark.parametrize(
+    ("script", "module"),
+    [
+        ("train.py", "hydra"), ("eval.py", "hydra"), ("train.py", "pydantic"),
+        *(pytest.param(*other, marks=pytest.mark.slow)
+          for other in (("train.py", "torch"), ("eval.py", "torch"), ("eval.py", "pydantic"))),
+    ],
+)  # fmt: skip
 def test_ctrl_c_while_modules_are_imported_shows_no_traceback(
     script: str, module: str, tmp_path: Path
 ) -> None:

@@ -159,11 +159,17 @@ def test_every_row_has_its_exact_size() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_row_by_itself_trains_on_one_of_its_own_sets(
-    row: str, settings_of: Callable[..., Settings]
-) -> None:
+def test_a_row_by_itself_trains_on_one_of_its_own_sets_and_warms_up_as_told(row: str) -> None:
+    """He et al. 2015: 110 and 1202 layers; He et al. 2016: every run on CIFAR."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", [f"experiment={row}"])
     own = {line["dataset"] for line in COUNTED if line["experiment"] == row}
-    assert settings_of(f"experiment={row}").data.name in own
+    assert config.data.name in own
+    he2015 = row in {f"he2015_residual/table6/resnet{depth}" for depth in (110, 1202)}
+    he2016 = config.recipe.name == "he2016" and config.data.name != "imagenet"
+    huang2016 = row.startswith("huang2016_stochastic/fig4/resnet1202")
+    expected = 400 if he2015 or he2016 else 10 * 352 if huang2016 else 0
+    assert config.recipe.warmup_iterations == expected
 
 
 @pytest.mark.parametrize("table", published.titles())
@@ -201,7 +207,8 @@ def test_parameters_agree_with_the_paper_where_it_prints_them(table: str) -> Non
 
 @pytest.mark.parametrize("table", ["he2015_residual/table1", "huang2017_dense/table1"])
 def test_architecture_tables_are_the_papers(table: str) -> None:
-    assert architecture.differences(table) == []
+    cells = architecture.layers_table(table).iloc[:, 2:].map(str)
+    assert not [cell for name in cells for cell in cells[name].iloc[:-2] if "(paper:" in cell]
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -215,7 +222,7 @@ def test_every_table_sweeps_rows_that_exist(table: str) -> None:
         config.table.datasets if several else [None]
     )
     assert set(config.table.get("only", {})) <= set(swept(table))
-    assert set(config.table.smoke) <= set(ROWS)
+    assert set(config.table.get("smoke", [])) <= set(ROWS)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -244,17 +251,6 @@ def test_he2015_is_the_recipe_of_section_4_2(settings_of: Callable[..., Settings
         0,
     )
     assert (data.source, data.pad, data.flip) == ("cifar10", 4, True)
-
-
-def test_what_warms_up(settings_of: Callable[..., Settings]) -> None:
-    """He et al. 2015: 110 and 1202 layers; He et al. 2016: every run on CIFAR."""
-    for row in ROWS:
-        settings = settings_of(f"experiment={row}")
-        he2015 = row in {f"he2015_residual/table6/resnet{depth}" for depth in (110, 1202)}
-        he2016 = settings.recipe.name == "he2016" and settings.data.name != "imagenet"
-        huang2016 = row.startswith("huang2016_stochastic/fig4/resnet1202")
-        expected = 400 if he2015 or he2016 else 10 * 352 if huang2016 else 0
-        assert settings.recipe.warmup_iterations == expected, row
 
 
 def test_scale_and_aspect_ratio_are_all_that_differs(
