@@ -26,7 +26,7 @@ from experiments.tables.sheets import Sheet, Table, write
 from experiments.tables.tables import PaperTable, paper_table, shortened_table
 from experiments.tables.terminal import print_table
 from experiments.verdicts.records import RunRecord, records_of
-from records.command import guarded
+from records.command import guarded, one_of
 from records.names import FULL, KEPT, compiled_folder
 from records.validity import PRESETS
 
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=("table", "figure"))
     parser.add_argument("names", nargs="*", help="default: all")
-    parser.add_argument("--preset", default=FULL, choices=PRESETS)
+    parser.add_argument("--preset", default=FULL, type=one_of("PRESET", PRESETS))
     options = parser.parse_intermixed_args(arguments)  # names may follow --preset
     preset, records = options.preset, records_of(options.preset)
     if options.kind == "figure":

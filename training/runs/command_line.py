@@ -131,5 +131,11 @@ def _unknown_choice(name: str) -> str:
     )
     if not choices:
         return f"Unknown configuration {name}.{nearest(name, known_keys())}"
+    if group == "experiment" and (CONF / "table" / f"{choice}.yaml").exists():
+        return (
+            f"{choice} is a table; experiment= names one row of it, as experiment={choice}/...\n"
+            f"All of them: python train.py -m table={choice}, or make reproduce-table "
+            f"TABLE={choice}"
+        )
     hint = nearest(choice, choices) or f" Choose one of: {', '.join(choices[:8])}."
     return f"Unknown {group} {choice}.{hint}"
