@@ -46,7 +46,7 @@ OTHERS = {"RUN", "PYTHON", "STOPPED"}
 def test_a_target_takes_what_its_lines_use() -> None:
     for target, lines in re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE):
         used = set(re.findall(r"\$\(([A-Z]+)\)", lines)) - OTHERS
-        for name in {one for name in used for one in TOGETHER.get(name, [name])}:
+        for name in {name for one in used for name in TOGETHER.get(one, [one])}:
             assert make(target, f"{name}=x").returncode == 0, (target, name)
 
 

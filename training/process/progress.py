@@ -24,10 +24,11 @@ class ProgressLine:
         self.live = self.console.is_terminal
         self.metrics = ""
         self.bar = Progress(
-            BarColumn(bar_width=8),
+            BarColumn(bar_width=7),
             TextColumn("{task.completed:.0f}/{task.total:.0f}{task.fields[metrics]}"),
             TextColumn("{task.fields[speed]:,.0f} img/s"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=self.console,
             refresh_per_second=4,
         )
@@ -37,7 +38,8 @@ class ProgressLine:
         self.begin = time.monotonic()
         if self.live:
             # Too long to stand in the live line.
-            self.console.print(f"{self.name} (train/test)", soft_wrap=True)
+            since = f", from iteration {self.start} on" if self.start else ""
+            self.console.print(f"{self.name} (train/test){since}", soft_wrap=True)
             self.bar.start()
             self.task = self.bar.add_task(
                 self.name, total=self.last, completed=self.start, metrics="", speed=0
@@ -63,7 +65,7 @@ class ProgressLine:
         if self.task is not None:
             losses = f"loss {row['train_loss']:.2f}/{row['test_loss']:.2f}"
             errors = f"error {row['train_error']:.1f}/{row['test_error']:.1f} %"
-            self.bar.update(self.task, metrics=f"  {losses} {errors} ")
+            self.bar.update(self.task, metrics=f" {losses} {errors}")
             return
         errors = f"error {row['train_error']:.2f} train, {row['test_error']:.2f} % test"
         metrics = f"  loss {row['train_loss']:.3f} train, {row['test_loss']:.3f} test  {errors}"
