@@ -12,6 +12,7 @@ from typing import Any
 
 from records.exits import DIVERGED
 from records.files import make_folder
+from records.names import FULL
 from records.record import Record, Row, summary_of
 from records.wandb_run import named, open_run
 from training.settings.settings import Logger
@@ -89,7 +90,7 @@ def answer_sweep(
     logger: Logger, experiment: str, name: str, folder: Path, record: Path, config: dict[str, Any]
 ) -> None:
     """Mirror a run that had ended before the agent of a W&B sweep asked for it: the agent waits
-    for its result. Does nothing where no agent has.
+    for its result. Where no agent has, say what tells W&B of such runs.
 
     Args:
         record: the folder of the finished record; the others are as for `Tracker`.
@@ -97,7 +98,12 @@ def answer_sweep(
     Raises:
         RecordError: its summary is damaged.
     """
-    if logger.name != "wandb" or "WANDB_SWEEP_ID" not in os.environ:
+    if logger.name != "wandb":
+        return
+    if "WANDB_SWEEP_ID" not in os.environ:
+        preset = config["preset"]["name"]
+        only = "" if preset == FULL else f" PRESET={preset}"
+        print(f"W&B: `make wandb-sync{only}` tells it of runs that had ended before.")
         return
     make_folder(folder)
     tracker, summary = Tracker(logger, experiment, name, folder, config), summary_of(record)
