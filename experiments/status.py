@@ -15,6 +15,9 @@ from records.names import CHECKPOINTS, FAILURE, LOCK, outputs
 from records.progress import progress_of
 
 
+UNFINISHED = {"running": "running,", "resumable": "stopped at"}
+
+
 @guarded
 def main() -> int:
     """Exit code 0; 2 where a record is damaged."""
@@ -55,12 +58,12 @@ def jobs_on_disk() -> list[Job]:
 def _line(job: Job, width: int | None) -> str:
     state = state_of(job)
     progress, failure = progress_of(job.working), failure_of(job)
-    if state == "running" and progress is not None:
-        start = f"running, {progress.iteration:,}/{job.iterations:,}  "
+    if state in UNFINISHED and progress is not None:
+        start = f"{UNFINISHED[state]} {progress.iteration:,}/{job.iterations:,}  "
         return start + fitted(job.run, width, len(start))
     if state == "failed" and failure is not None:
         return f"failed  {job.run}: {failure.reason.splitlines()[0]}"
-    if state not in ("running", "resumable", "failed"):
+    if state not in (*UNFINISHED, "failed"):
         return ""
     return f"{state}  {fitted(job.run, width, len(state) + 2)}"
 
