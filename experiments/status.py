@@ -14,7 +14,6 @@ from records.command import guarded
 from records.names import CHECKPOINTS, FAILURE, LOCK, outputs
 from records.progress import progress_of
 
-
 UNFINISHED = {"running": "running,", "resumable": "stopped at"}
 
 

@@ -287,7 +287,7 @@ def test_a_stopped_run_is_named_with_where_it_stands(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "checkpoint-00000040-3f2a.pt").touch()
     assert status.lines() == [f"stopped at 40/399  {run}"]
-    assert status.lines(50) == ["stopped at 40/399  …/resnet20/digits/seed0"]
+    assert status.lines(50) == ["stopped at 40/399  …/table6/resnet20/digits/seed0"]
 
 
 def test_a_plan_that_was_killed_is_forgotten(tmp_path: Path) -> None:
