@@ -1,10 +1,13 @@
-"""What runs will take: from records of the same network and device, or by counting operations."""
+"""What runs will take: from records of the same network and device, or by counting operations.
+
+What is counted holds for an H100; on another GPU it is scaled by a few steps that are timed there.
+"""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from experiments.plan.jobs import Job
-from experiments.plan.machine import device_name, gpus
+from experiments.plan.machine import device_name, gpus, resnet20_step
 from experiments.verdicts.records import RunRecord
 
 # A training step takes three times the multiply-adds of a forward pass. On two CPU cores they are
@@ -16,6 +19,8 @@ GPU_SECONDS_PER_LAYER, GPU_MACS_PER_SECOND = 65e-6, 60e12
 # A100 (DeepLearningExamples: 938 and 2,470 images/s), times 1.6 for an H100's faster memory.
 # Without mixed precision, and where nothing is known, the lower one counts.
 TF32_PHOTOGRAPHS, BF16_PHOTOGRAPHS = 17e12, 46e12
+RESNET20 = Job("he2015_residual/table6/resnet20", "cifar10_aug", 0, "paper")
+TIMED_ABOVE = 600.0  # seconds of work, from which on timing a few steps is worth the wait
 START_SECONDS = 8.0
 # Weights and momentum, of four bytes each: two checkpoints, and one that is being written.
 CHECKPOINT_BYTES_PER_PARAMETER = 3 * 8
@@ -30,10 +35,20 @@ GPU_BYTES, GPU_BYTES_PER_MAC = 1.5e9, 12 / 100
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds an iteration, as recorded on this device: by run without its seed, and by network."""
+    """Seconds an iteration, as recorded on this device: by run without its seed, and by network.
+
+    Attributes:
+        scale: what a step took here over what was counted, where one was timed.
+    """
 
     runs: dict[str, float]
     networks: dict[tuple[int, int, int], float]
+    scale: float | None = None
+
+    def timed_here(self) -> "Pace":
+        """With the scale of a few steps of ResNet-20, which are timed now."""
+        step, counted = resnet20_step(), _step_seconds(RESNET20, gpu=True)
+        return self if step is None else replace(self, scale=step / counted)
 
 
 def recorded_pace(records: Iterable[RunRecord]) -> Pace:
@@ -62,7 +77,8 @@ def recorded(job: Job, pace: Pace) -> float | None:
 def seconds_here(job: Job, pace: Pace) -> float:
     """Seconds that a run takes on this machine, alone."""
     known = recorded(job, pace)
-    step = _step_seconds(job, gpu=bool(gpus())) if known is None else known
+    counted = _step_seconds(job, gpu=bool(gpus())) * (pace.scale or 1.0)
+    step = counted if known is None else known
     return START_SECONDS + job.iterations * step
 
 

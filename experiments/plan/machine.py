@@ -59,6 +59,19 @@ def torch_fault() -> str | None:
     return asked.stdout.strip() or (asked.stderr.strip().splitlines() or ["torch fails"])[-1]
 
 
+@cache
+def resnet20_step() -> float | None:
+    """Seconds of a step of ResNet-20 on the first GPU; None where it cannot be timed."""
+    command = [sys.executable, "-m", "training.doctor.speed"]
+    try:
+        timed = subprocess.run(
+            command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300
+        )
+        return float(timed.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+
+
 def device_name() -> str:
     """What runs here are trained on, as their records call it."""
     if gpus():

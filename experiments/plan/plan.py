@@ -8,6 +8,7 @@ from experiments.papers import published
 from experiments.papers.conf import PlanError, table_config, table_rows
 from experiments.plan import estimate
 from experiments.plan.jobs import Job, parse_run
+from experiments.plan.machine import gpus
 from experiments.plan.states import ENDED, state_of
 from experiments.verdicts.records import survey
 from records.names import KEPT, runs_folder
@@ -19,6 +20,7 @@ class Entry:
 
     Attributes:
         timed: whether a record made on this device says how long it takes.
+        scaled: whether its time here is counted, but scaled by steps that were timed here.
     """
 
     job: Job
@@ -26,6 +28,7 @@ class Entry:
     seconds: float
     gpu_seconds: float
     timed: bool = False
+    scaled: bool = False
 
     @property
     def open(self) -> bool:
@@ -77,13 +80,19 @@ def make_plan(jobs: Sequence[Job]) -> list[Entry]:
     presets = {*KEPT, *(job.preset for job in jobs)}
     records = [r for preset in presets for r in survey(runs_folder(preset), preset)[0]]
     pace = estimate.recorded_pace(records)
-    return [_entry(job, pace) for job in jobs]
+    plan = [_entry(job, pace) for job in jobs]
+    counted = sum(entry.seconds for entry in plan if entry.open and not entry.timed)
+    if gpus() and counted > estimate.TIMED_ABOVE:
+        pace = pace.timed_here()
+        plan = [_entry(job, pace) for job in jobs]
+    return plan
 
 
 def _entry(job: Job, pace: estimate.Pace) -> Entry:
+    timed = estimate.recorded(job, pace) is not None
     return Entry(
         job, state_of(job), estimate.seconds_here(job, pace), estimate.seconds_on_gpu(job),
-        timed=estimate.recorded(job, pace) is not None,
+        timed=timed, scaled=not timed and pace.scale is not None,
     )  # fmt: skip
 
 

@@ -36,10 +36,10 @@ PAGES = {preset: "index.html" if preset == FULL else f"{preset}.html" for preset
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe that rows are trained by, and its sheet, once on the page: where it comes first."""
+    """A recipe that rows are trained by, and its sheet."""
 
     name: str
-    sheet: Markup | None
+    sheet: Markup
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Section:
     tables: Sequence[TableView]
     figures: Sequence[FigureView]
     claims: Sequence[ClaimView]
-    recipes: Sequence[Recipe]
+    recipes: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,11 @@ class Content:
         pages: one for each schedule, this one among them.
         claims: the files of all claims.
         schedule: what has to be said of another schedule than the papers'.
-        overview: verdicts by table.
+        overview, waiting: verdicts by table, and the tables of which nothing has run.
         against: published errors and ours; None where there are none to compare.
         quoted: what the tables quote, and what trains it; on the full schedule's page.
         tiles: number and caption of what stands at the top.
+        recipes: the sheets of all recipes; on the full schedule's page.
         rules: how tables are to be read.
         costs: runs and minutes by device.
         decisions: how often the rules decide rightly and wrongly, on drawn runs.
@@ -86,10 +87,12 @@ class Content:
     claims: Sequence[tuple[str, str]]
     schedule: str
     overview: TableView
+    waiting: TableView
     against: FigureView | None
     quoted: TableView | None
     tiles: Sequence[tuple[str, str]]
     sections: Sequence[Section]
+    recipes: Sequence[Recipe]
     rules: Sequence[Markup]
     groups: Sequence[Group]
     costs: Sequence[Cost]
@@ -119,13 +122,15 @@ def gather(preset: str) -> Content:
     against = figure_views.against(total, preset)
     claimed = claim_views.views(judged, measured)
     # The sheets are of full recipes, and stand on the page of these.
-    sheets = recipes_of(compiled) if preset == FULL else {}
+    trained_by = recipes_of(compiled) if preset == FULL else {}
+    overview, waiting = table_views.overviews(total, preset)
     pages = [Page(name, PAGES[name], name == preset) for name in KEPT]
     return Content(
         claims=table_views.table_files("claims", preset)[:2],
         pages=pages,
         schedule="" if preset == FULL else scaled_note(preset),
-        overview=table_views.view(total, measured, preset),
+        overview=overview,
+        waiting=waiting,
         against=against,
         quoted=next((table for table in tables if table.name == QUOTED), None),
         tiles=tiles(total, judged, records),
@@ -135,9 +140,13 @@ def gather(preset: str) -> Content:
                 tables=[table for table in tables if table.name.startswith(f"{paper.name}/")],
                 figures=[one for one in figures if one.name.startswith(f"{paper.name}/")],
                 claims=[claim for claim in claimed if claim.source.startswith(paper.cited)],
-                recipes=sheets.get(paper.name, []),
+                recipes=trained_by.get(paper.name, []),
             )
             for paper in published.papers()
+        ],
+        recipes=[
+            Recipe(name, table_views.block(recipes.sheet(name)))
+            for name in sorted(set().union(*trained_by.values()))
         ],
         rules=[table_views.inline(rule) for rule in general(preset)],
         groups=run_views.groups(records),
@@ -153,7 +162,7 @@ def gather(preset: str) -> Content:
     )
 
 
-def recipes_of(tables: Sequence[Table]) -> dict[str, list[Recipe]]:
+def recipes_of(tables: Sequence[Table]) -> dict[str, list[str]]:
     """By paper, the recipes of the rows in its tables."""
     rows = {
         (paper_of(table.name), *result.row)
@@ -161,19 +170,13 @@ def recipes_of(tables: Sequence[Table]) -> dict[str, list[Recipe]]:
         if isinstance(table, PaperTable)
         for result in table.results
     }
-    shown = set[str]()
-    by_paper = dict[str, list[Recipe]]()
-    for paper in published.papers():
-        names = dict.fromkeys(
+    return {
+        paper.name: sorted({
             row.recipe for key, row in all_rows().items()
             if (paper.name, *key) in rows or paper_of(row.experiment) == paper.name
-        )  # fmt: skip
-        by_paper[paper.name] = [
-            Recipe(name, None if name in shown else table_views.block(recipes.sheet(name)))
-            for name in names
-        ]
-        shown |= set(names)
-    return by_paper
+        })
+        for paper in published.papers()
+    }  # fmt: skip
 
 
 def paper_of(name: str) -> str:

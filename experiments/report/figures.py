@@ -1,7 +1,7 @@
 """The figures as the report shows them: drawn, saved, and put into the page with their values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +11,7 @@ from matplotlib.image import AxesImage
 
 from experiments import compile
 from experiments.figures import drawing
+from experiments.figures.figures import FIGURES
 from experiments.report.hover import axes_of
 from experiments.report.runs import address, slug
 from experiments.tables.overview import Overview
@@ -47,7 +48,11 @@ def view(figure: str, records: Sequence[RunRecord], preset: str) -> FigureView:
     """Draw a figure from records of a preset, save it, and make it part of the page."""
     drawn = compile.draw_figure(figure, preset, records)
     command = compile.figure_command(figure, preset)
-    return _view(drawn, figure, compile.figure_heading(figure), command, preset)
+    seen = _view(drawn, figure, compile.figure_heading(figure), command, preset)
+    rows = {row for panel in FIGURES[figure] for row in panel.rows}
+    # Published numbers alone are no figure of ours.
+    ran = any((r.experiment, r.dataset) in rows for r in records if r.counts)
+    return seen if ran else replace(seen, picture="")
 
 
 def against(total: Overview, preset: str) -> FigureView | None:

@@ -78,6 +78,17 @@ def view(table: Table, measured: Collection[tuple[str, str]], preset: str) -> Ta
     )
 
 
+def overviews(total: Overview, preset: str) -> tuple[TableView, TableView]:
+    """The tables of which something has been measured, and those that wait, which are folded."""
+    whole = view(total, (), preset)
+    ran, idle = list[Sequence[Cell]](), list[Sequence[Cell]]()
+    for one, row in zip(total.totals, whole.rows, strict=True):
+        (ran if one.measured else idle).append(row)
+    title = f"{len(idle)} other tables and figures"
+    waiting = replace(whole, anchor="waiting", title=title, notes=[], files=[], absent=True)
+    return replace(whole, rows=ran), replace(waiting, rows=idle)
+
+
 def cells(table: Table, measured: Collection[tuple[str, str]]) -> list[list[Cell]]:
     """The cells of a table; in an overview the tables lead to their place on the page."""
     if isinstance(table, PaperTable):
@@ -86,8 +97,6 @@ def cells(table: Table, measured: Collection[tuple[str, str]]) -> list[list[Cell
     if isinstance(table, Overview):
         for row, total in zip(rows, table.totals, strict=True):
             row[1] = Cell(row[1].text, f"#{slug(total.table.name)}")
-            if not total.measured:
-                row[-1] = Cell(row[-1].text, kind="not-run")
     return rows
 
 

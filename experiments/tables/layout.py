@@ -141,7 +141,7 @@ def _ratio(hours: Sequence[float | None]) -> str:
 
 
 def _notes(table: PaperTable, columns: dict[str, list[str]]) -> list[str]:
-    notes = [NOTE.format(table=table.name.rpartition("/")[2])]
+    notes = [NOTE.format(table=table.title.partition(":")[0])]
     notes += [scaled_note(table.preset)] if table.preset != FULL else []
     notes += [LAYERS] if any("," in cell for cell in columns.get("Layers", [])) else []
     return notes + ([TOP5] if any(line.top5[0] for line in table.results) else [])

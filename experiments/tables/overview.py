@@ -13,7 +13,7 @@ from records.names import FULL
 
 ORDER = (
     "reproduced", "better", "worse", "undecided", "fails as in the paper", "fails",
-    "fails in part", "does not fail",
+    "fails in part", "trains unlike in the paper",
 )  # fmt: skip
 
 

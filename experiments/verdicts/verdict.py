@@ -49,7 +49,7 @@ def verdict(
     ours: Sample | None, theirs: Sample, margin: float, *, runs: int, failed: int, fails: bool
 ) -> str:
     """One of: not run, reproduced, better, worse, undecided, fails, fails in part, fails as in the
-    paper, does not fail.
+    paper, trains unlike in the paper.
 
     Args:
         ours: the runs that train, if any do.
@@ -61,7 +61,7 @@ def verdict(
     if failed > runs:
         return "fails as in the paper" if fails else "fails"
     if fails:
-        return "does not fail"
+        return "trains unlike in the paper"
     if failed or ours is None:
         return "fails in part"
     return compare(ours, theirs, margin)

@@ -1,4 +1,7 @@
-"""Twenty steps of ResNet-20 by each engine: whether they agree, and how fast they are."""
+"""Twenty steps of ResNet-20 by each engine: whether they agree, and how fast they are.
+
+python -m training.doctor.speed     # seconds of a step on the first GPU, as runs take them
+"""
 
 import time
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ from training.settings.config import CONF, read_settings
 from training.trainer import Trainer
 
 STEPS, WARM_UP = 20, 3
-IMAGES = 4096  # more than the steps take
+BATCH, IMAGES = 128, 4096  # more than the steps take
 ROW = "he2015_residual/table6/resnet20"
 # Other kernels round otherwise, and twenty steps amplify it.
 NEAR = 0.02
@@ -20,11 +23,10 @@ NEAR = 0.02
 
 def engines() -> Iterator[Finding]:
     """Train a little on random images; the first engine is the one the others are held against."""
-    gpu = torch.cuda.is_available()
-    expected = None
-    for name in ("eager", "captured", "fused") if gpu else ("eager",):
-        loss, rate = steps(name, "cuda:0" if gpu else "cpu")
-        found = f"{rate:,.0f} images/s, loss {loss:.4f} after {STEPS} steps of ResNet-20"
+    expected, where = None, device()
+    for name in ("eager", "captured", "fused") if where != "cpu" else ("eager",):
+        loss, seconds = steps(f"engine={name}", "precision=fp32", device=where)
+        found = f"{BATCH / seconds:,.0f} images/s, loss {loss:.4f} after {STEPS} steps of ResNet-20"
         expected = loss if expected is None else expected
         if abs(loss - expected) <= NEAR * expected:
             yield Finding("ok", name, found)
@@ -33,11 +35,10 @@ def engines() -> Iterator[Finding]:
                           f"Do not use engine={name} here.")  # fmt: skip
 
 
-def steps(engine: str, device: str) -> tuple[float, float]:
-    """Mean loss of twenty steps, and images a second."""
-    overrides = [f"experiment={ROW}", f"engine={engine}", "precision=fp32"]
+def steps(*changes: str, device: str) -> tuple[float, float]:
+    """Mean loss of twenty steps, and seconds of one."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        settings = read_settings(compose("config", overrides))
+        settings = read_settings(compose("config", [f"experiment={ROW}", *changes]))
     trainer = Trainer(settings, random_images(IMAGES), torch.device(device))
     end, begin = trainer.begin_segment(), 0.0
     assert end > STEPS
@@ -48,7 +49,12 @@ def steps(engine: str, device: str) -> tuple[float, float]:
         trainer.train_iteration()
     wait(device)
     seconds = time.monotonic() - begin
-    return trainer.metrics.take()[0], (STEPS - WARM_UP) * settings.recipe.batch / seconds
+    return trainer.metrics.take()[0], seconds / (STEPS - WARM_UP)
+
+
+def device() -> str:
+    """Where steps are timed: the first GPU, or the CPU where there is none."""
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
 def wait(device: str) -> None:
@@ -58,3 +64,7 @@ def wait(device: str) -> None:
 
 
 CHECKS = (engines,)
+
+
+if __name__ == "__main__":
+    print(steps(device=device())[1])

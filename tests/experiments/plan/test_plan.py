@@ -314,6 +314,39 @@ def test_a_plan_on_imagenet_says_how_many_gpu_hours_it_takes() -> None:
     assert f"about {hours:.0f} GPU hours" in overview.summary(entries) and hours > 24
 
 
+def test_a_plan_on_a_gpu_without_records_times_a_few_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = table_jobs(TABLE6, preset="paper", rows="resnet20,resnet110", seeds="1")
+    monkeypatch.setattr("experiments.plan.plan.gpus", lambda: {"0": machine.Gpu("A card", None)})
+    monkeypatch.setattr(estimate, "gpus", lambda: {"0": machine.Gpu("A card", None)})
+    monkeypatch.setattr(overview, "device_name", lambda: "A card")
+    times = {}
+    for step in (0.002, 0.004, None):  # None: it could not be timed
+        monkeypatch.setattr(estimate, "resnet20_step", lambda step=step: step)
+        times[step] = make_plan(jobs)
+    # ResNet-20 is planned at what its steps took; a card of half the pace takes twice as long.
+    resnet20, resnet110 = (entry.seconds - estimate.START_SECONDS for entry in times[0.002])
+    assert resnet20 == pytest.approx(64_000 * 0.002) and resnet110 > 4 * resnet20
+    assert [e.seconds - estimate.START_SECONDS for e in times[0.004]] == pytest.approx(
+        [2 * resnet20, 2 * resnet110]
+    )
+    assert "20 timed now on this A card" in overview.summary(times[0.002])
+    assert [e.seconds for e in times[None]] == [e.gpu_seconds for e in times[None]]
+    assert "not measured here" in overview.summary(times[None])
+
+
+@pytest.mark.slow
+def test_steps_are_timed_in_a_process_that_has_torch() -> None:
+    assert machine.resnet20_step.__wrapped__()
+
+
+def test_work_of_minutes_is_not_timed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.plan.plan.gpus", lambda: {"0": machine.Gpu("A card", None)})
+    monkeypatch.setattr(estimate, "resnet20_step", lambda: pytest.fail("steps were timed"))
+    make_plan(table_jobs(TABLE6, preset="smoke", rows="resnet20"))
+
+
 def test_resnet50_is_planned_at_its_published_rate() -> None:
     """NVIDIA, on an A100: 938 images a second in TF32 and 2,470 mixed; memory is 1.6 times faster
     on an H100."""
