@@ -1,5 +1,6 @@
 """What the Makefile takes on its command line."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -107,6 +108,14 @@ def test_saved_and_stopped_is_no_error(
     ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert ended.returncode == expected
     assert bool(ended.stderr) == bool(expected)
+
+
+def test_two_shells_do_not_set_up_one_environment(tmp_path: Path) -> None:
+    (tmp_path / "busy").write_text(f"{os.getpid()}\n")
+    command = ["make", "--no-print-directory", "status", f"VENV={tmp_path}"]
+    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert ended.returncode == 2 and "Another make is setting up" in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["busy"]
 
 
 def test_one_version_everywhere() -> None:

@@ -42,13 +42,9 @@ class ProgressLine:
             self.console.print(f"{self.name} (train/test){since}", soft_wrap=True)
             self.bar.start()
             self.task = self.bar.add_task(
-                self.name,
-                total=self.last,
-                completed=self.start,
-                metrics="",
-                speed=0,
-                left="-:--:--",
-            )
+                self.name, total=self.last, completed=self.start,
+                metrics="", speed=0, left="-:--:--",
+            )  # fmt: skip
         else:
             self.line(f"iteration {self.start} of {self.last}")
         return self
