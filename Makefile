@@ -10,6 +10,7 @@ DATASET ?= cifar10
 
 VENV := .venv
 READY := $(VENV)/ready
+BUSY := $(VENV)/busy
 RUN := $(VENV)/bin/python
 # Compiled is what has been measured in full, unless another preset is named.
 KEPT = --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
@@ -17,87 +18,110 @@ HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),
 # Saved and stopped, as MINUTES asks, is no error of make's.
 STOPPED = || test $$? = 75
 
-# A variable that is mistyped must not leave its default in force unseen.
-KNOWN := A B DATASET FIGURE JOBS MINUTES NETWORKS PLAN PRESET PYTHON ROWS RUNS SEEDS TABLE VENV YES \
-	DATA_DIR OUTPUT_DIR RESULTS_DIR SOURCE_COMMIT CUDA_% OMP_% WANDB_% CC
+# A variable that is mistyped, or that a target has no use for, must not be ignored unseen. What a
+# target takes stands in brackets behind its description.
+ALWAYS := PYTHON VENV DATA_DIR OUTPUT_DIR RESULTS_DIR SOURCE_COMMIT CUDA_% OMP_% WANDB_% CC
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
-$(if $(filter-out $(KNOWN),$(GIVEN)),$(error $(filter-out $(KNOWN),$(GIVEN)) is no variable of this Makefile; it has $(KNOWN)))
+GOALS := $(or $(MAKECMDGOALS),help)
+EMPTY :=
+TARGETS := $(subst $(EMPTY) ,|,$(strip $(GOALS)))
+TAKEN = $(shell sed -nE 's/^($(TARGETS)):.*## .*\[(.*)\]$$/\2/p' $(firstword $(MAKEFILE_LIST)) | tr ' ' '\n' | sed -n 's/=.*//p')
+WRONG := $(if $(GIVEN),$(filter-out $(ALWAYS) $(TAKEN),$(GIVEN)))
+$(if $(WRONG),$(error `make $(GOALS)` has no variable $(WRONG); it has $(or $(TAKEN),none)))
 
 .DEFAULT_GOAL := help
 .PHONY: help doctor setup reproduce-table train status check table claims figure report compare wandb-sync data bench theory test test-all test-gpu lint architecture recipes
 
-help: ## list the targets
+help: ## list the targets and their variables
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); split($$2, part, " *[][]"); \
+		far = length($$2) > 57 ? sprintf("\n%20s", "") : " "; \
+		printf "  %-18s%s%s\n", $$1, part[1], part[2] ? far part[2] : "" }' $(MAKEFILE_LIST)
+	@echo
+	@sed -n 's/^#: /  /p' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv with everything in it (about three minutes; other targets do it too)
+#: TABLE=    a table or a figure, as he2016_identity/table1 (docs/results.md)
+#: PRESET=   paper (the full recipe), tenth (of its schedule), imagenette (ten
+#:           classes), smoke (digits); auto is paper with a GPU, else smoke
+#: SEEDS=    runs a row: paper (as many as the paper's), or a number
+#: RUNS=     a file of runs, a name a line; experiments/queue.txt is one
+#: ROWS=     only these, by the last part of their names: resnet20,resnet56
+#: JOBS=     runs at once: auto, or a number
+#: MINUTES=  save and stop after so many; the same command goes on
+#: PLAN=1    only say what would be done
+#: YES=1     start even what takes over an hour
+
+setup: $(READY) ## make .venv with everything in it (other targets do it, too)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else f"Python {v.major}.{v.minor} will not do: give 3.11, 3.12 or 3.13, as in make PYTHON=python3.12 ...")'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (Debian: python3-venv)." >&2; exit 1; }
-	@echo "Setting up $(VENV); this takes a few minutes once."
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@! kill -0 "$$(cat $(BUSY) 2>/dev/null)" 2>/dev/null || { echo "Another make is setting up $(VENV) (process $$(cat $(BUSY))); try again when it has ended." >&2; exit 1; }
+	@echo "Setting up $(VENV): 6 GB, a few minutes, once."
+	@mkdir -p $(VENV) && echo $$PPID > $(BUSY)
+	@$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@rm -f $(BUSY)
 	@touch $@
 
-doctor: $(READY) ## look at everything a run depends on, a line each: versions, GPU, kernels, speed, data, disk
+doctor: $(READY) ## look at all that a run depends on: GPU, data, disk, speed
 	@$(RUN) -m training.doctor
 
-reproduce-table: $(READY) ## train what a table lacks and compile it: [TABLE=] [PRESET=auto|paper|tenth|smoke|imagenette] [SEEDS=paper|5] [ROWS=a,b] [JOBS=auto|4] [MINUTES=] [PLAN=1] [YES=1]
+reproduce-table: $(READY) ## train what a table lacks, and compile it [TABLE= PRESET= SEEDS= ROWS=a,b JOBS= MINUTES= PLAN=1 YES=1]
 	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(HOW) $(STOPPED)
 
-train: $(READY) ## train the runs that a file names, for so many minutes: [RUNS=experiments/queue.txt] [MINUTES=] [PRESET=] [JOBS=auto|4] [PLAN=1] [YES=1]
+train: $(READY) ## train the runs that a file names, a line each [RUNS=FILE PRESET= JOBS= MINUTES= PLAN=1 YES=1]
 	@$(RUN) -m experiments.train --runs '$(RUNS)' $(HOW) $(STOPPED)
 
-status: $(READY) ## what is being trained now, and how long it takes; from any shell
+status: $(READY) ## what is being trained now, and how long it takes
 	@$(RUN) -m experiments.status
 
-check: $(READY) ## may every record enter its table, and do its weights give its numbers?
+check: $(READY) ## may every record enter its table? do weights fit numbers?
 	@$(RUN) -m experiments.verdicts.check
 
-table: $(READY) ## compile tables from the records: [TABLE=he2015_residual/table6], all by default [PRESET=tenth]
+table: $(READY) ## compile tables from the records, all by default [TABLE= PRESET=]
 	@$(RUN) -m experiments.compile table $(KEPT) $(if $(filter file,$(origin TABLE)),,'$(TABLE)')
 
-claims: $(READY) ## what the papers claim, and whether our runs bear it out: [PRESET=tenth]
+claims: $(READY) ## what the papers claim, and whether our runs bear it out [PRESET=]
 	@$(RUN) -m experiments.tables.claims $(KEPT)
 
-figure: $(READY) ## draw figures from the records: [FIGURE=he2015_residual/fig6], all by default [PRESET=tenth]
+figure: $(READY) ## draw figures from the records, all by default [FIGURE=he2015_residual/fig6 PRESET=]
 	@$(RUN) -m experiments.compile figure $(KEPT) $(if $(FIGURE),'$(FIGURE)')
 
-report: $(READY) ## tables, claims, figures, recipes and runs on a page each for the full schedule and a tenth: results/report/
+report: $(READY) ## write all of it as pages for a browser: results/report/
 	@$(RUN) -m experiments.report
 
-compare: $(READY) ## two sets of records side by side: A=results B=../other/results, or B=results+precision=bf16
+compare: $(READY) ## two sets of records side by side [A=results B=../other/results|results+precision=bf16]
 	@$(RUN) -m experiments.sharing.compare '$(A)' '$(B)'
 
-wandb-sync: $(READY) ## tell Weights & Biases of every record, complete and in order: [PRESET=tenth]
+wandb-sync: $(READY) ## tell Weights & Biases of every record [PRESET=]
 	@$(RUN) -m experiments.sharing.wandb_sync $(KEPT)
 
-data: $(READY) ## fetch and verify a data set: [DATASET=cifar10|cifar100|svhn]
+data: $(READY) ## fetch and verify a data set [DATASET=cifar10|cifar100|svhn]
 	@$(RUN) -m data.sets $(DATASET)
 
-bench: $(READY) ## how fast a training step is here, against the usual loop, and what limits it: [NETWORKS=resnet20,resnet110]
+bench: $(READY) ## how fast a training step is here, against the usual loop [NETWORKS=resnet20,resnet110]
 	@$(RUN) -m training.bench --networks '$(NETWORKS)'
 	@$(RUN) -m experiments.figures.bench
 
-theory: $(READY) ## what the papers' equations say, measured inside small networks (minutes): results/theory/
+theory: $(READY) ## measure the papers' equations: results/theory/ (minutes)
 	@$(RUN) -m training.theory
 	@$(RUN) -m experiments.figures.theory
 
-architecture: $(READY) ## count what every row trains again: results/rows.csv, results/architecture.csv
+architecture: $(READY) ## count again what rows train: results/rows.csv and others
 	@$(RUN) -m training.counts.rows
 	@$(RUN) -m experiments.papers.sums rows.csv tenth/rows.csv architecture.csv
 
-recipes: $(READY) ## write the recipe sheet of each paper again: results/recipes/
+recipes: $(READY) ## write the recipe sheet of each paper: results/recipes/
 	@$(RUN) -m experiments.papers.recipes
 
-test: $(READY) ## the tests (minutes; those on real CIFAR-10 use DATA_DIR, or ./datasets)
+test: $(READY) ## the tests (minutes), also on CIFAR-10 where DATA_DIR has it
 	@$(RUN) -m pytest -n auto -m 'not slow'
 
 test-all: $(READY) ## the tests, with the slow ones
 	@$(RUN) -m pytest -n auto --hypothesis-profile all
 
-test-gpu: $(READY) ## everything that is tested on a CUDA GPU: engines and kernels
+test-gpu: $(READY) ## what is tested on a CUDA GPU: engines and kernels
 	@$(RUN) -m pytest tests/training/engines
 
 lint: $(READY) ## ruff and mypy

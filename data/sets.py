@@ -18,8 +18,15 @@ from data.photographs.photographs import Photographs
 from records.command import guarded
 from records.exits import BAD_DATA
 from records.names import datasets
+from records.words import did_you_mean, nearest
 
 ARRAYS = ("cifar10", "cifar100", "svhn", "digits")
+# The official files of a set, as the sites of their authors have them.
+FILES = {
+    "cifar10": "cifar-10-python.tar.gz (www.cs.toronto.edu/~kriz)",
+    "cifar100": "cifar-100-python.tar.gz (www.cs.toronto.edu/~kriz)",
+    "svhn": "{train,test,extra}_32x32.mat (ufldl.stanford.edu/housenumbers)",
+}
 
 
 def load(name: str, folder: Path) -> ImageSet | Photographs:
@@ -48,10 +55,9 @@ def load(name: str, folder: Path) -> ImageSet | Photographs:
 def _load(name: str, folder: Path) -> ImageSet | Photographs:
     if name not in ARRAYS:
         if name != "imagenet" and not (folder / name).is_dir():
-            known = ", ".join((*ARRAYS, "imagenet"))
-            raise DataError(
-                f"Unknown data set {name!r}: none of {known}, and {folder / name} is no folder."
-            )
+            meant = did_you_mean(nearest(name, ARRAYS))
+            known = meant or f"There are {', '.join((*ARRAYS, 'imagenet'))}."
+            raise DataError(f"Unknown data set {name!r}: {folder / name} is no folder. {known}")
         return photographs.read(name, folder)
     if name == "digits":
         return digits.build()
@@ -103,8 +109,8 @@ def _build(name: str, folder: Path) -> ImageSet:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{name}: not in {folder}, and it could not be fetched ({reason}).\n"
-            f"Run `make data DATASET={name}` where there is a network, "
-            f"or set DATA_DIR to the folder that holds {name}.npz."
+            f"Without a network, put {FILES[name]} there, or a {name}.npz made elsewhere; DATA_DIR "
+            "names the folder."
         ) from None
 
 

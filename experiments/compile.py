@@ -24,9 +24,9 @@ from experiments.tables.overview import Overview, overview
 from experiments.tables.quoted import QUOTED, quoted_table
 from experiments.tables.sheets import Sheet, Table, write
 from experiments.tables.tables import PaperTable, paper_table, shortened_table
-from experiments.tables.terminal import print_table
+from experiments.tables.terminal import print_table, say
 from experiments.verdicts.records import RunRecord, counting, records_of
-from records.command import guarded
+from records.command import guarded, one_of
 from records.names import FULL, KEPT, compiled_folder
 from records.validity import PRESETS
 
@@ -175,19 +175,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=("table", "figure"))
     parser.add_argument("names", nargs="*", help="default: all")
-    parser.add_argument("--preset", default=FULL, choices=PRESETS)
+    parser.add_argument("--preset", default=FULL, type=one_of("PRESET", PRESETS))
     options = parser.parse_intermixed_args(arguments)  # names may follow --preset
     preset, records = options.preset, records_of(options.preset)
     if options.kind == "figure":
         for figure in options.names or FIGURES:
-            print(*write_figure(figure, preset, records))
+            print(*write_figure(figure, preset, records), sep="\n")
         return 0
     named = (
         form for table in options.names for form in forms(compile_table(table, preset, records))
     )
     for table in named if options.names else compile_all(records, preset):
         paths = write(table, preset)
-        print(f"\n{table.title}\n")
+        say(f"\n{table.title}\n")
         print_table(table.frame, str(paths[0]))
         print(*paths, sep="\n")
     if preset in KEPT:

@@ -60,7 +60,11 @@ def show(table: str, preset: str) -> None:
     if preset not in KEPT or table in published.titles():
         compiled = compile.compile_table(table, preset, records)
         paths = [path for form in compile.forms(compiled) for path in write(form, preset)]
-        print_table(compiled.frame, str(paths[0]))
+        say(f"{compiled.title}\n")
+        if compiled.frame.empty:
+            say("No run has ended yet.")
+        else:
+            print_table(compiled.frame, str(paths[0]))
         print("", *paths, sep="\n")
         if preset in KEPT:
             readme.update()

@@ -2,7 +2,9 @@
 
 import sys
 
-from experiments.execution.display import progress_lines
+from rich.console import Console
+
+from experiments.execution.display import fitted, progress_lines
 from experiments.execution.sweeps import under_way
 from experiments.papers.conf import PlanError
 from experiments.plan.jobs import Job, parse_run
@@ -12,22 +14,29 @@ from records.command import guarded
 from records.names import CHECKPOINTS, FAILURE, LOCK, outputs
 from records.progress import progress_of
 
+UNFINISHED = {"running": "running,", "resumable": "stopped at"}
+
 
 @guarded
 def main() -> int:
     """Exit code 0; 2 where a record is damaged."""
-    print("\n".join(lines()))
+    console = Console()
+    print("\n".join(lines(console.width if console.is_terminal else None)))
     return 0
 
 
-def lines() -> list[str]:
-    """Every plan under way with its runs; then runs outside of plans, stopped and failed ones."""
+def lines(width: int | None = None) -> list[str]:
+    """Every plan under way with its runs; then runs outside of plans, stopped and failed ones.
+
+    Args:
+        width: characters that a line may take; None for as many as it needs.
+    """
     text, planned = list[str](), set[Job]()
     for title, jobs in under_way():
         planned |= set(jobs)
-        text += [title, *progress_lines(make_plan(jobs))]
+        text += [title, *progress_lines(make_plan(jobs), width)]
     others = [job for job in jobs_on_disk() if job not in planned]
-    text += [line for job in others if (line := _line(job))]
+    text += [line for job in others if (line := _line(job, width))]
     return text or [f"Nothing is being trained, and nothing waits in {outputs()}."]
 
 
@@ -45,14 +54,17 @@ def jobs_on_disk() -> list[Job]:
     return list(jobs)
 
 
-def _line(job: Job) -> str:
+def _line(job: Job, width: int | None) -> str:
     state = state_of(job)
     progress, failure = progress_of(job.working), failure_of(job)
-    if state == "running" and progress is not None:
-        return f"running, {progress.iteration:,}/{job.iterations:,}  {job.run}"
+    if state in UNFINISHED and progress is not None:
+        start = f"{UNFINISHED[state]} {progress.iteration:,}/{job.iterations:,}  "
+        return start + fitted(job.run, width, len(start))
     if state == "failed" and failure is not None:
         return f"failed  {job.run}: {failure.reason.splitlines()[0]}"
-    return f"{state}  {job.run}" if state in ("running", "resumable", "failed") else ""
+    if state not in (*UNFINISHED, "failed"):
+        return ""
+    return f"{state}  {fitted(job.run, width, len(state) + 2)}"
 
 
 if __name__ == "__main__":

@@ -5,19 +5,34 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import ParamSpec
 
 from records.exits import BAD_CONFIG, FAILED, INTERRUPTED
 from records.files import FolderError
 from records.record import RecordError
+from records.words import did_you_mean, nearest
 
 P = ParamSpec("P")
 
 
 class CommandError(Exception):
     """What was asked for cannot be done; the message names the thing and the remedy."""
+
+
+def one_of(variable: str, choices: Iterable[str]) -> Callable[[str], str]:
+    """What reads an option that a variable of make's gives, and raises a `CommandError` for a word
+    that is none of the choices."""
+    known = list(choices)
+
+    def read(word: str) -> str:
+        if word not in known:
+            asked = did_you_mean(nearest(word, known)) or f"It is one of {', '.join(known)}."
+            raise CommandError(f"{variable}={word} is unknown. {asked}")
+        return word
+
+    return read
 
 
 def guarded(main: Callable[P, int | None]) -> Callable[P, int]:

@@ -16,16 +16,18 @@ from experiments.plan.machine import device_name, gpus, torch_fault
 from experiments.plan.plan import Entry, make_plan
 from experiments.plan.states import ENDED, Failure, state_of
 from experiments.tables.terminal import print_table, say
+from records.command import one_of
 from records.exits import BAD_CONFIG
 from records.names import KEPT
 from records.validity import PRESETS
 
 ASK_ABOVE_SECONDS = 3600
+LONG = 20  # rows that a screen shows with what stands above them
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of every command that trains."""
-    parser.add_argument("--preset", default="auto", choices=("auto", *PRESETS))
+    parser.add_argument("--preset", default="auto", type=one_of("PRESET", ("auto", *PRESETS)))
     parser.add_argument("--jobs", default="auto", help="runs at once: a number, or `auto`")
     parser.add_argument("--minutes", default="", help="save and stop after so many")
     parser.add_argument("--plan", action="store_true", help="stop after the plan")
@@ -54,7 +56,8 @@ def chosen_preset(options: argparse.Namespace) -> str:
 def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
     """Print the plan."""
     preset = chosen_preset(options)
-    say(f"Plan (preset {preset}): {overview.summary(plan)}")
+    summary = f"Plan (preset {preset}): {overview.summary(plan)}"
+    say(summary)
     if preset not in KEPT:
         why = ", since no CUDA GPU was found" if options.preset == "auto" else ""
         say(
@@ -62,7 +65,10 @@ def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
             "schedule, PRESET=paper in full."
         )
     print()
-    print_table(overview.table(plan))
+    table = overview.table(plan)
+    print_table(table)
+    if len(table) > LONG:  # what matters has left the screen
+        say("\n" + summary.splitlines()[0])
     notes = overview.failures(plan), overview.without_teachers(plan), overview.in_no_table(plan)
     if told := [line for lines in notes for line in lines]:
         print()

@@ -11,6 +11,7 @@ from experiments.plan.jobs import Job
 from experiments.plan.overview import duration
 from experiments.plan.plan import Entry
 from experiments.plan.states import ENDED, state_of, test_error_of
+from experiments.tables.terminal import LEAST, shortened
 from records.progress import Progress, progress_of
 
 LIVE_SECONDS, PLAIN_SECONDS = 1.0, 60.0
@@ -52,13 +53,15 @@ class Display:
     def finished(self, job: Job) -> None:
         """A run has ended by itself."""
         error = test_error_of(job)
-        self.say(f"{job.run}: {state_of(job)}" + (f", {error:.2f} %" if error is not None else ""))
+        result = "" if error is None else f", test error {error:.2f} %"
+        self.say(f"{job.run}: {state_of(job)}{result}")
 
     def refresh(self) -> None:
         """Show where the runs are, if it is time to."""
         if time.monotonic() < self.due:
             return
-        lines = progress_lines(self.plan)
+        width = self.console.width if self.console.is_terminal else None
+        lines = progress_lines(self.plan, width)
         if self.console.is_terminal:
             self.due = time.monotonic() + LIVE_SECONDS
             text = Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
@@ -68,8 +71,12 @@ class Display:
             self.say("\n".join(lines))
 
 
-def progress_lines(plan: Sequence[Entry]) -> list[str]:
-    """A line for every run under way, and one for all together."""
+def progress_lines(plan: Sequence[Entry], width: int | None = None) -> list[str]:
+    """A line for every run under way, and one for all together.
+
+    Args:
+        width: characters that a line may take; None for as many as it needs.
+    """
     states = {entry.job: state_of(entry.job) for entry in plan}
     running = sum(state == "running" for state in states.values())
     lines, left = [], 0.0
@@ -80,13 +87,19 @@ def progress_lines(plan: Sequence[Entry]) -> list[str]:
         seconds = entry.seconds
         if progress is not None:
             seconds = seconds_left(entry, progress)
-            lines.append(f"{how_far(entry.job, progress, seconds)}  {entry.job.run}")
+            start = f"{how_far(entry.job, progress, seconds)}  "
+            lines.append(start + fitted(entry.job.run, width, len(start)))
         left += seconds
     done = sum(state in ENDED for state in states.values())
     total = f"{done} of {len(plan)} done, {running} running"
     if left:
         total += f"; about {duration(left / max(1, running))} left"
     return [*lines, total]
+
+
+def fitted(run: str, width: int | None, before: int) -> str:
+    """The name of a run, in what a line of some width leaves it."""
+    return run if width is None else shortened(run, max(LEAST, width - before))
 
 
 def seconds_left(entry: Entry, progress: Progress) -> float:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 
 from experiments.papers.schema import (
@@ -18,6 +17,7 @@ from experiments.papers.schema import (
     read,
 )
 from records.files import ROOT
+from records.words import did_you_mean, nearest
 
 __all__ = ["ERROR", "HOURS", "TOP5", "Paper", "PublishedError"]
 PAPER = ROOT / "results" / "paper"
@@ -104,10 +104,8 @@ def paper_of(name: str) -> str:
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """What to say of a name that is not known: those that are near, or else all."""
     known = list(known)
-    near = [full for full in known if name in full.split("/")]
-    near = near or get_close_matches(name, known, n=3, cutoff=0.75)
-    said = f"Did you mean {' or '.join(near)}?" if near else f"Choose one of {', '.join(known)}."
-    return f"Unknown {kind} {name!r}. {said}"
+    asked = did_you_mean(nearest(name, known))
+    return f"Unknown {kind} {name!r}. {asked or 'Choose one of ' + ', '.join(known) + '.'}"
 
 
 def metric(table: str) -> str:

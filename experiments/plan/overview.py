@@ -25,11 +25,11 @@ def summary(plan: Sequence[Entry]) -> str:
     """How many runs are done, what the others take together, and where the times come from."""
     todo = [entry for entry in plan if entry.open]
     if not todo:
-        return f"All {len(plan)} runs are done."
+        return f"all {len(plan)} runs are done."
     disk, free = estimate.disk_of_all([entry.job for entry in todo]), free_bytes(outputs())
     lines = [
         f"{len(plan) - len(todo)} of {len(plan)} runs done; the others take about "
-        f"{duration(sum(entry.seconds for entry in todo))} and {disk / 1e6:.0f} MB of disk "
+        f"{duration(sum(entry.seconds for entry in todo))} and {_size(disk)} of disk "
         f"({free / 1e9:.0f} GB free).",
         _sources(todo),
     ]
@@ -115,6 +115,11 @@ def duration(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def _size(count: float) -> str:
+    """Bytes for people."""
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 def _sources(todo: Sequence[Entry]) -> str:

@@ -17,7 +17,7 @@ import pandas as pd
 from experiments.papers import published
 from experiments.papers.published import fingerprints
 from experiments.tables.cells import MISSING
-from experiments.tables.terminal import print_table
+from experiments.tables.terminal import print_table, say
 from experiments.verdicts.aggregate import Measured, aggregate
 from experiments.verdicts.inference import Prior
 from experiments.verdicts.priors import error_sample, measured_errors, prior_of
@@ -57,9 +57,8 @@ def records_of(side: str) -> dict[Key, list[RunRecord]]:
     name, plus, overrides = side.partition("+")
     folder, suffix = Path(name or "results"), plus + overrides
     if not side or not folder.is_dir():
-        raise CompareError(
-            f"{side!r} is no folder of records; give two, as in A=results B=../elsewhere/results."
-        )
+        what = f"{side} is no folder of records" if side else "B= is missing"
+        raise CompareError(f"{what}; give two, as in A=results B=../elsewhere/results.")
     by_key: dict[Key, list[RunRecord]] = {}
     for record in load_all(folder / "runs" if (folder / "runs").is_dir() else folder):
         if record.run.split("/")[2] == record.experiment.split("/")[2] + suffix:
@@ -97,7 +96,7 @@ def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str
     identical = equal == len(first) == len(second)
     return {
         "Row": experiment,
-        "Data": dataset if data == fingerprints().get(dataset, data) else f"{dataset}, {data}",
+        "Data": _data(dataset, data),
         "Preset": preset,
         "A (%)": _mean(one),
         "B (%)": _mean(other),
@@ -107,6 +106,13 @@ def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str
         "Equal curves": f"{equal} of {len(pairs)}" if pairs else MISSING,
         "Not the same": ", ".join(_unlike([*first, *second])) or MISSING,
     }
+
+
+def _data(dataset: str, fingerprint: str) -> str:
+    """A data set by its short name, with its fingerprint where that is not the published one."""
+    name = published.short(dataset)
+    known = fingerprints().get(dataset, fingerprint)
+    return name if fingerprint == known else f"{name}, {fingerprint}"
 
 
 def _verdict(
@@ -162,7 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     frame = compare(options.a, options.b)
     print(f"A: {options.a}   B: {options.b}\n")
     print_table(frame)
-    print(f"\n{NOTE}")
+    print()
+    say(NOTE)
     return 0
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from experiments.verdicts.records import RunRecord, records_of
-from records.command import CommandError, guarded
+from records.command import CommandError, guarded, one_of
 from records.names import CONFIG, FULL, METRICS, SUMMARY, outputs
 from records.validity import PRESETS
 from records.wandb_run import mode, named, open_run
@@ -34,7 +34,7 @@ INIT_SECONDS, FINISH_SECONDS = 30, 300
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 all that are intact were sent or written, 1 W&B failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default=FULL, choices=PRESETS)
+    parser.add_argument("--preset", default=FULL, type=one_of("PRESET", PRESETS))
     parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT") or PROJECT)
     options = parser.parse_args(arguments)
     asked = os.environ.get("WANDB_MODE")

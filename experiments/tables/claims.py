@@ -22,7 +22,7 @@ from experiments.verdicts.inference import Sample, difference, seeds_to_decide
 from experiments.verdicts.measure import EXACT, Row, row_of
 from experiments.verdicts.priors import ERRORS, prior_of
 from experiments.verdicts.records import RunRecord, records_of
-from records.command import guarded
+from records.command import guarded, one_of
 from records.names import FULL, KEPT
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
@@ -60,7 +60,7 @@ class Judged:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 where the file of claims has a mistake."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default=FULL, choices=KEPT)
+    parser.add_argument("--preset", default=FULL, type=one_of("PRESET", KEPT))
     preset = parser.parse_args(arguments).preset
     table = claims_table(judge(claims(), records_of(preset), preset), preset)
     paths = write(table, preset)

@@ -11,12 +11,16 @@ from experiments.tables.sheets import to_markdown
 DROPPED_FIRST = (
     "Recipe",
     "Not the same", "Equal curves", "Same seed", "Last / best / at best val", "95 % interval",
-    "Source", "Against others", "Others (%)", "Preset", "Params", "Iterations", "Difference",
+    "Source", "Against others", "Others (%)", "Preset", "Params", "Parameters", "Iterations",
+    "Best test error (%)", "Difference",
     "H100", "n", "Layers", "Paper, top 5 (%)", "Ours, top 5 (%)",
 )  # fmt: skip
-WORDS = ("Method", "Row", "Claim", "Run", "Data", "State", "Verdict")  # columns to the left
+# Columns that stand to the left.
+WORDS = ("Method", "Row", "Claim", "Run", "Data", "State", "Status", "Verdict")
+NAMES = ("Row", "Run")  # columns whose end says more than their beginning
 UNMEASURED = ("quoted", "not run")
-SENTENCE = 40  # characters from which a cell may take several lines
+SENTENCE = 40  # characters from which text may take several lines
+LEAST = 16  # characters that a name keeps
 GAP = 2  # between two columns
 
 
@@ -31,18 +35,28 @@ def print_table(frame: pd.DataFrame, whole: str = "", console: Console | None = 
         print(to_markdown(frame))
         return
     names = fitting(frame, console.width)
+    shown = _with_short_names(frame[names], console.width)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False)
     for name in names:
-        wraps = _widest(frame, name) > SENTENCE
+        wraps = name not in NAMES and _widest(frame, name) > SENTENCE
         side: JustifyMethod = "left" if wraps or name in WORDS else "right"
         table.add_column(name, justify=side, no_wrap=not wraps, overflow="ellipsis")
-    for _, row in frame[names].iterrows():
+    for _, row in shown.iterrows():
         cells = [str(cell) for cell in row]
         table.add_row(*cells, style="dim" if cells[-1] in UNMEASURED else "")
     console.print(table, markup=False)
     if left_out := [str(name) for name in frame if name not in names]:
         where = f"; {whole} has all" if whole else ""
         say(f"No room for: {', '.join(left_out)}{where}.", console)
+
+
+def shortened(name: str, width: int) -> str:
+    """A name in so many characters: its end, from the beginning of a part where one is near."""
+    if len(name) <= width:
+        return name
+    end = name[len(name) - width + 1 :]
+    cut = end.find("/")
+    return f"…{end[cut:] if 0 < cut < len(end) // 2 else end}"
 
 
 def say(text: str, console: Console | None = None) -> None:
@@ -63,6 +77,15 @@ def fitting(frame: pd.DataFrame, width: int) -> list[str]:
         if name in names:
             names.remove(name)
     return names
+
+
+def _with_short_names(frame: pd.DataFrame, width: int) -> pd.DataFrame:
+    """A frame whose names take what room the other columns leave."""
+    for name in NAMES:
+        if name in frame:
+            room = width - _width(frame.drop(columns=name)) - GAP
+            frame = frame.assign(**{name: [shortened(n, max(LEAST, room)) for n in frame[name]]})
+    return frame
 
 
 def _width(frame: pd.DataFrame) -> int:

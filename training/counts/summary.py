@@ -43,9 +43,10 @@ def main() -> None:
 def show(settings: Settings) -> None:
     """Print a table of the layers, as wide as the terminal."""
     counted = layers(settings)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_footer=True)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_footer=True,
+                  show_edge=False)  # fmt: skip
     for name in ("Layer", "Kind", "Output"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name != "Layer")
     for name, place in (("Parameters", 3), ("Multiply-adds", 4)):
         total = sum(int(line[place]) for line in counted)
         table.add_column(name, footer=f"{total:,}", justify="right", no_wrap=True)

@@ -1,10 +1,12 @@
 """What a check found, as a line."""
 
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 Mark = Literal["ok", "note", "FAIL"]
+INDENT, WIDTH = 20, 79
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,14 @@ class Finding:
     remedy: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.mark:<4}  {self.what:<12}  {self.found}"
-        return text if not self.remedy else f"{text}\n{'':20}{self.remedy}"
+        lines = [line for text in (self.found, self.remedy) if text for line in _broken(text)]
+        return f"{self.mark:<4}  {self.what:<12}  " + f"\n{'':{INDENT}}".join(lines)
+
+
+def _broken(text: str) -> list[str]:
+    """A text in lines that a terminal shows whole; a path stays in one."""
+    width = WIDTH - INDENT
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def judged(good: bool, what: str, found: str, remedy: str, *, otherwise: Mark = "FAIL") -> Finding:

@@ -1,9 +1,10 @@
 """The live line of a run: iteration, losses, errors, images a second, time left."""
 
 import time
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from records.record import Row
 
@@ -22,10 +23,10 @@ class ProgressLine:
         self.console = Console(highlight=False)
         self.live = self.console.is_terminal
         self.bar = Progress(
-            BarColumn(bar_width=8),
+            BarColumn(bar_width=7),
             TextColumn("{task.completed:.0f}/{task.total:.0f}{task.fields[metrics]}"),
             TextColumn("{task.fields[speed]:,.0f} img/s"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]} left"),
             console=self.console,
             refresh_per_second=4,
         )
@@ -35,11 +36,13 @@ class ProgressLine:
         self.begin = time.monotonic()
         if self.live:
             # Too long to stand in the live line.
-            self.console.print(f"{self.name} (train/test)", soft_wrap=True)
+            since = f", from iteration {self.start} on" if self.start else ""
+            self.console.print(f"{self.name} (train/test){since}", soft_wrap=True)
             self.bar.start()
             self.task = self.bar.add_task(
-                self.name, total=self.last, completed=self.start, metrics="", speed=0
-            )
+                self.name, total=self.last, completed=self.start,
+                metrics="", speed=0, left="-:--:--",
+            )  # fmt: skip
         else:
             self.line(f"iteration {self.start} of {self.last}")
         return self
@@ -51,7 +54,10 @@ class ProgressLine:
     def advance(self, iteration: int) -> None:
         """Show that an iteration was launched."""
         if self.task is not None:
-            self.bar.update(self.task, completed=iteration, speed=self.speed(iteration))
+            left = timedelta(seconds=round(self.seconds_left(iteration)))
+            self.bar.update(
+                self.task, completed=iteration, speed=self.speed(iteration), left=str(left)
+            )
 
     def evaluated(self, row: Row) -> None:
         """Show the metrics of an evaluation."""
@@ -59,13 +65,12 @@ class ProgressLine:
         if self.task is not None:
             losses = f"loss {row['train_loss']:.2f}/{row['test_loss']:.2f}"
             errors = f"error {row['train_error']:.1f}/{row['test_error']:.1f} %"
-            self.bar.update(self.task, metrics=f"  {losses} {errors} ")
+            self.bar.update(self.task, metrics=f" {losses} {errors}")
             return
         errors = f"error {row['train_error']:.2f} train, {row['test_error']:.2f} % test"
         metrics = f"  loss {row['train_loss']:.3f} train, {row['test_loss']:.3f} test  {errors}"
-        speed = self.speed(iteration)
-        left = (self.last - iteration) * self.batch / speed if speed else 0.0
-        self.line(f"{iteration}/{self.last}{metrics}  {speed:,.0f} img/s, {left / 60:.1f} min left")
+        speed, left = self.speed(iteration), self.seconds_left(iteration) / 60
+        self.line(f"{iteration}/{self.last}{metrics}  {speed:,.0f} img/s, {left:.1f} min left")
 
     def line(self, text: str) -> None:
         """Print a plain line about this run."""
@@ -75,3 +80,8 @@ class ProgressLine:
         """Images a second since this process began, evaluations included."""
         elapsed = time.monotonic() - self.begin
         return (iteration - self.start) * self.batch / elapsed if elapsed > 0 else 0.0
+
+    def seconds_left(self, iteration: int) -> float:
+        """Seconds to the end at that speed, so that an evaluation counts for its share only."""
+        speed = self.speed(iteration)
+        return (self.last - iteration) * self.batch / speed if speed else 0.0

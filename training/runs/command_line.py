@@ -18,17 +18,35 @@ from records.names import at_home
 from training.settings.checks import nearest
 from training.settings.config import CONF
 from training.settings.settings import Settings
+from training.settings.types import ConfigError
 
 MULTIRUN = ("-m", "--multirun")
 # With these, jobs run in other processes, or none is meant to.
 ELSEWHERE = ("hydra/launcher=", "-h", "--h", "-c", "--c", "-i", "--i", "-s", "--s")
 PATHS = ("run", "weights", "image", "data.folder", "output_dir", "results_dir")
+# Hydra's own words that begin with two dashes; they may be shortened.
+FLAGS = ("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run",
+         "--multirun", "--shell-completion", "--config-path", "--config-name", "--config-dir",
+         "--experimental-rerun", "--info")  # fmt: skip
 LONGEST = 200  # characters that are shown of what was typed
 
 
 def for_hydra(words: Sequence[str]) -> list[str]:
     """Words of a command line as Hydra takes them: -m first, paths in quotes."""
     return sorted(map(quoted, words), key=lambda word: word not in MULTIRUN)
+
+
+def check_flags(words: Sequence[str]) -> None:
+    """Refuse settings that are written as other programs have them, as `--epochs 3`.
+
+    Raises:
+        ConfigError: one is.
+    """
+    for word in words:
+        flag = word.partition("=")[0]
+        if word.startswith("--") and not any(known.startswith(flag) for known in FLAGS):
+            hint = nearest(flag.strip("-"), known_keys())
+            raise ConfigError(f"{flag}: settings are given as key=value, without dashes.{hint}")
 
 
 def is_sweep(words: Sequence[str]) -> bool:
@@ -131,5 +149,11 @@ def _unknown_choice(name: str) -> str:
     )
     if not choices:
         return f"Unknown configuration {name}.{nearest(name, known_keys())}"
+    if group == "experiment" and (CONF / "table" / f"{choice}.yaml").exists():
+        return (
+            f"{choice} is a table; experiment= names one row of it, as experiment={choice}/...\n"
+            f"All of them: python train.py -m table={choice}, or make reproduce-table "
+            f"TABLE={choice}"
+        )
     hint = nearest(choice, choices) or f" Choose one of: {', '.join(choices[:8])}."
     return f"Unknown {group} {choice}.{hint}"

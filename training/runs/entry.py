@@ -23,7 +23,14 @@ from records.names import at_home
 from records.record import RecordError
 from training.process.signals import Stopped
 from training.runs.checkpoint import CheckpointError
-from training.runs.command_line import explain, for_hydra, is_sweep, version, with_plus
+from training.runs.command_line import (
+    check_flags,
+    explain,
+    for_hydra,
+    is_sweep,
+    version,
+    with_plus,
+)
 from training.settings.types import ConfigError
 from training.weights.export import WeightsError
 
@@ -65,6 +72,7 @@ def start(task: Callable[[], Any]) -> None:
         print(f"Residual to Dense {version()}")
         return
     try:
+        check_flags(sys.argv[1:])
         try:
             _with_all_fields(task)
         finally:
@@ -75,6 +83,8 @@ def start(task: Callable[[], Any]) -> None:
         sys.exit(failed.code)
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_print(explain(error), BAD_CONFIG))
+    except ConfigError as error:
+        sys.exit(_print(str(error), BAD_CONFIG))
     except ValueError as error:  # how Hydra refuses some command lines
         if HydraConfig.initialized():
             raise

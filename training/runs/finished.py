@@ -21,8 +21,12 @@ def folders(settings: Settings, name: str) -> tuple[Path, Path]:
     return working_folder(outputs, preset, name), record_folder(outputs, results, preset, name)
 
 
-def check_same(settings: Settings, folder: Path) -> None:
+def check_same(settings: Settings, folder: Path, processes: int = 1) -> None:
     """Refuse to take the record of another configuration for this run's.
+
+    Args:
+        processes: that share the run. Of several, each normalises its part of a batch, and what
+            comes out is another result; a single process takes what is there.
 
     Raises:
         ConfigError: the record in the folder is one.
@@ -35,6 +39,13 @@ def check_same(settings: Settings, folder: Path) -> None:
             f"{folder} holds a finished run of another {'teacher' if another else 'configuration'} "
             "(see its config.yaml).\n"
             "Move it away, or set the configuration back."
+        )
+    part, seen = settings.recipe.batch // processes, summary.get("bn_batch")
+    if processes > 1 and seen not in (part, None):
+        raise ConfigError(
+            f"{folder} holds a finished run whose normalisation saw {seen} images at once; with "
+            f"{processes} processes it sees {part}.\n"
+            "Move it away, or set OUTPUT_DIR and RESULTS_DIR to other folders."
         )
 
 

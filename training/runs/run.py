@@ -48,9 +48,9 @@ def run(settings: Settings, experiment: str, name: str) -> str:
             return _help_train(settings, signals, processes)
         working, record = folders(settings, name)
         if is_finished(record) and record != working:
-            check_same(settings, record)
+            check_same(settings, record, processes.count if processes else 1)
             release_dead(working)
-            print(f"{name}: already finished, see {record}")
+            print(f"{name}: already {_outcome(settings, name)}, see {record}")
             answer_sweep(settings, experiment, name)
             return status_of(record)
         make_folder(working)
@@ -75,7 +75,7 @@ def _run_locked(
     working, record = folders(settings, name)
     before = is_finished(working)
     if before:
-        check_same(settings, working)
+        check_same(settings, working, processes.count if processes else 1)
     else:
         begun = Run(settings, experiment, name, processes)
         begun.start()
@@ -85,12 +85,16 @@ def _run_locked(
     if status == "finished":
         checkpoint.clear(working)
     ship(settings, name)
-    error = test_error_of(settings, name)
-    result = "" if error is None else f", test error {error:.2f} %"
-    print(f"{name}: {'already ' if before else ''}{status}{result}, see {record}")
+    print(f"{name}: {'already ' * before}{_outcome(settings, name)}, see {record}")
     if before:
         answer_sweep(settings, experiment, name)
     return status
+
+
+def _outcome(settings: Settings, name: str) -> str:
+    """How a run has ended, and its test error."""
+    status, error = status_of(folders(settings, name)[1]), test_error_of(settings, name)
+    return status if error is None else f"{status}, test error {error:.2f} %"
 
 
 def _help_train(settings: Settings, signals: Signals, processes: Replicas) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from records.exits import DIVERGED
 from records.files import make_folder
+from records.names import FULL
 from records.record import Record, Row, summary_of
 from records.wandb_run import named, open_run
 from training.runs.finished import folders
@@ -80,8 +81,17 @@ class Tracker:
 
 def answer_sweep(settings: Settings, experiment: str, name: str) -> None:
     """Mirror a run that had ended before the agent of a W&B sweep asked for it: the agent waits
-    for its result. Does nothing where no agent has; a RecordError where its summary is damaged."""
-    if settings.logger.name != "wandb" or "WANDB_SWEEP_ID" not in os.environ:
+    for its result. Where no agent has, say what tells W&B of such runs.
+
+    Raises:
+        RecordError: its summary is damaged.
+    """
+    if settings.logger.name != "wandb":
+        return
+    if "WANDB_SWEEP_ID" not in os.environ:
+        preset = settings.preset.name
+        only = "" if preset == FULL else f" PRESET={preset}"
+        print(f"W&B: `make wandb-sync{only}` tells it of runs that had ended before.")
         return
     working, record = folders(settings, name)
     make_folder(working)

@@ -1,6 +1,5 @@
 """Plain values to settings, and what is wrong with them in words that name the setting."""
 
-import difflib
 import inspect
 import json
 import math
@@ -15,6 +14,7 @@ from pydantic_core import ErrorDetails
 from torch import nn
 
 from models.fitnet import FitNet
+from records import words
 from training.settings.network import dropouts, model_arguments, model_class, outline
 from training.settings.settings import Data, Settings
 from training.settings.types import STRICT, ConfigError
@@ -35,7 +35,9 @@ SYNONYMS = {
     "growth_rate": "model.growth", "survival_prob": "model.survival", "num_classes": "data.classes",
     "dataset": "data", "arch": "experiment", "row": "experiment", "seeds": "seed",
     "gpu": "device", "gpus": "device", "num_workers": "workers", "amp": "precision",
-    "dtype": "precision", "wandb": "logger",
+    "dtype": "precision", "wandb": "logger", "optimizer": "recipe.rule", "optim": "recipe.rule",
+    "data_dir": "data.folder", "root": "data.folder",
+    "warmup": "recipe.warmup_iterations", "label_smoothing": "recipe.smoothing",
 }  # fmt: skip
 T = TypeVar("T")
 
@@ -134,19 +136,12 @@ def check_layers(settings: Settings) -> None:
             )
 
 
-def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
     """ "Did you mean ...?" for a name that is not among `names`; empty where none is close."""
     names = list(names)
     synonym = SYNONYMS.get(re.split("[./]", name.lower().replace("-", "_"))[-1])
-    if synonym in names:
-        return f" Did you mean {synonym}?"
-    # Somebody who leaves out the group, or the paper and table, means what is in it.
-    in_groups = [full for full in names if full.endswith((f".{name}", f"/{name}"))][:count]
-    close = in_groups or difflib.get_close_matches(name, names, n=count, cutoff=0.5)
-    if not close:
-        last = {re.split("[./]", full)[-1]: full for full in names}
-        close = [last[part] for part in difflib.get_close_matches(name, last, n=count, cutoff=0.6)]
-    return f" Did you mean {' or '.join(close)}?" if close else ""
+    meant = [synonym] if synonym in names else words.nearest(name, names)
+    return f" {words.did_you_mean(meant)}" if meant else ""
 
 
 def _explained(error: ErrorDetails, path: str) -> str:

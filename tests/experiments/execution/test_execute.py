@@ -311,6 +311,15 @@ def test_the_status_can_be_asked_for_from_another_shell(behave: Callable[..., No
     assert not under_way()
 
 
+def test_a_stopped_run_is_named_with_where_it_stands(tmp_path: Path) -> None:
+    run = "he2015_residual/table6/resnet20/digits/seed0"
+    folder = tmp_path / "outputs" / "runs" / "smoke" / run
+    folder.mkdir(parents=True)
+    (folder / "checkpoint-00000040-3f2a.pt").touch()
+    assert status.lines() == [f"stopped at 40/399  {run}"]
+    assert status.lines(50) == ["stopped at 40/399  …/table6/resnet20/digits/seed0"]
+
+
 def test_a_plan_that_was_killed_is_forgotten(tmp_path: Path) -> None:
     folder = tmp_path / "outputs" / "sweeps"
     folder.mkdir(parents=True)

@@ -108,7 +108,7 @@ def test_the_plan_says_time_disk_and_what_is_done(tmp_path: Path) -> None:
     text = overview.summary(plan_of())
     assert "0 of 19 runs done" in text and "GB free" in text and "MB of disk" in text
     shutil.copytree(GOLDEN, tmp_path / "results" / "runs")
-    assert overview.summary(plan_of(rows="resnet110")) == "All 5 runs are done."
+    assert overview.summary(plan_of(rows="resnet110")) == "all 5 runs are done."
 
 
 def test_the_plan_warns_of_a_small_disk(monkeypatch: pytest.MonkeyPatch) -> None:

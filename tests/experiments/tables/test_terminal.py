@@ -11,7 +11,7 @@ from experiments.papers import published
 from experiments.plan import overview
 from experiments.plan.plan import make_plan, table_jobs
 from experiments.sharing import compare
-from experiments.tables.terminal import DROPPED_FIRST, print_table
+from experiments.tables.terminal import DROPPED_FIRST, print_table, shortened
 from records.names import FULL
 
 LARGEST = "huang2017_dense/table2"
@@ -68,6 +68,29 @@ def test_what_a_reader_came_for_stays(known: dict[str, pd.DataFrame]) -> None:
         for column in set(frame) & {"Paper (%)", "Ours (%)", "State", "Row", "Here"}:
             assert column in heading, (name, column)
     assert not {"Method", "Row", "Ours (%)", "Paper (%)", "Verdict", "State"} & set(DROPPED_FIRST)
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_shortened_runs_keep_their_names(width: int) -> None:
+    """Long names give way first; the end of each, which tells runs apart, is seen."""
+    runs = [f"he2016_identity/table1/{row}+model.depth=20/digits/seed0" for row in ("a", "conv1x1")]
+    frame = pd.DataFrame([
+        {"Run": run, "Parameters": "269,722", "Iterations": 399, "Training error (%)": "10.13",
+         "Test error (%)": "1.01", "Best test error (%)": "1.01", "Status": "finished"}
+        for run in runs
+    ])  # fmt: skip
+    heading, _, *lines = printed(frame, width)
+    assert "Training error (%)" in heading and "Test error (%)" in heading
+    for run, line in zip(runs, lines, strict=False):
+        name, *cells = line.split()
+        assert len(name) > 25 and run.endswith(name.removeprefix("…")), line
+        assert cells[-3:] == ["10.13", "1.01", "finished"]
+
+
+def test_a_name_keeps_whole_parts() -> None:
+    assert shortened("he2015_residual/table6/resnet20", 40) == "he2015_residual/table6/resnet20"
+    assert shortened("he2015_residual/table6/resnet20", 20) == "…/table6/resnet20"
+    assert shortened("abcdefghij", 5) == "…ghij"
 
 
 def test_where_nobody_looks_a_table_is_whole(

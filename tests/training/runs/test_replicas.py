@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from data.arrays.imageset import ImageSet
 from records.files import ROOT
 from training.process.replicas import Replicas, check_shares
+from training.runs.finished import check_same
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
 from training.trainer import Trainer
@@ -93,6 +94,17 @@ def test_two_processes_give_the_loss_curve_of_one(
     expected = exported(trainer.model.state_dict())
     for name, tensor in weights.items():
         assert torch.allclose(tensor.float(), expected[name].float(), rtol=2e-3, atol=2e-3), name
+
+
+def test_a_record_of_other_parts_of_a_batch_is_another_result(
+    on_two: Path, settings_of: Callable[..., Settings]
+) -> None:
+    (summary,) = on_two.rglob("summary.json")
+    settings = settings_of(*TOLD)
+    for processes in (1, 2):
+        check_same(settings, summary.parent, processes)
+    with pytest.raises(ConfigError, match="saw 16 images at once; with 4 processes it sees 8"):
+        check_same(settings, summary.parent, 4)
 
 
 def imitate(trainer: Trainer) -> list[tuple[float, int]]:

@@ -22,6 +22,7 @@ from wandb.sdk.lib.config_util import save_config_file_from_dict
 
 from experiments.sharing import wandb_sync
 from records.files import ROOT
+from training.runs.tracking import answer_sweep
 from training.settings.config import CONF, read_settings
 from training.settings.settings import Logger
 
@@ -132,6 +133,20 @@ def test_an_agent_of_a_sweep_gets_what_it_asks_for(
         assert run["config"]["recipe.lr"] == chosen["recipe.lr"]
         objective = run["summary"][sweep["metric"]["name"]]
         assert objective == pytest.approx(float(last["val_error"]), abs=1e-4)
+
+
+@pytest.mark.parametrize(("preset", "typed"), [("paper", ""), ("smoke", " PRESET=smoke")])
+def test_who_wants_a_mirror_of_a_run_that_has_ended_hears_how(
+    preset: str, typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.delenv("WANDB_SWEEP_ID", raising=False)
+    for name in ("none", "wandb"):
+        config = {"preset": {"name": preset}}
+        answer_sweep(Logger(name), EXPERIMENT, "a/b/c/d/seed0", tmp_path, tmp_path, config)
+        told = capsys.readouterr().out
+        assert (f"`make wandb-sync{typed}`" in told) == (name == "wandb")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_record_is_told_again_completely_and_once(

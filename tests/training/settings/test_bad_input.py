@@ -422,6 +422,22 @@ def test_the_flag_of_a_sweep_may_stand_anywhere(place: int, command: Callable) -
 
 
 @pytest.mark.parametrize(
+    ("word", "meant"), [("--epochs", "recipe.length"), ("--lr=0.1", "recipe.lr")]
+)
+def test_a_setting_with_dashes_is_refused(word: str, meant: str, command: Callable) -> None:
+    ended = command("train.py", ROW, word, "3")
+    assert ended.code == BAD_CONFIG and not ended.out
+    assert "key=value, without dashes" in ended.err and f"Did you mean {meant}?" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_table_is_no_row(command: Callable) -> None:
+    ended = command("train.py", "experiment=he2015_residual/table6")
+    assert ended.code == BAD_CONFIG and "is a table" in ended.err
+    assert "-m table=he2015_residual/table6" in ended.err
+
+
+@pytest.mark.parametrize(
     ("told", "answer"),
     [
         (["--help"], "experiment=he2015_residual/table6/resnet20"),
