@@ -141,9 +141,12 @@ def test_who_wants_a_mirror_of_a_run_that_has_ended_hears_how(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.delenv("WANDB_SWEEP_ID", raising=False)
+    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path))
     for name in ("none", "wandb"):
-        config = {"preset": {"name": preset}}
-        answer_sweep(Logger(name), EXPERIMENT, "a/b/c/d/seed0", tmp_path, tmp_path, config)
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            named = [f"experiment={EXPERIMENT}", f"preset={preset}", f"logger={name}"]
+            settings = read_settings(compose("config", overrides=named))
+        answer_sweep(settings, EXPERIMENT, "a/b/c/d/seed0")
         told = capsys.readouterr().out
         assert (f"`make wandb-sync{typed}`" in told) == (name == "wandb")
     assert not list(tmp_path.iterdir())
