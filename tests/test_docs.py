@@ -80,7 +80,7 @@ PROMISES = {
     "the loss is not finite": [
         f"{BAD}::test_a_diverged_run_keeps_its_record_and_ends_with_4",
     ],
-    "NIN or All-CNN-C stays at a loss of 2.3026, that of guessing among ten classes": [
+    "NIN stays at a loss of 2.3026, that of guessing among ten classes": [
         "models/test_stack.py::test_classes_that_have_fallen_silent_guess_and_learn_nothing",
     ],
     "GPU memory is short": [
