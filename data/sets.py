@@ -109,8 +109,8 @@ def _build(name: str, folder: Path) -> ImageSet:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{name}: not in {folder}, and it could not be fetched ({reason}).\n"
-            f"Without a network, put {FILES[name]} there, or a {name}.npz made elsewhere; DATA_DIR "
-            "names the folder."
+            f"Without a network, put {FILES[name]} there, or the {name}.npz that "
+            f"`make data DATASET={name}` made elsewhere; DATA_DIR names the folder."
         ) from None
 
 
