@@ -29,14 +29,23 @@ collected anew networks like it err more often than on the test set (Recht et al
 
 
 def write_all(records: Sequence[RunRecord], preset: str) -> list[Path]:
-    """Write the card of every record whose weights are shipped, as <weights>.md; their paths."""
+    """Write the card of every record whose weights are shipped, as <weights>.md; their paths.
+
+    A record that does not say all that a card does has none."""
     paths = []
     for record in records:
         weights = weights_file(results(), preset, record.run)
-        if weights.exists():
+        if weights.exists() and _is_told(record):
             paths.append(weights.with_suffix(".md"))
             write_atomically(paths[-1], card(record))
     return paths
+
+
+def _is_told(record: RunRecord) -> bool:
+    """Whether a record says all that stands on a card."""
+    summary, errors = record.summary, record.summary["test_error"]
+    known = [summary.get(name) for name in ("macs", "seconds", "device", "precision", "weights")]
+    return None not in (*known, errors["last"], errors["exported"], summary["train_error"])
 
 
 def card(record: RunRecord) -> str:

@@ -41,6 +41,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         facts = {"device": "a GPU", "driver": "1.0", "seconds": 600.0, "runs_at_once": 2}
         path.write_text(json.dumps(json.loads(path.read_text()) | facts))
     add_long_name(folder)
+    # One with all the files that a record can have.
+    (folder / "runs" / TABLE6 / "resnet20" / "cifar10_aug" / "seed0" / "NOTE.md").touch()
+    weights = folder / "weights" / TABLE6 / "resnet20" / "cifar10_aug" / "seed0.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
     broken = folder / "runs" / TABLE6 / "resnet20" / "cifar10_aug" / "seed9"
     shutil.copytree(broken.with_name("seed0"), broken)
     (broken / "summary.json").write_text("{")
