@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from experiments.figures import against, drawing
 from experiments.figures.figures import FIGURES
-from experiments.papers import architecture, published
+from experiments.papers import architecture, datasets, published
 from experiments.papers.conf import PlanError, preset_scale, table_config, table_heading, table_rows
 from experiments.plan.estimate import seconds_on_gpu
 from experiments.plan.jobs import Job
@@ -118,7 +118,7 @@ def draw_against(total: Overview) -> Figure | None:
             result.label + (f", {result.layers}" if result.layers else ""),
             published.typical(result.numbers).value, measured.value,
             result.comparison.interval, result.comparison.verdict if full else None,
-            published.margin(result.line.dataset),
+            datasets.margin(result.line.dataset),
         )
         for result in total.results
         if (measured := result.comparison.measured) is not None and measured.value is not None

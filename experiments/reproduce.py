@@ -32,7 +32,7 @@ def reproduce(options: argparse.Namespace) -> int:
     preset = command.chosen_preset(options)
     asked = table_jobs(options.table, preset=preset, seeds=options.seeds, rows=options.rows)
     jobs = with_teachers(asked)
-    plan = make_plan(jobs)
+    plan = make_plan(jobs, timing=True)
     if options.table in published.titles():
         shown = preset if preset in KEPT else FULL
         records = compile.records_of(shown)

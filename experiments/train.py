@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     command.check(options)
     jobs = with_teachers(listed_jobs(options.runs, command.chosen_preset(options)))
-    plan = make_plan(jobs)
+    plan = make_plan(jobs, timing=True)
     command.show_plan(plan, options)
     if (code := command.why_not(plan, options)) is not None:
         return code

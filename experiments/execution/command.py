@@ -94,7 +94,7 @@ def why_not(plan: Sequence[Entry], options: argparse.Namespace) -> int | None:
 
 def carry_out(title: str, jobs: Sequence[Job], options: argparse.Namespace) -> Execution:
     """Train what is open."""
-    plan = make_plan(jobs)
+    plan = make_plan(jobs, timing=True)  # which has been done by now
     todo = [entry.job for entry in plan if entry.open]
     places = devices(todo, options.jobs)
     several = any(place.name and place.at_once > 1 for place in places) and len(todo) > 1

@@ -1,4 +1,4 @@
-"""Published numbers, read from results/paper: the papers', their data sets', reproductions'."""
+"""Published numbers, read from results/paper: the papers' and those of reproductions."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from experiments.papers.schema import (
     ERROR,
     HOURS,
     TOP5,
-    Dataset,
     Paper,
     Published,
     PublishedError,
@@ -21,7 +20,6 @@ from records.words import did_you_mean, nearest
 
 __all__ = ["ERROR", "HOURS", "TOP5", "Paper", "PublishedError"]
 PAPER = ROOT / "results" / "paper"
-TEST_IMAGES, MARGIN = 10_000, 0.5  # of a data set that no paper has
 TESTS = {
     "ten_crop": "ten crops", "multi_scale": "five scales", "dense": "three scales",
     "crops_144": "144 crops",
@@ -151,41 +149,6 @@ def tests() -> list[str]:
     """All that `test_of` says of any line."""
     of_lines = {number.test for paper in papers() for number in numbers(paper.name)}
     return sorted({*(table.test for table in _tables().values()), *of_lines} - {""})
-
-
-@cache
-def fingerprints() -> dict[str, str]:
-    """Fingerprint of the data every full recipe must have seen, by data set, where it is known."""
-    known = {name: dataset.fingerprint for name, dataset in _datasets().items()}
-    return {name: value for name, value in known.items() if value}
-
-
-def test_images(dataset: str) -> int:
-    """Images of a test set."""
-    known = _datasets().get(dataset)
-    return known.test_images if known else TEST_IMAGES
-
-
-def short(dataset: str) -> str:
-    """A data set as papers write it: C10+ with augmentation, C10 without."""
-    known = _datasets().get(dataset)
-    return known.short if known else dataset
-
-
-def shorts() -> list[str]:
-    """Every data set as papers write it, in the order of their tables."""
-    return [dataset.short for dataset in _datasets().values()]
-
-
-def margin(dataset: str) -> float:
-    """Percent points by which a reproduced test error may differ from the published one."""
-    known = _datasets().get(dataset)
-    return known.margin if known else MARGIN
-
-
-@cache
-def _datasets() -> dict[str, Dataset]:
-    return {dataset.dataset: dataset for dataset in read(PAPER / "datasets.csv", Dataset)}
 
 
 def lines(table: str) -> list[Line]:

@@ -47,11 +47,8 @@ def gpus() -> dict[str, Gpu]:
 @cache
 def torch_fault() -> str | None:
     """Why torch can use no GPU here; None where it can. Asked in a process that has torch."""
-    command = [sys.executable, "-m", "training.process.device"]
     try:
-        asked = subprocess.run(
-            command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=300
-        )
+        asked = _with_torch("training.process.device")
     except subprocess.TimeoutExpired:
         return "torch does not say within five minutes whether it can use it."
     if asked.returncode == 0:
@@ -62,14 +59,22 @@ def torch_fault() -> str | None:
 @cache
 def resnet20_step() -> float | None:
     """Seconds of a step of ResNet-20 on the first GPU; None where it cannot be timed."""
-    command = [sys.executable, "-m", "training.doctor.speed"]
     try:
-        timed = subprocess.run(
-            command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300
-        )
-        return float(timed.stdout)
-    except (OSError, ValueError, subprocess.SubprocessError):
+        return float(_with_torch("training.doctor.speed").stdout)
+    except (ValueError, subprocess.TimeoutExpired):
         return None
+
+
+def _with_torch(module: str) -> subprocess.CompletedProcess[str]:
+    """What a module prints in a process that has torch, as this one has not.
+
+    Raises:
+        subprocess.TimeoutExpired: it does not end within five minutes.
+    """
+    command = [sys.executable, "-m", module]
+    return subprocess.run(
+        command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=300
+    )
 
 
 def device_name() -> str:

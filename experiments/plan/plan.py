@@ -81,8 +81,11 @@ def with_teachers(jobs: Sequence[Job]) -> list[Job]:
     return list(ordered)
 
 
-def make_plan(jobs: Sequence[Job]) -> list[Entry]:
+def make_plan(jobs: Sequence[Job], *, timing: bool = False) -> list[Entry]:
     """Where every job stands, and what it takes.
+
+    Args:
+        timing: whether a few steps may be timed on a GPU here that no record is of.
 
     Raises:
         PlanError: a job is of no known row, or its summary is damaged.
@@ -93,7 +96,7 @@ def make_plan(jobs: Sequence[Job]) -> list[Entry]:
     pace = estimate.recorded_pace(records)
     plan = [_entry(job, pace) for job in jobs]
     counted = sum(entry.seconds for entry in plan if entry.open and not entry.timed)
-    if gpus() and counted > estimate.TIMED_ABOVE:
+    if timing and gpus() and counted > estimate.TIMED_ABOVE:
         pace = pace.timed_here()
         plan = [_entry(job, pace) for job in jobs]
     return plan

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from experiments.papers import published
+from experiments.papers import datasets
 from experiments.papers.conf import PlanError, table_rows
 from experiments.papers.published import Line
 from experiments.report.runs import address, group_anchor, slug
@@ -125,8 +125,8 @@ def commands(results: Sequence[Result], preset: str) -> list[tuple[str, str]]:
 def label(lines: Sequence[Result]) -> str:
     """The lines of a row in words."""
     layers = [] if lines[0].layers is None else [f"{lines[0].layers} layers"]
-    datasets = dict.fromkeys(published.short(result.line.dataset) for result in lines)
-    return ", ".join([lines[0].label, *layers, *datasets])
+    sets = dict.fromkeys(datasets.short(result.line.dataset) for result in lines)
+    return ", ".join([lines[0].label, *layers, *sets])
 
 
 def command(line: Line, preset: str) -> str:

@@ -14,8 +14,8 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
-from experiments.papers import published
-from experiments.papers.published import fingerprints
+from experiments.papers import datasets
+from experiments.papers.datasets import fingerprints
 from experiments.tables.cells import MISSING
 from experiments.tables.terminal import print_table, say
 from experiments.verdicts.aggregate import Measured, aggregate
@@ -110,7 +110,7 @@ def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str
 
 def _data(dataset: str, fingerprint: str) -> str:
     """A data set by its short name, with its fingerprint where that is not the published one."""
-    name = published.short(dataset)
+    name = datasets.short(dataset)
     known = fingerprints().get(dataset, fingerprint)
     return name if fingerprint == known else f"{name}, {fingerprint}"
 
@@ -125,7 +125,7 @@ def _verdict(
     if prior is None:
         return WORDS["undecided"]
     one, other = (error_sample(errors, dataset, prior) for errors in values)
-    return WORDS[rule(other, one, published.margin(dataset))]
+    return WORDS[rule(other, one, datasets.margin(dataset))]
 
 
 def _mean(measured: Measured) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.papers import published
+from experiments.papers import datasets, published
 from experiments.papers.published import Line
 from experiments.papers.rows import facts
 from experiments.tables.cells import paper
@@ -52,7 +52,7 @@ def card(record: RunRecord) -> str:
     """The card of the weights of a record, in Markdown."""
     summary, full = record.summary, record.preset == FULL
     row = facts(record.experiment, record.dataset, record.preset)
-    data, errors = published.short(record.dataset), summary["test_error"]
+    data, errors = datasets.short(record.dataset), summary["test_error"]
     title, number = _published(record)
     compared = f" (published: {number} %)" if number and full else ""
     folder = "/".join(filter(None, ("results", KEPT[record.preset], "runs", record.run)))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from experiments.papers import published
-from experiments.papers.published import short
+from experiments.papers.datasets import short
 from experiments.tables.results import Result
 from experiments.verdicts.verdict import INTERVAL
 

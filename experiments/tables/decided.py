@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.papers import published
+from experiments.papers import datasets, published
 from experiments.papers.claims import Claim, claims, rows_in
 from experiments.tables.claims import UNDECIDED, Judged, decide
 from experiments.verdicts.inference import Sample, pooled
@@ -116,12 +116,12 @@ def _drawn(told: Sequence[Claim], seeds: int, rng: np.random.Generator) -> dict[
     keys = {key: None for claim in told for one in claim.comparisons for key in _keys(one)}
     runs = {}
     for key in keys:
-        value, images = _published(*key), published.test_images(key[1])
+        value, images = _published(*key), datasets.test_images(key[1])
         assert value is not None
         runs[key] = draw(rng, value, seeds, images)
     prior = prior_of("test_error", FULL, [])
     if seeds > 1:
-        spread = [(stdev(values), seeds, fmean(values), published.test_images(data))
+        spread = [(stdev(values), seeds, fmean(values), datasets.test_images(data))
                   for (_, data), values in runs.items()]  # fmt: skip
         prior = pooled(spread) or prior
     return {

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from experiments.papers import published
-from experiments.papers.published import short
+from experiments.papers import datasets, published
+from experiments.papers.datasets import short
 from experiments.tables import cells
 from experiments.tables.cells import MISSING
 from experiments.tables.results import Result
@@ -43,7 +43,7 @@ def printed(table: PaperTable) -> Sheet | None:
     respect = RESPECTS[across]
     columns = list(dict.fromkeys(text for line in table.results if (text := respect(line))))
     if across == "data":
-        columns = [name for name in published.shorts() if name in columns]
+        columns = [name for name in datasets.shorts() if name in columns]
     groups = grouped(table.results, across)
     heads = _heads(groups, across, table.results)
     theirs = "paper" if table.preset == FULL else "paper in full"

@@ -5,7 +5,7 @@ from statistics import fmean
 
 import pandas as pd
 
-from experiments.papers import published
+from experiments.papers import datasets, published
 from experiments.papers.published import Line
 from experiments.tables.cells import MISSING, VERDICT, ours, paper
 from experiments.tables.results import result
@@ -37,7 +37,7 @@ def _line(line: Line, own: Sequence[RunRecord], preset: str, prior: Prior) -> di
     minutes = _mean(record.summary.get("seconds") for record in working)
     return {
         "Network": row.label + (f", {row.layers} layers" if row.layers else ""),
-        "Data": published.short(line.dataset),
+        "Data": datasets.short(line.dataset),
         "Schedule": SCHEDULES[preset],
         "Paper (%)": (paper(row) or MISSING) if full else MISSING,
         "Ours (%)": ours(row) or MISSING,

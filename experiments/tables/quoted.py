@@ -5,7 +5,7 @@ from functools import cache
 
 import pandas as pd
 
-from experiments.papers import published
+from experiments.papers import datasets, published
 from experiments.papers.published import PAPER, Line, PublishedError, paper_of
 from experiments.papers.rows import facts
 from experiments.papers.sums import committed
@@ -67,7 +67,7 @@ def quoted_table() -> Sheet:
         {
             "Method": entry.label,
             "Quoted by": "; ".join(_places(entry)),
-            "On": ", ".join(dict.fromkeys(published.short(line.dataset) for line in entry.lines)),
+            "On": ", ".join(dict.fromkeys(datasets.short(line.dataset) for line in entry.lines)),
             "Here": entry.here,
             "Trained as": entry.row or MISSING,
             "Recipe": entry.recipe or MISSING,

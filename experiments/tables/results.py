@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from experiments.papers import published
+from experiments.papers import datasets, published
 from experiments.papers.published import Line, Number, PublishedError
 from experiments.papers.rows import facts
 from experiments.verdicts.aggregate import Measured, aggregate, working_error
@@ -128,7 +128,7 @@ def compare(
         return Comparison(None if records else NOT_RUN, _hours(records))
     paper = published.typical(numbers)
     measured, fails = aggregate(records, paper.statistic), paper.statistic == "fail"
-    margin, theirs = published.margin(line.dataset), paper_sample(paper, line.dataset, prior)
+    margin, theirs = datasets.margin(line.dataset), paper_sample(paper, line.dataset, prior)
     ours = _sample(measured, records, paper.statistic, line.dataset, prior)
     decision = verdict(
         ours, theirs, margin, runs=measured.runs if measured else 0,

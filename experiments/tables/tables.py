@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from experiments.papers import published
+from experiments.papers import datasets, published
 from experiments.tables.cells import COLUMNS, MISSING, Column
 from experiments.tables.results import NOT_TESTED, QUOTED, Result, result
 from experiments.tables.sheets import Sheet
@@ -91,7 +91,7 @@ class PaperTable:
         for experiment, lines in rows.items():
             details = [f"{lines[0].layers} layers"] if lines[0].layers is not None else []
             if len(lines) < sum(line.line.experiment == experiment for line in self.results):
-                details += [published.short(line.line.dataset) for line in lines]
+                details += [datasets.short(line.line.dataset) for line in lines]
             names.append(f"{lines[0].label} ({', '.join(details)})" if details else lines[0].label)
         return list(dict.fromkeys(names))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from statistics import fmean, stdev
 
-from experiments.papers import published
+from experiments.papers import datasets, published
 from experiments.verdicts.aggregate import working_error
 from experiments.verdicts.inference import PRIOR_FREEDOM, Prior, Sample, pooled, sample
 from experiments.verdicts.records import RunRecord, by_row
@@ -39,7 +39,7 @@ def prior_of(of: str, preset: str, records: Sequence[RunRecord]) -> Prior:
 
 def error_sample(values: Sequence[float], dataset: str, prior: Prior) -> Sample:
     """Errors of the runs of a row, in percent."""
-    expected = prior.deviation(fmean(values), published.test_images(dataset))
+    expected = prior.deviation(fmean(values), datasets.test_images(dataset))
     return sample(values, expected, prior.freedom)
 
 
@@ -64,7 +64,7 @@ def _ours(of: str, records: Sequence[RunRecord]) -> Rows:
     for (_, dataset), runs in by_row(records).items():
         values = measured_errors(of, runs)
         if len(values) > 1:
-            images = published.test_images(dataset)
+            images = datasets.test_images(dataset)
             rows.append((stdev(values), len(values), fmean(values), images))
     return rows
 
@@ -81,6 +81,6 @@ def _published() -> Rows:
         if number.deviation
     }
     return [
-        (std, runs, mean, published.test_images(dataset))
+        (std, runs, mean, datasets.test_images(dataset))
         for (_, dataset), (std, runs, mean) in known.items()
     ]

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.papers.published import fingerprints, tests
+from experiments.papers.datasets import fingerprints
+from experiments.papers.published import tests
 from experiments.papers.rows import facts
 from records import validity
 from records.files import no_pipe

@@ -1,6 +1,6 @@
 """Our number against the published one, and against those of others."""
 
-from experiments.papers import published
+from experiments.papers import datasets
 from experiments.papers.published import Number
 from experiments.verdicts.inference import Prior, Sample, difference
 
@@ -25,7 +25,7 @@ def paper_sample(number: Number, dataset: str, prior: Prior) -> Sample:
     runs = number.runs or 1
     if number.deviation:
         return Sample(number.value, number.deviation[0], prior.freedom + runs - 1, runs)
-    expected = prior.deviation(number.value, published.test_images(dataset))
+    expected = prior.deviation(number.value, datasets.test_images(dataset))
     return Sample(number.value, expected, prior.freedom, runs)
 
 

@@ -324,7 +324,7 @@ def test_a_plan_on_a_gpu_without_records_times_a_few_steps(
     times = {}
     for step in (0.002, 0.004, None):  # None: it could not be timed
         monkeypatch.setattr(estimate, "resnet20_step", lambda step=step: step)
-        times[step] = make_plan(jobs)
+        times[step] = make_plan(jobs, timing=True)
     # ResNet-20 is planned at what its steps took; a card of half the pace takes twice as long.
     resnet20, resnet110 = (entry.seconds - estimate.START_SECONDS for entry in times[0.002])
     assert resnet20 == pytest.approx(64_000 * 0.002) and resnet110 > 4 * resnet20
@@ -341,10 +341,13 @@ def test_steps_are_timed_in_a_process_that_has_torch() -> None:
     assert machine.resnet20_step.__wrapped__()
 
 
-def test_work_of_minutes_is_not_timed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_steps_are_timed_for_minutes_of_work_or_who_only_looks_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("experiments.plan.plan.gpus", lambda: {"0": machine.Gpu("A card", None)})
     monkeypatch.setattr(estimate, "resnet20_step", lambda: pytest.fail("steps were timed"))
-    make_plan(table_jobs(TABLE6, preset="smoke", rows="resnet20"))
+    make_plan(table_jobs(TABLE6, preset="smoke", rows="resnet20"), timing=True)
+    make_plan(table_jobs(TABLE6, preset="paper"))  # as `make status` does, while others train
 
 
 def test_resnet50_is_planned_at_its_published_rate() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments.papers import published
+from experiments.papers import datasets, published
 from experiments.papers.rows import facts
 from experiments.tables.layout import printed
 from experiments.tables.tables import paper_table
@@ -64,7 +64,7 @@ def hours(folder: Path, row: str, taken: float) -> RunRecord:
     summary = {
         "run": f"{row}/cifar10_aug/seed0", "experiment": row, "dataset": "cifar10_aug", "seed": 0,
         "preset": "paper", "status": "finished", "iterations": fact.iterations,
-        "recipe": fact.hash, "data": published.fingerprints()["cifar10_aug"],
+        "recipe": fact.hash, "data": datasets.fingerprints()["cifar10_aug"],
         "seconds": 3600 * taken, "train_error": 0.1,
         "test_error": dict.fromkeys(("last", "best", "at_best_val", "exported"), 6.0),
     }  # fmt: skip

@@ -13,7 +13,7 @@ from statistics import fmean
 import pytest
 
 from experiments import compile
-from experiments.papers import published
+from experiments.papers import datasets, published
 from experiments.papers.rows import all_rows, facts
 from experiments.tables import readme
 from experiments.tables.measured import measured_table
@@ -238,7 +238,7 @@ def test_every_row_that_may_run_can_be_listed(preset: str, records: list[RunReco
         told = {"experiment": experiment, "dataset": dataset, "preset": preset, "seed": 0,
                 "run": f"{experiment}/{dataset}/seed0", "recipe": row.hash,
                 "iterations": row.iterations, "train_error": None,
-                "data": published.fingerprints().get(dataset, "x")}  # fmt: skip
+                "data": datasets.fingerprints().get(dataset, "x")}  # fmt: skip
         summary = {k: v for k, v in source.summary.items() if k not in ("seconds", "device")}
         made.append(RunRecord(source.folder, summary | told))
     table = measured_table({preset: made})
@@ -388,7 +388,7 @@ def test_damaged_records_are_left_out_and_named(
 def test_data_fingerprints_are_those_the_loader_checks() -> None:
     from data.arrays.cifar import FACTS
 
-    for dataset, fingerprint in published.fingerprints().items():
+    for dataset, fingerprint in datasets.fingerprints().items():
         assert fingerprint == FACTS[dataset.removesuffix("_aug")].fingerprint
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.papers.published import fingerprints
+from experiments.papers.datasets import fingerprints
 from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 from records.names import run_name
