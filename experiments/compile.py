@@ -166,8 +166,8 @@ def _shortened(table: str, preset: str, records: Sequence[RunRecord]) -> list[Ru
 
 def shortened_note(preset: str, records: Sequence[RunRecord]) -> str:
     """What has to be said beside shortened runs."""
-    datasets = ", ".join(sorted({record.dataset for record in records})) or "no data"
-    return f"Shortened runs (preset {preset}, {datasets}): not comparable with the paper."
+    data = ", ".join(sorted({record.dataset for record in records})) or "no data"
+    return f"Shortened runs (preset {preset}, {data}): not comparable with the paper."
 
 
 @guarded
