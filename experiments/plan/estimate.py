@@ -56,11 +56,13 @@ def recorded_pace(records: Iterable[RunRecord]) -> Pace:
     device, runs, networks = device_name(), dict[str, float](), dict[tuple[int, int, int], float]()
     for record in records:
         summary = record.summary
-        known = {"seconds", "iterations", "device", "params", "macs", "bn_batch"} <= summary.keys()
+        known = {"iterations", "device", "params", "macs", "bn_batch"} <= summary.keys()
         alone = summary.get("runs_at_once", 1) == 1
         if not known or not alone or summary["device"] != device or not summary["iterations"]:
             continue
-        pace = summary["seconds"] / summary["iterations"]
+        if record.seconds is None:
+            continue
+        pace = record.seconds / summary["iterations"]
         runs[record.run.rpartition("/")[0]] = pace
         networks[summary["params"], summary["macs"], summary["bn_batch"]] = pace
     return Pace(runs, networks)

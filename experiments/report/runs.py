@@ -81,7 +81,7 @@ def view(record: RunRecord) -> RunView:
         anchor=run_anchor(record),
         name=f"seed {record.seed}" if record.unchanged else f"{row}, seed {record.seed}",
         error="diverged" if error is None else f"{error:.2f} %",
-        minutes=f", {minutes(record):.1f} min" if summary.get("seconds") is not None else "",
+        minutes=f", {minutes(record):.1f} min" if record.seconds is not None else "",
         command=command(record),
         files=files(record),
         facts=[
@@ -170,8 +170,8 @@ def costs(records: Iterable[RunRecord]) -> list[Cost]:
 
 
 def minutes(record: RunRecord) -> float:
-    """Minutes of training, evaluation apart."""
-    return float(record.summary["seconds"] / 60)
+    """Minutes of training, evaluation apart; 0 where they were not measured."""
+    return (record.seconds or 0.0) / 60
 
 
 def device_minutes(record: RunRecord) -> float:

@@ -44,8 +44,9 @@ def write_all(records: Sequence[RunRecord], preset: str) -> list[Path]:
 def _is_told(record: RunRecord) -> bool:
     """Whether a record says all that stands on a card."""
     summary, errors = record.summary, record.summary["test_error"]
-    known = [summary.get(name) for name in ("macs", "seconds", "device", "precision", "weights")]
-    return None not in (*known, errors["last"], errors["exported"], summary["train_error"])
+    known = [summary.get(name) for name in ("macs", "device", "precision", "weights")]
+    known += [record.seconds, errors["last"], errors["exported"], summary["train_error"]]
+    return None not in known
 
 
 def card(record: RunRecord) -> str:
@@ -61,7 +62,7 @@ def card(record: RunRecord) -> str:
         "Size": f"{summary['params']:,} parameters, {summary['macs']:,} multiply-adds an image",
         "Recipe": row.recipe if row else "-",
         "Schedule": f"{'full' if full else 'a tenth'}, {summary['iterations']:,} iterations",
-        "Trained": f"in {summary['seconds'] / 60:.1f} minutes on an {summary['device']}, "
+        "Trained": f"in {(record.seconds or 0) / 60:.1f} minutes on an {summary['device']}, "
         f"{summary['precision']}",
         "Test error": f"{errors['last']:.2f} %{compared}",
         "Of this file": f"{errors['exported']:.2f} %, its numbers having 16 bits",

@@ -34,7 +34,9 @@ def measured(records: Sequence[RunRecord], preset: str) -> list[dict[str, str]]:
 def _line(line: Line, own: Sequence[RunRecord], preset: str, prior: Prior) -> dict[str, str]:
     row, full = result(line, own, prior), preset == FULL
     working = [record for record in own if working_error(record) is not None]
-    minutes = _mean(record.summary.get("seconds") for record in working)
+    devices: dict[str, list[RunRecord]] = {}
+    for record in own:
+        devices.setdefault(_device(record), []).append(record)
     return {
         "Network": row.label + (f", {row.layers} layers" if row.layers else ""),
         "Data": datasets.short(line.dataset),
@@ -43,8 +45,8 @@ def _line(line: Line, own: Sequence[RunRecord], preset: str, prior: Prior) -> di
         "Ours (%)": ours(row) or MISSING,
         "In training (%)": _text(_mean(r.summary.get("train_error") for r in working)),
         "n": str(len(own)),
-        "Minutes a run": _text(None if minutes is None else minutes / 60, ".1f"),
-        "On": ", ".join(dict.fromkeys(map(_device, own))),
+        "Minutes a run": "; ".join(map(_minutes, devices.values())),
+        "On": "; ".join(devices),
         "Verdict": VERDICT.cell(row) if full else MISSING,
     }
 
@@ -57,6 +59,11 @@ def measured_table(records: dict[str, Sequence[RunRecord]]) -> pd.DataFrame:
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [float(value) for value in values if value is not None]
     return fmean(known) if known else None
+
+
+def _minutes(records: Sequence[RunRecord]) -> str:
+    seconds = _mean(r.seconds for r in records if working_error(r) is not None)
+    return _text(None if seconds is None else seconds / 60, ".1f")
 
 
 def _text(value: float | None, form: str = ".2f") -> str:

@@ -168,7 +168,8 @@ def _mean_error(records: Sequence[RunRecord], which: str) -> float | None:
 
 
 def _hours(records: Sequence[RunRecord]) -> Measured | None:
-    hours = [record.summary["seconds"] / 3600 for record in records if not record.diverged]
+    seconds = [record.seconds for record in records if not record.diverged]
+    hours = [value / 3600 for value in seconds if value is not None]
     return Measured(fmean(hours), None, len(hours)) if hours else None
 
 

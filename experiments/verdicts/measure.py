@@ -92,6 +92,8 @@ def value_of(record: RunRecord, of: str, at: float = 0) -> float | None:
         frame = record.metrics()
         later = frame[frame["iteration"] >= at]
         return None if later.empty else float(later["train_loss"].iloc[0])
+    if of == "seconds":
+        return record.seconds
     if of == "gradient":
         frame = record.metrics()
         if "gradient" not in frame or frame["gradient"].isna().any():

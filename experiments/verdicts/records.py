@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
 from experiments.papers.datasets import fingerprints
 from experiments.papers.published import tests
@@ -22,6 +23,7 @@ from records.record import CHECKSUM, VERSION, RecordError, checksum
 ANALYSES = {
     "responses": ["layer", "std"], "reuse": ["block", "source", "target", "weight"],
 }  # fmt: skip
+SUSPENDED = 3  # times the usual seconds, beyond which a run cannot have trained all the time
 METRICS = ("iteration", "epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
 
 
@@ -66,6 +68,21 @@ class RunRecord:
     @property
     def seed(self) -> int:
         return int(self.summary["seed"])
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of training, evaluation apart, or None where they were not measured.
+
+        The clock goes on while a run is suspended (Ctrl-Z, a scheduler that makes room): a stretch
+        between two evaluations that took many times its share is taken at the run's usual pace.
+        """
+        whole, metrics = self.summary.get("seconds"), self.metrics()
+        if whole is None or "seconds" not in metrics:
+            return whole
+        stretches = metrics[["seconds", "iteration"]].diff().fillna(metrics.iloc[0])
+        usual = stretches["iteration"] * (stretches["seconds"] / stretches["iteration"]).median()
+        lost = (stretches["seconds"] - usual)[stretches["seconds"] > SUSPENDED * usual]
+        return float(whole - lost.sum())
 
     @property
     def diverged(self) -> bool:
@@ -128,7 +145,7 @@ class RunRecord:
         try:
             frame = pd.read_csv(no_pipe(path))
             frame = frame[ANALYSES[name]]
-            if not all(map(pd.api.types.is_numeric_dtype, frame.dtypes)) or frame.empty:
+            if not all(map(is_numeric_dtype, frame.dtypes)) or frame.empty:
                 raise ValueError("no numbers")
             return frame
         except (OSError, ValueError, KeyError) as error:
@@ -143,9 +160,9 @@ class RunRecord:
         path = self.folder / METRICS_FILE
         try:
             frame = pd.read_csv(no_pipe(path))
-            numbers = {name: pd.api.types.is_numeric_dtype(frame[name]) for name in METRICS}
-            whole = pd.api.types.is_integer_dtype(frame["iteration"])
-            if frame.empty or not whole or not all(numbers.values()):
+            asked = [*METRICS, *{"seconds"}.intersection(frame)]
+            whole = is_integer_dtype(frame["iteration"])
+            if frame.empty or not whole or not frame[asked].apply(is_numeric_dtype).all():
                 raise ValueError("no numbers")
             if fault := _odd(frame):
                 raise ValueError(fault)

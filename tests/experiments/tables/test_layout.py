@@ -68,7 +68,11 @@ def hours(folder: Path, row: str, taken: float) -> RunRecord:
         "seconds": 3600 * taken, "train_error": 0.1,
         "test_error": dict.fromkeys(("last", "best", "at_best_val", "exported"), 6.0),
     }  # fmt: skip
-    return RunRecord(folder, json.loads(json.dumps(summary)))
+    own = folder / row
+    own.mkdir(parents=True)
+    columns = "iteration,epoch,lr,train_loss,train_error,test_loss,test_error,seconds"
+    (own / "metrics.csv").write_text(f"{columns}\n1,1,0.1,1,1,1,6,{3600 * taken}\n")
+    return RunRecord(own, json.loads(json.dumps(summary)))
 
 
 def test_hours_end_in_their_ratio(tmp_path: Path) -> None:
