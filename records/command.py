@@ -4,6 +4,7 @@ exit code."""
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -42,6 +43,8 @@ def guarded(main: Callable[P, int | None]) -> Callable[P, int]:
     @wraps(main)
     def command(*arguments: P.args, **named: P.kwargs) -> int:
         write_anything()
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as it was left while importing
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             return main(*arguments, **named) or 0
         except (CommandError, RecordError, FolderError) as error:

@@ -5,3 +5,7 @@ The way of one iteration: `job` in train.py, `Run` in runs/run.py, `train` in lo
 
 Rooms from the ground up: settings, process, recipe, then weights and engines, trainer.py, loop.py,
 runs, then bench and counts; each imports lower ones, `records/`, `data/` and `models/`."""
+
+from records.imports import end_by_ctrl_c
+
+end_by_ctrl_c()

@@ -3,6 +3,9 @@
 import errno
 import io
 import os
+import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,9 +16,10 @@ from experiments import status
 from experiments.tables import claims
 from records.command import CommandError, guarded
 from records.exits import BAD_CONFIG, FAILED, INTERRUPTED
-from records.files import FolderError, write_atomically
+from records.files import ROOT, FolderError, write_atomically
 from records.record import RecordError
 
+MAKEFILE = (ROOT / "Makefile").read_text()
 ENDINGS = {
     "asked for nothing": (CommandError("no such table"), BAD_CONFIG),
     "a damaged record": (RecordError("x is damaged"), BAD_CONFIG),
@@ -107,3 +111,18 @@ def test_what_was_there_is_intact_where_writing_fails(
     with pytest.raises(OSError, match=os.strerror(number)):
         write_atomically(path, b"after")
     assert path.read_text() == "before" and [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+MODULES = set(re.findall(r"-m ((?:experiments|training|data)[.\w]*)", MAKEFILE))
+
+
+@pytest.mark.parametrize("module", sorted(MODULES - {"experiments.papers.sums"}))  # starts at once
+def test_ctrl_c_while_a_command_is_imported_shows_no_traceback(module: str, tmp_path: Path) -> None:
+    """Every command of the Makefile, while it imports the first of the large packages."""
+    for package in ("numpy", "pandas", "torch"):
+        (tmp_path / f"{package}.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)")
+    ended = subprocess.run(
+        [sys.executable, "-m", module], check=False, capture_output=True, text=True, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+    )  # fmt: skip
+    assert ended.returncode == -signal.SIGINT and not ended.stderr, ended.stderr

@@ -5,20 +5,27 @@ contain.
 """
 
 import sys
+from collections.abc import Sequence
+
+from records.command import guarded
+from training.doctor.finding import Check, findings
 
 
 def main() -> int:
     """Exit code: 0, or 1 where something would keep runs from working."""
     try:
-        from records.command import write_anything
         from training.doctor import gpu, host, speed
-        from training.doctor.finding import findings
     except (ImportError, OSError) as error:  # a broken installation
         print(f"FAIL  packages      {error}\n{'':20}make setup, after deleting .venv")
         return 1
-    write_anything()
+    return look((*host.CHECKS, *gpu.CHECKS, *speed.CHECKS))
+
+
+@guarded
+def look(checks: Sequence[Check]) -> int:
+    """Print what each check finds."""
     failed = 0
-    for check in (*host.CHECKS, *gpu.CHECKS, *speed.CHECKS):
+    for check in checks:
         for finding in findings(check):
             print(finding, flush=True)
             failed += finding.mark == "FAIL"
