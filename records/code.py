@@ -31,7 +31,7 @@ def commit() -> dict[str, Any]:
     """Git commit and whether the code there was clean; SOURCE_COMMIT stands in for a lost .git."""
     changed = uncommitted()
     if changed is None:
-        return {"commit": os.environ.get("SOURCE_COMMIT"), "clean": None}
+        return {"commit": os.environ.get("SOURCE_COMMIT") or None, "clean": None}
     return {"commit": _git("rev-parse", "HEAD").strip(), "clean": not changed}
 
 

@@ -27,7 +27,7 @@ def at_home(path: str) -> str:
 
 def datasets() -> Path:
     """Where data sets lie."""
-    return Path(at_home(os.environ.get("DATA_DIR", "datasets")))
+    return Path(at_home(os.environ.get("DATA_DIR") or "datasets"))
 
 
 def run_name(experiment: str, overrides: Iterable[str], dataset: str, seed: int) -> str:
@@ -45,12 +45,12 @@ def run_name(experiment: str, overrides: Iterable[str], dataset: str, seed: int)
 
 def outputs() -> Path:
     """Where unfinished runs go, those of presets that are not kept, and what is made of them."""
-    return Path(at_home(os.environ.get("OUTPUT_DIR", "outputs")))
+    return Path(at_home(os.environ.get("OUTPUT_DIR") or "outputs"))
 
 
 def results() -> Path:
     """Where the records of kept presets go, and what is compiled from them."""
-    return Path(at_home(os.environ.get("RESULTS_DIR", "results")))
+    return Path(at_home(os.environ.get("RESULTS_DIR") or "results"))
 
 
 def working_folder(outputs: Path, preset: str, run: str) -> Path:

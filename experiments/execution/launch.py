@@ -42,7 +42,7 @@ class Launched:
         self.signs, self.seen, self.looked = (0.0, 0.0), time.monotonic(), 0.0
         # It starts in another folder than this process may be in.
         folders = {"OUTPUT_DIR": outputs(), "RESULTS_DIR": results()}
-        if "DATA_DIR" in os.environ:
+        if os.environ.get("DATA_DIR"):
             folders["DATA_DIR"] = datasets()
         given = {name: str(folder.absolute()) for name, folder in folders.items()}
         if device is not None:  # numbered as nvidia-smi numbers them

@@ -64,9 +64,11 @@ def start(task: Callable[[], Any]) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the scripts left it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here, not to Hydra's own printer
-    # ~ is one's home in all paths; Hydra makes the folder of a sweep before we read any.
-    if "OUTPUT_DIR" in os.environ:
-        os.environ["OUTPUT_DIR"] = at_home(os.environ["OUTPUT_DIR"])
+    # ~ is one's home in all paths, and an empty one is none; Hydra makes the folder of a sweep
+    # before we read any.
+    for name in ("OUTPUT_DIR", "RESULTS_DIR", "DATA_DIR"):
+        if folder := os.environ.pop(name, ""):
+            os.environ[name] = at_home(folder)
     sys.argv[1:] = for_hydra(sys.argv[1:])
     if "--version" in sys.argv:  # Hydra would tell its own
         print(f"Residual to Dense {version()}")

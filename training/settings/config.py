@@ -78,8 +78,10 @@ def named(overrides: Sequence[str]) -> list[str]:
         key = override.lstrip("+~").partition("=")[0]
         return key not in unnamed and key.split(".")[0] not in ("hydra", "logger")
 
-    # A plus in front is Hydra's business: with and without it a run is the same.
-    return [override.lstrip("+") for override in overrides if is_named(override)]
+    # A plus in front is Hydra's business, and of several values the last one counts: the run is
+    # the same.
+    bare = [override.lstrip("+") for override in overrides if is_named(override)]
+    return list({override.partition("=")[0]: override for override in bare}.values())
 
 
 def check_left_to_record(overrides: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from training.settings.recipe import Recipe
-from training.settings.types import MACHINE, MOST, STRICT, Files, Name, Place, Positive
+from training.settings.types import MACHINE, MOST, STRICT, Files, Folder, Name, Positive
 
 SMALL = ("smoke", "imagenette")  # presets with a data set and a length of their own
 
@@ -21,7 +21,7 @@ class Data:
     size: Annotated[int, Field(ge=1, le=4096)]
     pad: Annotated[int, Field(ge=0, le=4096)]
     flip: bool
-    folder: Place
+    folder: Folder
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -57,8 +57,8 @@ class Settings:
     workers: Annotated[Annotated[int, Field(ge=0, le=MOST)] | None, MACHINE]
     runs_at_once: Annotated[Positive, MACHINE]
     checkpoint_seconds: Annotated[float, Field(ge=0), MACHINE]
-    output_dir: Place
-    results_dir: Place
+    output_dir: Folder
+    results_dir: Folder
     data: Data
     model: dict[str, Any]
     recipe: Recipe

@@ -28,6 +28,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Factor = Annotated[float, Field(gt=0, le=1000)]
 Files = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)] | None
 Place = Annotated[str, AfterValidator(at_home), MACHINE]  # a path; ~ is one's home
+Folder = Annotated[str, Field(min_length=1), AfterValidator(at_home), MACHINE]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Name = Annotated[str, Field(pattern=r"^\w+$")]

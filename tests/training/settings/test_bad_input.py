@@ -466,6 +466,11 @@ def test_a_plus_changes_no_run() -> None:
     assert named(bare) == named(plus) == ["recipe.crop=aspect"]
 
 
+def test_of_a_setting_given_twice_the_last_names_the_run() -> None:
+    told = ["model.depth=14", "recipe.lr=0.2", "++model.depth=8"]
+    assert sorted(named(told)) == ["model.depth=8", "recipe.lr=0.2"]
+
+
 def test_what_others_call_a_setting_leads_to_ours() -> None:
     known = known_keys()
     for name, ours in SYNONYMS.items():
@@ -604,6 +609,19 @@ def test_home_is_found_by_the_folder_of_a_sweep(command: Callable, tmp_path: Pat
     assert command(*told, "output_dir=~/two", HOME=str(tmp_path)).code == FAILED
     assert all((tmp_path / name / "multirun").is_dir() for name in ("one", "two"))
     assert not [path for path in tmp_path.rglob("*") if path.name == "~"]
+
+
+def test_an_empty_variable_names_no_folder(command: Callable, tmp_path: Path) -> None:
+    told = "output_dir: outputs\nresults_dir: results"
+    empty = dict.fromkeys(("OUTPUT_DIR", "RESULTS_DIR", "DATA_DIR"), "")
+    ended = command("train.py", "--cfg", "job", "--resolve", *SMOKE, **empty)
+    assert told in ended.out and "folder: datasets" in ended.out
+
+
+@pytest.mark.parametrize("name", ["output_dir", "results_dir", "data.folder"])
+def test_an_empty_folder_is_refused(name: str, command: Callable) -> None:
+    ended = command("train.py", *SMOKE, f"{name}=")
+    assert ended.code == BAD_CONFIG and is_short(ended.err) and f"{name}=" in ended.err
 
 
 class TestEval:
