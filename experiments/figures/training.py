@@ -81,7 +81,7 @@ class Curves(CurvesPanel):
         if scale is None or scale == 1:
             return self.limit if scale else 100.0
         top, last = 2 * self.limit, max((r.error("last") or 0.0 for r in records), default=0.0)
-        while last > 0.75 * top:  # above are the names
+        while last > 0.6 * top:  # above are the names
             top *= 2
         return min(100.0, top)
 
