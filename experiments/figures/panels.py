@@ -18,7 +18,7 @@ from experiments.verdicts.records import RunRecord
 ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
 RED, BLUE, PINK, BLACK = "#D55E00", "#0072B2", "#CC79A7", "#000000"
 C10, C100 = "cifar10_aug", "cifar100_aug"
-MISSING = "not run yet"
+MISSING = "not measured yet"
 BELOW = -36  # points from the bottom of a panel: what is below the label of its axis
 
 Rows = list[tuple[str, str]]  # experiment and data set of each
@@ -88,8 +88,8 @@ def pair(first: tuple[str, str], second: tuple[str, str], data: str = C10) -> tu
 def legend(
     axis: Axes, missing: Sequence[str], where: Literal["upper right", "best"] | None = "upper right"
 ) -> None:
-    """What is drawn, in the panel, unless it is said above the figure; what has not run yet, below
-    it, where it hides no curve."""
+    """What is drawn, in the panel, unless it is said above the figure; what has not been measured,
+    below it, where it hides no curve."""
     if missing:
         text = fill(f"{MISSING}: " + ", ".join(missing), 48)
         note = axis.annotate(text, (0.5, 0), (0, BELOW), "axes fraction", "offset points")

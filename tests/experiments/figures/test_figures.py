@@ -80,12 +80,12 @@ def test_the_curves_are_the_metrics(records: list[RunRecord]) -> None:
 
 def below(axis: Axes) -> str:
     """What is said of runs that are missing."""
-    return " ".join(t for text in axis.texts if (t := text.get_text()).startswith("not run yet"))
+    return " ".join(t for text in axis.texts if (t := text.get_text()).startswith("not measured yet"))
 
 
 def test_missing_runs_are_named(records: list[RunRecord]) -> None:
     texts = [below(axis) for axis in draw(FIG6, records).axes]
-    assert texts == ["not run yet: plain-32, plain-44", "", ""]
+    assert texts == ["not measured yet: plain-32, plain-44", "", ""]
 
 
 def test_a_panel_that_shows_nothing_is_left_out(records: list[RunRecord]) -> None:
