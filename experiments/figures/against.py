@@ -23,7 +23,7 @@ LETTER, LINE = 0.0155, 0.035  # of the axes: width of a letter of a name, height
 
 @dataclass(frozen=True)
 class Dot:
-    """A row: its name, the published error and ours in percent, where our mean lies with 95 %
+    """A row: its name, the published error and ours in percent, where our mean lies with 90 %
     confidence, the verdict (None where the two are not comparable) and its margin in points."""
 
     name: str
@@ -52,7 +52,7 @@ def draw(dots: Sequence[Dot], schedule: str = "") -> Figure:
             axis.set_title(f"On {schedule} of the schedule:\ncompare rows with each other", size=9)
             axis.set_ylabel(f"ours, on {schedule} of the schedule (%)")
         else:
-            axis.set_ylabel("ours (%)")
+            axis.set_ylabel("ours, with 90 % interval (%)")
             axis.legend(loc="upper left", fontsize=8, framealpha=0.8, edgecolor="none")
         figure.draw_without_rendering()
     return figure

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from experiments.papers import published
 from experiments.papers.datasets import short
 from experiments.tables.results import Result
-from experiments.verdicts.verdict import INTERVAL
+from experiments.verdicts.verdict import INTERVAL, NEEDED
 
 MISSING = "-"
 
@@ -97,7 +97,7 @@ def test(result: Result) -> str | None:
 
 
 def interval(result: Result) -> str | None:
-    """Where our mean lies with 95 % confidence."""
+    """Where our mean lies with 90 % confidence."""
     limits = result.comparison.interval
     return None if limits is None else "{:.2f} to {:.2f}".format(*limits)
 
@@ -142,7 +142,7 @@ COLUMNS = (
         "one that is best on the test set (which chooses by what it reports), and at the one "
         "that is best on validation images, where some are held out; * marks the paper's choice.",
     ),
-    Column("95 % interval", interval, ours=True, optional=True, note=INTERVAL),
+    Column("90 % interval", interval, ours=True, optional=True, note=INTERVAL),
     Column("Ours, top 5 (%)", lambda r: _number(r.top5[1]), ours=True, optional=True),
     Column("n", count, ours=True),
     Column("Difference", lambda r: _number(r.comparison.difference, "+.2f"), ours=True,
@@ -151,5 +151,7 @@ COLUMNS = (
         "Against others", lambda r: r.comparison.others, ours=True, optional=True, against=True,
         note="Against others: by the same rule and margin as the verdict.",
     ),
+    Column("Runs to decide", lambda r: r.comparison.needed, ours=True, optional=True, against=True,
+           note=NEEDED),
     VERDICT,
 )  # fmt: skip

@@ -18,7 +18,7 @@ from experiments.tables.cells import MISSING
 from experiments.tables.sheets import Sheet, write
 from experiments.tables.tables import scaled_note
 from experiments.tables.terminal import print_table
-from experiments.verdicts.inference import Sample, difference, seeds_to_decide
+from experiments.verdicts.inference import MOST_SEEDS, Sample, difference, seeds_to_decide
 from experiments.verdicts.measure import EXACT, Row, row_of
 from experiments.verdicts.priors import ERRORS, prior_of
 from experiments.verdicts.records import RunRecord, records_of
@@ -26,14 +26,17 @@ from records.command import guarded, one_of
 from records.names import FULL, KEPT
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
+INCOMPLETE, NOT_RUN = "incomplete", "not run"  # rows of some comparisons have not run, or of all
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What records say of a comparison: whether it holds (None: undecided), and their numbers."""
+    """What records say of a comparison: whether it holds (None: undecided), their numbers, and
+    whether one that it needs has not run."""
 
     holds: bool | None
     numbers: str
+    missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,12 @@ class Judged:
         """A claim falls with one comparison, and stands when all hold."""
         if any(finding.holds is False for finding in self.findings):
             return FAILS
-        return HOLDS if all(finding.holds for finding in self.findings) else UNDECIDED
+        if all(finding.holds for finding in self.findings):
+            return HOLDS
+        pairs = zip(self.findings, self.claim.comparisons, strict=True)
+        if not any(found.numbers for found, asked in pairs if asked.get("of") not in EXACT):
+            return NOT_RUN
+        return INCOMPLETE if any(finding.missing for finding in self.findings) else UNDECIDED
 
     @property
     def numbers(self) -> str:
@@ -72,12 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 TITLE = "The papers' claims, and what our runs say of them"
 NOTES = (
     "Rows are compared by their means: where the 95 % interval of the difference (Welch's) lies on "
-    "one side, it decides. A run's deviation is that of the row's runs, with the pooled one of all "
-    "rows (ours and the papers') weighed in as six degrees of freedom; of times, a twentieth. No "
-    "interval is widened for the number of claims: where nothing differs, about one comparison "
-    "in twenty is decided by chance.",
+    "one side, it decides. The spread of a row's errors is estimated from its own runs and, as if "
+    "it were six runs more, from that of other rows, ours and the papers' (of test errors, which "
+    "stand for training errors, too, where we have too few runs); that of losses, gradients, "
+    "responses and times is set at a twentieth. No interval is widened for the number of claims: "
+    "where nothing differs, about one comparison in twenty is decided by chance.",
     "Ours: test error in percent, unless something else is said; the rows that a claim holds to be "
-    "lower stand first. `-`: not run yet.",
+    "lower stand first. *Incomplete*: some of the rows have not run, and what has run does not "
+    "contradict.",
 )
 
 
@@ -115,7 +125,7 @@ def find(
     """Decide a comparison. One with a level that a paper states, as a failure is one above 20 %,
     is open on other schedules than the paper's."""
     if preset != FULL and {"fails", "below", "above"} & comparison.keys():
-        return Finding(None, "asks for the full schedule")
+        return Finding(None, "asks for the full schedule", missing=True)
     of, dataset = comparison.get("of", "test_error"), comparison.get("data", "cifar10_aug")
     prior = prior_of(of if of in ERRORS else "test_error", preset, records)
     at = preset_scale(preset) * float(comparison.get("at", 0))
@@ -127,9 +137,9 @@ def decide(comparison: Mapping[str, Any], rows: Sequence[Row]) -> Finding:
     """Decide a comparison by its rows, in the order of `rows_in`."""
     of = comparison.get("of", "test_error")
     if all(row.missing for row in rows):
-        return Finding(None, "")
+        return Finding(None, "", missing=True)
     if any(row.missing for row in rows):
-        return Finding(None, ", ".join(row.text for row in rows))
+        return Finding(None, ", ".join(row.text for row in rows), missing=True)
     if "fails" in comparison:
         return Finding(rows[0].failed, rows[0].text)
     if "below" in comparison or "above" in comparison:
@@ -197,9 +207,8 @@ def _decide(high: Sample, low: Sample, least: float, numbers: str) -> Finding:
         return Finding(True, numbers)
     if upper < least:
         return Finding(False, numbers)
-    seeds = seeds_to_decide(high, low, high.mean - low.mean - least)
-    needed = f"{seeds} seeds a row would decide" if seeds else "no number of seeds would decide"
-    return Finding(None, f"{numbers} ({needed} at this difference)")
+    seeds = seeds_to_decide(high, low, high.mean - low.mean - least) or f"over {MOST_SEEDS}"
+    return Finding(None, f"{numbers} ({seeds} seeds a row would decide at this difference)")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def _line(line: Line, own: Sequence[RunRecord], preset: str, prior: Prior) -> di
         "Schedule": SCHEDULES[preset],
         "Paper (%)": (paper(row) or MISSING) if full else MISSING,
         "Ours (%)": ours(row) or MISSING,
-        "In training (%)": _text(_mean(r.summary.get("train_error") for r in working)),
+        "Training error (%)": _text(_mean(r.summary.get("train_error") for r in working)),
         "n": str(len(own)),
         "Minutes a run": "; ".join(map(_minutes, devices.values())),
         "On": "; ".join(devices),

@@ -86,9 +86,10 @@ class Overview:
         return [
             COST,
             f"{len(self.compared)} rows are compared with a published number, each counted once "
-            "although several tables may quote it. No verdict is corrected for their number: each "
-            "is wrong by chance in at most one case in twenty, so that of a hundred rows about "
-            "five may be called better or worse, or reproduced, that are not.",
+            "although several tables may quote it. No verdict is corrected for their number: of a "
+            "hundred rows that are alike about five may be called better or worse. *Reproduced* "
+            "is said of the printed number, which may be one run of the paper's: the simulation "
+            "in the report says how often it is said of networks that differ by more.",
         ]
 
 

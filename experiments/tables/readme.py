@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.tables.claims import UNDECIDED
-from experiments.tables.measured import measured_table
+from experiments.papers import published
+from experiments.papers.rows import all_rows
+from experiments.tables.claims import FAILS, HOLDS
+from experiments.tables.measured import measured, measured_table
 from experiments.tables.sheets import to_markdown
 from experiments.verdicts.records import records_of
 from records.files import ROOT
@@ -32,23 +34,21 @@ def update(pages: tuple[Path, ...] = PAGES, compiled: Path = ROOT / "results") -
 
 
 def counted(compiled: Path) -> str:
-    """How much has been measured in all, of the full schedule and of others, from the compiled
-    overviews and claims."""
-    lines = []
+    """How many rows have been measured, of the full schedule and of others, and, from the compiled
+    claims, how many of these are decided. A row that several tables quote counts once."""
+    texts = []
+    rows = {line.row for table in published.titles() for line in published.lines(table)}
     for preset, folder in KEPT.items():
-        tables = pd.read_csv(compiled / folder / "tables" / "overview.csv")
-        claims = pd.read_csv(compiled / folder / "tables" / "claims.csv")["Verdict"]
-        trained, measured = tables["Rows to train"].sum(), tables["Measured"].sum()
-        decided = f"{(claims != UNDECIDED).sum()} of {len(claims)} claims decided"
-        if preset != FULL:
-            lines.append(f"On a {preset} of the schedule: **{measured}** cells, **{decided}**.")
-            continue
-        found = sum(map(int, re.findall(r"(\d+) reproduced", " ".join(tables["Verdicts"]))))
-        lines.append(
-            f"In full: **{measured} of {trained} cells measured**, **{found} reproduced**, "
-            f"**{decided}**."
-        )
-    return " ".join(lines)
+        found = pd.read_csv(compiled / folder / "tables" / "claims.csv")["Verdict"].tolist()
+        claims = f"{found.count(HOLDS)} of {len(found)} claims hold, {found.count(FAILS)} do not"
+        lines = measured(records_of(preset), preset)
+        if preset == FULL:
+            near = sum(line["Verdict"] == "reproduced" for line in lines)
+            whole = f"{len(lines)} of {len(rows & all_rows().keys())} rows"
+            texts.append(f"In full: **{whole} measured, {near} reproduced**; **{claims}**.")
+        else:
+            texts.append(f"On a {preset} of the schedule: **{len(lines)} rows**; **{claims}**.")
+    return " ".join(texts)
 
 
 def _update(page: Path, compiled: Path) -> bool:

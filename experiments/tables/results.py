@@ -12,7 +12,7 @@ from experiments.verdicts.inference import MEDIAN, Prior, Sample
 from experiments.verdicts.priors import error_sample, measured_errors
 from experiments.verdicts.records import RunRecord
 from experiments.verdicts.tested import as_tested
-from experiments.verdicts.verdict import ALIKE, paper_sample, verdict
+from experiments.verdicts.verdict import ALIKE, NEAR, paper_sample, runs_to_decide, verdict
 from experiments.verdicts.verdict import compare as compare_samples
 from records.files import ROOT
 
@@ -24,10 +24,12 @@ class Comparison:
     """Our number against the published one.
 
     Attributes:
-        verdict: None where the two are no matter of error, as hours on two machines.
+        verdict: None where the two are no matter of error, as hours on two machines, or the
+            published one was read off a figure, to half a point.
         measured: by the paper's statistic; None where nothing has run.
         difference: ours less the published one.
-        interval: where our mean lies, with 95 % confidence.
+        interval: where our mean lies, with 90 % confidence: what decides whether it is reproduced.
+        needed: how many runs would decide what is undecided, were our mean to stay.
         others: ours against independent reproductions of the same protocol, where there are some.
     """
 
@@ -35,6 +37,7 @@ class Comparison:
     measured: Measured | None = None
     difference: float | None = None
     interval: tuple[float, float] | None = None
+    needed: str | None = None
     others: str | None = None
 
 
@@ -140,8 +143,14 @@ def compare(
     against = None
     if len(reports) > 1:
         against = ALIKE[compare_samples(ours, error_sample(reports, line.dataset, prior), margin)]
-    difference = measured.value - paper.value
-    return Comparison(decision, measured, difference, ours.interval(), against)
+    return Comparison(
+        None if paper.statistic == "reading" else decision,
+        measured,
+        difference=measured.value - paper.value,
+        interval=ours.interval(NEAR),
+        needed=runs_to_decide(ours, theirs, margin) if decision == "undecided" else None,
+        others=against,
+    )
 
 
 def _sample(

@@ -2,19 +2,23 @@
 
 from experiments.papers import datasets
 from experiments.papers.published import Number
-from experiments.verdicts.inference import Prior, Sample, difference
+from experiments.verdicts.inference import MOST_SEEDS, Prior, Sample, difference
 
 RULE = (
-    "Verdict: *reproduced* where our mean is shown to lie within a stated margin of the published "
-    "number (0.5 points on CIFAR-10 and ImageNet, 1.0 on CIFAR-100, 0.2 on SVHN: about what one "
-    "run of the paper's may be off by), that is, its 90 % interval does; else *better* or *worse* "
-    "where the 95 % interval of the difference, the paper's own spread included, does not hold 0; "
-    "else *undecided*: more seeds will tell. *Fails* where most runs do not train, *fails in part* "
-    "where some do not. A run's deviation is that of the row's runs, with the pooled one of all "
-    "rows weighed in as six degrees of freedom."
+    "Verdict: *reproduced* where the 90 % interval of our mean lies within a margin of the "
+    "published number (0.5 points on CIFAR-10 and ImageNet, 1.0 on CIFAR-100, 0.2 on SVHN: about "
+    "what one run of the paper's may be off by); else *better* or *worse* where the 95 % interval "
+    "of the difference, the paper's own spread included, excludes 0; else *undecided*. *Fails* "
+    "where most runs do not train, *fails in part* where some do not. A single run shows no "
+    "spread: the spread of a row is estimated from its own runs and, as if it were six runs more, "
+    "from that of other rows, ours and the papers'. A number read off a figure (~) has no verdict."
 )
-INTERVAL = "Interval: where the mean of infinitely many of our runs lies, with 95 % confidence."
 NEAR = 0.90  # two one-sided tests of 5 % each
+INTERVAL = (
+    "90 % interval: where the mean of infinitely many of our runs lies; *reproduced* where all of "
+    "it lies within the margin."
+)
+NEEDED = "Runs to decide: how many of ours would, were their mean to stay."
 ALIKE = {"reproduced": "as others", "better": "below others", "worse": "above others",
          "undecided": "undecided"}  # fmt: skip
 
@@ -43,6 +47,14 @@ def compare(ours: Sample, theirs: Sample, margin: float) -> str:
     if low <= 0 <= high:
         return "undecided"
     return "better" if high < 0 else "worse"
+
+
+def runs_to_decide(ours: Sample, theirs: Sample, margin: float) -> str:
+    """How many runs of ours would decide what is undecided, if their mean stays."""
+    for runs in range(ours.runs + 1, MOST_SEEDS + 1):
+        if compare(ours.of(runs), theirs, margin) != "undecided":
+            return str(runs)
+    return f"over {MOST_SEEDS}"
 
 
 def verdict(

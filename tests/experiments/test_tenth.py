@@ -115,7 +115,7 @@ def test_no_table_of_a_tenth_holds_ours_against_the_papers(results: Path) -> Non
 def test_a_level_that_the_paper_states_is_open_on_another_schedule(results: Path) -> None:
     judged = {one.claim.name: one for one in judge(claims(), records_of("tenth"), "tenth")}
     for name in ("plain-110 fails", "1202 layers train", "some shortcuts fail"):
-        assert judged[name].verdict == "undecided"
+        assert judged[name].verdict == "incomplete"
         assert "asks for the full schedule" in judged[name].numbers
 
 
@@ -129,7 +129,7 @@ def test_figures_of_a_tenth_say_so_and_end_with_it(results: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "top"), [(16.26, 40), (29.9, 40), (35.9, 80), (49.12, 80), (90.0, 100)]
+    ("error", "top"), [(16.26, 40), (23.9, 40), (35.9, 80), (49.12, 100), (90.0, 100)]
 )
 def test_figures_of_a_tenth_reach_as_high_as_its_errors(
     error: float, top: float, results: Path

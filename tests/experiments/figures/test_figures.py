@@ -80,7 +80,9 @@ def test_the_curves_are_the_metrics(records: list[RunRecord]) -> None:
 
 def below(axis: Axes) -> str:
     """What is said of runs that are missing."""
-    return " ".join(t for text in axis.texts if (t := text.get_text()).startswith("not measured yet"))
+    return " ".join(
+        t for text in axis.texts if (t := text.get_text()).startswith("not measured yet")
+    )
 
 
 def test_missing_runs_are_named(records: list[RunRecord]) -> None:
