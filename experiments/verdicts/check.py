@@ -128,7 +128,7 @@ def weights_faults(record: RunRecord, weights: Path) -> list[str]:
         return [f"{weights} gives {error:.2f} %, recorded are {exported:.2f} %"]
     if abs(error - last) > TRAINED + PRINTED:
         return [f"{weights} gives {error:.2f} %, the run ended at {last:.2f} %"]
-    print(f"{record.run}: weights give {error:.2f} %, as recorded")
+    print(f"{record.run} ({record.preset}): weights give {error:.2f} %, as recorded")
     return []
 
 

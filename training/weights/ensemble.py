@@ -54,7 +54,8 @@ def record_settings(config: DictConfig, folder: Path) -> Settings:
         RecordError: its configuration is damaged.
     """
     if not (folder / CONFIG).is_file():
-        raise ConfigError(f"run={folder}: no record there (no readable {CONFIG}).")
+        hint = "\nIt is a file: run= takes a folder of results/runs." if folder.is_file() else ""
+        raise ConfigError(f"run={folder}: no record there (no readable {CONFIG}).{hint}")
     recorded = read_config(folder / CONFIG)
     # What the record does not say, as one of an earlier version, is left to its default.
     known = {f.name: recorded[f.name] for f in fields(Settings) if f.name in recorded}
