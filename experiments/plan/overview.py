@@ -127,8 +127,8 @@ def _sources(todo: Sequence[Entry]) -> str:
     timed = sum(entry.timed for entry in todo)
     if timed == len(todo):
         return f"Times are those of records made on this {device_name()}."
-    some = f"of {timed} runs those of records made on this {device_name()}, else " if timed else ""
-    counted = f"Times are {some}computed from layers and multiply-adds"
+    some = f"{timed} of {len(todo)} times from records made on this {device_name()}, the others "
+    counted = f"{some if timed else 'Times are '}computed from layers and multiply-adds"
     if any(entry.scaled for entry in todo):
         return f"{counted}, scaled by twenty steps of ResNet-20 timed now on this {device_name()}."
     return f"{counted}, not measured here."

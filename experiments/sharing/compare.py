@@ -80,7 +80,7 @@ def compare(a: str, b: str) -> pd.DataFrame:
     lines = [_line(key, first[key], second[key]) for key in first if key in second]
     if not lines:
         raise CompareError(
-            f"No row is measured both in {a} and in {b} on the same schedule and data."
+            f"No row is measured both in {a} and in {b} (by schedule and data)."
         )
     return pd.DataFrame(lines)
 
