@@ -79,9 +79,7 @@ def compare(a: str, b: str) -> pd.DataFrame:
     first, second = records_of(a), records_of(b)
     lines = [_line(key, first[key], second[key]) for key in first if key in second]
     if not lines:
-        raise CompareError(
-            f"No row is measured both in {a} and in {b} (by schedule and data)."
-        )
+        raise CompareError(f"No row is measured both in {a} and in {b} (by schedule and data).")
     return pd.DataFrame(lines)
 
 
