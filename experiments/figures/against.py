@@ -24,7 +24,7 @@ LETTER, LINE = 0.0155, 0.035  # of the axes: width of a letter of a name, height
 @dataclass(frozen=True)
 class Dot:
     """A row: its name, the published error and ours in percent, where our mean lies with 90 %
-    confidence, the verdict (None where the two are not comparable) and its margin in points."""
+    confidence, the verdict (None where there is none) and its margin in points."""
 
     name: str
     published: float
@@ -45,7 +45,8 @@ def draw(dots: Sequence[Dot], schedule: str = "") -> Figure:
         axis.set_xlabel("published test error (%)")
         _frame(axis, dots, alike=not schedule)
         for verdict in dict.fromkeys(dot.verdict for dot in dots):
-            _group(axis, [dot for dot in dots if dot.verdict == verdict], verdict)
+            label = verdict or ("_ours" if schedule else "read off a figure")
+            _group(axis, [dot for dot in dots if dot.verdict == verdict], verdict, label)
         if len(dots) <= NAMED:
             _names(axis, dots)
         if schedule:
@@ -85,12 +86,12 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
     return max(0.0, min(values) - room), max(values) + room
 
 
-def _group(axis: Axes, dots: Sequence[Dot], verdict: str | None) -> None:
-    """Dots of one verdict, filled; hollow where they are not comparable."""
+def _group(axis: Axes, dots: Sequence[Dot], verdict: str | None, label: str) -> None:
+    """Dots of one verdict, filled; hollow where they have none."""
     colour = GREY if verdict is None else COLOURS.get(verdict, OTHER)
     x, y = [dot.published for dot in dots], [dot.ours for dot in dots]
     fill = "none" if verdict is None else colour
-    axis.plot(x, y, "o", color=colour, ms=5, mfc=fill, label=verdict or "_ours", zorder=3)
+    axis.plot(x, y, "o", color=colour, ms=5, mfc=fill, label=label, zorder=3)
     for dot in dots:
         if dot.interval is not None and verdict is not None:
             axis.vlines(dot.published, *dot.interval, color=colour, lw=1, zorder=2)

@@ -51,8 +51,9 @@ class Overview:
 
     @property
     def compared(self) -> list[str]:
-        """The verdict of each of its results."""
-        return [str(result.comparison.verdict) for result in self.results]
+        """The verdicts of its results; a number read off a figure has none."""
+        verdicts = (result.comparison.verdict for result in self.results)
+        return [verdict for verdict in verdicts if verdict is not None]
 
     @property
     def title(self) -> str:
@@ -98,8 +99,9 @@ def overview(
 ) -> Overview:
     """Count the verdicts of all tables; `costs` says how long each takes, by name."""
     compared: dict[tuple[str, str], Result] = {}
-    for result in (result for table in tables for result in table.results if result.compared):
-        compared.setdefault(result.row, result)
+    for result in (result for table in tables for result in table.results):
+        if result.compared or result.comparison.difference is not None:
+            compared.setdefault(result.row, result)
     totals = [_total(table, (costs or {}).get(table.name, MISSING)) for table in tables]
     return Overview(totals, list(compared.values()), preset)
 
