@@ -1,8 +1,14 @@
 """The code that a run is made by: its hash, its commit, and what of it is not committed."""
 
 import hashlib
+import io
 import os
+import re
 import subprocess
+import tarfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import PurePosixPath
 from typing import Any
 
 from records.files import ROOT
@@ -16,14 +22,38 @@ WATCHED = [f":(glob){name}/**/*{suffix}" for name in CODE for suffix in SUFFIXES
 
 def code_hash() -> str:
     """Hash over every file that decides a run: 16 hex digits."""
+    tops = [ROOT / name for name in CODE]
+    paths = [path for top in tops for path in ([top] if top.is_file() else top.rglob("*"))]
+    return _hash(
+        {
+            PurePosixPath(path.relative_to(ROOT)): path.read_bytes()
+            for path in paths
+            if path.suffix in SUFFIXES
+        }
+    )
+
+
+@cache
+def committed_hash(commit: str) -> str | None:
+    """The hash of the code as it was committed; None where this repository has no such commit."""
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        return None
+    try:
+        archive = subprocess.run(
+            ["git", "archive", "--format=tar", commit, "--", *CODE], cwd=ROOT, capture_output=True,
+            check=True, timeout=30,
+        ).stdout  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        paths = {PurePosixPath(member.name): tar.extractfile(member) for member in tar}
+        return _hash({p: f.read() for p, f in paths.items() if f and p.suffix in SUFFIXES})
+
+
+def _hash(files: Mapping[PurePosixPath, bytes]) -> str:
     digest = hashlib.sha256()
-    for name in CODE:
-        top = ROOT / name
-        files = [top] if top.is_file() else sorted(top.rglob("*"))
-        for path in files:
-            if path.suffix in SUFFIXES:
-                digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode())
-                digest.update(path.read_bytes() + b"\0")
+    for path in sorted(files, key=lambda path: (CODE.index(path.parts[0]), path)):
+        digest.update(f"{path}\0".encode() + files[path] + b"\0")
     return digest.hexdigest()[:16]
 
 

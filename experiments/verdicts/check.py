@@ -1,6 +1,7 @@
 """May a record enter a table of its preset, and is it what its weights say? `make check`.
 
-Every record is held against its row, its own metrics, and the checksum of its shipped weights.
+Every record is held against its row, the code of its commit, its own metrics, and the checksum of
+its shipped weights.
 Where the data set is at hand, the weights are evaluated again.
 """
 
@@ -12,6 +13,7 @@ from experiments.papers.published import tests
 from experiments.verdicts.ask_eval import data_file, test_error
 from experiments.verdicts.records import RunRecord, check_place, load
 from experiments.verdicts.tested import tested
+from records.code import committed_hash
 from records.command import guarded
 from records.names import KEPT, PARTS, results, runs_folder, weights_file, weights_folder
 from records.record import RecordError, is_finished
@@ -71,11 +73,20 @@ def contradictions(record: RunRecord) -> list[str]:
     """
     faults = metrics_faults(record)
     faults += [f"{name} is missing" for name in PARTS if not (record.folder / name).exists()]
-    faults += protocol_faults(record)
+    faults += protocol_faults(record) + code_faults(record)
     weights = weights_file(results(), record.preset, record.run)
     if weights.exists():
         faults += weights_faults(record, weights)
     return faults
+
+
+def code_faults(record: RunRecord) -> list[str]:
+    """Whether it was trained by the code of its commit, where this repository has that."""
+    used, committed = record.summary.get("code"), committed_hash(str(record.summary.get("commit")))
+    known = isinstance(used, list) and committed is not None
+    if not known or committed in used or record.summary.get("clean") is False:
+        return []
+    return [f"its code ({', '.join(map(str, used))}) is not that of its commit ({committed})"]
 
 
 def protocol_faults(record: RunRecord) -> list[str]:

@@ -57,3 +57,20 @@ def test_names_that_are_no_text(checkout: Path) -> None:
 def test_a_file_that_is_gone_counts(checkout: Path) -> None:
     (checkout / "models" / "one.py").unlink()
     assert code.commit()["clean"] is False
+
+
+def test_the_code_of_a_commit_has_the_hash_it_had(checkout: Path) -> None:
+    (checkout / "models" / "deep").mkdir()
+    (checkout / "models" / "deep.py").write_text("x = 3\n")
+    (checkout / "models" / "deep" / "two.py").write_text("x = 2\n")
+    subprocess.run(["git", "add", "-A"], cwd=checkout, check=True)
+    told = ["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m"]
+    subprocess.run(["git", *told], cwd=checkout, check=True)
+    commit, before = code.commit()["commit"], code.code_hash()
+    (checkout / "models" / "one.py").write_text("x = 2\n")
+    assert code.committed_hash(commit) == before != code.code_hash()
+
+
+@pytest.mark.parametrize("commit", ["", "0" * 40, "HEAD", "--output=x", "\ud800"])
+def test_a_commit_that_is_not_there_has_no_hash(commit: str, checkout: Path) -> None:
+    assert code.committed_hash(commit) is None

@@ -71,6 +71,18 @@ def test_the_made_records_are_consistent(
     assert "1 records, 1 enter a table, 0 contradict" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("used", "bad"), [(["a", "b"], 0), (["a"], 1), ("b", 0), (None, 0)])
+def test_code_that_is_not_of_its_commit(
+    used: Any, bad: int, changed: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """As the commit has it, `b` is the code."""
+    monkeypatch.setattr(check, "committed_hash", lambda commit: "b")
+    changed(code=used, clean=None)
+    assert check.main() == bad
+    assert ("its code (a) is not that of its commit (b)" in capsys.readouterr().out) == bool(bad)
+
+
 def test_damage_is_listed_and_the_rest_is_checked(
     changed: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str]
 ) -> None:
