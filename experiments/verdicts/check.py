@@ -83,8 +83,9 @@ def contradictions(record: RunRecord) -> list[str]:
 def code_faults(record: RunRecord) -> list[str]:
     """Whether it was trained by the code of its commit, where this repository has that."""
     used, committed = record.summary.get("code"), committed_hash(str(record.summary.get("commit")))
-    known = isinstance(used, list) and committed is not None
-    if not known or committed in used or record.summary.get("clean") is False:
+    if committed is None or not isinstance(used, list) or record.summary.get("clean") is False:
+        return []
+    if committed in used:
         return []
     return [f"its code ({', '.join(map(str, used))}) is not that of its commit ({committed})"]
 
