@@ -143,12 +143,13 @@ def compare(
     against = None
     if len(reports) > 1:
         against = ALIKE[compare_samples(ours, error_sample(reports, line.dataset, prior), margin)]
+    told = None if paper.statistic == "reading" else decision
     return Comparison(
-        None if paper.statistic == "reading" else decision,
+        told,
         measured,
         difference=measured.value - paper.value,
         interval=ours.interval(NEAR),
-        needed=runs_to_decide(ours, theirs, margin) if decision == "undecided" else None,
+        needed=runs_to_decide(ours, theirs, margin) if told == "undecided" else None,
         others=against,
     )
 

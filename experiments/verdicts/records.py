@@ -14,6 +14,7 @@ from pandas.api.types import is_integer_dtype, is_numeric_dtype
 from experiments.papers.datasets import fingerprints
 from experiments.papers.published import tests
 from experiments.papers.rows import facts
+from experiments.verdicts.seconds import active
 from records import validity
 from records.files import no_pipe
 from records.names import KEPT, SUMMARY, runs_folder
@@ -23,7 +24,6 @@ from records.record import CHECKSUM, VERSION, RecordError, checksum
 ANALYSES = {
     "responses": ["layer", "std"], "reuse": ["block", "source", "target", "weight"],
 }  # fmt: skip
-SUSPENDED = 3  # times the usual seconds, beyond which a run cannot have trained all the time
 METRICS = ("iteration", "epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
 
 
@@ -71,18 +71,9 @@ class RunRecord:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of training, evaluation apart, or None where they were not measured.
-
-        The clock goes on while a run is suspended (Ctrl-Z, a scheduler that makes room): a stretch
-        between two evaluations that took many times its share is taken at the run's usual pace.
-        """
+        """Seconds of training, evaluations and suspension apart, or None where unmeasured."""
         whole, metrics = self.summary.get("seconds"), self.metrics()
-        if whole is None or "seconds" not in metrics:
-            return whole
-        stretches = metrics[["seconds", "iteration"]].diff().fillna(metrics.iloc[0])
-        usual = stretches["iteration"] * (stretches["seconds"] / stretches["iteration"]).median()
-        lost = (stretches["seconds"] - usual)[stretches["seconds"] > SUSPENDED * usual]
-        return float(whole - lost.sum())
+        return whole if whole is None or "seconds" not in metrics else active(whole, metrics)
 
     @property
     def diverged(self) -> bool:

@@ -418,3 +418,10 @@ def test_runs_to_decide_by_hand(records: list[RunRecord]) -> None:
     frame = paper_table(TABLE6, records).frame
     decided = frame[frame["Method"] == "ResNet"].set_index("Layers")["Runs to decide"]
     assert decided["20"] == "5" and decided["32"] == "-"
+
+
+def test_a_number_read_off_a_figure_decides_nothing(records: list[RunRecord]) -> None:
+    table = paper_table("he2015_residual/fig6", records)
+    read = [one for one in table.results if {n.statistic for n in one.numbers} == {"reading"}]
+    measured = [one.comparison for one in read if one.comparison.measured]
+    assert measured and all(one.verdict is None and one.needed is None for one in measured)
