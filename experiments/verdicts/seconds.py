@@ -1,5 +1,5 @@
-"""What a run took without the time for which it was suspended (Ctrl-Z, a scheduler that makes room),
-in which its clock goes on."""
+"""What a run took without the time for which it was suspended (Ctrl-Z, a scheduler that makes
+room), in which its clock goes on."""
 
 import pandas as pd
 
