@@ -84,30 +84,35 @@ def figures_of(table: str) -> list[str]:
     return [table] if table in FIGURES else table_config(table)["table"].get("figures", [])
 
 
-def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figure:
-    """Draw a figure from the records of a preset.
+def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figure | None:
+    """Draw a figure from the records of a preset; None where they show nothing in it, since
+    published numbers alone are no figure of ours.
 
     Raises:
         PublishedError: there is no such figure.
     """
     if figure not in FIGURES:
         raise published.PublishedError(published.unknown("figure", figure, FIGURES))
+    panels = FIGURES[figure]
     if preset in KEPT:
+        runs = counting(records, preset)
+        if not any(panel.shows(run) for panel in panels for run in runs):
+            return None
         scale = preset_scale(preset)
         note = "" if scale == 1 else f"On a {preset} of the schedule, all else equal."
-        return drawing.draw(FIGURES[figure], counting(records, preset), note, scale)
+        return drawing.draw(panels, runs, note, scale)
     shown = _shortened(figure, preset, records)
-    return drawing.draw(FIGURES[figure], shown, shortened_note(preset, shown), None)
+    return drawing.draw(panels, shown, shortened_note(preset, shown), None) if shown else None
 
 
 def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list[Path]:
-    """Draw a figure and write it; returns the files.
+    """Draw a figure and write it; returns the files, none where there is nothing to draw yet.
 
     Raises:
         PublishedError: there is no such figure.
     """
     drawn = draw_figure(figure, preset, records)
-    return drawing.save(drawn, compiled_folder(preset) / "figures" / figure)
+    return drawing.save(drawn, compiled_folder(preset) / "figures" / figure) if drawn else []
 
 
 def draw_against(total: Overview) -> Figure | None:
@@ -179,8 +184,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_intermixed_args(arguments)  # names may follow --preset
     preset, records = options.preset, records_of(options.preset)
     if options.kind == "figure":
+        idle = list[str]()
         for figure in options.names or FIGURES:
-            print(*write_figure(figure, preset, records), sep="\n")
+            paths = write_figure(figure, preset, records)
+            print("".join(f"{path}\n" for path in paths), end="")
+            idle += [] if paths else [figure]
+        if idle:
+            print(f"Not drawn, as nothing of it is measured yet: {', '.join(idle)}.")
         return 0
     named = (
         form for table in options.names for form in forms(compile_table(table, preset, records))

@@ -70,7 +70,8 @@ def show(table: str, preset: str) -> None:
             readme.update()
     for figure in compile.figures_of(table):
         complete.complete_figure(figure, records)
-        print(*compile.write_figure(figure, preset, records), sep="\n")
+        for path in compile.write_figure(figure, preset, records):
+            print(path)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

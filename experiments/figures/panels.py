@@ -41,6 +41,11 @@ class Panel(ABC):
     def rows(self) -> Rows:
         """All that it shows."""
 
+    def shows(self, run: RunRecord) -> bool:
+        """Whether a run of a preset's schedule has anything to show here."""
+        analysed = self.analysis is None or run.analysis(self.analysis) is not None
+        return run.row in self.rows and analysed
+
     def key(self, scale: float | None) -> Sequence[Line2D]:
         """What its lines mean, where that has to be said above the figure; `scale` as of `draw`."""
         return ()

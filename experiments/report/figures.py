@@ -1,17 +1,14 @@
 """The figures as the report shows them: drawn, saved, and put into the page with their values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from experiments import compile
 from experiments.figures import drawing
-from experiments.figures.figures import FIGURES
 from experiments.report.hover import axes_of
 from experiments.report.runs import address, slug
 from experiments.tables.overview import Overview
@@ -48,11 +45,7 @@ def view(figure: str, records: Sequence[RunRecord], preset: str) -> FigureView:
     """Draw a figure from records of a preset, save it, and make it part of the page."""
     drawn = compile.draw_figure(figure, preset, records)
     command = compile.figure_command(figure, preset)
-    seen = _view(drawn, figure, compile.figure_heading(figure), command, preset)
-    rows = {row for panel in FIGURES[figure] for row in panel.rows}
-    # Published numbers alone are no figure of ours.
-    ran = any(r.row in rows for r in records if r.counts)
-    return seen if ran else replace(seen, picture="")
+    return _view(drawn, figure, compile.figure_heading(figure), command, preset)
 
 
 def against(total: Overview, preset: str) -> FigureView | None:
@@ -62,23 +55,20 @@ def against(total: Overview, preset: str) -> FigureView | None:
     return _view(drawn, AGAINST, "Published test errors, and ours", "make report", preset)
 
 
-def _view(drawn: Figure, name: str, title: str, command: str, preset: str) -> FigureView:
-    _, svg = drawing.save(drawn, compiled_folder(preset) / "figures" / name)
-    axes, fields = axes_of(drawn), [image for axis in drawn.axes for image in axis.images]
-    ran = axes or any(np.isfinite(np.ma.filled(_values(i), np.nan)).any() for i in fields)
-    picture = f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}"
+def _view(drawn: Figure | None, name: str, title: str, command: str, preset: str) -> FigureView:
+    picture, width, files = "", 0, []
+    if drawn is not None:
+        _, svg = drawing.save(drawn, compiled_folder(preset) / "figures" / name)
+        picture = f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}"
+        width = round(PANEL * drawn.get_figwidth() / drawing.WIDTH)
+        files = [(kind, address(preset, f"figures/{name}.{kind}")) for kind in ("png", "svg")]
     return FigureView(
         anchor=f"figure-{slug(name)}",
         name=name,
         title=title,
-        picture=picture if ran else "",
-        width=round(PANEL * drawn.get_figwidth() / drawing.WIDTH),
-        axes=axes,
+        picture=picture,
+        width=width,
+        axes=axes_of(drawn) if drawn else [],
         command=command,
-        files=[(k, address(preset, f"figures/{name}.{k}")) for k in ("png", "svg")],
+        files=files,
     )
-
-
-def _values(image: AxesImage) -> Any:
-    """What the colours of a picture stand for; masked where there is nothing."""
-    return image.get_array()

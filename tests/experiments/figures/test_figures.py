@@ -10,7 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.figures.drawing import draw, save
+from experiments.figures.drawing import draw
 from experiments.figures.figures import FIGURES
 from experiments.figures.panels import Curve
 from experiments.figures.points import Family, Grid, Points
@@ -94,12 +94,6 @@ def test_a_panel_that_shows_nothing_is_left_out(records: list[RunRecord]) -> Non
     plain = [record for record in records if "plain" in record.experiment]
     (axis,) = draw(FIG6, plain).axes
     assert axis.get_title() == FIG6[0].title
-
-
-def test_a_figure_without_any_run_can_be_drawn(tmp_path: Path) -> None:
-    paths = save(draw(FIG6, []), tmp_path / "empty")
-    assert [path.suffix for path in paths] == [".png", ".svg"]
-    assert all(path.stat().st_size > 5_000 for path in paths)
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -412,6 +412,18 @@ def test_an_unknown_table_or_figure_lists_the_known(capsys: pytest.CaptureFixtur
     assert "he2015_residual/fig6" in capsys.readouterr().err
 
 
+def test_a_figure_is_written_when_it_shows_a_run(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Plain networks ran, but nobody has asked how strongly their layers respond."""
+    names = ["he2015_residual/fig6", "he2015_residual/fig7", "he2015_residual/fig4"]
+    assert compile.main(["figure", *names]) == 0
+    drawn = {path.name for path in (results / "figures" / "he2015_residual").iterdir()}
+    assert drawn == {"fig6.png", "fig6.svg"}
+    told = capsys.readouterr().out
+    assert told.endswith(f"Not drawn, as nothing of it is measured yet: {', '.join(names[1:])}.\n")
+
+
 def test_runs_to_decide_by_hand(records: list[RunRecord]) -> None:
     """ResNet-20, off by 0.35 with a deviation of 0.175: five runs are within half a point (0.35 +
     1.812 x 0.175 / 5 ** 0.5 = 0.492), four are not (0.35 + 1.833 x 0.175 / 2 = 0.510)."""
