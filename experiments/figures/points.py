@@ -78,11 +78,10 @@ class Points(Panel):
         ]
 
     def key(self, scale: float | None) -> Sequence[Line2D]:
-        if not self.published:
+        if not (self.published and scale == 1):
             return ()
         named = [Line2D([], [], color=f.colour, label=f.label, **OURS) for f in self.families]
-        hollow = Line2D([], [], color="0.3", label="published", **PUBLISHED)
-        return (*named, hollow) if scale == 1 else named
+        return (*named, Line2D([], [], color="0.3", label="published", **PUBLISHED))
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel(self.x)
@@ -115,7 +114,7 @@ class Points(Panel):
         if not axis.lines:
             axis.set_xlim(0.1 if self.log else 0, 1)
             axis.set_ylim(0, 20)
-        legend(axis, missing, None if self.published else "best")
+        legend(axis, missing, None if self.key(scale) else "best")
 
 
 @dataclass(frozen=True)
