@@ -19,6 +19,7 @@ def job(config: DictConfig) -> None:
     """Read the settings, name the run, train it."""
     from records.exits import DIVERGED
     from records.names import run_name
+    from training.recipe.effects import refuse_idle
     from training.runs.finished import test_error_of
     from training.runs.run import run
     from training.settings.config import in_table, named, read_settings
@@ -28,6 +29,7 @@ def job(config: DictConfig) -> None:
         print(f"{experiment} on {config.data.name} is not in {config.table.name}: left out")
         return
     settings = read_settings(config)
+    refuse_idle(entry.overrides(), settings, config)
     changes = named(entry.overrides())
     name = run_name(experiment, changes, settings.data.name, settings.seed)
     status = run(settings, experiment, name)

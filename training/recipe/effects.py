@@ -1,0 +1,117 @@
+"""Settings that have no effect beside others, refused where they are typed: two runs that differ by
+name alone would pass for an ablation."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from models.inception import Auxiliary
+from models.resnet import ResNet
+from training.recipe.factors import HEADS
+from training.settings.checks import OF_STUDENTS
+from training.settings.network import model_class, outline
+from training.settings.settings import Settings
+from training.settings.types import ConfigError
+
+# What gives settings of a group an effect, in words; whether it is there; which settings.
+Condition = tuple[str, bool, tuple[str, ...]]
+# Of a recipe, for networks: each takes them or not.
+FOR_NETWORKS = ("init", "dropout", "deviations")
+
+
+def refuse_idle(overrides: Sequence[str], settings: Settings, config: DictConfig) -> None:
+    """Raise a ConfigError for an override of the recipe, the network or the data that changes
+    nothing, unless it is what holds anyhow: a sweep may well say so.
+
+    Args:
+        overrides: as typed, `key=value`.
+        config: what `settings` were read from, whose network says what it takes from the recipe.
+    """
+    bare = [override.lstrip("+") for override in overrides]
+    typed = {override.partition("=")[0]: override for override in bare}
+    for key, remedy in idle(settings, config):
+        if key in typed and not _is_off(settings, key):
+            raise ConfigError(f"{typed[key]} has no effect without {remedy}; leave it out.")
+
+
+def idle(settings: Settings, config: DictConfig) -> Iterator[tuple[str, str]]:
+    """Full names of the settings that have no effect, each with what would give it one."""
+    groups: dict[str, list[Condition]] = {
+        "recipe": [*_in_recipe(settings), *_by_network(settings, config)],
+        "model": _in_resnet(settings.model) if model_class(settings.model) is ResNet else [],
+        "data": [("recipe.crop=pad", settings.recipe.crop == "pad", ("pad", "flip"))],
+    }
+    for group, conditions in groups.items():
+        for remedy, has_effect, names in conditions:
+            if not has_effect:
+                yield from ((f"{group}.{name}", remedy) for name in names)
+
+
+def _in_recipe(settings: Settings) -> list[Condition]:
+    """Of a recipe, by what else it says."""
+    recipe = settings.recipe
+    schedules = {recipe.schedule, *(p.schedule for p in recipe.phases if p.schedule)}
+    objectives = {recipe.objective, *(p.objective for p in recipe.phases if p.objective)}
+    return [
+        ("recipe.schedule=plateau", "plateau" in schedules, ("patience",)),
+        ("recipe.schedule=polynomial", "polynomial" in schedules, ("lr_power",)),
+        ("recipe.schedule=linear, polynomial or exponential",
+         bool(schedules & {"linear", "polynomial", "exponential"}), ("lr_length",)),
+        ("recipe.schedule=step", "step" in schedules, ("milestones",)),
+        ("another recipe.schedule than polynomial", schedules != {"polynomial"}, ("lr_factor",)),
+        ("recipe.warmup_iterations", recipe.warmup_iterations > 0, ("warmup_lr",)),
+        ("recipe.prepare=gcn, lcn or zca", recipe.prepare != "none", ("contrast",)),
+        ("recipe.crop=scale", recipe.crop == "scale", ("short_to",)),
+        ("data.pad above 0", settings.data.pad > 0, ("border", "translate")),
+        ("a student (recipe.objective=hints or distillation)",
+         bool(objectives.intersection(OF_STUDENTS)), ("teacher",)),
+    ]  # fmt: skip
+
+
+def _by_network(settings: Settings, config: DictConfig) -> list[Condition]:
+    """Of a recipe, by the network that it is for."""
+    network, written = outline(settings.model), OmegaConf.to_yaml(config.model)
+    heads = any(name.startswith(HEADS) for name, _ in network.named_parameters())
+    extras = heads or any(isinstance(module, Auxiliary) for module in network.modules())
+    norms = any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    return [
+        ("a network with heads (model=dsn)", heads, ("head_lr", "head_fall")),
+        ("a network with more outputs than its logits", extras,
+         ("auxiliary", "auxiliary_end", "auxiliary_length")),
+        ("a network with batch normalisation", norms, ("statistics_batches",)),
+        *((f"a network that takes it from the recipe (model.{name})",
+           f"${{recipe.{name}}}" in written, (name,)) for name in FOR_NETWORKS),
+    ]  # fmt: skip
+
+
+def _in_resnet(model: dict[str, Any]) -> list[Condition]:
+    """Of the residual network, by its other arguments."""
+    told = _defaults(ResNet) | model
+    shortcut, projects = told["shortcut"], told["match"].startswith("project")
+    return [
+        ("model.survival below 1", told["survival"] < 1, ("survival_rule",)),
+        ("model.unit=bottleneck", told["unit"] == "bottleneck", ("stride_on",)),
+        ("a pre-activation model.order", "preact" in told["order"], ("share_preact",)),
+        ("a model.shortcut", shortcut != "none", ("match",)),
+        ("model.match=project or project_all", projects, ("projection_norm",)),
+        ("model.shortcut=scale", shortcut == "scale", ("scale_shortcut", "scale_branch")),
+        ("a gate as model.shortcut", "gate" in shortcut, ("gate_bias", "gate_norm")),
+        ("model.shortcut=dropout", shortcut == "dropout", ("shortcut_dropout",)),
+    ]
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    parameters = inspect.signature(kind).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def _is_off(settings: Settings, key: str) -> bool:
+    """Whether a setting says what holds without it."""
+    group, _, name = key.partition(".")
+    if group == "model":
+        return bool(settings.model[name] == _defaults(model_class(settings.model))[name])
+    value = getattr(getattr(settings, group), name)
+    return not value or value == getattr(type(getattr(settings, group)), name, None)
