@@ -1,24 +1,35 @@
 """The machine that a number comes from."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from records.validity import LONGEST
+
 
 def machine(device: torch.device) -> dict[str, Any]:
     """Device, driver and software versions."""
-    if device.type == "cuda":
-        name, driver = torch.cuda.get_device_name(device), _driver()
-    else:
-        name, driver = _processor(), None
     return {
-        "device": name,
-        "driver": driver,
+        "device": name_of(device),
+        "driver": _driver() if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
+
+
+def name_of(device: torch.device, processes: int = 1) -> str:
+    """The name of a device, with how many of them share a run, as `2 x NVIDIA H100 80GB HBM3`."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return name if processes == 1 else f"{processes} x {name}"
+
+
+def in_turn(devices: Sequence[str]) -> str:
+    """Devices that a run went over, as a record may say it."""
+    whole = ", then ".join(devices)
+    return whole if len(whole) <= LONGEST else f"{len(devices)} devices in turn"
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -17,7 +17,7 @@ from training.process.signals import Signals, Stopped
 from training.runs import checkpoint
 from training.runs.finished import check_same, folders, ship, test_error_of
 from training.runs.objections import objections
-from training.runs.provenance import reset_peak_memory
+from training.runs.provenance import name_of, reset_peak_memory
 from training.runs.summary import summarise
 from training.runs.tracking import Tracker, answer_sweep
 from training.settings.identity import identity, recorded_settings
@@ -114,6 +114,7 @@ class Run:
     Attributes:
         seconds: of training so far, evaluation apart.
         code: hash of the code of every process that worked on the run.
+        devices: what those processes ran on; see `training.runs.provenance.name_of`.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Run:
         self.processes, self.folder = processes, folders(settings, name)[0]
         # Read now: hours from now the files may be others.
         self.seconds, self.code, self.commit = 0.0, [code_hash()], commit()
+        self.devices: list[str] = []
         self.record = Record(self.folder)
 
     def start(self) -> None:
@@ -132,6 +134,7 @@ class Run:
         device_name = self.processes.device(settings.device) if self.processes else settings.device
         device = find_device(device_name)
         reset_peak_memory(device)
+        self.devices = [name_of(device, self.processes.count if self.processes else 1)]
         images = load_images(settings.data.source, Path(settings.data.folder))
         self.fingerprint = images.fingerprint
         if why := objections(settings, self.experiment, self.name, images.fingerprint):
@@ -163,6 +166,9 @@ class Run:
             ) from None
         self.seconds = state["seconds"]
         self.code = list(dict.fromkeys(state["code"] + self.code))
+        self.devices = list(dict.fromkeys(state.get("devices", []) + self.devices))
+        if state.get("clean") is False:  # what was trained by changed code stays so
+            self.commit["clean"] = False
 
     def save(self, seconds: float) -> None:
         """Write a checkpoint, given the training seconds so far."""
@@ -171,6 +177,8 @@ class Run:
             "metrics_bytes": self.record.size(),
             "seconds": seconds,
             "code": self.code,
+            "devices": self.devices,
+            "clean": self.commit["clean"],
         }
         iteration, deciding = self.trainer.iteration, identity(self.settings)
         checkpoint.save(self.folder, iteration, state, deciding)
@@ -217,6 +225,7 @@ class Run:
                 seconds=self.seconds,
                 code=self.code,
                 commit=self.commit,
+                devices=self.devices,
                 fingerprint=self.fingerprint,
             ),
             "weights": weights,

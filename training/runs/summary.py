@@ -6,7 +6,7 @@ import torch
 
 from records.record import Row
 from training.recipe.evaluate import evaluate
-from training.runs.provenance import machine, peak_memory
+from training.runs.provenance import in_turn, machine, peak_memory
 from training.settings.identity import recipe_hash, teacher_hash
 from training.settings.network import network_size, rebuilt
 from training.settings.settings import Settings
@@ -22,6 +22,7 @@ def summarise(
     seconds: float,
     code: list[str],
     commit: dict[str, Any],
+    devices: list[str],
     fingerprint: str,
 ) -> dict[str, Any]:
     """Everything of summary.json but the experiment and the status.
@@ -31,6 +32,7 @@ def summarise(
         seconds: of training, evaluation apart.
         code: hash of the code of every process that worked on the run.
         commit: of the code, and whether it was clean.
+        devices: all that the run was trained on, in turn.
         fingerprint: of the data.
     """
     device = trainer.mean.device
@@ -51,6 +53,7 @@ def summarise(
         "images_per_second": round(images / seconds, 1) if seconds else None,
         "peak_memory_bytes": peak_memory(device),
         **machine(device),
+        **({"device": in_turn(devices)} if len(devices) > 1 else {}),
         "precision": effective_precision(settings, device),
         "processes": processes,
         "bn_batch": settings.recipe.batch // processes,

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 import torch
 
-from training.process.signals import Signals
+from training.process.signals import Signals, Stopped
+from training.runs.run import run
 from training.settings.settings import Settings
+from training.trainer import Trainer
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.forked"])
@@ -389,3 +391,28 @@ def test_a_finished_run_is_left_alone(
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert child(settings, "step", 1) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_record_tells_of_everything_that_trained_it(
+    settings_at: Callable[[Path], Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first half by changed code on one device, the second by committed code on another."""
+    settings, original = settings_at(tmp_path), Trainer.train_iteration
+
+    def step(trainer: Trainer) -> None:
+        original(trainer)
+        if trainer.iteration == 20:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def trained(device: str, *, clean: bool) -> None:
+        monkeypatch.setattr("training.runs.run.name_of", lambda *_: device)
+        monkeypatch.setattr("training.runs.run.commit", lambda: {"commit": "a", "clean": clean})
+        run(settings, EXPERIMENT, RUN)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(Trainer, "train_iteration", step)
+        trained("Cray-1", clean=False)
+    trained("Cray-2", clean=True)
+    record = Path(settings.results_dir) / "runs" / RUN / "summary.json"
+    summary = json.loads(record.read_text(encoding="utf-8"))
+    assert summary["device"] == "Cray-1, then Cray-2" and summary["clean"] is False
