@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from data.arrays import cifar, digits, svhn
-from data.arrays.imageset import ImageSet, canonical, check, check_arrays, read, write
+from data.arrays.imageset import MADE, ImageSet, canonical, check, check_arrays, read, write
 from data.order import DataError
 from data.photographs import photographs
 from data.photographs.photographs import Photographs
@@ -20,7 +20,7 @@ from records.exits import BAD_DATA
 from records.names import datasets
 from records.words import did_you_mean, nearest
 
-ARRAYS = ("cifar10", "cifar100", "svhn", "digits")
+KNOWN = ("cifar10", "cifar100", "svhn", "digits", "imagenet")
 # The official files of a set, as the sites of their authors have them.
 FILES = {
     "cifar10": "cifar-10-python.tar.gz (www.cs.toronto.edu/~kriz)",
@@ -33,8 +33,8 @@ def load(name: str, folder: Path) -> ImageSet | Photographs:
     """A verified set: arrays in canonical order, or a tree of photographs.
 
     Args:
-        name: one of `ARRAYS`, whose array file is built first where it is missing, or the name of
-            a folder tree of photographs.
+        name: one of `KNOWN`, whose array file is built first where it is missing, or that of an
+            array file or of a folder tree of photographs.
         folder: where `<name>.npz` lies, or goes, or the tree `<name>/{train,val}/<class>/` is.
 
     Raises:
@@ -53,15 +53,17 @@ def load(name: str, folder: Path) -> ImageSet | Photographs:
 
 
 def _load(name: str, folder: Path) -> ImageSet | Photographs:
-    if name not in ARRAYS:
-        if name != "imagenet" and not (folder / name).is_dir():
-            meant = did_you_mean(nearest(name, ARRAYS))
-            known = meant or f"There are {', '.join((*ARRAYS, 'imagenet'))}."
-            raise DataError(f"Unknown data set {name!r}: {folder / name} is no folder. {known}")
-        return photographs.read(name, folder)
     if name == "digits":
         return digits.build()
     path = folder / f"{name}.npz"
+    if name not in MADE and not path.exists():
+        if name not in KNOWN and not (folder / name).is_dir():
+            known = did_you_mean(nearest(name, KNOWN)) or f"There are {', '.join(KNOWN)}."
+            raise DataError(
+                f"Unknown data set {name!r}: there is no {path}, and {folder / name} is no folder. "
+                f"{known}"
+            )
+        return photographs.read(name, folder)
     if not path.exists():
         _fetch(name, path)
     images = read(path, name)
@@ -78,11 +80,17 @@ def training_images(name: str) -> int:
 
 
 def verify(images: ImageSet) -> None:
-    """Raise a DataError where a set differs from the published facts about it."""
+    """Raise a DataError where a set differs from the published facts about it, or one of which
+    nothing is published is none."""
     if images.name in cifar.FACTS:
         check(images, cifar.FACTS[images.name])
     elif images.name == "svhn":
         check_arrays(images, train=svhn.TRAIN + svhn.EXTRA, test=svhn.TEST, classes=10, size=32)
+    else:
+        check_arrays(
+            images, train=images.train_labels.size, test=images.test_labels.size,
+            classes=len(images.classes), size=max(images.train_images.shape[1:2], default=0),
+        )  # fmt: skip
 
 
 def _fetch(name: str, path: Path) -> None:

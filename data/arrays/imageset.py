@@ -13,6 +13,7 @@ from records.files import no_pipe
 from records.lock import written_whole
 
 MOST_BYTES = 4 * 2**30  # of the arrays; SVHN, the largest set, has 2.2 GB
+MADE = ("cifar10", "cifar100", "svhn")  # by `make data`, from official files
 KEYS = ("train_images", "train_labels", "test_images", "test_labels", "classes")
 
 
@@ -111,18 +112,21 @@ def read(path: Path, name: str) -> ImageSet:
                 raise ValueError(f"more than {MOST_BYTES:,} bytes of arrays")
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in KEYS}
-        labels = {k: arrays[k].astype(np.int64) for k in ("train_labels", "test_labels")}
+        images = {k: arrays[k] for k in ("train_images", "test_images")}
+        labels = {k: arrays[k] for k in ("train_labels", "test_labels")}
+        if any(array.dtype.kind not in "iu" for array in labels.values()):
+            raise ValueError("labels that are no whole numbers")
+        labels = {k: array.astype(np.int64) for k, array in labels.items()}
+        return ImageSet(name, **images, **labels, classes=tuple(map(str, arrays["classes"])))
     except FileNotFoundError:
         raise DataError(f"{name}: no file {path}.\nRun `make data DATASET={name}`.") from None
-    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, MemoryError, zlib.error,
-            zipfile.BadZipFile) as error:  # fmt: skip
+    except (OSError, ValueError, TypeError, EOFError, KeyError, NotImplementedError, MemoryError,
+            zlib.error, zipfile.BadZipFile) as error:  # fmt: skip
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{name}: {path} is damaged or not an array file of this suite ({reason}).\n"
-            f"Delete it and run `make data DATASET={name}`."
+            f"{_remedy(name)}"
         ) from None
-    images = {k: arrays[k] for k in ("train_images", "test_images")}
-    return ImageSet(name, **images, **labels, classes=tuple(map(str, arrays["classes"])))
 
 
 def write(images: ImageSet, path: Path) -> None:
@@ -177,14 +181,19 @@ def _expect(name: str, what: str, found: object, expected: object) -> None:
     if found != expected:
         raise DataError(
             f"{name}: {what}: found {_short(found)}, expected {_short(expected)}.\n"
-            "The file is damaged or holds another set; "
-            f"delete it and run `make data DATASET={name}`."
+            f"The file is damaged or holds another set. {_remedy(name)}"
         )
+
+
+def _remedy(name: str) -> str:
+    if name in MADE:
+        return f"Delete it and run `make data DATASET={name}`."
+    return "docs/running.md says what the file of a set of your own holds."
 
 
 def _short(value: object) -> str:
     if isinstance(value, set) and len(value) > 4:
-        return f"{len(value)} different values"
+        return f"{len(value)} values from {min(value)} to {max(value)}"
     return str(value)
 
 

@@ -6,7 +6,7 @@ from typing import Any, get_args, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from records.files import ROOT
 from training.settings.checks import checked, typed
@@ -57,6 +57,9 @@ def read_settings(config: DictConfig, ignore: Sequence[str] = ()) -> Settings:
     """
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True)
+    except InterpolationToMissingValueError as error:
+        missing = str(error).splitlines()[0].rpartition(" ")[2]
+        raise ConfigError(f"{missing} has no value; set it.") from None
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from None
     return checked({k: v for k, v in plain.items() if k not in (*NOT_SETTINGS, *ignore)})

@@ -68,7 +68,11 @@ class Settings:
 
     @model_validator(mode="after")
     def check(self) -> Self:
-        """Refuse phases that are not the run."""
+        """Refuse phases that are not the run, and data under another set's name."""
+        if not self.data.name.startswith(self.data.source):
+            raise ValueError(
+                f"data.name={self.data.name} names another set than data.source={self.data.source}"
+            )
         total = sum(phase.length for phase in self.recipe.phases)
         if self.recipe.phases and self.preset.name not in SMALL and total != self.recipe.length:
             raise ValueError(

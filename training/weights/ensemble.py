@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from data.photographs.photographs import Photographs
-from data.sets import ARRAYS
 from data.sets import load as load_images
 from records.config import read_config
 from records.files import write_csv
@@ -206,7 +205,7 @@ def tested(chosen: Sequence[Member], options: EvalOptions) -> Result:
         WeightsError, DataError: see `load_networks`.
     """
     views = options.protocol != "single" or options.crop or options.short
-    if chosen[0].settings.data.source in ARRAYS and (views or options.save or len(chosen) > 1):
+    if chosen[0].settings.recipe.crop == "pad" and (views or options.save or len(chosen) > 1):
         raise ConfigError("protocol, crop, save and ensembles are for photographs; leave them out.")
     loaded = load_networks(chosen)
     mean, scale = loaded.normalisation()

@@ -223,6 +223,42 @@ def test_a_set_of_another_size_is_refused(tmp_path: Path) -> None:
         sets.load("cifar10", tmp_path)
 
 
+def test_a_set_of_ones_own_is_read_in_canonical_order(tmp_path: Path) -> None:
+    images = replace(random_set(train=400, test=200), name="pets")
+    write(images, tmp_path / "pets.npz")
+    found = sets.load("pets", tmp_path)
+    assert isinstance(found, ImageSet) and found.fingerprint == images.fingerprint
+    np.testing.assert_array_equal(found.train_images, canonical(images).train_images)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"train_images": np.zeros((40, 32, 32, 3), np.float32)}, "train images: found .*float32"),
+        ({"train_images": np.zeros((40, 3, 32, 32), np.uint8)}, "train images: found .*40, 3, 32"),
+        ({"train_images": np.zeros((40, 32, 32), np.uint8)}, "train images: found .*40, 32, 32"),
+        ({"test_images": np.zeros((20, 16, 16, 3), np.uint8)}, "test images: found .*16, 16, 3"),
+        ({"train_images": np.uint8(0)}, "train images: found"),
+        ({"train_labels": np.arange(39) % 10}, "train images: found"),
+        ({"train_labels": np.arange(40) % 10 + 1}, "train labels: found 10 values from 1 to 10"),
+        ({"train_labels": np.arange(40) % 9}, "train labels: found 9 values from 0 to 8"),
+        ({"train_labels": np.eye(40)}, "labels that are no whole numbers"),
+        ({"train_labels": np.int64(3)}, "train images: found"),
+        ({"classes": np.str_("cat")}, "damaged or not an array file"),
+        ({"classes": np.array([])}, "train labels: found"),
+    ],
+)  # fmt: skip
+def test_a_set_of_ones_own_is_checked(
+    changes: dict[str, np.ndarray], reason: str, tmp_path: Path
+) -> None:
+    images = random_set()
+    content = {key: getattr(images, key) for key in KEYS}
+    np.savez(tmp_path / "pets.npz", **content | changes)
+    with pytest.raises(DataError, match=f"^pets: .*{reason}") as caught:
+        sets.load("pets", tmp_path)
+    assert "docs/running.md says" in str(caught.value).splitlines()[1]
+
+
 def test_an_unknown_set_lists_the_known_ones() -> None:
     with pytest.raises(DataError, match="Did you mean cifar10 or cifar100"):
         sets.load("cifar11", Path())

@@ -19,10 +19,10 @@ from safetensors.torch import load_file
 from records.files import ROOT
 from tests.conftest import save_tree
 
-TOLD = ["experiment=he2015_residual/table2/resnet18", "preset=imagenette", "data.source=made",
-        "data.classes=2", "recipe.batch=4", "recipe.length=4", "recipe.milestones=[3]",
-        "recipe.statistics_batches=6", "device=cpu", "threads=1", "workers=1",
-        "checkpoint_seconds=0"]  # fmt: skip
+TOLD = ["experiment=he2015_residual/table2/resnet18", "preset=imagenette", "data.name=made",
+        "data.source=made", "data.classes=2", "recipe.batch=4", "recipe.length=4",
+        "recipe.milestones=[3]", "recipe.statistics_batches=6", "device=cpu", "threads=1",
+        "workers=1", "checkpoint_seconds=0"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,9 @@ CONFIGS = [
         ["experiment=huang2017_dense/table2/densenet_40_12", "model.stride_on=3x3"],
         "Unknown setting model.stride_on",
     ),
+    ([ROW, "data=own", "data.name=pets"], "data.classes has no value; set it"),
+    ([ROW, "data.name=pets"], "data.name=pets names another set than data.source=cifar10"),
+    ([*SMOKE, "recipe.dropout=0.3"], "recipe.dropout=0.3 has no effect without a network that"),
     ([ROW, "recipe.lrr=1"], "recipe.lrr.* Did you mean recipe.lr"),
     ([ROW, "lr=1"], "lr.* Did you mean recipe.lr"),
     ([*SMOKE, "recipe.colour=pca"], "recipe.colour=pca is for photographs, not for digits"),
@@ -529,7 +532,7 @@ LONG = "x" * 300
 @pytest.mark.parametrize(
     "words",
     [
-        ["train.py", *SMOKE, f"data.source={LONG}"],
+        ["train.py", *SMOKE, f"data.source={LONG}", f"data.name={LONG}"],
         ["train.py", *SMOKE, f"output_dir=/tmp/{LONG}"],
         ["train.py", ROW, "device=cpu", f"data.folder=/tmp/{LONG}"],
         ["eval.py", f"run={LONG}"],

@@ -246,7 +246,11 @@ def test_an_ensemble_sees_its_images_alike(
     ("weights", "told", "message"),
     [
         ("0", "protocol=twelve_crop", "protocol=twelve_crop is unknown; choose one of single,"),
-        ("0", "data.source=digits protocol=ten_crop", "for photographs; leave them out"),
+        (
+            "0",
+            "data.source=digits data.name=digits recipe.crop=pad protocol=ten_crop",
+            "for photographs; leave them out",
+        ),
         ("0", "crop=wide", "crop='wide' is impossible: should be a valid integer"),
         ("0", "short=0", "short=0 is impossible: should be greater than or equal to 1"),
         ("0", "data.classes=9", "classifier.bias has shape (8,), not (9,)"),
