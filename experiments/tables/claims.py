@@ -21,7 +21,7 @@ from experiments.tables.terminal import print_table
 from experiments.verdicts.inference import MOST_SEEDS, Sample, difference, seeds_to_decide
 from experiments.verdicts.measure import EXACT, Row, row_of
 from experiments.verdicts.priors import ERRORS, prior_of
-from experiments.verdicts.records import RunRecord, records_of
+from experiments.verdicts.records import RunRecord, counting, records_of
 from records.command import guarded, one_of
 from records.names import FULL, KEPT
 
@@ -95,9 +95,9 @@ def judge(
     claimed: Sequence[Claim], records: Sequence[RunRecord], preset: str = FULL
 ) -> list[Judged]:
     """Decide every claim by the records of a kept preset that count."""
-    counting = [record for record in records if record.preset == preset and record.counts]
+    own = counting(records, preset)
     return [
-        Judged(claim, [find(comparison, counting, preset) for comparison in claim.comparisons])
+        Judged(claim, [find(comparison, own, preset) for comparison in claim.comparisons])
         for claim in claimed
     ]
 
@@ -126,10 +126,10 @@ def find(
     is open on other schedules than the paper's."""
     if preset != FULL and {"fails", "below", "above"} & comparison.keys():
         return Finding(None, "asks for the full schedule", missing=True)
-    of, dataset = comparison.get("of", "test_error"), comparison.get("data", "cifar10_aug")
+    of = comparison.get("of", "test_error")
     prior = prior_of(of if of in ERRORS else "test_error", preset, records)
     at = preset_scale(preset) * float(comparison.get("at", 0))
-    rows = [row_of(name, dataset, of, records, prior, at) for name in rows_in(comparison)]
+    rows = [row_of(*row, of, records, prior, at) for row in rows_in(comparison)]
     return decide(comparison, rows)
 
 
