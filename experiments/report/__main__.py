@@ -26,9 +26,9 @@ def main() -> int:
         path = results() / "report" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(render(content), encoding="utf-8")
-        for fault in content.faults:
+        for fault in content["faults"]:
             print(f"Left out: {fault}", file=sys.stderr)
-        print(f"{path}: {content.runs} runs, {path.stat().st_size / 1e6:.1f} MB")
+        print(f"{path}: {content['runs']} runs, {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
 

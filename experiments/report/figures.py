@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from experiments import compile
 from experiments.figures import drawing
@@ -64,8 +63,10 @@ def against(total: Overview, preset: str) -> FigureView | None:
 
 def _view(drawn: Figure, name: str, title: str, command: str, preset: str) -> FigureView:
     _, svg = drawing.save(drawn, compiled_folder(preset) / "figures" / name)
-    axes, fields = axes_of(drawn), [image for axis in drawn.axes for image in axis.images]
-    ran = axes or any(np.isfinite(np.ma.filled(_values(i), np.nan)).any() for i in fields)
+    axes, images = axes_of(drawn), [image for axis in drawn.axes for image in axis.images]
+    ran = axes or any(
+        np.ma.masked_invalid(np.ma.asarray(image.get_array())).count() for image in images
+    )
     picture = f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}"
     return FigureView(
         anchor=f"figure-{slug(name)}",
@@ -77,8 +78,3 @@ def _view(drawn: Figure, name: str, title: str, command: str, preset: str) -> Fi
         command=command,
         files=[(k, address(preset, f"figures/{name}.{k}")) for k in ("png", "svg")],
     )
-
-
-def _values(image: AxesImage) -> Any:
-    """What the colours of a picture stand for; masked where there is nothing."""
-    return image.get_array()

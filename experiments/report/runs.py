@@ -1,14 +1,15 @@
 """What the report shows of every run: its result, where it comes from, and what it took."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
+import pandas as pd
+
 from experiments.papers import published
 from experiments.tables.cells import MISSING
-from experiments.verdicts.records import RunRecord, by_row, extras
+from experiments.verdicts.records import RunRecord, extras
 from experiments.verdicts.tested import results as tests_of
 from records.names import FULL, KEPT, PARTS, results, weights_file
 
@@ -26,70 +27,17 @@ PROVENANCE = {
 CURVES = ("epoch", "train_error", "test_error")
 
 
-@dataclass(frozen=True)
-class RunView:
-    """A run on the page.
-
-    Attributes:
-        files: name and address, relative to the page.
-        facts: name and value.
-        objections: why it enters no table.
-    """
-
-    anchor: str
-    name: str
-    error: str
-    minutes: str
-    command: str
-    files: Sequence[tuple[str, str]]
-    facts: Sequence[tuple[str, str]]
-    objections: Sequence[str]
+def name(record: RunRecord) -> str:
+    """What a run is called among those of its row."""
+    row = record.run.split("/")[2]
+    return f"seed {record.seed}" if record.unchanged else f"{row}, seed {record.seed}"
 
 
-@dataclass(frozen=True)
-class Group:
-    """The runs of a row on a data set."""
-
-    anchor: str
-    title: str
-    runs: Sequence[RunView]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What runs on one device took: minutes of training, and minutes of the device alone."""
-
-    gpu: bool
-    device: str
-    runs: int
-    training: float
-    alone: float
-
-
-def groups(records: Iterable[RunRecord]) -> list[Group]:
-    """All runs, by row and data set; what overrides changed stands with its row."""
-    return [
-        Group(group_anchor(*row), ", ".join(row), [view(record) for record in runs])
-        for row, runs in by_row(records).items()
-    ]
-
-
-def view(record: RunRecord) -> RunView:
-    """A run as the page shows it."""
-    summary, error, row = record.summary, record.error("last"), record.run.split("/")[2]
-    return RunView(
-        anchor=run_anchor(record),
-        name=f"seed {record.seed}" if record.unchanged else f"{row}, seed {record.seed}",
-        error="diverged" if error is None else f"{error:.2f} %",
-        minutes=f", {minutes(record):.1f} min" if record.seconds is not None else "",
-        command=command(record),
-        files=files(record),
-        facts=[
-            *((name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary),
-            *tests(record),
-        ],
-        objections=record.objections,
-    )
+def facts(record: RunRecord) -> list[tuple[str, str]]:
+    """Where its number comes from, name and value, and what other tests have found."""
+    summary = record.summary
+    told = [(name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary]
+    return [*told, *tests(record)]
 
 
 def tests(record: RunRecord) -> list[tuple[str, str]]:
@@ -155,18 +103,18 @@ def curves(records: Iterable[RunRecord]) -> dict[str, dict[str, list[float | Non
     }
 
 
-def costs(records: Iterable[RunRecord]) -> list[Cost]:
-    """Time spent, by device, GPUs first."""
-    by_device: dict[tuple[bool, str], list[RunRecord]] = {}
-    for record in records:
-        if record.summary.get("device") is not None:
-            # Whether there was a GPU.
-            key = record.summary.get("driver") is not None, record.summary["device"]
-            by_device.setdefault(key, []).append(record)
-    return [
-        Cost(*key, len(runs), sum(map(minutes, runs)), sum(map(device_minutes, runs)))
-        for key, runs in sorted(by_device.items(), key=lambda one: (not one[0][0], one[0][1]))
-    ]
+def costs(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """What runs took, a line a device, GPUs first: minutes of training, and of the device."""
+    known = [record for record in records if record.summary.get("device") is not None]
+    frame = pd.DataFrame({
+        "cpu": [record.summary.get("driver") is None for record in known],
+        "device": [record.summary["device"] for record in known],
+        "training": [minutes(record) for record in known],
+        "alone": [device_minutes(record) for record in known],
+    })  # fmt: skip
+    by_device = frame.groupby(["cpu", "device"])
+    sums = by_device[["training", "alone"]].sum()
+    return sums.assign(runs=by_device.size()).reset_index()
 
 
 def minutes(record: RunRecord) -> float:

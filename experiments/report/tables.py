@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from experiments.papers import datasets
+from experiments.papers import datasets, published
 from experiments.papers.conf import PlanError, table_rows
 from experiments.papers.published import Line
 from experiments.report.runs import address, group_anchor, slug
@@ -45,15 +45,6 @@ class TableView:
     absent: bool = False
 
 
-def views(
-    tables: Sequence[Table], measured: Collection[tuple[str, str]], preset: str
-) -> list[TableView]:
-    """Tables as the page shows them; a paper's layout of one is absent where that is."""
-    shown = [view(table, measured, preset) for table in tables]
-    absent = {f"{one.name}{suffix}" for one in shown if one.absent for suffix in ("", PRINTED)}
-    return [replace(one, absent=one.name in absent) for one in shown]
-
-
 def view(table: Table, measured: Collection[tuple[str, str]], preset: str) -> TableView:
     """A table as the page of a preset shows it; `measured` are the rows that have runs, with their
     data."""
@@ -64,9 +55,10 @@ def view(table: Table, measured: Collection[tuple[str, str]], preset: str) -> Ta
         place = names.index(VERDICT.name)
         order = [0, 1, place, *(k for k in range(2, len(names)) if k != place)]
         names, rows = [names[k] for k in order], [[row[k] for k in order] for row in rows]
-    ran = isinstance(table, PaperTable) and any(line.row in measured for line in table.results)
+    own = table.name.removesuffix(PRINTED)
+    lines = published.lines(own) if own in published.titles() else []
     return TableView(
-        absent=isinstance(table, PaperTable) and not ran,
+        absent=bool(lines) and not any(line.row in measured for line in lines),
         anchor=slug(table.name),
         name=table.name,
         title=table.title,
