@@ -51,7 +51,7 @@ def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Tabl
 def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Table]:
     """Every table, from the records of a kept preset; last of all their overview."""
     compared = []
-    for table in published.titles():
+    for table in published.tables():
         compared.append(paper_table(table, records, preset))
         yield from forms(compared[-1])
     if preset == FULL:  # networks are the same whatever the schedule
@@ -115,10 +115,10 @@ def draw_against(total: Overview) -> Figure | None:
     full = total.preset == FULL
     dots = [
         against.Dot(
-            result.label + (f", {result.layers}" if result.layers else ""),
-            published.typical(result.numbers).value, measured.value,
+            result.line.label + (f", {result.line.layers}" if result.line.layers else ""),
+            published.typical(result.line.reported).number, measured.value,
             result.comparison.interval, result.comparison.verdict if full else None,
-            datasets.margin(result.line.dataset),
+            datasets.of(result.line.dataset).margin,
         )
         for result in total.results
         if (measured := result.comparison.measured) is not None and measured.value is not None

@@ -33,7 +33,7 @@ def reproduce(options: argparse.Namespace) -> int:
     asked = table_jobs(options.table, preset=preset, seeds=options.seeds, rows=options.rows)
     jobs = with_teachers(asked)
     plan = make_plan(jobs, timing=True)
-    if options.table in published.titles():
+    if options.table in published.tables():
         shown = preset if preset in KEPT else FULL
         records = compile.records_of(shown)
         if {record.row for record in records} & set(table_rows(options.table, shown)):
@@ -57,7 +57,7 @@ def show(table: str, preset: str) -> None:
     """Compile the table and its figures, and print where they are."""
     print()
     records = compile.records_of(preset)
-    if preset not in KEPT or table in published.titles():
+    if preset not in KEPT or table in published.tables():
         compiled = compile.compile_table(table, preset, records)
         paths = [path for form in compile.forms(compiled) for path in write(form, preset)]
         say(f"{compiled.title}\n")

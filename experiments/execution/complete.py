@@ -47,8 +47,8 @@ def test_rows(table: str, rows: Collection[tuple[str, str]], records: Sequence[R
 
 def _tests(table: str, record: RunRecord) -> list[str]:
     """The tests that a table asks for a record's row."""
-    lines = published.lines(table) if table in published.titles() else []
-    names = [published.test_of(line) for line in lines if line.row == record.row]
+    lines = published.lines(table)
+    names = [line.test for line in lines if line.row == record.row]
     return [name for name in dict.fromkeys(names) if name]
 
 

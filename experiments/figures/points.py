@@ -205,8 +205,8 @@ def _draw_names(
 def _published(family: Family) -> list[float | None]:
     """What is published of each network: a mean, as ours is one, where there is a mean."""
     errors: list[float | None] = []
-    for row in family.experiments:
-        line = published.Line(family.table or row.rpartition("/")[0], row, family.dataset)
-        numbers = published.reported(line)
-        errors.append(published.typical(numbers).value if numbers else None)
+    for row in family.rows:
+        table = family.table or row[0].rpartition("/")[0]
+        numbers = next((line.reported for line in published.lines(table) if line.row == row), [])
+        errors.append(published.typical(numbers).number if numbers else None)
     return errors

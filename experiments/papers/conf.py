@@ -25,7 +25,7 @@ def table_config(table: str) -> Mapping[str, Any]:
         PlanError: there is no such table.
     """
     path = FOLDER / f"{table}.yaml"
-    if not path.exists() and table in [*published.titles(), *architecture.tables()]:
+    if not path.exists() and table in [*published.tables(), *architecture.tables()]:
         raise PlanError(
             f"{table} trains nothing of its own; `make table TABLE={table}` compiles it from what "
             "is quoted or counted."

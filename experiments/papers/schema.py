@@ -61,7 +61,13 @@ Digits = Annotated[str, AfterValidator(_numeric)]  # a number as it is printed
 
 @dataclass(frozen=True, config=CELLS)
 class Published:
-    """A published number: results/paper/<paper>.csv."""
+    """A published number: results/paper/<paper>.csv.
+
+    Attributes:
+        value: in the digits that it is printed with.
+        std, n_runs: its deviation, and of how many runs it is, if told.
+        statistic: by which it is made of its runs.
+    """
 
     once: ClassVar = ("table", "experiment", "dataset", "test", "metric", "statistic")
 
@@ -85,6 +91,16 @@ class Published:
             raise ValueError(f"value={self.value} is no percentage")
         return self
 
+    @property
+    def number(self) -> float:
+        """Its value."""
+        return float(self.value)
+
+    @property
+    def deviation(self) -> tuple[float, int] | None:
+        """Deviation and number of runs, where both are known."""
+        return None if self.std is None or self.n_runs is None else (self.std, self.n_runs)
+
 
 @dataclass(frozen=True, config=CELLS)
 class Paper:
@@ -107,7 +123,14 @@ class Paper:
 
 @dataclass(frozen=True, config=CELLS)
 class Table:
-    """A table or figure with published numbers: results/paper/tables.csv."""
+    """A table or figure with published numbers: results/paper/tables.csv.
+
+    Attributes:
+        test: how its networks are tested, where that is not as in training: the name of the file
+            that `eval.py save=true` writes into a record, as `ten_crop` or `single_320_320`.
+        across: what stands side by side where the paper prints it; empty where it has a line a
+            number, as ours have.
+    """
 
     once: ClassVar = ("table",)
 
@@ -120,7 +143,13 @@ class Table:
 
 @dataclass(frozen=True, config=CELLS)
 class Dataset:
-    """A data set as papers write it: results/paper/datasets.csv."""
+    """A data set: results/paper/datasets.csv.
+
+    Attributes:
+        short: as papers write it: C10+ with augmentation, C10 without.
+        margin: percent points by which a reproduced test error may differ from the published one.
+        fingerprint: of the data every full recipe must have seen, where it is known.
+    """
 
     once: ClassVar = ("dataset",)
 

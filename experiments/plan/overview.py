@@ -53,7 +53,7 @@ def table(plan: Sequence[Entry]) -> pd.DataFrame:
         job, open_ones = entries[0].job, [entry for entry in entries if entry.open]
         rows.append({
             "Row": name,
-            "Data": datasets.short(job.dataset),
+            "Data": datasets.of(job.dataset).short,
             "State": _state(entries),
             "Here": duration(sum(e.seconds for e in open_ones)) if open_ones else "",
             "H100": duration(sum(e.gpu_seconds for e in open_ones)) if open_ones else "",
@@ -70,7 +70,7 @@ def results(jobs: Sequence[Job]) -> pd.DataFrame:
     errors = [test_error_of(job) for job in jobs]
     return pd.DataFrame({
         "Row": names,
-        "Data": [datasets.short(job.dataset) for job in jobs],
+        "Data": [datasets.of(job.dataset).short for job in jobs],
         "Seed": [str(job.seed) for job in jobs],
         "State": [state_of(job) for job in jobs],
         "Test error (%)": ["" if error is None else f"{error:.2f}" for error in errors],

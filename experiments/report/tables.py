@@ -56,7 +56,7 @@ def view(table: Table, measured: Collection[tuple[str, str]], preset: str) -> Ta
         order = [0, 1, place, *(k for k in range(2, len(names)) if k != place)]
         names, rows = [names[k] for k in order], [[row[k] for k in order] for row in rows]
     own = table.name.removesuffix(PRINTED)
-    lines = published.lines(own) if own in published.titles() else []
+    lines = published.lines(own)
     return TableView(
         absent=bool(lines) and not any(line.row in measured for line in lines),
         anchor=slug(table.name),
@@ -116,9 +116,10 @@ def commands(results: Sequence[Result], preset: str) -> list[tuple[str, str]]:
 
 def label(lines: Sequence[Result]) -> str:
     """The lines of a row in words."""
-    layers = [] if lines[0].layers is None else [f"{lines[0].layers} layers"]
-    sets = dict.fromkeys(datasets.short(result.line.dataset) for result in lines)
-    return ", ".join([lines[0].label, *layers, *sets])
+    line = lines[0].line
+    layers = [f"{line.layers} layers"] if line.layers else []
+    sets = dict.fromkeys(datasets.of(result.line.dataset).short for result in lines)
+    return ", ".join([line.label, *layers, *sets])
 
 
 def command(line: Line, preset: str) -> str:

@@ -15,7 +15,6 @@ from statistics import fmean, stdev
 import pandas as pd
 
 from experiments.papers import datasets
-from experiments.papers.datasets import fingerprints
 from experiments.tables.cells import MISSING
 from experiments.tables.terminal import print_table, say
 from experiments.verdicts.aggregate import Measured, aggregate
@@ -110,9 +109,9 @@ def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str
 
 def _data(dataset: str, fingerprint: str) -> str:
     """A data set by its short name, with its fingerprint where that is not the published one."""
-    name = datasets.short(dataset)
-    known = fingerprints().get(dataset, fingerprint)
-    return name if fingerprint == known else f"{name}, {fingerprint}"
+    known = datasets.of(dataset)
+    is_known = known.fingerprint in (None, fingerprint)
+    return known.short if is_known else f"{known.short}, {fingerprint}"
 
 
 def _verdict(
@@ -125,7 +124,7 @@ def _verdict(
     if prior is None:
         return WORDS["undecided"]
     one, other = (error_sample(errors, dataset, prior) for errors in values)
-    return WORDS[rule(other, one, datasets.margin(dataset))]
+    return WORDS[rule(other, one, datasets.of(dataset).margin)]
 
 
 def _mean(measured: Measured) -> str:

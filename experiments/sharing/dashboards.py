@@ -110,7 +110,7 @@ def grid(panel: Panel, project: str, entity: str) -> Any:
 
 def bars(table: Table, project: str, entity: str) -> list[Any]:
     """The test errors of a table as bars, one picture a data set; none where it has no errors."""
-    if not isinstance(table, PaperTable) or published.metric(table.name) != published.ERROR:
+    if not isinstance(table, PaperTable) or table.paper.metric != published.ERROR:
         return []
     rows: dict[str, list[str]] = {}
     for result in table.results:

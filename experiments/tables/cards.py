@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.papers import datasets, published
-from experiments.papers.published import Line
 from experiments.papers.rows import facts
 from experiments.tables.cells import paper
 from experiments.tables.results import result
@@ -53,7 +52,7 @@ def card(record: RunRecord) -> str:
     """The card of the weights of a record, in Markdown."""
     summary, full = record.summary, record.preset == FULL
     row = facts(record.experiment, record.dataset, record.preset)
-    data, errors = datasets.short(record.dataset), summary["test_error"]
+    data, errors = datasets.of(record.dataset).short, summary["test_error"]
     title, number = _published(record)
     compared = f" (published: {number} %)" if number and full else ""
     folder = "/".join(filter(None, ("results", KEPT[record.preset], "runs", record.run)))
@@ -81,9 +80,9 @@ def card(record: RunRecord) -> str:
 def _published(record: RunRecord) -> tuple[str, str | None]:
     """Title of the table that a row is of, and its number there."""
     table = record.experiment.rpartition("/")[0]
-    lines: Sequence[Line] = published.lines(table) if table in published.titles() else []
     prior = prior_of("test_error", record.preset, [record])
-    for line in lines:
+    for line in published.lines(table):
         if line.row == record.row:
-            return published.titles()[table].partition(":")[0], paper(result(line, [record], prior))
+            title = published.tables()[table].title.partition(":")[0]
+            return title, paper(result(line, [record], prior))
     return table, None

@@ -81,14 +81,14 @@ def errors() -> dict[tuple[str, str], float]:
     """The test error in percent of every row that has one, by experiment and data set; by its own
     table where that gives it."""
     known: dict[tuple[str, str], float] = {}
-    for table in published.titles():
-        if published.metric(table) != published.ERROR:
+    for table in published.tables():
+        if published.tables()[table].metric != published.ERROR:
             continue
         for line in published.lines(table):
             is_better = line.row not in known or line.experiment.startswith(f"{table}/")
-            if is_better and not line.test and (numbers := published.reported(line)):
+            if is_better and not line.own_test and (numbers := line.reported):
                 number = published.typical(numbers)
-                known[line.row] = CHANCE if number.statistic == "fail" else number.value
+                known[line.row] = CHANCE if number.statistic == "fail" else number.number
     return known
 
 
@@ -109,10 +109,10 @@ def _drawn(
 ) -> dict[tuple[str, str], Sample]:
     """So many runs of every row, as the rules see them."""
     rows = dict.fromkeys(row for claim in told for row in claim.rows)
-    runs = {row: draw(rng, errors()[row], seeds, datasets.test_images(row[1])) for row in rows}
+    runs = {row: draw(rng, errors()[row], seeds, datasets.of(row[1]).test_images) for row in rows}
     prior = prior_of("test_error", FULL, [])
     if seeds > 1:
-        spread = [(stdev(values), seeds, fmean(values), datasets.test_images(data))
+        spread = [(stdev(values), seeds, fmean(values), datasets.of(data).test_images)
                   for (_, data), values in runs.items()]  # fmt: skip
         prior = pooled(spread) or prior
     return {row: error_sample(values, row[1], prior) for row, values in runs.items()}

@@ -25,7 +25,7 @@ def measured(records: Sequence[RunRecord], preset: str) -> list[dict[str, str]]:
     own = counting(records, preset)
     runs, prior = by_row(own), prior_of("test_error", preset, own)
     lines: dict[tuple[str, str], Line] = {}
-    for table in published.titles():
+    for table in published.tables():
         for line in published.lines(table):
             lines.setdefault(line.row, line)
     return [_line(line, runs[row], preset, prior) for row, line in lines.items() if row in runs]
@@ -38,8 +38,8 @@ def _line(line: Line, own: Sequence[RunRecord], preset: str, prior: Prior) -> di
     for record in own:
         devices.setdefault(_device(record), []).append(record)
     return {
-        "Network": row.label + (f", {row.layers} layers" if row.layers else ""),
-        "Data": datasets.short(line.dataset),
+        "Network": line.label + (f", {line.layers} layers" if line.layers else ""),
+        "Data": datasets.of(line.dataset).short,
         "Schedule": SCHEDULES[preset],
         "Paper (%)": (paper(row) or MISSING) if full else MISSING,
         "Ours (%)": ours(row) or MISSING,

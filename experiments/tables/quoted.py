@@ -54,7 +54,7 @@ def lines() -> list[Line]:
     """The lines that a table has from another paper, and those that nothing trains."""
     return [
         line
-        for table in published.titles()
+        for table in published.tables()
         for line in published.lines(table)
         if paper_of(line.experiment) != paper_of(table) or facts(*line.row) is None
     ]
@@ -67,7 +67,7 @@ def quoted_table() -> Sheet:
         {
             "Method": entry.label,
             "Quoted by": "; ".join(_places(entry)),
-            "On": ", ".join(dict.fromkeys(datasets.short(line.dataset) for line in entry.lines)),
+            "On": ", ".join(dict.fromkeys(datasets.of(line.dataset).short for line in entry.lines)),
             "Here": entry.here,
             "Trained as": entry.row or MISSING,
             "Recipe": entry.recipe or MISSING,
@@ -92,11 +92,11 @@ def _quoted(group: tuple[Line, ...]) -> Quoted:
     trained = facts(*first.row)
     if trained is None:
         here, remark = _reason(first.experiment)
-        return Quoted(published.label(first), "", "", group, here, remark)
+        return Quoted(first.label, "", "", group, here, remark)
     own = first.experiment.rpartition("/")[0]
-    known = published.lines(own) if own in published.titles() else []
-    label = published.label(next((x for x in known if x.experiment == first.experiment), first))
-    notes = "; ".join(dict.fromkeys(note for line in group for note in published.notes(line)))
+    known = published.lines(own)
+    label = next((x for x in known if x.experiment == first.experiment), first).label
+    notes = "; ".join(dict.fromkeys(note for line in group for note in line.notes))
     return Quoted(label, first.experiment, trained.recipe, group, TRAINABLE, notes)
 
 
@@ -117,6 +117,6 @@ def _places(entry: Quoted) -> list[str]:
     """The tables that quote a row, paper by paper, as `He et al. 2015, Table 3, Table 4`."""
     papers: dict[str, dict[str, None]] = {}
     for line in entry.lines:
-        cited, _, table = published.titles()[line.table].partition(":")[0].partition(", ")
+        cited, _, table = published.tables()[line.table].title.partition(":")[0].partition(", ")
         papers.setdefault(cited, {})[table] = None
     return [", ".join([cited, *tables]) for cited, tables in papers.items()]

@@ -37,7 +37,7 @@ def counted(compiled: Path) -> str:
     """How many rows have been measured, of the full schedule and of others, and, from the compiled
     claims, how many of these are decided. A row that several tables quote counts once."""
     texts = []
-    rows = {line.row for table in published.titles() for line in published.lines(table)}
+    rows = {line.row for table in published.tables() for line in published.lines(table)}
     for preset, folder in KEPT.items():
         found = pd.read_csv(compiled / folder / "tables" / "claims.csv")["Verdict"].tolist()
         claims = f"{found.count(HOLDS)} of {len(found)} claims hold, {found.count(FAILS)} do not"

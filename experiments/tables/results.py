@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from experiments.papers import datasets, published
-from experiments.papers.published import Line, Number, PublishedError
+from experiments.papers.published import Line, Published, PublishedError
 from experiments.papers.rows import facts
 from experiments.verdicts.aggregate import Measured, aggregate, working_error
 from experiments.verdicts.inference import MEDIAN, Prior, Sample
@@ -46,26 +46,16 @@ class Result:
     """A line of a table.
 
     Attributes:
-        layers: as the paper counts them.
         params: of the network as built, None for a row that is quoted only.
-        printed: millions of parameters, in the digits of the paper.
-        numbers: what the paper reports, by its statistics.
-        top5: the published top-5 error, in its digits, where it stands beside another number, and
-            ours.
-        others: what independent reproductions of the same protocol report.
+        top5: our top-5 error, where the networks were tested for it.
         runs, untested: our runs with the test that the table asks for, and those without.
         best: our best run's error, where the paper gives that of its own.
         choices: our mean error at the `last` epoch, at the `best`, and `at_best_val`.
     """
 
     line: Line
-    label: str
-    layers: int | None
     params: int | None
-    printed: str | None
-    numbers: Sequence[Number]
-    top5: tuple[str | None, float | None]
-    others: Sequence[float]
+    top5: float | None
     runs: int
     untested: int
     best: float | None
@@ -95,9 +85,9 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
             f"{line.experiment} on {line.dataset} is not in results/rows.csv: run "
             "`make architecture` (its table in conf/table lists the row and its data)."
         )
-    records, untested = as_tested(runs, published.test_of(line))
-    numbers = published.reported(line)
-    layers, best = published.value(line, "layers"), aggregate(records, "best")
+    records, untested = as_tested(runs, line.test)
+    numbers = line.reported
+    best = aggregate(records, "best")
     if row is None:
         comparison = Comparison(QUOTED)
     elif untested and all(record.diverged for record in records):
@@ -106,13 +96,8 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
         comparison = compare(line, numbers, records, prior)
     return Result(
         line=line,
-        label=published.label(line),
-        layers=None if layers is None else round(layers),
         params=row.params if row else None,
-        printed=published.text(line, "params_millions"),
-        numbers=numbers,
-        top5=(_published_top5(line), _our_top5(records)),
-        others=_others(line),
+        top5=_top5(records),
         runs=len(records),
         untested=untested,
         best=best.value if best and "best" in {n.statistic for n in numbers} else None,
@@ -122,16 +107,16 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
 
 
 def compare(
-    line: Line, numbers: Sequence[Number], records: Sequence[RunRecord], prior: Prior
+    line: Line, numbers: Sequence[Published], records: Sequence[RunRecord], prior: Prior
 ) -> Comparison:
     """Our runs of a row against what a paper reports of it, and against others'."""
     if not numbers:  # a row that the table gives no number of, or a top-5 error only
         return Comparison(None if records else NOT_RUN, aggregate(records, "last"))
-    if published.metric(line.table) == published.HOURS:
+    if published.tables()[line.table].metric == published.HOURS:
         return Comparison(None if records else NOT_RUN, _hours(records))
     paper = published.typical(numbers)
     measured, fails = aggregate(records, paper.statistic), paper.statistic == "fail"
-    margin, theirs = datasets.margin(line.dataset), paper_sample(paper, line.dataset, prior)
+    margin, theirs = datasets.of(line.dataset).margin, paper_sample(paper, line.dataset, prior)
     ours = _sample(measured, records, paper.statistic, line.dataset, prior)
     decision = verdict(
         ours, theirs, margin, runs=measured.runs if measured else 0,
@@ -139,18 +124,18 @@ def compare(
     )  # fmt: skip
     if ours is None or measured is None or measured.value is None or fails:
         return Comparison(decision, measured)
-    reports = _others(line)
-    against = None
-    if len(reports) > 1:
-        against = ALIKE[compare_samples(ours, error_sample(reports, line.dataset, prior), margin)]
+    others = None
+    if len(line.reproductions) > 1:
+        theirs_too = error_sample(line.reproductions, line.dataset, prior)
+        others = ALIKE[compare_samples(ours, theirs_too, margin)]
     told = None if paper.statistic == "reading" else decision
     return Comparison(
         told,
         measured,
-        difference=measured.value - paper.value,
+        difference=measured.value - paper.number,
         interval=ours.interval(NEAR),
         needed=runs_to_decide(ours, theirs, margin) if told == "undecided" else None,
-        others=against,
+        others=others,
     )
 
 
@@ -183,20 +168,8 @@ def _hours(records: Sequence[RunRecord]) -> Measured | None:
     return Measured(fmean(hours), None, len(hours)) if hours else None
 
 
-def _published_top5(line: Line) -> str | None:
-    if published.metric(line.table) == published.TOP5:
-        return None  # the table's own number
-    return published.text(line, published.TOP5)
-
-
-def _our_top5(records: Sequence[RunRecord]) -> float | None:
+def _top5(records: Sequence[RunRecord]) -> float | None:
     """The mean over the runs, where the networks were tested for it."""
     key = published.TOP5
     errors = [float(record.summary[key]) for record in records if key in record.summary]
     return fmean(errors) if errors else None
-
-
-def _others(line: Line) -> list[float]:
-    if published.metric(line.table) != published.ERROR:
-        return []
-    return sorted(published.reproductions(line.experiment, line.dataset))

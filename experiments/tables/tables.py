@@ -27,8 +27,13 @@ class PaperTable:
     preset: str = FULL
 
     @property
+    def paper(self) -> published.Table:
+        """What the paper says it is."""
+        return published.tables()[self.name]
+
+    @property
     def title(self) -> str:
-        title = published.titles()[self.name]
+        title = self.paper.title
         return title if self.preset == FULL else f"{title}, on a {self.preset} of the schedule"
 
     @property
@@ -42,7 +47,7 @@ class PaperTable:
 
     def heading(self, column: Column) -> str:
         """The name of a column, in the table's unit."""
-        unit = "h" if published.metric(self.name) == published.HOURS else "%"
+        unit = "h" if self.paper.metric == published.HOURS else "%"
         name = column.name
         if self.preset != FULL and name.startswith("Paper"):
             name = name.replace("Paper", "Paper, full schedule")
@@ -60,7 +65,7 @@ class PaperTable:
         """What has to be said below it."""
         noted: dict[str, list[Result]] = {}
         for line in self.results:
-            for note in published.notes(line.line):
+            for note in line.line.notes:
                 noted.setdefault(note, []).append(line)
         notes = [f"{'; '.join(self._names(lines))}: {note}." for note, lines in noted.items()]
         columns = [column.note for column in self.columns if column.note]
@@ -70,7 +75,7 @@ class PaperTable:
     def _test_notes(self) -> list[str]:
         """How the networks are tested that are trained here."""
         ours = [line.line for line in self.results if line.comparison.verdict != QUOTED]
-        names = dict.fromkeys(name for line in ours if (name := published.test_of(line)))
+        names = dict.fromkeys(line.test for line in ours if line.test)
         commands = [
             f"`python eval.py run=<record> {' '.join(published.test_arguments(name))} save=true`"
             for name in names
@@ -89,10 +94,11 @@ class PaperTable:
             rows.setdefault(line.line.experiment, []).append(line)
         names = []
         for experiment, lines in rows.items():
-            details = [f"{lines[0].layers} layers"] if lines[0].layers is not None else []
+            details = [f"{lines[0].line.layers} layers"] if lines[0].line.layers else []
             if len(lines) < sum(line.line.experiment == experiment for line in self.results):
-                details += [datasets.short(line.line.dataset) for line in lines]
-            names.append(f"{lines[0].label} ({', '.join(details)})" if details else lines[0].label)
+                details += [datasets.of(line.line.dataset).short for line in lines]
+            label = lines[0].line.label
+            names.append(f"{label} ({', '.join(details)})" if details else label)
         return list(dict.fromkeys(names))
 
 
@@ -125,6 +131,8 @@ def paper_table(table: str, records: Sequence[RunRecord], preset: str = FULL) ->
     Raises:
         PublishedError: there is no such table, or nobody has counted what it trains.
     """
+    if table not in published.tables():
+        raise published.PublishedError(published.unknown("table", table, published.tables()))
     own = counting(records, preset)
     runs, prior = by_row(own), prior_of("test_error", preset, own)
     results = [result(line, runs.get(line.row, []), prior) for line in published.lines(table)]

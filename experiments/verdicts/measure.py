@@ -66,8 +66,8 @@ def row_of(
         return Row(Sample(size, 0.0, 1, 1), False, False, f"{name} {size / 1e6:.2f}M")
     runs = [record for record in records if record.row == (experiment, dataset)]
     table = experiment.rpartition("/")[0]
-    if of == "test_error" and table in published.titles():
-        runs = as_tested(runs, published.test(table))[0]  # as the row's own table tests it
+    if of == "test_error" and table in published.tables():
+        runs = as_tested(runs, published.tables()[table].test)[0]  # as the row's own table tests it
     if not runs:
         return Row(None, False, True, f"{name} not run")
     working = [record for record in runs if measured_errors("test_error", [record])]

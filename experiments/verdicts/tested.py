@@ -45,12 +45,12 @@ def tested(record: RunRecord, name: str) -> RunRecord | None:
     return replace(record, summary=record.summary | {"test_error": errors, "test_error_top5": top5})
 
 
-def as_tested(records: Sequence[RunRecord], name: str | None) -> tuple[list[RunRecord], int]:
-    """The records with the errors of a test, as `published.test_of` names it, and how many lack it.
+def as_tested(records: Sequence[RunRecord], name: str) -> tuple[list[RunRecord], int]:
+    """The records with the errors of a test, as a published line names it, and how many lack it.
 
     What lacks it is left out; where training failed no test can follow.
     """
-    if name is None:
+    if not name:
         return list(records), 0
     kept: list[RunRecord] = []
     for record in records:

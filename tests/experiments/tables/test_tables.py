@@ -207,7 +207,7 @@ def test_what_has_been_measured_is_counted(results: Path) -> None:
         claims = "x,X,-,undecided\ny,Y,-,holds\nz,Z,-,does not hold\nu,U,-,not run\n"
         (tables / "claims.csv").write_text(f"Claim,Source,Ours,Verdict\n{claims}")
     text = readme.counted(results)
-    rows = {line.row for table in published.titles() for line in published.lines(table)}
+    rows = {line.row for table in published.tables() for line in published.lines(table)}
     trained = sum(facts(*row) is not None for row in rows)
     assert text == (
         f"In full: **8 of {trained} rows measured, 2 reproduced**; "
@@ -240,7 +240,7 @@ def test_every_row_that_may_run_can_be_listed(preset: str, records: list[RunReco
         told = {"experiment": experiment, "dataset": dataset, "preset": preset, "seed": 0,
                 "run": f"{experiment}/{dataset}/seed0", "recipe": row.hash,
                 "iterations": row.iterations, "train_error": None,
-                "data": datasets.fingerprints().get(dataset, "x")}  # fmt: skip
+                "data": datasets.of(dataset).fingerprint or "x"}  # fmt: skip
         summary = {k: v for k, v in source.summary.items() if k not in ("seconds", "device")}
         made.append(RunRecord(source.folder, summary | told))
     table = measured_table({preset: made})
@@ -290,8 +290,8 @@ def test_the_interval_of_a_single_run_is_what_other_rows_say(records: list[RunRe
 
 def test_reproductions_are_those_of_the_papers_protocol() -> None:
     """Not the best epoch, other shortcuts or fewer images."""
-    row = "he2015_residual/table6/resnet20"
-    assert sorted(published.reproductions(row, "cifar10_aug")) == [8.06, 8.29, 8.29]
+    (line,) = (x for x in published.lines(TABLE6) if x.experiment.endswith("/resnet20"))
+    assert line.reproductions == [8.06, 8.29, 8.29]
     frame = paper_table(TABLE6, []).frame.query("Method == 'ResNet'").set_index("Layers")
     assert frame.loc["20", "Others (%)"] == "8.06 to 8.29 (3)"
     assert frame.loc["44", "Others (%)"] == "6.99, 7.14"
@@ -331,7 +331,7 @@ def test_best_validation_and_hundred_classes(records: list[RunRecord]) -> None:
     assert aggregate([ten], "last") == Measured(None, None, 0, 1)
 
 
-@pytest.mark.parametrize("table", published.titles())
+@pytest.mark.parametrize("table", published.tables())
 def test_every_table_compiles_and_lists_what_is_quoted(table: str) -> None:
     frame = paper_table(table, []).frame
     assert len(frame) == len(published.lines(table))
@@ -390,8 +390,9 @@ def test_damaged_records_are_left_out_and_named(
 def test_data_fingerprints_are_those_the_loader_checks() -> None:
     from data.arrays.cifar import FACTS
 
-    for dataset, fingerprint in datasets.fingerprints().items():
-        assert fingerprint == FACTS[dataset.removesuffix("_aug")].fingerprint
+    for name, dataset in datasets.known().items():
+        if dataset.fingerprint:
+            assert dataset.fingerprint == FACTS[name.removesuffix("_aug")].fingerprint
 
 
 def test_tables_need_no_torch() -> None:
@@ -422,6 +423,6 @@ def test_runs_to_decide_by_hand(records: list[RunRecord]) -> None:
 
 def test_a_number_read_off_a_figure_decides_nothing(records: list[RunRecord]) -> None:
     table = paper_table("he2015_residual/fig6", records)
-    read = [one for one in table.results if {n.statistic for n in one.numbers} == {"reading"}]
+    read = [one for one in table.results if {n.statistic for n in one.line.reported} == {"reading"}]
     measured = [one.comparison for one in read if one.comparison.measured]
     assert measured and all(one.verdict is None and one.needed is None for one in measured)

@@ -143,7 +143,7 @@ def test_a_claim_compares_what_the_table_shows(tmp_path: Path) -> None:
     ],
 )
 def test_each_table_is_tested_as_in_its_paper(table: str, arguments: list[str]) -> None:
-    name = published.test(table)
+    name = published.tables()[table].test
     assert name is not None and published.test_arguments(name) == arguments
     assert f"{name}.csv" in extras()  # so that the report lists it
 
