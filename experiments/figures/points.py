@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from experiments.figures.panels import C10, Curve, Panel, Rows, Runs, legend
 from experiments.papers import published
 from experiments.papers.rows import facts
-from experiments.verdicts.aggregate import working_error
+from experiments.verdicts.aggregate import aggregate
 
 OURS: dict[str, Any] = {"lw": 1.4, "marker": "o", "ms": 4}
 PUBLISHED: dict[str, Any] = {"lw": 0.8, "ls": ":", "marker": "o", "ms": 5, "mfc": "none"}
@@ -158,9 +157,7 @@ class Grid(Panel):
 
 def mean_error(runs: Runs, row: tuple[str, str]) -> float | None:
     """Mean test error in percent over the runs that train, or None where there is none."""
-    errors = [working_error(record) for record in runs.get(row, [])]
-    working = [error for error in errors if error is not None]
-    return fmean(working) if working else None
+    return aggregate(runs.get(row, []), "last").value
 
 
 def place(x: str, family: Family, number: int) -> float:

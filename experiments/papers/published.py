@@ -138,6 +138,16 @@ def lines(table: str) -> list[Line]:
     return _lines(paper_of(table)).get(table, []) if table in tables() else []
 
 
+def rows() -> dict[tuple[str, str], Line]:
+    """Every row that has published numbers, by experiment and data set, in the first line that it
+    has in any table."""
+    known: dict[tuple[str, str], Line] = {}
+    for table in tables():
+        for line in lines(table):
+            known.setdefault(line.row, line)
+    return known
+
+
 def typical(numbers: Sequence[Published]) -> Published:
     """What is reported of a row's runs in general: their mean where there is one."""
     return next((number for number in numbers if number.statistic == "mean_std"), numbers[0])

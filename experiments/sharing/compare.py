@@ -85,7 +85,6 @@ def compare(a: str, b: str) -> pd.DataFrame:
 def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str, str]:
     experiment, dataset, preset, data = key
     one, other = aggregate(first, "last"), aggregate(second, "last")
-    assert one and other
     # How far shortened runs lie apart, no other run says.
     prior = prior_of("test_error", preset, [*first, *second]) if preset in KEPT else None
     gap = None if one.value is None or other.value is None else other.value - one.value

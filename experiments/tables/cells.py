@@ -69,7 +69,7 @@ def paper_top5(result: Result) -> str | None:
 def ours(result: Result) -> str | None:
     """Our number by the paper's statistic, with spread and failures."""
     measured = result.comparison.measured
-    if measured is None:
+    if not measured.runs + measured.failed:
         return None
     failed = f"fail ({measured.failed} of {result.runs})" if measured.failed else ""
     if measured.value is None:

@@ -130,8 +130,7 @@ def _hours(line: Result | None) -> float | None:
 
 
 def _our_hours(line: Result | None) -> float | None:
-    measured = line.comparison.measured if line else None
-    return None if measured is None else measured.value
+    return line.comparison.measured.value if line else None
 
 
 def _ratio(hours: Sequence[float | None]) -> str:

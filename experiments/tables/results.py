@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 from experiments.papers import datasets, published
-from experiments.papers.published import Line, Published, PublishedError
+from experiments.papers.published import Line, PublishedError
 from experiments.papers.rows import facts
-from experiments.verdicts.aggregate import Measured, aggregate, working_error
+from experiments.verdicts.aggregate import Measured, aggregate, mean, working_error
 from experiments.verdicts.inference import MEDIAN, Prior, Sample
 from experiments.verdicts.priors import error_sample, measured_errors
 from experiments.verdicts.records import RunRecord
@@ -26,7 +25,7 @@ class Comparison:
     Attributes:
         verdict: None where the two are no matter of error, as hours on two machines, or the
             published one was read off a figure, to half a point.
-        measured: by the paper's statistic; None where nothing has run.
+        measured: by the paper's statistic.
         difference: ours less the published one.
         interval: where our mean lies, with 90 % confidence: what decides whether it is reproduced.
         needed: how many runs would decide what is undecided, were our mean to stay.
@@ -34,7 +33,7 @@ class Comparison:
     """
 
     verdict: str | None
-    measured: Measured | None = None
+    measured: Measured
     difference: float | None = None
     interval: tuple[float, float] | None = None
     needed: str | None = None
@@ -86,43 +85,43 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
             "`make architecture` (its table in conf/table lists the row and its data)."
         )
     records, untested = as_tested(runs, line.test)
-    numbers = line.reported
-    best = aggregate(records, "best")
+    statistics = {number.statistic for number in line.reported}
+    working = [record for record in records if working_error(record) is not None]
     if row is None:
-        comparison = Comparison(QUOTED)
+        comparison = Comparison(QUOTED, aggregate([], "last"))
     elif untested and all(record.diverged for record in records):
-        comparison = Comparison(NOT_TESTED)
+        comparison = Comparison(NOT_TESTED, aggregate([], "last"))
     else:
-        comparison = compare(line, numbers, records, prior)
+        comparison = compare(line, records, prior)
     return Result(
         line=line,
         params=row.params if row else None,
-        top5=_top5(records),
+        top5=mean(record.summary.get(published.TOP5) for record in records),
         runs=len(records),
         untested=untested,
-        best=best.value if best and "best" in {n.statistic for n in numbers} else None,
-        choices={which: _mean_error(records, which) for which in ("last", "best", "at_best_val")},
+        best=aggregate(records, "best").value if "best" in statistics else None,
+        choices={
+            which: mean(record.error(which) for record in working)
+            for which in ("last", "best", "at_best_val")
+        },
         comparison=comparison,
     )
 
 
-def compare(
-    line: Line, numbers: Sequence[Published], records: Sequence[RunRecord], prior: Prior
-) -> Comparison:
+def compare(line: Line, records: Sequence[RunRecord], prior: Prior) -> Comparison:
     """Our runs of a row against what a paper reports of it, and against others'."""
-    if not numbers:  # a row that the table gives no number of, or a top-5 error only
+    if not line.reported:  # a row that the table gives no number of, or a top-5 error only
         return Comparison(None if records else NOT_RUN, aggregate(records, "last"))
     if published.tables()[line.table].metric == published.HOURS:
         return Comparison(None if records else NOT_RUN, _hours(records))
-    paper = published.typical(numbers)
+    paper = published.typical(line.reported)
     measured, fails = aggregate(records, paper.statistic), paper.statistic == "fail"
     margin, theirs = datasets.of(line.dataset).margin, paper_sample(paper, line.dataset, prior)
     ours = _sample(measured, records, paper.statistic, line.dataset, prior)
     decision = verdict(
-        ours, theirs, margin, runs=measured.runs if measured else 0,
-        failed=measured.failed if measured else 0, fails=fails,
-    )  # fmt: skip
-    if ours is None or measured is None or measured.value is None or fails:
+        ours, theirs, margin, runs=measured.runs, failed=measured.failed, fails=fails
+    )
+    if ours is None or fails:
         return Comparison(decision, measured)
     others = None
     if len(line.reproductions) > 1:
@@ -132,7 +131,7 @@ def compare(
     return Comparison(
         told,
         measured,
-        difference=measured.value - paper.number,
+        difference=ours.mean - paper.number,
         interval=ours.interval(NEAR),
         needed=runs_to_decide(ours, theirs, margin) if told == "undecided" else None,
         others=others,
@@ -140,14 +139,14 @@ def compare(
 
 
 def _sample(
-    measured: Measured | None,
+    measured: Measured,
     records: Sequence[RunRecord],
     statistic: str,
     dataset: str,
     prior: Prior,
 ) -> Sample | None:
     """The runs that train, around the paper's statistic of them."""
-    if measured is None or measured.value is None:
+    if measured.value is None:
         return None
     which = "at_best_val" if statistic == "best_val" else "last"
     made = error_sample(measured_errors("test_error", records, which), dataset, prior)
@@ -155,21 +154,7 @@ def _sample(
     return replace(made, mean=measured.value, widen=MEDIAN if median else 1.0)
 
 
-def _mean_error(records: Sequence[RunRecord], which: str) -> float | None:
-    """Over the runs that do not fail and have such an error."""
-    errors = [r.error(which) for r in records if working_error(r) is not None]
-    known = [error for error in errors if error is not None]
-    return fmean(known) if known else None
-
-
-def _hours(records: Sequence[RunRecord]) -> Measured | None:
+def _hours(records: Sequence[RunRecord]) -> Measured:
     seconds = [record.seconds for record in records if not record.diverged]
     hours = [value / 3600 for value in seconds if value is not None]
-    return Measured(fmean(hours), None, len(hours)) if hours else None
-
-
-def _top5(records: Sequence[RunRecord]) -> float | None:
-    """The mean over the runs, where the networks were tested for it."""
-    key = published.TOP5
-    errors = [float(record.summary[key]) for record in records if key in record.summary]
-    return fmean(errors) if errors else None
+    return Measured(mean(hours), None, len(hours))
