@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from experiments.figures import against, drawing
 from experiments.figures.figures import FIGURES
 from experiments.papers import architecture, datasets, published
-from experiments.papers.conf import PlanError, preset_scale, table_config, table_heading, table_rows
+from experiments.papers.conf import PlanError, preset_scale, table_config, table_rows
 from experiments.plan.estimate import seconds_on_gpu
 from experiments.plan.jobs import Job
 from experiments.plan.overview import duration
@@ -129,7 +129,7 @@ def draw_against(total: Overview) -> Figure | None:
 def figure_heading(figure: str) -> str:
     """What a figure shows: the title of its table, or those of its panels where it has none."""
     try:
-        return table_heading(figure)
+        return str(table_config(figure)["table"]["title"])
     except PlanError:
         return "; ".join(panel.title for panel in FIGURES[figure])
 

@@ -96,7 +96,7 @@ def carry_out(title: str, jobs: Sequence[Job], options: argparse.Namespace) -> E
     """Train what is open."""
     plan = make_plan(jobs, timing=True)  # which has been done by now
     todo = [entry.job for entry in plan if entry.open]
-    places = devices(todo, options.jobs)
+    places = devices(options.jobs)
     several = any(place.name and place.at_once > 1 for place in places) and len(todo) > 1
     with registered(title, jobs), side_by_side(wanted=several) as environment:
         minutes = float(options.minutes) if options.minutes else None

@@ -1,15 +1,13 @@
 """Where the runs of a plan are trained, and how many at once."""
 
 import os
-from collections.abc import Sequence
 
 from experiments.execution.execute import Device
-from experiments.plan.estimate import AT_ONCE, gpu_bytes
-from experiments.plan.jobs import Job
+from experiments.plan.estimate import AT_ONCE
 from experiments.plan.machine import gpus
 
 
-def devices(jobs: Sequence[Job], at_once: str) -> list[Device]:
+def devices(at_once: str) -> list[Device]:
     """The GPUs of this machine, or else its processor.
 
     Args:
@@ -22,8 +20,4 @@ def devices(jobs: Sequence[Job], at_once: str) -> list[Device]:
         return [Device(at_once=count, options=threads)]
     if at_once != "auto":
         return [Device(name, int(at_once)) for name in gpus()]
-    needs = {job: gpu_bytes(job) for job in jobs}
-    return [
-        Device(name, AT_ONCE if gpu.memory else 1, gpu.memory, needs)
-        for name, gpu in gpus().items()
-    ]
+    return [Device(name, AT_ONCE if gpu.memory else 1, gpu.memory) for name, gpu in gpus().items()]

@@ -64,12 +64,3 @@ def preset_scale(preset: str) -> float:
     """The share of a recipe's schedule that a preset runs."""
     config: Any = OmegaConf.load(ROOT / "conf" / "preset" / f"{preset}.yaml")
     return float(config.get("scale", 1.0))
-
-
-def table_heading(table: str) -> str:
-    """What a table or figure shows.
-
-    Raises:
-        PlanError: there is no such table.
-    """
-    return str(table_config(table)["table"]["title"])

@@ -43,21 +43,17 @@ NOTE = (
 )
 
 
-class CompareError(CommandError):
-    """A set of records is not there, or the two have nothing in common."""
-
-
 def records_of(side: str) -> dict[Key, list[RunRecord]]:
     """The intact records of `FOLDER[+override...]` by what they measure; the others are named.
 
     Raises:
-        CompareError: there are none.
+        CommandError: there are none.
     """
     name, plus, overrides = side.partition("+")
     folder, suffix = Path(name or "results"), plus + overrides
     if not side or not folder.is_dir():
         what = f"{side} is no folder of records" if side else "B= is missing"
-        raise CompareError(f"{what}; give two, as in A=results B=../elsewhere/results.")
+        raise CommandError(f"{what}; give two, as in A=results B=../elsewhere/results.")
     by_key: dict[Key, list[RunRecord]] = {}
     for record in load_all(folder / "runs" if (folder / "runs").is_dir() else folder):
         if record.run.split("/")[2] == record.experiment.split("/")[2] + suffix:
@@ -65,7 +61,7 @@ def records_of(side: str) -> dict[Key, list[RunRecord]]:
             by_key.setdefault((record.experiment, record.dataset, *measures), []).append(record)
     if not by_key:
         changed = f" of rows with {suffix}" if suffix else ""
-        raise CompareError(f"{folder} holds no record{changed}.")
+        raise CommandError(f"{folder} holds no record{changed}.")
     return by_key
 
 
@@ -73,12 +69,12 @@ def compare(a: str, b: str) -> pd.DataFrame:
     """A line a row that both sets have measured.
 
     Raises:
-        CompareError: a set is empty, or no row is in both.
+        CommandError: a set is empty, or no row is in both.
     """
     first, second = records_of(a), records_of(b)
     lines = [_line(key, first[key], second[key]) for key in first if key in second]
     if not lines:
-        raise CompareError(f"No row is measured both in {a} and in {b} (by schedule and data).")
+        raise CommandError(f"No row is measured both in {a} and in {b} (by schedule and data).")
     return pd.DataFrame(lines)
 
 

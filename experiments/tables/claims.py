@@ -135,42 +135,47 @@ def find(
 
 def decide(comparison: Mapping[str, Any], rows: Sequence[Row]) -> Finding:
     """Decide a comparison by its rows, in the order of `rows_in`."""
-    of = comparison.get("of", "test_error")
-    if all(row.missing for row in rows):
-        return Finding(None, "", missing=True)
+    numbers = ", ".join(row.text for row in rows)
     if any(row.missing for row in rows):
-        return Finding(None, ", ".join(row.text for row in rows), missing=True)
+        return Finding(None, "" if all(row.missing for row in rows) else numbers, missing=True)
     if "fails" in comparison:
-        return Finding(rows[0].failed, rows[0].text)
+        return Finding(rows[0].failed, numbers)
     if "below" in comparison or "above" in comparison:
         return _level(rows[0], comparison)
+    row, other = rows
     if "share" in comparison:
-        return _share(rows[0], rows[1], of, *map(float, comparison["between"]))
-    if "near" in comparison:
-        return _near(rows[0], rows[1], float(comparison["within"]))
-    return _lower(rows[0], rows[1], of, float(comparison.get("times", 1)))
-
-
-def _lower(low: Row, high: Row, of: str, times: float) -> Finding:
-    """Whether one row is below another, so many times."""
-    if of == "seconds" and low.machines != high.machines:
-        return Finding(None, f"{low.text}, {high.text} (on different machines)")
-    numbers = f"{low.text}, {high.text}"
-    if low.failed or high.failed:
-        return Finding(None if low.failed and high.failed else high.failed, numbers)
-    assert low.sample and high.sample
-    if of in EXACT:
-        return Finding(high.sample.mean >= times * low.sample.mean, numbers)
-    return _decide(high.sample, low.sample.times(times), 0.0, numbers)
-
-
-def _near(row: Row, other: Row, within: float) -> Finding:
-    """Whether a row's test error is not above another's by more than so much."""
-    numbers = f"{row.text}, {other.text}"
+        numbers += "; asked: {:g} to {:g} of it".format(*comparison["between"])
+    if comparison.get("of") == "seconds" and row.machines != other.machines:
+        return Finding(None, f"{numbers} (on different machines)")
     if row.failed or other.failed:
-        return Finding(False if row.failed else None, numbers)
+        return Finding(_by_failure(comparison, row, other), numbers)
     assert row.sample and other.sample
-    return _decide(other.sample, row.sample, -within, numbers)
+    return _pair(comparison, row.sample, other.sample, numbers)
+
+
+def _by_failure(comparison: Mapping[str, Any], row: Row, other: Row) -> bool | None:
+    """Whether a comparison holds of two rows of which one or both fail to train."""
+    if "lower" in comparison and not (row.failed and other.failed):
+        return other.failed
+    return False if "near" in comparison and row.failed else None
+
+
+def _pair(comparison: Mapping[str, Any], row: Sample, other: Sample, numbers: str) -> Finding:
+    """Whether a row is below another so many times, not above it by more than so much, or between
+    so many times the other."""
+    if "near" in comparison:
+        return _decide(other, row, -float(comparison["within"]), numbers)
+    if "share" in comparison:
+        least, most = map(float, comparison["between"])
+        above = _decide(row, other.times(least), 0.0, numbers)
+        below = _decide(other.times(most), row, 0.0, numbers)
+        if False in (above.holds, below.holds):
+            return Finding(False, numbers)
+        return above if above.holds is None else below
+    low = row.times(float(comparison.get("times", 1)))
+    if comparison.get("of") in EXACT:
+        return Finding(other.mean >= low.mean, numbers)
+    return _decide(other, low, 0.0, numbers)
 
 
 def _level(row: Row, comparison: Mapping[str, Any]) -> Finding:
@@ -184,20 +189,6 @@ def _level(row: Row, comparison: Mapping[str, Any]) -> Finding:
     if low < limit <= high:
         return Finding(None, numbers)
     return Finding((high < limit) == wanted, numbers)
-
-
-def _share(row: Row, other: Row, of: str, least: float, most: float) -> Finding:
-    """Whether a row's measure is between so many times another's."""
-    numbers = f"{row.text}, {other.text}; asked: {least:g} to {most:g} of it"
-    if of == "seconds" and row.machines != other.machines:
-        return Finding(None, f"{numbers} (on different machines)")
-    if row.sample is None or other.sample is None:
-        return Finding(None, numbers)
-    above = _decide(row.sample, other.sample.times(least), 0.0, numbers)
-    below = _decide(other.sample.times(most), row.sample, 0.0, numbers)
-    if False in (above.holds, below.holds):
-        return Finding(False, numbers)
-    return above if above.holds is None else below
 
 
 def _decide(high: Sample, low: Sample, least: float, numbers: str) -> Finding:

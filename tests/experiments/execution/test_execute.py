@@ -177,10 +177,12 @@ def test_several_devices_share_the_work(tmp_path: Path) -> None:
     assert executed(tmp_path) == Counter(f"seed{k}" for k in range(12))
 
 
-def test_runs_share_a_gpu_as_far_as_its_memory_holds_them(tmp_path: Path) -> None:
+def test_runs_share_a_gpu_as_far_as_its_memory_holds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     todo = jobs(5)
-    needs = dict(zip(todo, (3.0, 3.0, 3.0, 20.0, 3.0), strict=True))
-    device = Device("0", at_once=8, memory=10.0, needs=needs)
+    monkeypatch.setattr(execute, "gpu_bytes", lambda job: 20.0 if job.seed == 3 else 3.0)
+    device = Device("0", at_once=8, memory=10.0)
     assert device.has_room(todo[:2], todo[2]) and not device.has_room(todo[:3], todo[4])
     assert device.has_room([], todo[3]), "what needs too much is tried alone"
     assert not device.has_room([todo[3]], todo[0])
