@@ -9,8 +9,7 @@ weights are compiled again with them.
 import sys
 
 from experiments import compile
-from experiments.report.content import PAGES, gather
-from experiments.report.page import render
+from experiments.report.page import PAGES, gather, render
 from experiments.tables import cards
 from records.command import guarded
 from records.names import results

@@ -1,17 +1,19 @@
-"""The figures as the report shows them: drawn, saved, and put into the page with their values."""
+"""The figures as the report shows them: drawn, saved, and put into the page with their values,
+which a pointer shows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments import compile
 from experiments.figures import drawing
 from experiments.figures.figures import FIGURES
-from experiments.report.hover import axes_of
 from experiments.report.runs import address, slug
 from experiments.tables.overview import Overview
 from experiments.verdicts.records import RunRecord
@@ -21,6 +23,7 @@ AGAINST = "against_paper"  # the name of the figure of all rows
 PANEL = 24  # rem, the width of one
 # What an address of data may contain as it is; the rest of ASCII is escaped.
 SAFE = " /:;,=()'!?@&+*-._~<>"
+DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -78,3 +81,43 @@ def _view(drawn: Figure, name: str, title: str, command: str, preset: str) -> Fi
         command=command,
         files=[(k, address(preset, f"figures/{name}.{k}")) for k in ("png", "svg")],
     )
+
+
+def axes_of(figure: Figure) -> list[dict[str, Any]]:
+    """Every pair of axes that has curves, in a figure that has been drawn.
+
+    Returns:
+        `box`: left, bottom, width and height, as fractions of the figure; `x`, `y`: labels;
+        `limits` and `log` of the horizontal axis; `lines`: name, colour, and the points' `x`, `y`.
+    """
+    panels = [_axes(axes) for axes in figure.axes]
+    return [axes for axes in panels if axes["lines"]]
+
+
+def _axes(axes: Axes) -> dict[str, Any]:
+    low, high = axes.get_xlim()
+    lines = [
+        {
+            "name": str(line.get_label()).removeprefix("_"),
+            "colour": line.get_color(),
+            "x": _rounded(line.get_xdata()),
+            "y": _rounded(line.get_ydata()),
+        }
+        for line in axes.get_lines()
+        if line.get_transform() == axes.transData  # no level line, whose x are no values
+        and len(np.atleast_1d(line.get_xdata())) > 0
+        and not str(line.get_label()).startswith("_child")  # guides have no name of their own
+    ]
+    return {
+        "box": [round(float(edge), 5) for edge in axes.get_position().bounds],
+        "x": axes.get_xlabel(),
+        "y": axes.get_ylabel(),
+        "limits": [float(low), float(high)],
+        "log": axes.get_xscale() == "log",
+        "lines": lines,
+    }
+
+
+def _rounded(values: Any) -> list[float | None]:
+    numbers = [float(value) for value in values]
+    return [float(f"{v:.{DIGITS + 1}g}") if math.isfinite(v) else None for v in numbers]

@@ -1,12 +1,134 @@
-"""The report as HTML: one file with its style, its script and its pictures."""
+"""Everything that the report says, gathered from records and published numbers; as HTML, one file
+with its style, its script and its pictures."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from experiments.report import runs
+from experiments import compile
+from experiments.figures.figures import FIGURES
+from experiments.papers import claims as paper_claims
+from experiments.papers import published, recipes
+from experiments.papers.rows import all_rows
+from experiments.report import figures as figure_views
+from experiments.report import runs as run_views
+from experiments.report import tables as table_views
+from experiments.tables import claims, decided, readme
+from experiments.tables.claims import Judged
+from experiments.tables.overview import Overview
+from experiments.tables.quoted import QUOTED
+from experiments.tables.sheets import Table, write
+from experiments.tables.tables import PaperTable, general, scaled_note
+from experiments.verdicts import simulation
+from experiments.verdicts.records import RunRecord, by_row, survey
+from records.names import FULL, KEPT, runs_folder
+
+PAGES = {preset: "index.html" if preset == FULL else f"{preset}.html" for preset in KEPT}
+
+
+def gather(preset: str) -> dict[str, Any]:
+    """Compile everything from the records of a kept preset, write tables and figures, and collect
+    what page.html.j2 shows by name.
+
+    Raises:
+        PublishedError, PlanError: a file of published numbers, claims or tables has a mistake.
+    """
+    records, faults = survey(runs_folder(preset), preset)
+    groups = by_row(records)
+    *compiled, total = compile.compile_all(records, preset)
+    assert isinstance(total, Overview)
+    judged = claims.judge(paper_claims.claims(), records, preset)
+    for table in [*compiled, total, claims.claims_table(judged, preset)]:
+        write(table, preset)
+    readme.update()
+    figures = [figure_views.view(name, records, preset) for name in FIGURES]
+    tables = [table_views.view(table, groups.keys(), preset) for table in compiled]
+    against = figure_views.against(total, preset)
+    # The sheets are of full recipes, and stand on the page of these.
+    trained_by = recipes_of(compiled) if preset == FULL else {}
+    overview, waiting = table_views.overviews(total, preset)
+    return {
+        "preset": preset,
+        "pages": PAGES.items(),
+        "schedule": "" if preset == FULL else scaled_note(preset),
+        "tiles": tiles(total, judged, records),
+        "against": against,
+        "overview": overview,
+        "waiting": waiting,
+        "sections": [
+            {
+                "paper": paper,
+                "tables": [one for one in tables if published.paper_of(one.name) == paper.name],
+                "figures": [one for one in figures if published.paper_of(one.name) == paper.name],
+                "claims": [one for one in judged if one.claim.source.startswith(paper.cited)],
+                "recipes": trained_by.get(paper.name, []),
+            }
+            for paper in published.papers()
+        ],
+        "claim_files": table_views.table_files("claims", preset)[:2],
+        "quoted": next((table for table in tables if table.name == QUOTED), None),
+        "recipes": [
+            (name, table_views.block(recipes.sheet(name)))
+            for name in sorted(set().union(*trained_by.values()))
+        ],
+        "groups": groups,
+        "runs": len(records),
+        "faults": faults,
+        "costs": run_views.costs(records),
+        "rules": [table_views.inline(rule) for rule in general(preset)],
+        "decisions": simulation.table(),
+        "decided": decided.table(),
+        "data": {
+            "runs": run_views.curves(records),
+            "figures": {one.anchor: one.axes for one in (*figures, against) if one},
+        },
+    }
+
+
+def recipes_of(tables: Sequence[Table]) -> dict[str, list[str]]:
+    """By paper, the recipes of the rows in its tables."""
+    rows = {
+        (published.paper_of(table.name), *result.row)
+        for table in tables
+        if isinstance(table, PaperTable)
+        for result in table.results
+    }
+    return {
+        paper.name: sorted({
+            row.recipe for key, row in all_rows().items()
+            if (paper.name, *key) in rows or published.paper_of(row.experiment) == paper.name
+        })
+        for paper in published.papers()
+    }  # fmt: skip
+
+
+def tiles(
+    total: Overview, judged: Sequence[Judged], records: Sequence[RunRecord]
+) -> list[tuple[str, str]]:
+    """What stands at the top of the page."""
+    counting = sum(record.counts for record in records)
+    verdicts = [claim.verdict for claim in judged]
+    decided = [verdict for verdict in verdicts if verdict in (claims.HOLDS, claims.FAILS)]
+    compared = [
+        (str(len(total.compared)), "rows compared with a published number"),
+        (str(total.compared.count("reproduced")), "of them reproduced"),
+    ]
+    schedule = "full recipe" if total.preset == FULL else f"{total.preset} of the schedule"
+    spent = run_views.costs(records)
+    costs = [
+        (spent["alone"][~spent["cpu"]].sum(), 0, "GPU minutes"),
+        (spent["training"][spent["cpu"]].sum() / 60, 1, "hours on a CPU"),
+    ]
+    return [
+        (str(counting), f"runs of a {schedule}, of {len(records)} records"),
+        *(compared if total.preset == FULL else []),
+        (f"{verdicts.count(claims.HOLDS)} of {len(decided)}",
+         f"decided claims hold, of {len(judged)}"),
+        *[(f"{cost:,.{digits}f}", caption) for cost, digits, caption in costs if cost],
+    ]  # fmt: skip
 
 
 def render(content: dict[str, Any]) -> str:
@@ -21,5 +143,5 @@ def render(content: dict[str, Any]) -> str:
     # Without `<` nothing in it can end the script element.
     data = json.dumps(content["data"], separators=(",", ":"), allow_nan=False)
     template = environment.get_template("page.html.j2")
-    page = template.render(page=content, runs=runs, data=data.replace("<", "\\u003c"))
+    page = template.render(page=content, runs=run_views, data=data.replace("<", "\\u003c"))
     return page.strip() + "\n"

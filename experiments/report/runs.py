@@ -10,7 +10,7 @@ import pandas as pd
 from experiments.papers import published
 from experiments.tables.cells import MISSING
 from experiments.verdicts.records import RunRecord, extras
-from experiments.verdicts.tested import results as tests_of
+from experiments.verdicts.tested import results as results_of_tests
 from records.names import FULL, KEPT, PARTS, results, weights_file
 
 # What a summary says of where a number comes from, in the order of the page.
@@ -37,18 +37,11 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
     """Where its number comes from, name and value, and what other tests have found."""
     summary = record.summary
     told = [(name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary]
-    return [*told, *tests(record)]
-
-
-def tests(record: RunRecord) -> list[tuple[str, str]]:
-    """What other tests than that of training have found: top 1 and top 5."""
-    return [
-        (
-            f"Error by {' '.join(published.test_arguments(name))}",
-            f"{one.error('last'):.2f} %, top 5 {one.summary[published.TOP5]:.2f} %",
-        )
-        for name, one in tests_of(record).items()
-    ]
+    for test, one in results_of_tests(record).items():
+        name = f"Error by {' '.join(published.test_arguments(test))}"
+        top5 = one.summary[published.TOP5]
+        told.append((name, f"{one.error('last'):.2f} %, top 5 {top5:.2f} %"))
+    return told
 
 
 def command(record: RunRecord) -> str:
@@ -104,29 +97,18 @@ def curves(records: Iterable[RunRecord]) -> dict[str, dict[str, list[float | Non
 
 
 def costs(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """What runs took, a line a device, GPUs first: minutes of training, and of the device."""
-    known = [record for record in records if record.summary.get("device") is not None]
-    frame = pd.DataFrame({
-        "cpu": [record.summary.get("driver") is None for record in known],
-        "device": [record.summary["device"] for record in known],
-        "training": [minutes(record) for record in known],
-        "alone": [device_minutes(record) for record in known],
-    })  # fmt: skip
+    """What runs took, a line a device, GPUs first: minutes of training, evaluation apart, and of
+    the device. Of that a run takes its share among the runs beside it, or all of several."""
+    lines = []
+    for record in records:
+        summary, minutes = record.summary, (record.seconds or 0.0) / 60
+        if (device := summary.get("device")) is not None:
+            share = (summary.get("processes") or 1) / (summary.get("runs_at_once") or 1)
+            lines.append((summary.get("driver") is None, device, minutes, minutes * share))
+    frame = pd.DataFrame(lines, columns=["cpu", "device", "training", "alone"])
     by_device = frame.groupby(["cpu", "device"])
     sums = by_device[["training", "alone"]].sum()
     return sums.assign(runs=by_device.size()).reset_index()
-
-
-def minutes(record: RunRecord) -> float:
-    """Minutes of training, evaluation apart; 0 where they were not measured."""
-    return (record.seconds or 0.0) / 60
-
-
-def device_minutes(record: RunRecord) -> float:
-    """Minutes of devices that a run took: of one, its share among the runs beside it; of several,
-    those of each."""
-    summary = record.summary
-    return minutes(record) * (summary.get("processes") or 1) / (summary.get("runs_at_once") or 1)
 
 
 def group_anchor(experiment: str, dataset: str) -> str:

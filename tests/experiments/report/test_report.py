@@ -16,7 +16,7 @@ import pytest
 from experiments import compile
 from experiments.plan.plan import table_jobs
 from experiments.report import __main__ as report
-from experiments.report import content
+from experiments.report import page as report_page
 from experiments.tables.tables import paper_table
 from experiments.verdicts.records import load
 from records.files import ROOT
@@ -51,7 +51,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (broken / "summary.json").write_text("{")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RESULTS_DIR", str(folder))
-        patch.setattr(content, "FIGURES", FIGURES)  # all of them take ten seconds
+        patch.setattr(report_page, "FIGURES", FIGURES)  # all of them take ten seconds
         assert report.main() == 0
         yield folder
 
@@ -154,7 +154,7 @@ def test_the_same_records_give_the_same_bytes(results: Path, page: str) -> None:
 
 def test_a_page_without_records_can_be_made(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("RESULTS_DIR", str(tmp_path))
-    monkeypatch.setattr(content, "FIGURES", ())
+    monkeypatch.setattr(report_page, "FIGURES", ())
     assert report.main() == 0
     text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "No run has ended yet" in text and "make reproduce-table PRESET=paper" in text
