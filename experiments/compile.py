@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from experiments.figures import against, drawing
-from experiments.figures.figures import FIGURES
+from experiments.figures.drawing import FIGURES
 from experiments.papers import architecture, datasets, published
 from experiments.papers.conf import PlanError, preset_scale, table_config, table_rows
 from experiments.plan.estimate import seconds_on_gpu
@@ -73,15 +73,6 @@ def forms(table: Table) -> list[Table]:
     """A table, and what else it is compiled to: its paper's layout, where that is another."""
     other = printed(table) if isinstance(table, PaperTable) else None
     return [table, other] if other else [table]
-
-
-def figures_of(table: str) -> list[str]:
-    """The figures to draw when a table, or a figure, has been trained.
-
-    Raises:
-        PlanError: there is no such table.
-    """
-    return [table] if table in FIGURES else table_config(table)["table"].get("figures", [])
 
 
 def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figure:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from experiments import compile
 from experiments.execution import command, complete
+from experiments.figures.drawing import FIGURES
 from experiments.papers import published
-from experiments.papers.conf import table_rows
+from experiments.papers.conf import table_config, table_rows
 from experiments.plan.plan import make_plan, table_jobs, with_teachers
 from experiments.tables import readme
 from experiments.tables.sheets import write
@@ -23,11 +24,12 @@ from records.names import FULL, KEPT
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 some runs failed, 2 nothing could be planned, 75 or 130 stopped."""
-    return reproduce(_options(arguments))
-
-
-def reproduce(options: argparse.Namespace) -> int:
-    """Do what the options ask for; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", default="he2015_residual/table6")
+    parser.add_argument("--seeds", default="paper", help="runs a row: a number, or `paper`")
+    parser.add_argument("--rows", default="", help="only these rows, comma-separated")
+    command.add_options(parser)
+    options = parser.parse_args(arguments)
     command.check(options)
     preset = command.chosen_preset(options)
     asked = table_jobs(options.table, preset=preset, seeds=options.seeds, rows=options.rows)
@@ -68,18 +70,10 @@ def show(table: str, preset: str) -> None:
         print("", *paths, sep="\n")
         if preset in KEPT:
             readme.update()
-    for figure in compile.figures_of(table):
+    figures = [table] if table in FIGURES else table_config(table)["table"].get("figures", [])
+    for figure in figures:
         complete.complete_figure(figure, records)
         print(*compile.write_figure(figure, preset, records), sep="\n")
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", default="he2015_residual/table6")
-    parser.add_argument("--seeds", default="paper", help="runs a row: a number, or `paper`")
-    parser.add_argument("--rows", default="", help="only these rows, comma-separated")
-    command.add_options(parser)
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

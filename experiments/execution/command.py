@@ -14,7 +14,7 @@ from experiments.plan import overview
 from experiments.plan.jobs import Job
 from experiments.plan.machine import device_name, gpus, torch_fault
 from experiments.plan.plan import Entry, make_plan
-from experiments.plan.states import ENDED, Failure, state_of
+from experiments.plan.states import ENDED, state_of
 from experiments.tables.terminal import print_table, say
 from records.command import one_of
 from records.exits import BAD_CONFIG
@@ -112,7 +112,8 @@ def report(execution: Execution) -> int:
     # Another process may have finished what failed here.
     failures = {job: why for job, why in execution.failures.items() if state_of(job) not in ENDED}
     for job, failure in failures.items():
-        print(f"\n{_failed(job, failure)}", file=sys.stderr)
+        log = "".join(f"\n    {line}" for line in failure.log.splitlines())
+        print(f"\n{job.run}: exit code {failure.code}, {failure.reason}{log}", file=sys.stderr)
     if failures:
         print(
             f"\n{len(failures)} of {len(execution.jobs)} runs failed (above). "
@@ -126,8 +127,3 @@ def report(execution: Execution) -> int:
     if execution.stopped:
         print("Stopped; the same command goes on from the last checkpoints.", file=sys.stderr)
     return execution.stopped or int(bool(failures))
-
-
-def _failed(job: Job, failure: Failure) -> str:
-    log = "\n".join(f"    {line}" for line in failure.log.splitlines())
-    return f"{job.run}: exit code {failure.code}, {failure.reason}\n{log}"

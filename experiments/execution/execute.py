@@ -19,7 +19,7 @@ from experiments.plan.jobs import Job
 from experiments.plan.machine import free_bytes
 from experiments.plan.states import Failure, state_of
 from records import exits
-from records.names import outputs, results
+from records.names import FAILURE, outputs, results
 
 # Signals that stop a plan, and its exit code.
 SIGNALS = {
@@ -137,7 +137,7 @@ class Execution:
         job = next((job for job in order if job not in mine and self.is_open(job)), None)
         if job is None or not device.has_room(under_way, job):
             return False
-        states.forget_failure(job)
+        (job.working / FAILURE).unlink(missing_ok=True)
         self.display.started(job)
         share = math.ceil(len(self.jobs) / len(self.devices))
         options = [*device.options, f"runs_at_once={min(device.most(job), share)}"]

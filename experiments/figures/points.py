@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.figures.panels import C10, Curve, Panel, Rows, Runs, legend
 from experiments.papers import published
-from experiments.papers.rows import facts
+from experiments.papers.rows import all_rows
 from experiments.verdicts.aggregate import aggregate
 
 OURS: dict[str, Any] = {"lw": 1.4, "marker": "o", "ms": 4}
@@ -88,15 +88,18 @@ class Points(Panel):
         axis.set_ylabel("test error (%)")
         missing = []
         for family in self.families:
-            places = [place(self.x, family, number) for number in range(len(family.experiments))]
-            errors = [mean_error(runs, row) for row in family.rows]
-            _draw_line(axis, family, places, errors, family.label, OURS)
+            at, errors = places(self.x, family), [mean_error(runs, row) for row in family.rows]
+            lines = [(errors, family.label, OURS)]
             if absent := errors.count(None):
                 missing.append(f"{family.label} ({absent} of {len(errors)})")
             if self.published and scale == 1:
-                errors = _published(family)
-                _draw_line(axis, family, places, errors, f"{family.label}, published", PUBLISHED)
-            _draw_names(axis, places, errors, family.names, above=family is self.families[0])
+                lines.append((_published(family), f"{family.label}, published", PUBLISHED))
+            for values, label, style in lines:
+                points = sorted((x, y) for x, y in zip(at, values, strict=True) if y is not None)
+                if points:
+                    x, y = zip(*points, strict=True)
+                    axis.plot(x, y, color=family.colour, label=label, **style)
+            _draw_names(axis, at, lines[-1][0], family.names, above=family is self.families[0])
         if self.baseline is not None:
             line = self.baseline
             level = mean_error(runs, line.row)
@@ -160,27 +163,12 @@ def mean_error(runs: Runs, row: tuple[str, str]) -> float | None:
     return aggregate(runs.get(row, []), "last").value
 
 
-def place(x: str, family: Family, number: int) -> float:
-    """Where a network of a family stands on the horizontal axis."""
+def places(x: str, family: Family) -> Sequence[float]:
+    """Where the networks of a family stand on the horizontal axis."""
     if family.at:
-        return family.at[number]
-    fact = facts(family.experiments[number], family.dataset)
-    assert fact is not None, "every row of a figure is counted"
-    return fact.params / 1e6 if x.startswith("parameters") else fact.macs / 1e9
-
-
-def _draw_line(
-    axis: Axes,
-    family: Family,
-    places: Sequence[float],
-    errors: Sequence[float | None],
-    label: str,
-    style: dict[str, Any],
-) -> None:
-    known = sorted((x, y) for x, y in zip(places, errors, strict=True) if y is not None)
-    if known:
-        x, y = zip(*known, strict=True)
-        axis.plot(x, y, color=family.colour, label=label, **style)
+        return family.at
+    known = [all_rows()[row] for row in family.rows]
+    return [row.params / 1e6 if x.startswith("parameters") else row.macs / 1e9 for row in known]
 
 
 def _draw_names(

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from experiments import compile
 from experiments.figures import drawing
-from experiments.figures.figures import FIGURES
+from experiments.figures.drawing import FIGURES
 from experiments.report.runs import address, slug
 from experiments.tables.overview import Overview
 from experiments.verdicts.records import RunRecord

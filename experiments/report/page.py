@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments import compile
-from experiments.figures.figures import FIGURES
+from experiments.figures.drawing import FIGURES
 from experiments.papers import claims as paper_claims
 from experiments.papers import published, recipes
 from experiments.papers.rows import all_rows

@@ -87,6 +87,10 @@ def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str
     by_seed = {record.seed: record for record in second}
     pairs = [(record, by_seed[record.seed]) for record in first if record.seed in by_seed]
     equal = sum(_alike(*pair) for pair in pairs)
+    # What differs that might make a difference, beside the seed.
+    values = {name: {repr(r.summary.get(key)) for r in (*first, *second)}
+              for name, key in ALIKE.items()}  # fmt: skip
+    unlike = [name for name, different in values.items() if len(different) > 1]
     identical = equal == len(first) == len(second)
     return {
         "Row": experiment,
@@ -98,7 +102,7 @@ def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str
         "Verdict": "identical" if identical else _verdict(key, first, second, prior),
         "Same seed": _paired(pairs),
         "Equal curves": f"{equal} of {len(pairs)}" if pairs else MISSING,
-        "Not the same": ", ".join(_unlike([*first, *second])) or MISSING,
+        "Not the same": ", ".join(unlike) or MISSING,
     }
 
 
@@ -144,12 +148,6 @@ def _alike(one: RunRecord, other: RunRecord) -> bool:
     """Whether two runs gave the same metrics to the last digit; times may differ."""
     curves = [record.metrics()[list(METRICS)] for record in (one, other)]
     return one.error("last") == other.error("last") and curves[0].equals(curves[1])
-
-
-def _unlike(records: Sequence[RunRecord]) -> list[str]:
-    """What differs that might make a difference, beside the seed."""
-    values = {name: {repr(r.summary.get(key)) for r in records} for name, key in ALIKE.items()}
-    return [name for name, different in values.items() if len(different) > 1]
 
 
 @guarded

@@ -12,7 +12,6 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from experiments.verdicts.records import RunRecord, records_of
 from records.command import CommandError, guarded, one_of
@@ -105,14 +104,10 @@ def refresh_dashboards(records: Sequence[RunRecord], project: str) -> None:
 
 def run_id(record: RunRecord) -> str:
     """The id of a record there: the same for the same record, on any machine."""
-    name = f"{VERSION}/{record.summary['preset']}/{record.run}/{digest(record.folder)}"
+    sent = b"".join((record.folder / name).read_bytes() for name in (METRICS, SUMMARY))
+    digest = hashlib.sha256(sent).hexdigest()
+    name = f"{VERSION}/{record.preset}/{record.run}/{digest}"
     return f"record-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-
-
-def digest(folder: Path) -> str:
-    """Hash over what is sent."""
-    content = b"".join((folder / name).read_bytes() for name in (METRICS, SUMMARY))
-    return hashlib.sha256(content).hexdigest()
 
 
 if __name__ == "__main__":

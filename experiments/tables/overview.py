@@ -102,12 +102,11 @@ def overview(
     for result in (result for table in tables for result in table.results):
         if result.compared or result.comparison.difference is not None:
             compared.setdefault(result.row, result)
-    totals = [_total(table, (costs or {}).get(table.name, MISSING)) for table in tables]
+    totals = []
+    for table in tables:
+        verdicts = [result.comparison.verdict for result in table.results]
+        trained = [verdict for verdict in verdicts if verdict != QUOTED]
+        measured = [verdict for verdict in trained if verdict not in (NOT_RUN, NOT_TESTED)]
+        counts, cost = Counter(filter(None, measured)), (costs or {}).get(table.name, MISSING)
+        totals.append(Total(table, len(trained), len(measured), counts, cost))
     return Overview(totals, list(compared.values()), preset)
-
-
-def _total(table: PaperTable, cost: str) -> Total:
-    verdicts = [result.comparison.verdict for result in table.results]
-    trained = [verdict for verdict in verdicts if verdict != QUOTED]
-    measured = [verdict for verdict in trained if verdict not in (NOT_RUN, NOT_TESTED)]
-    return Total(table, len(trained), len(measured), Counter(filter(None, measured)), cost)

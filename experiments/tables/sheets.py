@@ -9,6 +9,10 @@ import pandas as pd
 
 from records.names import compiled_folder
 
+LATEX = str.maketrans(
+    {"%": r"\%", "±": r"$\pm$", "~": r"$\sim$", ">": r"$>$", "_": r"\_"}
+)  # fmt: skip
+
 
 class Table(Protocol):
     """A compiled table: its cells as text, and what stands above and below."""
@@ -63,12 +67,4 @@ def _latex(frame: pd.DataFrame, title: str) -> str:
 
 
 def _escape(text: str) -> str:
-    for plain, latex in (
-        ("%", r"\%"),
-        ("±", r"$\pm$"),
-        ("~", r"$\sim$"),
-        (">", r"$>$"),
-        ("_", r"\_"),
-    ):
-        text = text.replace(plain, latex)
-    return text
+    return text.translate(LATEX)

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 import pandas as pd
 
 from experiments.papers import published
-from experiments.papers.rows import facts
+from experiments.papers.rows import all_rows
 from experiments.verdicts.inference import Prior, Sample
 from experiments.verdicts.priors import ERRORS, error_sample, measured_errors, positive_sample
 from experiments.verdicts.records import RunRecord
@@ -60,9 +60,7 @@ def row_of(
     """
     name = experiment.rpartition("/")[2]
     if of in EXACT:
-        row = facts(experiment, dataset)
-        assert row is not None
-        size = float(getattr(row, of))
+        size = float(getattr(all_rows()[experiment, dataset], of))
         return Row(Sample(size, 0.0, 1, 1), False, False, f"{name} {size / 1e6:.2f}M")
     runs = [record for record in records if record.row == (experiment, dataset)]
     table = experiment.rpartition("/")[0]
@@ -80,7 +78,10 @@ def row_of(
         return Row(None, failed, not failed, text)
     some = f" ({len(runs) - len(working)} fail)" if len(working) < len(runs) else ""
     measured = error_sample(values, dataset, prior) if of in ERRORS else positive_sample(values)
-    machines = frozenset(_machine(record) for record in runs)
+    machines = frozenset(
+        tuple(str(record.summary.get(key)) for key in ("device", "engine", "runs_at_once"))
+        for record in runs
+    )
     return Row(measured, failed, False, f"{name} {_text(values, of, at)}{some}", machines)
 
 
@@ -118,7 +119,3 @@ def _text(values: Sequence[float], of: str, at: float) -> str:
     if of == "train_loss":
         return f"{text} loss at {at:,.0f}"
     return f"{text} in training" if of == "train_error" else text
-
-
-def _machine(record: RunRecord) -> tuple[str, ...]:
-    return tuple(str(record.summary.get(key)) for key in ("device", "engine", "runs_at_once"))

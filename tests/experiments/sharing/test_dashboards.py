@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from experiments.figures.figures import FIGURES
+from experiments.figures.drawing import FIGURES
 from experiments.papers import published
 from experiments.sharing import wandb_sync
 from experiments.verdicts.records import RunRecord, load_all
