@@ -22,7 +22,7 @@ from experiments.tables import readme
 from experiments.tables.layout import printed
 from experiments.tables.overview import Overview, overview
 from experiments.tables.quoted import QUOTED, quoted_table
-from experiments.tables.sheets import Sheet, Table, write
+from experiments.tables.sheets import Sheet, write
 from experiments.tables.tables import PaperTable, paper_table, shortened_table
 from experiments.tables.terminal import print_table, say
 from experiments.verdicts.records import RunRecord, counting, records_of
@@ -31,7 +31,7 @@ from records.names import FULL, KEPT, compiled_folder
 from records.validity import PRESETS
 
 
-def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Table:
+def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Sheet:
     """Compile a table from the records of a preset.
 
     Raises:
@@ -48,7 +48,7 @@ def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Tabl
     return shortened_table(table, title, shortened_note(preset, records), records)
 
 
-def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Table]:
+def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Sheet]:
     """Every table, from the records of a kept preset; last of all their overview."""
     compared = []
     for table in published.tables():
@@ -69,7 +69,7 @@ def cost(table: str, preset: str) -> str:
     return duration(sum(seconds_on_gpu(Job(*row, 0, preset)) for row in rows)) if rows else ""
 
 
-def forms(table: Table) -> list[Table]:
+def forms(table: Sheet) -> list[Sheet]:
     """A table, and what else it is compiled to: its paper's layout, where that is another."""
     other = printed(table) if isinstance(table, PaperTable) else None
     return [table, other] if other else [table]

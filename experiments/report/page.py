@@ -20,7 +20,7 @@ from experiments.tables import claims, decided, readme
 from experiments.tables.claims import Judged
 from experiments.tables.overview import Overview
 from experiments.tables.quoted import QUOTED
-from experiments.tables.sheets import Table, write
+from experiments.tables.sheets import Sheet, write
 from experiments.tables.tables import PaperTable, general, scaled_note
 from experiments.verdicts import simulation
 from experiments.verdicts.records import RunRecord, by_row, survey
@@ -77,7 +77,7 @@ def gather(preset: str) -> dict[str, Any]:
         "groups": groups,
         "runs": len(records),
         "faults": faults,
-        "costs": run_views.costs(records),
+        "costs": run_views.costs(records).drop(columns="cpu").round(1),
         "rules": [table_views.inline(rule) for rule in general(preset)],
         "decisions": simulation.table(),
         "decided": decided.table(),
@@ -88,7 +88,7 @@ def gather(preset: str) -> dict[str, Any]:
     }
 
 
-def recipes_of(tables: Sequence[Table]) -> dict[str, list[str]]:
+def recipes_of(tables: Sequence[Sheet]) -> dict[str, list[str]]:
     """By paper, the recipes of the rows in its tables."""
     rows = {
         (published.paper_of(table.name), *result.row)
@@ -119,8 +119,8 @@ def tiles(
     schedule = "full recipe" if total.preset == FULL else f"{total.preset} of the schedule"
     spent = run_views.costs(records)
     costs = [
-        (spent["alone"][~spent["cpu"]].sum(), 0, "GPU minutes"),
-        (spent["training"][spent["cpu"]].sum() / 60, 1, "hours on a CPU"),
+        (spent["Minutes of the device"][~spent["cpu"]].sum(), 0, "GPU minutes"),
+        (spent["Minutes of training"][spent["cpu"]].sum() / 60, 1, "hours on a CPU"),
     ]
     return [
         (str(counting), f"runs of a {schedule}, of {len(records)} records"),

@@ -104,11 +104,9 @@ def costs(records: Iterable[RunRecord]) -> pd.DataFrame:
         summary, minutes = record.summary, (record.seconds or 0.0) / 60
         if (device := summary.get("device")) is not None:
             share = (summary.get("processes") or 1) / (summary.get("runs_at_once") or 1)
-            lines.append((summary.get("driver") is None, device, minutes, minutes * share))
-    frame = pd.DataFrame(lines, columns=["cpu", "device", "training", "alone"])
-    by_device = frame.groupby(["cpu", "device"])
-    sums = by_device[["training", "alone"]].sum()
-    return sums.assign(runs=by_device.size()).reset_index()
+            lines.append((summary.get("driver") is None, device, 1, minutes, minutes * share))
+    names = ["cpu", "Device", "Runs", "Minutes of training", "Minutes of the device"]
+    return pd.DataFrame(lines, columns=names).groupby(["cpu", "Device"]).sum().reset_index()
 
 
 def group_anchor(experiment: str, dataset: str) -> str:

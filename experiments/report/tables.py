@@ -14,7 +14,7 @@ from experiments.tables.cells import VERDICT, Column
 from experiments.tables.layout import PRINTED
 from experiments.tables.overview import Overview
 from experiments.tables.results import Result
-from experiments.tables.sheets import Table
+from experiments.tables.sheets import Sheet
 from experiments.tables.tables import PaperTable, general
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -45,7 +45,7 @@ class TableView:
     absent: bool = False
 
 
-def view(table: Table, measured: Collection[tuple[str, str]], preset: str) -> TableView:
+def view(table: Sheet, measured: Collection[tuple[str, str]], preset: str) -> TableView:
     """A table as the page of a preset shows it; `measured` are the rows that have runs, with their
     data."""
     names, rows = list(map(str, table.frame.columns)), cells(table, measured)
@@ -73,22 +73,22 @@ def view(table: Table, measured: Collection[tuple[str, str]], preset: str) -> Ta
 def overviews(total: Overview, preset: str) -> tuple[TableView, TableView]:
     """The tables of which something has been measured, and those that wait, which are folded."""
     whole = view(total, (), preset)
-    ran, idle = list[Sequence[Cell]](), list[Sequence[Cell]]()
-    for one, row in zip(total.totals, whole.rows, strict=True):
-        (ran if one.measured else idle).append(row)
+    has_run = total.frame["Measured"] != "0"
+    ran = [row for row, has in zip(whole.rows, has_run, strict=True) if has]
+    idle = [row for row, has in zip(whole.rows, has_run, strict=True) if not has]
     title = f"{len(idle)} other tables and figures"
     waiting = replace(whole, anchor="waiting", title=title, notes=[], files=[], absent=True)
     return replace(whole, rows=ran), replace(waiting, rows=idle)
 
 
-def cells(table: Table, measured: Collection[tuple[str, str]]) -> list[list[Cell]]:
+def cells(table: Sheet, measured: Collection[tuple[str, str]]) -> list[list[Cell]]:
     """The cells of a table; in an overview the tables lead to their place on the page."""
     if isinstance(table, PaperTable):
         return [result_cells(result, table.columns, measured) for result in table.results]
     rows = [[Cell(str(text)) for text in row] for row in table.frame.to_numpy()]
     if isinstance(table, Overview):
-        for row, total in zip(rows, table.totals, strict=True):
-            row[1] = Cell(row[1].text, f"#{slug(total.table.name)}")
+        for row in rows:
+            row[1] = Cell(row[1].text, f"#{slug(row[0].text)}")
     return rows
 
 

@@ -20,7 +20,7 @@ from experiments.figures.training import Curves, Gradients
 from experiments.papers import published
 from experiments.papers.published import Paper
 from experiments.sharing.wandb_sync import JOB
-from experiments.tables.sheets import Table, to_markdown
+from experiments.tables.sheets import Sheet, to_markdown
 from experiments.tables.tables import PaperTable
 from experiments.verdicts.records import RunRecord
 from records.names import outputs
@@ -61,7 +61,7 @@ def folder() -> Path:
     return outputs() / "dashboards"
 
 
-def build(paper: Paper, compiled: Sequence[Table], project: str, entity: str = "") -> Any:
+def build(paper: Paper, compiled: Sequence[Sheet], project: str, entity: str = "") -> Any:
     """The dashboard of a paper."""
     blocks: list[Any] = [wr.TableOfContents()]
     for name, panels in FIGURES.items():
@@ -103,7 +103,7 @@ def grid(panel: Curves | Gradients, project: str, entity: str) -> Any:
     return wr.PanelGrid(runsets=[runs], panels=list(lines))
 
 
-def bars(table: Table, project: str, entity: str) -> list[Any]:
+def bars(table: Sheet, project: str, entity: str) -> list[Any]:
     """The test errors of a table as bars, one picture a data set; none where it has no errors."""
     if not isinstance(table, PaperTable) or table.paper.metric != published.ERROR:
         return []

@@ -6,8 +6,6 @@ from pathlib import Path
 from experiments.papers import datasets, published
 from experiments.papers.rows import facts
 from experiments.tables.cells import paper
-from experiments.tables.results import result
-from experiments.verdicts.priors import prior_of
 from experiments.verdicts.records import RunRecord
 from records.files import write_atomically
 from records.names import FULL, KEPT, results, weights_file
@@ -80,9 +78,7 @@ def card(record: RunRecord) -> str:
 def _published(record: RunRecord) -> tuple[str, str | None]:
     """Title of the table that a row is of, and its number there."""
     table = record.experiment.rpartition("/")[0]
-    prior = prior_of("test_error", record.preset, [record])
     for line in published.lines(table):
         if line.row == record.row:
-            title = published.tables()[table].title.partition(":")[0]
-            return title, paper(result(line, [record], prior))
+            return published.tables()[table].title.partition(":")[0], paper(line)
     return table, None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from experiments.papers import datasets, published
+from experiments.papers.published import Line
 from experiments.tables.results import Result
 from experiments.verdicts.verdict import INTERVAL, NEEDED
 
@@ -43,9 +44,9 @@ def parameters(result: Result) -> str | None:
     return None if printed is None else f"{printed}M"
 
 
-def paper(result: Result) -> str | None:
+def paper(line: Line) -> str | None:
     """The published number, in the paper's own form: best (mean ± std), a reading, a failure."""
-    numbers = {number.statistic: number for number in result.line.reported}
+    numbers = {number.statistic: number for number in line.reported}
     if not numbers:
         return None
     first = next(iter(numbers.values()))
@@ -60,10 +61,10 @@ def paper(result: Result) -> str | None:
     return f"{next(iter(numbers.values())).value} ({text})" if numbers else text
 
 
-def paper_top5(result: Result) -> str | None:
+def paper_top5(line: Line) -> str | None:
     """The published top-5 error, where it stands beside another number."""
-    own = published.tables()[result.line.table].metric == published.TOP5
-    return None if own else result.line.text(published.TOP5)
+    own = published.tables()[line.table].metric == published.TOP5
+    return None if own else line.text(published.TOP5)
 
 
 def ours(result: Result) -> str | None:
@@ -132,8 +133,8 @@ COLUMNS = (
     Column("Layers", lambda r: r.line.layers),
     Column("Params", parameters),
     Column("Test", test, optional=True),
-    Column("Paper (%)", paper),
-    Column("Paper, top 5 (%)", paper_top5, optional=True),
+    Column("Paper (%)", lambda r: paper(r.line)),
+    Column("Paper, top 5 (%)", lambda r: paper_top5(r.line), optional=True),
     Column(
         "Others (%)", others, optional=True, against=True,
         note="Others: what independent reproductions that report the last epoch reached, from the "

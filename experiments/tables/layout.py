@@ -114,7 +114,7 @@ def _cell(line: Result | None, text: Callable[[Result], str | None]) -> str:
 
 
 def _paper(line: Result) -> str | None:
-    return _with_top5(cells.paper(line), cells.paper_top5(line))
+    return _with_top5(cells.paper(line.line), cells.paper_top5(line.line))
 
 
 def _ours(line: Result) -> str | None:
@@ -143,4 +143,4 @@ def _notes(table: PaperTable, columns: dict[str, list[str]]) -> list[str]:
     notes = [NOTE.format(table=table.title.partition(":")[0])]
     notes += [scaled_note(table.preset)] if table.preset != FULL else []
     notes += [LAYERS] if any("," in cell for cell in columns.get("Layers", [])) else []
-    return notes + ([TOP5] if any(cells.paper_top5(line) for line in table.results) else [])
+    return notes + ([TOP5] if any(cells.paper_top5(line.line) for line in table.results) else [])

@@ -96,7 +96,7 @@ def _line(line: Line, own: Sequence[RunRecord], preset: str, prior: Prior) -> di
         "Network": line.label + (f", {line.layers} layers" if line.layers else ""),
         "Data": datasets.of(line.dataset).short,
         "Schedule": SCHEDULES[preset],
-        "Paper (%)": (paper(row) or MISSING) if full else MISSING,
+        "Paper (%)": (paper(line) or MISSING) if full else MISSING,
         "Ours (%)": ours(row) or MISSING,
         "Training error (%)": number(training) or MISSING,
         "n": str(len(own)),

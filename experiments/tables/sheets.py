@@ -1,9 +1,8 @@
 """Any compiled table: text cells under a title, as Markdown, CSV and LaTeX."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import pandas as pd
 
@@ -14,30 +13,17 @@ LATEX = str.maketrans(
 )  # fmt: skip
 
 
-class Table(Protocol):
-    """A compiled table: its cells as text, and what stands above and below."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def frame(self) -> pd.DataFrame: ...
-    @property
-    def notes(self) -> Sequence[str]: ...
-
-
 @dataclass(frozen=True)
 class Sheet:
-    """A table of which only the text is asked for."""
+    """A compiled table: its cells as text, and what stands above and below."""
 
     name: str
     title: str
-    frame: pd.DataFrame
+    frame: pd.DataFrame = field(compare=False)
     notes: Sequence[str]
 
 
-def write(table: Table, preset: str) -> list[Path]:
+def write(table: Sheet, preset: str) -> list[Path]:
     """Write a table as .md, .csv and .tex; the same table gives the same bytes."""
     stem, frame = compiled_folder(preset) / "tables" / table.name, table.frame
     stem.parent.mkdir(parents=True, exist_ok=True)

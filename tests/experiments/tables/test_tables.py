@@ -299,14 +299,13 @@ def test_reproductions_are_those_of_the_papers_protocol() -> None:
 
 def test_the_overview_counts_verdicts_and_comparisons(records: list[RunRecord]) -> None:
     table = paper_table(TABLE6, records)
-    counted = overview([table])
-    (total,) = counted.totals
-    assert (total.trained, total.measured) == (11, 6)
-    assert total.verdicts["reproduced"] == 2 and total.verdicts.total() == 6
-    (line,) = counted.frame.to_dict("records")
+    costs = {table.name: "-", "he2016_identity/table1": "-"}
+    (line,) = overview([table], "paper", costs).frame.to_dict("records")
+    assert (line["Rows to train"], line["Measured"]) == ("11", "6")
     assert line["Verdicts"] == "2 reproduced, 1 better, 1 undecided, 1 fails, 1 fails in part"
     # He et al. 2016 quote ResNet-110; it counts once.
-    both = overview([table, paper_table("he2016_identity/table1", records)]).compared
+    other = paper_table("he2016_identity/table1", records)
+    both = overview([table, other], "paper", costs).compared
     assert len(both) == 6 and both.count("reproduced") == 2
 
 
