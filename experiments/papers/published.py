@@ -16,7 +16,7 @@ from experiments.papers.schema import (
     read,
 )
 from records.files import ROOT
-from records.words import did_you_mean, nearest
+from records.words import suggestion
 
 __all__ = ["ERROR", "HOURS", "TOP5", "Paper", "PublishedError"]
 PAPER = ROOT / "results" / "paper"
@@ -106,9 +106,7 @@ def paper_of(name: str) -> str:
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """What to say of a name that is not known: those that are near, or else all."""
-    known = list(known)
-    asked = did_you_mean(nearest(name, known))
-    return f"Unknown {kind} {name!r}. {asked or 'Choose one of ' + ', '.join(known) + '.'}"
+    return f"Unknown {kind} {name!r}. {suggestion(name, known)}"
 
 
 def test_arguments(name: str) -> list[str]:

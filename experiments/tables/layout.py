@@ -42,23 +42,21 @@ def printed(table: PaperTable) -> Sheet | None:
     respect = RESPECTS[across]
     columns = list(dict.fromkeys(text for line in table.results if (text := respect(line))))
     if across == "data":
-        columns = [
-            name for name in (one.short for one in datasets.known().values()) if name in columns
-        ]
+        columns = [one.short for one in datasets.known().values() if one.short in columns]
     groups = grouped(table.results, across)
-    heads = _heads(groups, across, table.results)
+    heads, ratios = _heads(groups, across, table.results), {}
     theirs = "paper" if table.preset == FULL else "paper in full"
     for name in columns:
         lines = [next((one for one in group if respect(one) == name), None) for group in groups]
-        head = f"{name} layers" if across == "layers" else name
         for whose, cell, hours in ((theirs, _paper, _hours), ("ours", _ours, _our_hours)):
-            column = heads[f"{head}, {whose}"] = [_cell(line, cell) for line in lines]
-            if table.paper.metric == published.HOURS:
-                column.append(_ratio([*map(hours, lines)]))
-    frame = pd.DataFrame.from_dict(_filled(heads), orient="columns")
-    return Sheet(
-        f"{table.name}{PRINTED}", f"{table.title}, as printed", frame, _notes(table, heads)
-    )
+            head = f"{name} layers, {whose}" if across == "layers" else f"{name}, {whose}"
+            heads[head] = [(line and cell(line)) or MISSING for line in lines]
+            ratios[head] = _ratio(hours(lines[0]), hours(lines[-1]))
+    frame = pd.DataFrame(heads)
+    if table.paper.metric == published.HOURS:
+        frame.loc[len(frame)] = pd.Series({frame.columns[0]: RATIO} | ratios)
+    title = f"{table.title}, as printed"
+    return Sheet(f"{table.name}{PRINTED}", title, frame.fillna(""), _notes(table, heads))
 
 
 def grouped(results: Sequence[Result], across: str) -> list[Group]:
@@ -99,20 +97,6 @@ def _heads(groups: Sequence[Group], across: str, results: Sequence[Result]) -> d
     return heads
 
 
-def _filled(columns: dict[str, list[str]]) -> dict[str, list[str]]:
-    """With a ratio below the numbers, it has a name in the first column and nothing in the rest."""
-    longest = max(map(len, columns.values()))
-    first = next(iter(columns))
-    return {
-        name: column + [RATIO if name == first else ""] * (longest - len(column))
-        for name, column in columns.items()
-    }
-
-
-def _cell(line: Result | None, text: Callable[[Result], str | None]) -> str:
-    return (line and text(line)) or MISSING
-
-
 def _paper(line: Result) -> str | None:
     return _with_top5(cells.paper(line.line), cells.paper_top5(line.line))
 
@@ -133,9 +117,8 @@ def _our_hours(line: Result | None) -> float | None:
     return line.comparison.measured.value if line else None
 
 
-def _ratio(hours: Sequence[float | None]) -> str:
+def _ratio(first: float | None, last: float | None) -> str:
     """Of the last line to the first: what two machines can agree on, where hours differ."""
-    first, last = hours[0], hours[-1]
     return f"{last / first:.2f}" if first and last else MISSING
 
 

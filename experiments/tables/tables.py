@@ -7,7 +7,7 @@ import pandas as pd
 
 from experiments.papers import datasets, published
 from experiments.papers.published import Line
-from experiments.tables.cells import COLUMNS, MISSING, Column
+from experiments.tables.cells import COLUMNS, MISSING, Column, number
 from experiments.tables.results import NOT_TESTED, QUOTED, Result, result
 from experiments.tables.sheets import Sheet
 from experiments.verdicts.priors import prior_of
@@ -138,15 +138,11 @@ def shortened_table(name: str, title: str, note: str, records: Sequence[RunRecor
             "Run": record.run,
             "Parameters": f"{record.summary['params']:,}",
             "Iterations": record.summary["iterations"],
-            "Training error (%)": _error(record.summary["train_error"]),
-            "Test error (%)": _error(record.error("last")),
-            "Best test error (%)": _error(record.error("best")),
+            "Training error (%)": number(record.summary["train_error"]) or "diverged",
+            "Test error (%)": number(record.error("last")) or "diverged",
+            "Best test error (%)": number(record.error("best")) or "diverged",
             "Status": record.summary["status"],
         }
         for record in records
     ]
     return Sheet(name, title, pd.DataFrame(lines), [note])
-
-
-def _error(value: float | None) -> str:
-    return "diverged" if value is None else f"{value:.2f}"

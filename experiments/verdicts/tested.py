@@ -68,14 +68,13 @@ def as_tested(records: Sequence[RunRecord], name: str) -> tuple[list[RunRecord],
     return kept, len(records) - len(kept)
 
 
-def results(record: RunRecord) -> dict[str, RunRecord]:
-    """Every test that a record holds, by its name; what is damaged is left out."""
-    by_name = {}
+def results(record: RunRecord) -> tuple[dict[str, RunRecord], list[str]]:
+    """Every test that a record holds, by its name, and what is wrong with others."""
+    by_name, faults = dict[str, RunRecord](), list[str]()
     for name in published.tests():
         try:
-            one = tested(record, name)
-        except RecordError:
-            continue
-        if one is not None:
-            by_name[name] = one
-    return by_name
+            if one := tested(record, name):
+                by_name[name] = one
+        except RecordError as error:
+            faults.append(str(error))
+    return by_name, faults

@@ -15,10 +15,10 @@ from experiments.papers import published
 from experiments.papers.rows import facts
 from experiments.tables.tables import paper_table
 from experiments.verdicts.ask_eval import Answer
-from experiments.verdicts.check import protocol_faults
 from experiments.verdicts.inference import Prior
 from experiments.verdicts.measure import row_of
 from experiments.verdicts.records import RunRecord, extras, load_all
+from experiments.verdicts.tested import results
 from tests.conftest import Ended, save_tree
 
 WHOLE = f"50000,{'0' * 16},{'f' * 64}"
@@ -118,7 +118,7 @@ def test_a_row_with_several_tests_has_a_line_for_each(
 def test_a_strange_test_contradicts_its_record(tmp_path: Path) -> None:
     made(tmp_path, ROW, ten_crop=f"22.9,6.8,0.9,{WHOLE}", multi_scale="20.8,5.2,0.8,8")
     (record,) = load_all(tmp_path)
-    (fault,) = protocol_faults(record)
+    (fault,) = results(record)[1]
     assert "multi_scale.csv is damaged or strange" in fault
 
 
