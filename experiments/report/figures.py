@@ -3,7 +3,6 @@ which a pointer shows."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from experiments import compile
 from experiments.figures import drawing
 from experiments.figures.drawing import FIGURES
+from experiments.papers import published
 from experiments.report.runs import address, slug
 from experiments.tables.overview import Overview
 from experiments.verdicts.records import RunRecord
@@ -26,27 +26,7 @@ SAFE = " /:;,=()'!?@&+*-._~<>"
 DIGITS = 4
 
 
-@dataclass(frozen=True)
-class FigureView:
-    """A figure on the page.
-
-    Attributes:
-        picture: an address that holds all of it; empty where nothing has run.
-        width: of the picture, in the page's units.
-        axes: its curves, for the pointer.
-    """
-
-    anchor: str
-    name: str
-    title: str
-    picture: str
-    width: int
-    axes: Sequence[dict[str, Any]]
-    command: str
-    files: Sequence[tuple[str, str]]
-
-
-def view(figure: str, records: Sequence[RunRecord], preset: str) -> FigureView:
+def view(figure: str, records: Sequence[RunRecord], preset: str) -> dict[str, Any]:
     """Draw a figure from records of a preset, save it, and make it part of the page."""
     drawn = compile.draw_figure(figure, preset, records)
     command = compile.figure_command(figure, preset)
@@ -54,33 +34,35 @@ def view(figure: str, records: Sequence[RunRecord], preset: str) -> FigureView:
     rows = {row for panel in FIGURES[figure] for row in panel.rows}
     # Published numbers alone are no figure of ours.
     ran = any(r.row in rows for r in records if r.counts)
-    return seen if ran else replace(seen, picture="")
+    return seen if ran else seen | {"picture": ""}
 
 
-def against(total: Overview, preset: str) -> FigureView | None:
+def against(total: Overview, preset: str) -> dict[str, Any] | None:
     """Published errors against ours, if anything can be compared, drawn and saved likewise."""
     if (drawn := compile.draw_against(total)) is None:
         return None
     return _view(drawn, AGAINST, "Published test errors, and ours", "make report", preset)
 
 
-def _view(drawn: Figure, name: str, title: str, command: str, preset: str) -> FigureView:
+def _view(drawn: Figure, name: str, title: str, command: str, preset: str) -> dict[str, Any]:
+    """A figure for the template: its picture as an address that holds all of it, empty where
+    nothing has run, how wide that is on the page, and its curves, for the pointer."""
     _, svg = drawing.save(drawn, compiled_folder(preset) / "figures" / name)
     axes, images = axes_of(drawn), [image for axis in drawn.axes for image in axis.images]
     ran = axes or any(
         np.ma.masked_invalid(np.ma.asarray(image.get_array())).count() for image in images
     )
     picture = f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}"
-    return FigureView(
-        anchor=f"figure-{slug(name)}",
-        name=name,
-        title=title,
-        picture=picture if ran else "",
-        width=round(PANEL * drawn.get_figwidth() / drawing.WIDTH),
-        axes=axes,
-        command=command,
-        files=[(k, address(preset, f"figures/{name}.{k}")) for k in ("png", "svg")],
-    )
+    return {
+        "anchor": f"figure-{slug(name)}",
+        "paper": published.paper_of(name),
+        "title": title,
+        "picture": picture if ran else "",
+        "width": round(PANEL * drawn.get_figwidth() / drawing.WIDTH),
+        "axes": axes,
+        "command": command,
+        "files": [(k, address(preset, f"figures/{name}.{k}")) for k in ("png", "svg")],
+    }
 
 
 def axes_of(figure: Figure) -> list[dict[str, Any]]:

@@ -20,8 +20,8 @@ from experiments.tables import claims, decided, readme
 from experiments.tables.claims import Judged
 from experiments.tables.overview import Overview
 from experiments.tables.quoted import QUOTED
-from experiments.tables.sheets import Sheet, write
-from experiments.tables.tables import PaperTable, general, scaled_note
+from experiments.tables.sheets import write
+from experiments.tables.tables import general, scaled_note
 from experiments.verdicts import simulation
 from experiments.verdicts.records import RunRecord, by_row, survey
 from records.names import FULL, KEPT, runs_folder
@@ -48,7 +48,7 @@ def gather(preset: str) -> dict[str, Any]:
     tables = [table_views.view(table, groups.keys(), preset) for table in compiled]
     against = figure_views.against(total, preset)
     # The sheets are of full recipes, and stand on the page of these.
-    trained_by = recipes_of(compiled) if preset == FULL else {}
+    trained_by = {p.name: recipes_of(p.name) for p in published.papers() if preset == FULL}
     overview, waiting = table_views.overviews(total, preset)
     return {
         "preset": preset,
@@ -61,15 +61,15 @@ def gather(preset: str) -> dict[str, Any]:
         "sections": [
             {
                 "paper": paper,
-                "tables": [one for one in tables if published.paper_of(one.name) == paper.name],
-                "figures": [one for one in figures if published.paper_of(one.name) == paper.name],
+                "tables": [one for one in tables if one["paper"] == paper.name],
+                "figures": [one for one in figures if one["paper"] == paper.name],
                 "claims": [one for one in judged if one.claim.source.startswith(paper.cited)],
                 "recipes": trained_by.get(paper.name, []),
             }
             for paper in published.papers()
         ],
         "claim_files": table_views.table_files("claims", preset)[:2],
-        "quoted": next((table for table in tables if table.name == QUOTED), None),
+        "quoted": next((table for table in tables if table["name"] == QUOTED), None),
         "recipes": [
             (name, table_views.block(recipes.sheet(name)))
             for name in sorted(set().union(*trained_by.values()))
@@ -83,26 +83,19 @@ def gather(preset: str) -> dict[str, Any]:
         "decided": decided.table(),
         "data": {
             "runs": run_views.curves(records),
-            "figures": {one.anchor: one.axes for one in (*figures, against) if one},
+            "figures": {one["anchor"]: one["axes"] for one in (*figures, against) if one},
         },
     }
 
 
-def recipes_of(tables: Sequence[Sheet]) -> dict[str, list[str]]:
-    """By paper, the recipes of the rows in its tables."""
-    rows = {
-        (published.paper_of(table.name), *result.row)
-        for table in tables
-        if isinstance(table, PaperTable)
-        for result in table.results
-    }
-    return {
-        paper.name: sorted({
-            row.recipe for key, row in all_rows().items()
-            if (paper.name, *key) in rows or published.paper_of(row.experiment) == paper.name
-        })
-        for paper in published.papers()
-    }  # fmt: skip
+def recipes_of(paper: str) -> list[str]:
+    """The recipes of a paper's own rows, and of those that its tables quote."""
+    tables = [table for table in published.tables() if published.paper_of(table) == paper]
+    quoted = {line.row for table in tables for line in published.lines(table)}
+    return sorted({
+        known.recipe for row, known in all_rows().items()
+        if row in quoted or published.paper_of(known.experiment) == paper
+    })  # fmt: skip
 
 
 def tiles(

@@ -1,7 +1,8 @@
 """The compiled tables as the report shows them: cells with links, and the command of each line."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -29,25 +30,9 @@ class Cell:
     kind: str = ""
 
 
-@dataclass(frozen=True)
-class TableView:
-    """A table on the page; `commands`: what is measured, and by which command; `absent`: whether
-    all that it waits for are runs, and none has ended."""
-
-    anchor: str
-    name: str
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    commands: Sequence[tuple[str, str]]
-    notes: Sequence[Markup]
-    files: Sequence[tuple[str, str]]
-    absent: bool = False
-
-
-def view(table: Sheet, measured: Collection[tuple[str, str]], preset: str) -> TableView:
-    """A table as the page of a preset shows it; `measured` are the rows that have runs, with their
-    data."""
+def view(table: Sheet, measured: Collection[tuple[str, str]], preset: str) -> dict[str, Any]:
+    """A table as the page of a preset shows it, for the template; `measured` are the rows that
+    have runs, with their data."""
     names, rows = list(map(str, table.frame.columns)), cells(table, measured)
     if isinstance(table, Overview):  # whose names of tables are for the command line
         names, rows = names[1:], [row[1:] for row in rows]
@@ -55,30 +40,32 @@ def view(table: Sheet, measured: Collection[tuple[str, str]], preset: str) -> Ta
         place = names.index(VERDICT.name)
         order = [0, 1, place, *(k for k in range(2, len(names)) if k != place)]
         names, rows = [names[k] for k in order], [[row[k] for k in order] for row in rows]
-    own = table.name.removesuffix(PRINTED)
-    lines = published.lines(own)
-    return TableView(
-        absent=bool(lines) and not any(line.row in measured for line in lines),
-        anchor=slug(table.name),
-        name=table.name,
-        title=table.title,
-        columns=names,
-        rows=rows,
-        commands=commands(table.results, preset) if isinstance(table, PaperTable) else [],
-        notes=[inline(note) for note in table.notes if note not in general(preset)],
-        files=table_files(table.name, preset),
-    )
+    lines = published.lines(table.name.removesuffix(PRINTED))
+    return {
+        "anchor": slug(table.name),
+        "name": table.name,
+        "paper": published.paper_of(table.name),
+        "title": table.title,
+        "columns": names,
+        "rows": rows,
+        # What is measured, and by which command.
+        "commands": commands(table.results, preset) if isinstance(table, PaperTable) else [],
+        "notes": [inline(note) for note in table.notes if note not in general(preset)],
+        "files": table_files(table.name, preset),
+        # Whether all that it waits for are runs, and none has ended.
+        "absent": bool(lines) and not any(line.row in measured for line in lines),
+    }
 
 
-def overviews(total: Overview, preset: str) -> tuple[TableView, TableView]:
+def overviews(total: Overview, preset: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The tables of which something has been measured, and those that wait, which are folded."""
     whole = view(total, (), preset)
     has_run = total.frame["Measured"] != "0"
-    ran = [row for row, has in zip(whole.rows, has_run, strict=True) if has]
-    idle = [row for row, has in zip(whole.rows, has_run, strict=True) if not has]
+    ran = [row for row, has in zip(whole["rows"], has_run, strict=True) if has]
+    idle = [row for row, has in zip(whole["rows"], has_run, strict=True) if not has]
     title = f"{len(idle)} other tables and figures"
-    waiting = replace(whole, anchor="waiting", title=title, notes=[], files=[], absent=True)
-    return replace(whole, rows=ran), replace(waiting, rows=idle)
+    waiting = {"anchor": "waiting", "title": title, "notes": [], "files": [], "absent": True}
+    return whole | {"rows": ran}, whole | waiting | {"rows": idle}
 
 
 def cells(table: Sheet, measured: Collection[tuple[str, str]]) -> list[list[Cell]]:
