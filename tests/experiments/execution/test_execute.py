@@ -225,13 +225,6 @@ def test_eight_planners_on_one_table_execute_each_run_once(
         print("\n12 runs, 8 planners: each run executed once, 12 records whole")
 
 
-def test_a_stopped_run_stops_the_plan(behave: Callable[..., None], tmp_path: Path) -> None:
-    behave(seed1="stop")
-    execution = carry_out(jobs(3))
-    assert execution.stopped == 75 and not execution.failures
-    assert executed(tmp_path) == Counter(seed0=1, seed1=1)
-
-
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_signal_stops_the_plan(
     sent: signal.Signals, code: int, behave: Callable[..., None], tmp_path: Path

@@ -12,8 +12,8 @@ from experiments.report import __main__ as report
 from experiments.sharing import compare, wandb_sync
 from experiments.tables import claims
 from experiments.verdicts import check
-from records.command import CommandError, guarded
-from records.exits import BAD_CONFIG, FAILED
+from records.command import CommandError
+from records.exits import BAD_CONFIG
 from records.files import ROOT
 
 QUEUE = str(ROOT / "experiments" / "queue.txt")
@@ -79,24 +79,3 @@ def test_every_command_refuses_them(
     told = capsys.readouterr().err
     assert code == BAD_CONFIG, told
     assert "is not as committed" in told and told.count("\n") <= 3
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "text"),
-    [
-        (CommandError("no such thing"), BAD_CONFIG, "no such thing"),
-        (PermissionError(13, "Permission denied", "results/x"), FAILED, "results/x: Permission"),
-        (OSError("odd"), FAILED, "odd"),
-        (KeyboardInterrupt(), 130, "Stopped"),
-    ],
-)
-def test_what_a_user_can_mend_ends_in_a_line(
-    error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    @guarded
-    def main() -> int:
-        raise error
-
-    assert main() == code
-    told = capsys.readouterr().err
-    assert text in told and told.count("\n") == 1
