@@ -1,10 +1,10 @@
 """Panels of final test errors: against parameters or a setting, and on a grid of two settings."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -137,24 +137,21 @@ class Grid(Panel):
         return [(row, self.dataset) for line in self.experiments for row in line]
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
-        errors = [
-            [mean_error(runs, (row, self.dataset)) for row in line] for line in self.experiments
-        ]
-        values = [[math.nan if error is None else error for error in line] for line in errors]
+        means = [[mean_error(runs, (r, self.dataset)) for r in line] for line in self.experiments]
+        errors = np.array(means, dtype=float)  # not a number where there is none
         axis.grid(visible=False)
-        axis.imshow(values, cmap="viridis_r", aspect="auto", origin="lower")
+        axis.imshow(errors, cmap="viridis_r", aspect="auto", origin="lower")
         axis.set_xticks(range(len(self.across)), self.across)
         axis.set_yticks(range(len(self.down)), self.down)
         axis.set_xlabel(self.x)
         axis.set_ylabel(self.y)
-        finite = [value for line in values for value in line if not math.isnan(value)]
-        middle = (min(finite) + max(finite)) / 2 if finite else 0.0
-        for i, line in enumerate(errors):
-            for j, error in enumerate(line):
-                colour = "0.5" if error is None else "white" if error > middle else "black"
-                text = "-" if error is None else f"{error:.2f}"
-                axis.text(j, i, text, ha="center", va="center", color=colour)
-        if not finite:
+        known = errors[np.isfinite(errors)]
+        middle = (known.min() + known.max()) / 2 if known.size else 0.0
+        for (i, j), error in np.ndenumerate(errors):
+            colour = "0.5" if np.isnan(error) else "white" if error > middle else "black"
+            text = "-" if np.isnan(error) else f"{error:.2f}"
+            axis.text(j, i, text, ha="center", va="center", color=colour)
+        if not known.size:
             legend(axis, ["all"])
 
 

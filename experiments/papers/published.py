@@ -118,9 +118,9 @@ def test_arguments(name: str) -> list[str]:
 
 def test_words(name: str) -> str:
     """What a test is called in a table."""
-    protocol, *pixels = name.split("_") if name.startswith("single") else [name]
-    if protocol == "single":
-        return f"one crop of {pixels[0] if pixels else 224}"
+    if name.startswith("single"):
+        pixels = name.split("_")[1:] or ["224"]
+        return f"one crop of {pixels[0]}"
     if name not in TESTS:
         raise PublishedError(unknown("test", name, ["single", *TESTS]))
     return TESTS[name]

@@ -49,7 +49,7 @@ def view(table: Sheet, measured: Collection[tuple[str, str]], preset: str) -> di
         "columns": names,
         "rows": rows,
         # What is measured, and by which command.
-        "commands": commands(table.results, preset) if isinstance(table, PaperTable) else [],
+        "commands": commands(table, preset) if isinstance(table, PaperTable) else [],
         "notes": [inline(note) for note in table.notes if note not in general(preset)],
         "files": table_files(table.name, preset),
         # Whether all that it waits for are runs, and none has ended.
@@ -92,33 +92,25 @@ def result_cells(
     ]  # fmt: skip
 
 
-def commands(results: Sequence[Result], preset: str) -> list[tuple[str, str]]:
-    """What measures each row of a table, on all the data sets that the table has it on."""
-    rows: dict[str, list[Result]] = {}
-    for result in results:
-        if command(result.line, preset):
-            rows.setdefault(result.line.experiment, []).append(result)
-    return [(label(lines), command(lines[0].line, preset)) for lines in rows.values()]
-
-
-def label(lines: Sequence[Result]) -> str:
-    """The lines of a row in words."""
-    line = lines[0].line
-    layers = [f"{line.layers} layers"] if line.layers else []
-    sets = dict.fromkeys(datasets.of(result.line.dataset).short for result in lines)
-    return ", ".join([line.label, *layers, *sets])
-
-
-def command(line: Line, preset: str) -> str:
-    """What measures a line, or nothing where it is quoted only."""
+def commands(table: PaperTable, preset: str) -> list[tuple[str, str]]:
+    """What measures each row of a table, on all the data sets that the table has it on; the row in
+    words, and the command. What is quoted only has none."""
     try:
-        rows = table_rows(line.table)
+        trained = table_rows(table.name)
     except PlanError:
-        return ""
-    if line.row not in rows:
-        return ""
-    row = line.experiment.rpartition("/")[2]
-    return f"make reproduce-table TABLE={line.table} ROWS={row} PRESET={preset} YES=1"
+        return []
+    rows: dict[str, list[Line]] = {}
+    for result in table.results:
+        if result.row in trained:
+            rows.setdefault(result.line.experiment, []).append(result.line)
+    told = []
+    for experiment, lines in rows.items():
+        layers = [f"{lines[0].layers} layers"] if lines[0].layers else []
+        sets = dict.fromkeys(datasets.of(line.dataset).short for line in lines)
+        row = experiment.rpartition("/")[2]
+        command = f"make reproduce-table TABLE={table.name} ROWS={row} PRESET={preset} YES=1"
+        told.append((", ".join([lines[0].label, *layers, *sets]), command))
+    return told
 
 
 def table_files(name: str, preset: str) -> list[tuple[str, str]]:

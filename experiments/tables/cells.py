@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from experiments.papers import datasets, published
 from experiments.papers.published import Line
+from experiments.papers.rows import facts
 from experiments.tables.results import Result
 from experiments.verdicts.verdict import INTERVAL, NEEDED
 
@@ -38,8 +39,8 @@ class Column:
 
 def parameters(result: Result) -> str | None:
     """Parameters of the network as built, or as printed."""
-    if result.params is not None:
-        return f"{result.params / 1e6:.2f}M"
+    if row := facts(*result.row):
+        return f"{row.params / 1e6:.2f}M"
     printed = result.line.text("params_millions")
     return None if printed is None else f"{printed}M"
 

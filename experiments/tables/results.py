@@ -45,7 +45,6 @@ class Result:
     """A line of a table.
 
     Attributes:
-        params: of the network as built, None for a row that is quoted only.
         top5: our top-5 error, where the networks were tested for it.
         runs, untested: our runs with the test that the table asks for, and those without.
         best: our best run's error, where the paper gives that of its own.
@@ -53,7 +52,6 @@ class Result:
     """
 
     line: Line
-    params: int | None
     top5: float | None
     runs: int
     untested: int
@@ -95,7 +93,6 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
         comparison = compare(line, records, prior)
     return Result(
         line=line,
-        params=row.params if row else None,
         top5=mean(record.summary.get(published.TOP5) for record in records),
         runs=len(records),
         untested=untested,
