@@ -43,9 +43,8 @@ def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Shee
         return quoted_table()
     if preset in KEPT:
         return paper_table(table, records, preset)
-    records = _shortened(table, preset, records)
-    title = f"{table}: shortened runs, preset {preset}"
-    return shortened_table(table, title, shortened_note(preset, records), records)
+    shown, note = _shortened(table, preset, records)
+    return shortened_table(table, f"{table}: shortened runs, preset {preset}", note, shown)
 
 
 def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Sheet]:
@@ -87,8 +86,8 @@ def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figur
         scale = preset_scale(preset)
         note = "" if scale == 1 else f"On a {preset} of the schedule, all else equal."
         return drawing.draw(FIGURES[figure], counting(records, preset), note, scale)
-    shown = _shortened(figure, preset, records)
-    return drawing.draw(FIGURES[figure], shown, shortened_note(preset, shown), None)
+    shown, note = _shortened(figure, preset, records)
+    return drawing.draw(FIGURES[figure], shown, note, None)
 
 
 def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list[Path]:
@@ -139,26 +138,24 @@ def _architecture(table: str) -> Sheet:
     return Sheet(table, architecture.title(table), frame, architecture.NOTES)
 
 
-def _shortened(table: str, preset: str, records: Sequence[RunRecord]) -> list[RunRecord]:
-    """The shortened runs that a table, or a figure, is made of.
+def _shortened(
+    table: str, preset: str, records: Sequence[RunRecord]
+) -> tuple[list[RunRecord], str]:
+    """The shortened runs that a table, or a figure, is made of, and what has to be said beside.
 
     Raises:
         PlanError: there is no such table.
     """
     overrides = table_config(table)["table"].get("smoke_overrides", ()) if preset == "smoke" else ()
     rows = table_rows(table, preset)
-    return [
+    shown = [
         r
         for r in records
         if r.row in rows
         and r.run == Job(r.experiment, r.dataset, r.seed, preset, tuple(overrides)).run
     ]
-
-
-def shortened_note(preset: str, records: Sequence[RunRecord]) -> str:
-    """What has to be said beside shortened runs."""
-    data = ", ".join(sorted({record.dataset for record in records})) or "no data"
-    return f"Shortened runs (preset {preset}, {data}): not comparable with the paper."
+    data = ", ".join(sorted({record.dataset for record in shown})) or "no data"
+    return shown, f"Shortened runs (preset {preset}, {data}): not comparable with the paper."
 
 
 @guarded

@@ -37,27 +37,20 @@ class Quoted:
 
 
 def quoted() -> list[Quoted]:
-    """Every quoted row, in the order of the tables; one that is trained once, whoever quotes it.
+    """Every row that a table has from another paper, or that nothing trains, in the order of the
+    tables; one that is trained once, whoever quotes it.
 
     Raises:
         PublishedError: nothing says why a row is not trained.
     """
-    groups: dict[tuple[str, ...], list[Line]] = {}
-    for line in lines():
-        trained = facts(*line.row) is not None
-        where = (line.experiment,) if trained else (line.experiment, line.table)
-        groups.setdefault(where, []).append(line)
+    groups: dict[tuple[str, str], list[Line]] = {}
+    for table in published.tables():
+        for line in published.lines(table):
+            if facts(*line.row) is None:
+                groups.setdefault((line.experiment, table), []).append(line)
+            elif paper_of(line.experiment) != paper_of(table):
+                groups.setdefault((line.experiment, ""), []).append(line)
     return [_quoted(tuple(group)) for group in groups.values()]
-
-
-def lines() -> list[Line]:
-    """The lines that a table has from another paper, and those that nothing trains."""
-    return [
-        line
-        for table in published.tables()
-        for line in published.lines(table)
-        if paper_of(line.experiment) != paper_of(table) or facts(*line.row) is None
-    ]
 
 
 def quoted_table() -> Sheet:
@@ -93,8 +86,7 @@ def _quoted(group: tuple[Line, ...]) -> Quoted:
     if trained is None:
         here, remark = _reason(first.experiment)
         return Quoted(first.label, "", "", group, here, remark)
-    own = first.experiment.rpartition("/")[0]
-    known = published.lines(own)
+    known = published.lines(first.experiment.rpartition("/")[0])
     label = next((x for x in known if x.experiment == first.experiment), first).label
     notes = "; ".join(dict.fromkeys(note for line in group for note in line.notes))
     return Quoted(label, first.experiment, trained.recipe, group, TRAINABLE, notes)
