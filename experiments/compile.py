@@ -106,12 +106,12 @@ def draw_against(total: Overview) -> Figure | None:
     dots = [
         against.Dot(
             result.line.label + (f", {result.line.layers}" if result.line.layers else ""),
-            published.typical(result.line.reported).number, result.comparison.measured.value,
-            result.comparison.interval, result.comparison.verdict if full else None,
+            published.typical(result.line.reported).number, result.measured.value,
+            result.interval, result.verdict if full else None,
             datasets.of(result.line.dataset).margin,
         )
         for result in total.results
-        if result.comparison.measured.value is not None
+        if result.measured.value is not None
     ]  # fmt: skip
     return against.draw(dots, "" if full else f"a {total.preset}") if dots else None
 

@@ -84,7 +84,7 @@ def result_cells(
 ) -> list[Cell]:
     """The cells of a line: numbers of ours lead to their runs, verdicts are marked."""
     source = f"#{group_anchor(*result.row)}" if result.row in measured else ""
-    kind = slug(result.comparison.verdict or "").lower()
+    kind = slug(result.verdict or "").lower()
     return [
         Cell(column.cell(result), source, kind) if column is VERDICT
         else Cell(column.cell(result), source if column.ours and column.text(result) else "")

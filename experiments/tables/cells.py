@@ -7,6 +7,7 @@ from experiments.papers import datasets, published
 from experiments.papers.published import Line
 from experiments.papers.rows import facts
 from experiments.tables.results import Result
+from experiments.verdicts.aggregate import aggregate, mean, working_error
 from experiments.verdicts.verdict import INTERVAL, NEEDED
 
 MISSING = "-"
@@ -68,18 +69,24 @@ def paper_top5(line: Line) -> str | None:
     return None if own else line.text(published.TOP5)
 
 
+def our_top5(result: Result) -> str | None:
+    """Our mean top-5 error, where the networks were tested for it."""
+    return number(mean(record.summary.get(published.TOP5) for record in result.records))
+
+
 def ours(result: Result) -> str | None:
     """Our number by the paper's statistic, with spread and failures."""
-    measured = result.comparison.measured
+    measured, runs = result.measured, len(result.records)
     if not measured.runs + measured.failed:
         return None
-    failed = f"fail ({measured.failed} of {result.runs})" if measured.failed else ""
+    failed = f"fail ({measured.failed} of {runs})" if measured.failed else ""
     if measured.value is None:
-        return "fail" if result.runs == 1 else failed
+        return "fail" if runs == 1 else failed
     text = f"{measured.value:.2f}"
     if measured.std is not None:
         text += f" ± {measured.std:.2f}"
-        text = text if result.best is None else f"{result.best:.2f} ({text})"
+        if "best" in {number.statistic for number in result.line.reported}:
+            text = f"{aggregate(result.records, 'best').value:.2f} ({text})"
     return f"{text}, {failed}" if failed else text
 
 
@@ -87,14 +94,15 @@ def by_choice(result: Result) -> str | None:
     """Our mean error at the last epoch, at the best one on the test set, and where validation was
     best; the paper's choice is marked."""
     of_errors = published.tables()[result.line.table].metric == published.ERROR
-    if not of_errors or result.line.test or all(value is None for value in result.choices.values()):
+    working = [record for record in result.records if working_error(record) is not None]
+    if not of_errors or result.line.test or not working:
         return None  # of hours, or of a test that was made of the last weights only
     own = "at_best_val" if "best_val" in {n.statistic for n in result.line.reported} else "last"
-    values = (
-        (number(value) or MISSING) + ("*" if name == own else "")
-        for name, value in result.choices.items()
+    return " / ".join(
+        (number(mean(record.error(which) for record in working)) or MISSING)
+        + ("*" if which == own else "")
+        for which in ("last", "best", "at_best_val")
     )
-    return " / ".join(values)
 
 
 def test(result: Result) -> str | None:
@@ -104,7 +112,7 @@ def test(result: Result) -> str | None:
 
 def interval(result: Result) -> str | None:
     """Where our mean lies with 90 % confidence."""
-    limits = result.comparison.interval
+    limits = result.interval
     return None if limits is None else "{:.2f} to {:.2f}".format(*limits)
 
 
@@ -118,16 +126,17 @@ def others(result: Result) -> str | None:
 
 def count(result: Result) -> str | None:
     """How many runs a number is of."""
+    runs = len(result.records)
     if result.untested:
-        return f"{result.runs} of {result.runs + result.untested}"
-    return str(result.runs) if result.runs else None
+        return f"{runs} of {runs + result.untested}"
+    return str(runs) if runs else None
 
 
 def number(value: float | None, form: str = ".2f") -> str | None:
     return None if value is None else f"{value:{form}}"
 
 
-VERDICT = Column("Verdict", lambda r: r.comparison.verdict, against=True)
+VERDICT = Column("Verdict", lambda r: r.verdict, against=True)
 COLUMNS = (
     Column("Method", lambda r: r.line.label),
     Column("Data", lambda r: datasets.of(r.line.dataset).short, optional=True),
@@ -149,15 +158,15 @@ COLUMNS = (
         "that is best on validation images, where some are held out; * marks the paper's choice.",
     ),
     Column("90 % interval", interval, ours=True, optional=True, note=INTERVAL),
-    Column("Ours, top 5 (%)", lambda r: number(r.top5), ours=True, optional=True),
+    Column("Ours, top 5 (%)", our_top5, ours=True, optional=True),
     Column("n", count, ours=True),
-    Column("Difference", lambda r: number(r.comparison.difference, "+.2f"), ours=True,
+    Column("Difference", lambda r: number(r.difference, "+.2f"), ours=True,
            against=True),
     Column(
-        "Against others", lambda r: r.comparison.others, ours=True, optional=True, against=True,
+        "Against others", lambda r: r.others, ours=True, optional=True, against=True,
         note="Against others: by the same rule and margin as the verdict.",
     ),
-    Column("Runs to decide", lambda r: r.comparison.needed, ours=True, optional=True, against=True,
+    Column("Runs to decide", lambda r: r.needed, ours=True, optional=True, against=True,
            note=NEEDED),
     VERDICT,
 )  # fmt: skip

@@ -102,7 +102,7 @@ def _paper(line: Result) -> str | None:
 
 
 def _ours(line: Result) -> str | None:
-    return _with_top5(cells.ours(line), cells.number(line.top5))
+    return _with_top5(cells.ours(line), cells.our_top5(line))
 
 
 def _with_top5(text: str | None, top5: str | None) -> str | None:
@@ -114,7 +114,7 @@ def _hours(line: Result | None) -> float | None:
 
 
 def _our_hours(line: Result | None) -> float | None:
-    return line.comparison.measured.value if line else None
+    return line.measured.value if line else None
 
 
 def _ratio(first: float | None, last: float | None) -> str:

@@ -42,9 +42,9 @@ def overview(tables: Sequence[PaperTable], preset: str, costs: Mapping[str, str]
     """Count the verdicts of all tables; `costs` says how long each takes, by name."""
     results: dict[tuple[str, str], Result] = {}
     for result in (result for table in tables for result in table.results):
-        if result.compared or result.comparison.difference is not None:
+        if result.compared or result.difference is not None:
             results.setdefault(result.row, result)
-    verdicts = (result.comparison.verdict for result in results.values())
+    verdicts = (result.verdict for result in results.values())
     compared = [verdict for verdict in verdicts if verdict is not None]
     title, lines = "What has been measured", pd.DataFrame([_line(one, costs) for one in tables])
     if preset != FULL:
@@ -55,7 +55,7 @@ def overview(tables: Sequence[PaperTable], preset: str, costs: Mapping[str, str]
 
 def _line(table: PaperTable, costs: Mapping[str, str]) -> dict[str, str]:
     """A table: its lines that we train, those that have run, and how many have each verdict."""
-    verdicts = [result.comparison.verdict for result in table.results]
+    verdicts = [result.verdict for result in table.results]
     trained = [verdict for verdict in verdicts if verdict != QUOTED]
     measured = [verdict for verdict in trained if verdict not in (NOT_RUN, NOT_TESTED)]
     counts = {name: measured.count(name) for name in ORDER if name in measured}

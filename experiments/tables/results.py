@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from experiments.papers import datasets, published
 from experiments.papers.published import Line, PublishedError
 from experiments.papers.rows import facts
-from experiments.verdicts.aggregate import Measured, aggregate, mean, working_error
+from experiments.verdicts.aggregate import Measured, aggregate, mean
 from experiments.verdicts.inference import MEDIAN, Prior, Sample
 from experiments.verdicts.priors import error_sample, measured_errors
 from experiments.verdicts.records import RunRecord
@@ -19,10 +19,11 @@ NOT_RUN, NOT_TESTED, QUOTED = "not run", "not tested", "quoted"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Our number against the published one.
+class Result:
+    """A line of a table: our number against the published one.
 
     Attributes:
+        records, untested: our runs with the test that the table asks for, and how many lack it.
         verdict: None where the two are no matter of error, as hours on two machines, or the
             published one was read off a figure, to half a point.
         measured: by the paper's statistic.
@@ -32,32 +33,15 @@ class Comparison:
         others: ours against independent reproductions of the same protocol, where there are some.
     """
 
+    line: Line
+    records: Sequence[RunRecord]
+    untested: int
     verdict: str | None
     measured: Measured
     difference: float | None = None
     interval: tuple[float, float] | None = None
     needed: str | None = None
     others: str | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """A line of a table.
-
-    Attributes:
-        top5: our top-5 error, where the networks were tested for it.
-        runs, untested: our runs with the test that the table asks for, and those without.
-        best: our best run's error, where the paper gives that of its own.
-        choices: our mean error at the `last` epoch, at the `best`, and `at_best_val`.
-    """
-
-    line: Line
-    top5: float | None
-    runs: int
-    untested: int
-    best: float | None
-    choices: dict[str, float | None]
-    comparison: Comparison
 
     @property
     def row(self) -> tuple[str, str]:
@@ -67,7 +51,7 @@ class Result:
     @property
     def compared(self) -> bool:
         """Whether a run of ours was held against a published number."""
-        return self.comparison.verdict not in (NOT_RUN, NOT_TESTED, QUOTED, None)
+        return self.verdict not in (NOT_RUN, NOT_TESTED, QUOTED, None)
 
 
 def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
@@ -83,49 +67,39 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
             "`make architecture` (its table in conf/table lists the row and its data)."
         )
     records, untested = as_tested(runs, line.test)
-    statistics = {number.statistic for number in line.reported}
-    working = [record for record in records if working_error(record) is not None]
     if row is None:
-        comparison = Comparison(QUOTED, aggregate([], "last"))
-    elif untested and all(record.diverged for record in records):
-        comparison = Comparison(NOT_TESTED, aggregate([], "last"))
-    else:
-        comparison = compare(line, records, prior)
-    return Result(
-        line=line,
-        top5=mean(record.summary.get(published.TOP5) for record in records),
-        runs=len(records),
-        untested=untested,
-        best=aggregate(records, "best").value if "best" in statistics else None,
-        choices={
-            which: mean(record.error(which) for record in working)
-            for which in ("last", "best", "at_best_val")
-        },
-        comparison=comparison,
-    )
-
-
-def compare(line: Line, records: Sequence[RunRecord], prior: Prior) -> Comparison:
-    """Our runs of a row against what a paper reports of it, and against others'."""
+        return Result(line, records, untested, QUOTED, aggregate([], "last"))
+    if untested and all(record.diverged for record in records):
+        return Result(line, records, untested, NOT_TESTED, aggregate([], "last"))
     if not line.reported:  # a row that the table gives no number of, or a top-5 error only
-        return Comparison(None if records else NOT_RUN, aggregate(records, "last"))
+        measured = aggregate(records, "last")
+        return Result(line, records, untested, None if records else NOT_RUN, measured)
     if published.tables()[line.table].metric == published.HOURS:
-        return Comparison(None if records else NOT_RUN, _hours(records))
+        return Result(line, records, untested, None if records else NOT_RUN, _hours(records))
+    return _compared(line, records, untested, prior)
+
+
+def _compared(line: Line, records: Sequence[RunRecord], untested: int, prior: Prior) -> Result:
+    """Our runs of a row against what a paper reports of it, and against others'."""
     paper = published.typical(line.reported)
-    measured, fails = aggregate(records, paper.statistic), paper.statistic == "fail"
-    margin, theirs = datasets.of(line.dataset).margin, paper_sample(paper, line.dataset, prior)
+    measured = aggregate(records, paper.statistic)
+    margin, fails = datasets.of(line.dataset).margin, paper.statistic == "fail"
+    theirs = paper_sample(paper, line.dataset, prior)
     ours = _sample(measured, records, paper.statistic, line.dataset, prior)
     decision = verdict(
         ours, theirs, margin, runs=measured.runs, failed=measured.failed, fails=fails
     )
     if ours is None or fails:
-        return Comparison(decision, measured)
+        return Result(line, records, untested, decision, measured)
     others = None
     if len(line.reproductions) > 1:
         theirs_too = error_sample(line.reproductions, line.dataset, prior)
         others = ALIKE[compare_samples(ours, theirs_too, margin)]
     told = None if paper.statistic == "reading" else decision
-    return Comparison(
+    return Result(
+        line,
+        records,
+        untested,
         told,
         measured,
         difference=ours.mean - paper.number,

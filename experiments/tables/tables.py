@@ -85,7 +85,7 @@ def _row_notes(results: Sequence[Result]) -> list[str]:
 
 def _test_notes(results: Sequence[Result]) -> list[str]:
     """How the networks are tested that are trained here."""
-    ours = [one.line for one in results if one.comparison.verdict != QUOTED]
+    ours = [one.line for one in results if one.verdict != QUOTED]
     commands = [
         f"`python eval.py run=<record> {' '.join(published.test_arguments(name))} save=true`"
         for name in dict.fromkeys(line.test for line in ours if line.test)

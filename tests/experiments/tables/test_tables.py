@@ -420,5 +420,5 @@ def test_runs_to_decide_by_hand(records: list[RunRecord]) -> None:
 def test_a_number_read_off_a_figure_decides_nothing(records: list[RunRecord]) -> None:
     table = paper_table("he2015_residual/fig6", records)
     read = [one for one in table.results if {n.statistic for n in one.line.reported} == {"reading"}]
-    measured = [one.comparison for one in read if one.comparison.measured.runs]
+    measured = [one for one in read if one.measured.runs]
     assert measured and all(one.verdict is None and one.needed is None for one in measured)
