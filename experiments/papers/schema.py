@@ -41,11 +41,6 @@ def _printable(text: str) -> str:
     return text
 
 
-def _numeric(text: str) -> str:
-    NUMBER.validate_python(text)
-    return text
-
-
 Text = Annotated[str, Field(max_length=400), AfterValidator(_printable)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 TestName = Annotated[str, Field(pattern=r"^[a-z0-9_]*$")]  # as eval.py's file of it
@@ -55,8 +50,7 @@ Positive = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Amount = Annotated[int, Field(ge=0, le=10**15)]
-NUMBER = TypeAdapter(Positive)
-Digits = Annotated[str, AfterValidator(_numeric)]  # a number as it is printed
+Digits = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", max_length=12)]  # as a number is printed
 
 
 @dataclass(frozen=True, config=CELLS)

@@ -52,21 +52,19 @@ def decisions(draws: int = DRAWS) -> pd.DataFrame:
 def table() -> pd.DataFrame:
     """The committed results as text, a line a difference and number of seeds."""
     frame = pd.read_csv(PATH)
-    shares = frame.drop(columns=["gap", "seeds"]).map(lambda share: f"{share:.1f}")
-    names = {"right": "Claim right (%)", "wrong": "Claim wrong (%)", "reproduced": "Reproduced (%)",
-             "better": "Better (%)", "worse": "Worse (%)"}  # fmt: skip
-    head = pd.DataFrame({"True difference": frame["gap"].map("{:.2f}".format),
-                         "Seeds a row": frame["seeds"].astype(str)})  # fmt: skip
-    return pd.concat([head, shares.rename(columns=names)], axis=1)
+    shares = {"right": "Claim right (%)", "wrong": "Claim wrong (%)",
+              "reproduced": "Reproduced (%)", "better": "Better (%)", "worse": "Worse (%)"}  # fmt: skip
+    return pd.DataFrame({
+        "True difference": frame["gap"].map("{:.2f}".format),
+        "Seeds a row": frame["seeds"].astype(str),
+        **{head: frame[name].map("{:.1f}".format) for name, head in shares.items()},
+    })  # fmt: skip
 
 
 def draw_prior(rng: np.random.Generator) -> Prior:
     """The prior that some rows with three runs each would tell."""
-    rows = []
-    for _ in range(ROWS):
-        values = draw(rng, RATE, 3)
-        rows.append((stdev(values), 3, fmean(values), IMAGES))
-    prior = pooled(rows)
+    drawn = (draw(rng, RATE, 3) for _ in range(ROWS))
+    prior = pooled((stdev(values), 3, fmean(values), IMAGES) for values in drawn)
     assert prior is not None
     return prior
 

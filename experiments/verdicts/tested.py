@@ -54,16 +54,12 @@ def as_tested(records: Sequence[RunRecord], name: str) -> tuple[list[RunRecord],
         return list(records), 0
     kept: list[RunRecord] = []
     for record in records:
-        if record.diverged:
-            kept.append(record)
-            continue
-        try:
-            one = tested(record, name)
-        except RecordError as error:
-            print(f"Left out: {error}", file=sys.stderr)
-            one = None
-        if one is None and name == SINGLE:
-            one = record
+        one = record if record.diverged or name == SINGLE else None
+        if not record.diverged:
+            try:
+                one = tested(record, name) or one
+            except RecordError as error:
+                print(f"Left out: {error}", file=sys.stderr)
         kept += [] if one is None else [one]
     return kept, len(records) - len(kept)
 
