@@ -33,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.check(options)
     preset = command.chosen_preset(options)
     asked = table_jobs(options.table, preset=preset, seeds=options.seeds, rows=options.rows)
-    jobs = with_teachers(asked)
-    plan = make_plan(jobs, timing=True)
+    plan = make_plan(with_teachers(asked), timing=True)
     if options.table in published.tables():
         shown = preset if preset in KEPT else FULL
         records = compile.records_of(shown)
@@ -46,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.show_plan(plan, options)
     if (code := command.why_not(plan, options)) is not None:
         return code
-    execution = command.carry_out(f"{options.table} (preset {preset})", jobs, options)
+    execution = command.carry_out(f"{options.table} (preset {preset})", plan, options)
     code = command.report(execution)
     if preset in KEPT and not execution.stopped:
         rows = {(job.experiment, job.dataset) for job in asked}

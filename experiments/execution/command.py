@@ -11,9 +11,8 @@ from experiments.execution.mps import side_by_side
 from experiments.execution.sweeps import registered
 from experiments.papers.conf import PlanError
 from experiments.plan import overview
-from experiments.plan.jobs import Job
 from experiments.plan.machine import device_name, gpus, torch_fault
-from experiments.plan.plan import Entry, make_plan
+from experiments.plan.plan import Entry
 from experiments.plan.states import ENDED, state_of
 from experiments.tables.terminal import print_table, say
 from records.command import one_of
@@ -92,13 +91,15 @@ def why_not(plan: Sequence[Entry], options: argparse.Namespace) -> int | None:
     return BAD_CONFIG
 
 
-def carry_out(title: str, jobs: Sequence[Job], options: argparse.Namespace) -> Execution:
+def carry_out(title: str, plan: Sequence[Entry], options: argparse.Namespace) -> Execution:
     """Train what is open."""
-    plan = make_plan(jobs, timing=True)  # which has been done by now
     todo = [entry.job for entry in plan if entry.open]
     places = devices(options.jobs)
     several = any(place.name and place.at_once > 1 for place in places) and len(todo) > 1
-    with registered(title, jobs), side_by_side(wanted=several) as environment:
+    with (
+        registered(title, [entry.job for entry in plan]),
+        side_by_side(wanted=several) as environment,
+    ):
         minutes = float(options.minutes) if options.minutes else None
         display = Display(plan)
         execution = Execution(todo, places, display, minutes=minutes, environment=environment)

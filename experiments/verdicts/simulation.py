@@ -52,8 +52,10 @@ def decisions(draws: int = DRAWS) -> pd.DataFrame:
 def table() -> pd.DataFrame:
     """The committed results as text, a line a difference and number of seeds."""
     frame = pd.read_csv(PATH)
-    shares = {"right": "Claim right (%)", "wrong": "Claim wrong (%)",
-              "reproduced": "Reproduced (%)", "better": "Better (%)", "worse": "Worse (%)"}  # fmt: skip
+    shares = {
+        "right": "Claim right (%)", "wrong": "Claim wrong (%)", "reproduced": "Reproduced (%)",
+        "better": "Better (%)", "worse": "Worse (%)",
+    }  # fmt: skip
     return pd.DataFrame({
         "True difference": frame["gap"].map("{:.2f}".format),
         "Seeds a row": frame["seeds"].astype(str),
