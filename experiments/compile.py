@@ -1,6 +1,6 @@
 """Compile tables and figures from records.
 
-python -m experiments.compile table [he2015_residual/table6] [--preset tenth]
+python -m experiments.compile table [he2015_residual/table6|claims|quoted] [--preset tenth]
 python -m experiments.compile figure [he2015_residual/fig6] [--preset tenth]
 """
 
@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from experiments.figures import against, drawing
 from experiments.figures.drawing import FIGURES
 from experiments.papers import architecture, datasets, published
+from experiments.papers.claims import claims
 from experiments.papers.conf import PlanError, preset_scale, table_config, table_rows
 from experiments.plan.estimate import seconds_on_gpu
 from experiments.plan.jobs import Job
 from experiments.plan.overview import duration
 from experiments.tables import readme
+from experiments.tables.claims import CLAIMS, claims_table, judge
 from experiments.tables.layout import printed
 from experiments.tables.overview import Overview, overview
 from experiments.tables.quoted import QUOTED, quoted_table
@@ -41,6 +43,10 @@ def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Shee
         return _architecture(table)
     if table == QUOTED:
         return quoted_table()
+    if table == CLAIMS:
+        if preset not in KEPT:
+            raise PlanError(f"PRESET={preset} decides no claim; it may be {' or '.join(KEPT)}.")
+        return claims_table(judge(claims(), records, preset), preset)
     if preset in KEPT:
         return paper_table(table, records, preset)
     shown, note = _shortened(table, preset, records)

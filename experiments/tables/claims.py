@@ -4,26 +4,22 @@ Claims are data, results/paper/claims.yaml. A comparison holds, or does not, whe
 of the difference says so; of one that is open is said how many seeds would decide it.
 """
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from experiments.papers.claims import Claim, claims, rows_in
+from experiments.papers.claims import Claim, rows_in
 from experiments.papers.conf import preset_scale
 from experiments.tables.cells import MISSING
-from experiments.tables.sheets import Sheet, write
+from experiments.tables.sheets import Sheet
 from experiments.tables.tables import scaled_note
-from experiments.tables.terminal import print_table
 from experiments.verdicts.inference import MOST_SEEDS, Sample, difference, seeds_to_decide
 from experiments.verdicts.measure import EXACT, Row, row_of
 from experiments.verdicts.priors import ERRORS, prior_of
-from experiments.verdicts.records import RunRecord, counting, records_of
-from records.command import guarded, one_of
-from records.names import FULL, KEPT
+from experiments.verdicts.records import RunRecord, counting
+from records.names import FULL
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 INCOMPLETE, NOT_RUN = "incomplete", "not run"  # rows of some comparisons have not run, or of all
@@ -64,19 +60,7 @@ class Judged:
         return "; ".join(filter(None, (finding.numbers for finding in self.findings))) or MISSING
 
 
-@guarded
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0, or 2 where the file of claims has a mistake."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default=FULL, type=one_of("PRESET", KEPT))
-    preset = parser.parse_args(arguments).preset
-    table = claims_table(judge(claims(), records_of(preset), preset), preset)
-    paths = write(table, preset)
-    print_table(table.frame, str(paths[0]))
-    print(*paths, sep="\n")
-    return 0
-
-
+CLAIMS = "claims"
 TITLE = "The papers' claims, and what our runs say of them"
 NOTES = (
     "Rows are compared by their means: where the 95 % interval of the difference (Welch's) lies on "
@@ -114,9 +98,9 @@ def claims_table(judged: Sequence[Judged], preset: str = FULL) -> Sheet:
         for one in judged
     ]
     if preset == FULL:
-        return Sheet("claims", TITLE, pd.DataFrame(lines), NOTES)
+        return Sheet(CLAIMS, TITLE, pd.DataFrame(lines), NOTES)
     title = f"{TITLE} on a {preset} of the schedule"
-    return Sheet("claims", title, pd.DataFrame(lines), (scaled_note(preset), *NOTES))
+    return Sheet(CLAIMS, title, pd.DataFrame(lines), (scaled_note(preset), *NOTES))
 
 
 def find(
@@ -200,7 +184,3 @@ def _decide(high: Sample, low: Sample, least: float, numbers: str) -> Finding:
         return Finding(False, numbers)
     seeds = seeds_to_decide(high, low, high.mean - low.mean - least) or f"over {MOST_SEEDS}"
     return Finding(None, f"{numbers} ({seeds} seeds a row would decide at this difference)")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

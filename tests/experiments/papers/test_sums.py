@@ -10,7 +10,6 @@ from experiments import compile, reproduce, train
 from experiments.papers import sums
 from experiments.report import __main__ as report
 from experiments.sharing import compare, wandb_sync
-from experiments.tables import claims
 from experiments.verdicts import check
 from records.command import CommandError
 from records.exits import BAD_CONFIG
@@ -20,7 +19,7 @@ QUEUE = str(ROOT / "experiments" / "queue.txt")
 COMMANDS: dict[str, tuple[Callable, list[str]]] = {
     "table": (compile.main, ["table", "he2015_residual/table6"]),
     "figure": (compile.main, ["figure", "he2015_residual/fig6"]),
-    "claims": (claims.main, []),
+    "claims": (compile.main, ["table", "claims"]),
     "reproduce": (reproduce.main, ["--plan", "--preset", "paper"]),
     "train": (train.main, ["--plan", "--preset", "paper", "--runs", QUEUE]),
     "report": (report.main, []),
