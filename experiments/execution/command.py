@@ -1,16 +1,17 @@
 """What the commands that train have in common: options, the plan, its execution, what failed."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from experiments.execution.devices import devices
 from experiments.execution.display import Display
-from experiments.execution.execute import Execution
+from experiments.execution.execute import Device, Execution
 from experiments.execution.mps import side_by_side
 from experiments.execution.sweeps import registered
 from experiments.papers.conf import PlanError
 from experiments.plan import overview
+from experiments.plan.estimate import AT_ONCE
 from experiments.plan.machine import device_name, gpus, torch_fault
 from experiments.plan.plan import Entry
 from experiments.plan.states import ENDED, state_of
@@ -105,6 +106,22 @@ def carry_out(title: str, plan: Sequence[Entry], options: argparse.Namespace) ->
         execution = Execution(todo, places, display, minutes=minutes, environment=environment)
         execution.run()
     return execution
+
+
+def devices(at_once: str) -> list[Device]:
+    """The GPUs of this machine, or else its processor.
+
+    Args:
+        at_once: most runs on a GPU at a time, or `auto`: as many as its memory holds. On a
+            processor, which one run keeps busy, `auto` is one; several share its cores.
+    """
+    if not gpus():
+        count = 1 if at_once == "auto" else int(at_once)
+        threads = [f"threads={max(1, (os.cpu_count() or 1) // count)}"] if count > 1 else []
+        return [Device(at_once=count, options=threads)]
+    if at_once != "auto":
+        return [Device(name, int(at_once)) for name in gpus()]
+    return [Device(name, AT_ONCE if gpu.memory else 1, gpu.memory) for name, gpu in gpus().items()]
 
 
 def report(execution: Execution) -> int:

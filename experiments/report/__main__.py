@@ -8,9 +8,7 @@ weights are compiled again with them.
 
 import sys
 
-from experiments import compile
 from experiments.report.page import PAGES, gather, render
-from experiments.tables import cards
 from records.command import guarded
 from records.names import results
 
@@ -19,8 +17,6 @@ from records.names import results
 def main() -> int:
     """Exit code: 0, or 2 where a file of published numbers or claims has a mistake."""
     contents = {file: gather(preset) for preset, file in PAGES.items()}
-    for preset in PAGES:
-        cards.write_all(compile.records_of(preset), preset)
     for file, content in contents.items():
         path = results() / "report" / file
         path.parent.mkdir(parents=True, exist_ok=True)

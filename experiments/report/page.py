@@ -16,7 +16,7 @@ from experiments.papers.rows import all_rows
 from experiments.report import figures as figure_views
 from experiments.report import runs as run_views
 from experiments.report import tables as table_views
-from experiments.tables import claims, decided, readme
+from experiments.tables import cards, claims, decided, readme
 from experiments.tables.claims import Judged
 from experiments.tables.overview import Overview
 from experiments.tables.quoted import QUOTED
@@ -30,8 +30,8 @@ PAGES = {preset: "index.html" if preset == FULL else f"{preset}.html" for preset
 
 
 def gather(preset: str) -> dict[str, Any]:
-    """Compile everything from the records of a kept preset, write tables and figures, and collect
-    what page.html.j2 shows by name.
+    """Compile everything from the records of a kept preset, write tables, figures and cards, and
+    collect what page.html.j2 shows by name.
 
     Raises:
         PublishedError, PlanError: a file of published numbers, claims or tables has a mistake.
@@ -43,6 +43,7 @@ def gather(preset: str) -> dict[str, Any]:
     judged = claims.judge(paper_claims.claims(), records, preset)
     for table in [*compiled, total, claims.claims_table(judged, preset)]:
         write(table, preset)
+    cards.write_all(records, preset)
     readme.update()
     figures = [figure_views.view(name, records, preset) for name in FIGURES]
     tables = [table_views.view(table, groups.keys(), preset) for table in compiled]

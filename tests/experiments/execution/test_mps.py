@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.execution.devices import devices
+from experiments.execution.command import devices
 from experiments.execution.mps import CONTROL, side_by_side
 from experiments.plan import machine
 from experiments.plan.jobs import Job
@@ -116,7 +116,7 @@ def test_as_many_runs_share_a_gpu_as_its_memory_holds(
 
 
 def test_several_runs_on_a_processor_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.execution.devices.gpus", dict)
+    monkeypatch.setattr("experiments.execution.command.gpus", dict)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     (one,) = devices("auto")
     (two,) = devices("2")
