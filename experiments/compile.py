@@ -15,7 +15,7 @@ from experiments.figures import against, drawing
 from experiments.figures.drawing import FIGURES
 from experiments.papers import architecture, datasets, published
 from experiments.papers.claims import claims
-from experiments.papers.conf import PlanError, preset_scale, table_config, table_rows
+from experiments.papers.conf import PlanError, is_planned, preset_scale, table_config, table_rows
 from experiments.plan.estimate import seconds_on_gpu
 from experiments.plan.jobs import Job
 from experiments.plan.overview import duration
@@ -124,19 +124,16 @@ def draw_against(total: Overview) -> Figure | None:
 
 def figure_heading(figure: str) -> str:
     """What a figure shows: the title of its table, or those of its panels where it has none."""
-    try:
+    if is_planned(figure):
         return str(table_config(figure)["table"]["title"])
-    except PlanError:
-        return "; ".join(panel.title for panel in FIGURES[figure])
+    return "; ".join(panel.title for panel in FIGURES[figure])
 
 
 def figure_command(figure: str, preset: str) -> str:
     """What draws a figure, and trains what it lacks where that is planned as a table."""
-    try:
-        table_config(figure)
-    except PlanError:
-        return f"make figure FIGURE={figure}" + ("" if preset == FULL else f" PRESET={preset}")
-    return f"make reproduce-table TABLE={figure} PRESET={preset} YES=1"
+    if is_planned(figure):
+        return f"make reproduce-table TABLE={figure} PRESET={preset} YES=1"
+    return f"make figure FIGURE={figure}" + ("" if preset == FULL else f" PRESET={preset}")
 
 
 def _architecture(table: str) -> Sheet:

@@ -40,11 +40,6 @@ class Family:
     def rows(self) -> Rows:
         return [(experiment, self.dataset) for experiment in self.experiments]
 
-    @property
-    def names(self) -> list[str]:
-        """The labels of the points, by row; empty where they have none."""
-        return [row.rpartition(self.name)[2] if self.name else "" for row in self.experiments]
-
 
 def family(label: str, colour: str, prefix: str, depths: Sequence[int | str], *more: str) -> Family:
     """Networks whose rows differ in what follows `prefix`, and some more."""
@@ -99,7 +94,7 @@ class Points(Panel):
                 if points:
                     x, y = zip(*points, strict=True)
                     axis.plot(x, y, color=family.colour, label=label, **style)
-            _draw_names(axis, at, lines[-1][0], family.names, above=family is self.families[0])
+            _draw_names(axis, family, at, lines[-1][0], above=family is self.families[0])
         if self.baseline is not None:
             line = self.baseline
             level = mean_error(runs, line.row)
@@ -170,16 +165,17 @@ def places(x: str, family: Family) -> Sequence[float]:
 
 def _draw_names(
     axis: Axes,
-    places: Sequence[float],
+    family: Family,
+    at: Sequence[float],
     errors: Sequence[float | None],
-    names: Sequence[str],
     *,
     above: bool,
 ) -> None:
     """What each point is: right above the points of one family, left below those of others."""
     offset = (4, 4) if above else (-4, -10)
-    for x, y, name in zip(places, errors, names, strict=True):
-        if y is not None and name:
+    for x, y, row in zip(at, errors, family.experiments, strict=True):
+        if y is not None and family.name:
+            name = row.rpartition(family.name)[2]
             note = axis.annotate(name, (x, y), offset, textcoords="offset points", fontsize=7)
             note.set_horizontalalignment("left" if above else "right")
 

@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from experiments.papers import datasets, published
-from experiments.papers.conf import PlanError, table_rows
+from experiments.papers.conf import is_planned, table_rows
 from experiments.papers.published import Line
 from experiments.report.runs import address, group_anchor, slug
 from experiments.tables.cells import VERDICT, Column
@@ -95,10 +95,7 @@ def result_cells(
 def commands(table: PaperTable, preset: str) -> list[tuple[str, str]]:
     """What measures each row of a table, on all the data sets that the table has it on; the row in
     words, and the command. What is quoted only has none."""
-    try:
-        trained = table_rows(table.name)
-    except PlanError:
-        return []
+    trained = table_rows(table.name) if is_planned(table.name) else []
     rows: dict[str, list[Line]] = {}
     for result in table.results:
         if result.row in trained:

@@ -13,8 +13,8 @@ import pytest
 from experiments.papers.claims import MEASURES, Claim, claims, mistake_in
 from experiments.papers.rows import facts
 from experiments.tables.claims import claims_table, find, judge
+from experiments.verdicts.measure import transition_least, weight_spread
 from experiments.verdicts.records import RunRecord, load
-from experiments.verdicts.weights import transition_least, weight_spread
 from records.files import ROOT
 
 GOLDEN = ROOT / "tests" / "golden" / "runs"
