@@ -6,10 +6,10 @@ make reproduce-table [TABLE=...] [PRESET=auto|paper|tenth|smoke] [SEEDS=paper|5]
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from experiments import compile
-from experiments.execution import command, complete
+from experiments.execution import command
 from experiments.figures.drawing import FIGURES
 from experiments.papers import published
 from experiments.papers.conf import table_config, table_rows
@@ -17,6 +17,8 @@ from experiments.plan.plan import make_plan, table_jobs, with_teachers
 from experiments.tables import readme
 from experiments.tables.sheets import write
 from experiments.tables.terminal import print_table, say
+from experiments.verdicts.ask_eval import ask_eval
+from experiments.verdicts.records import RunRecord
 from records.command import guarded
 from records.names import FULL, KEPT
 
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = command.report(execution)
     if preset in KEPT and not execution.stopped:
         rows = {(job.experiment, job.dataset) for job in asked}
-        complete.test_rows(options.table, rows, compile.records_of(preset))
+        test_rows(options.table, rows, compile.records_of(preset))
     show(options.table, preset)
     return code
 
@@ -71,8 +73,46 @@ def show(table: str, preset: str) -> None:
             readme.update()
     figures = [table] if table in FIGURES else table_config(table)["table"].get("figures", [])
     for figure in figures:
-        complete.complete_figure(figure, records)
+        complete_figure(figure, records)
         print(*compile.write_figure(figure, preset, records), sep="\n")
+
+
+def complete_figure(figure: str, records: Sequence[RunRecord]) -> None:
+    """Make what a figure lacks: one analysis a row, of its lowest seed that has weights."""
+    asked = [(panel.analysis, row) for panel in FIGURES[figure] for row, _ in panel.rows]
+    for name, row in dict.fromkeys(asked):
+        own = [r for r in records if r.experiment == row and not r.diverged]
+        if name is None or any((record.folder / f"{name}.csv").exists() for record in own):
+            continue
+        reason = ""
+        for record in own:
+            reason = ask_eval(record.folder, f"analysis={name}").reason
+            if not reason:
+                break
+        if reason:
+            print(f"{row}: no {name}.csv. {reason}")
+
+
+def test_rows(table: str, rows: Collection[tuple[str, str]], records: Sequence[RunRecord]) -> None:
+    """Test the networks of a table as it asks for, where that is still to do.
+
+    Args:
+        rows: experiment and data set of those that are asked for.
+    """
+    asked = [
+        (record, line.test)
+        for record in records
+        if record.row in rows and record.counts and not record.diverged
+        for line in published.lines(table)
+        if line.row == record.row and line.test
+    ]
+    for record, name in asked:
+        if (record.folder / f"{name}.csv").exists():
+            continue
+        arguments = published.test_arguments(name)
+        print(f"{record.run}: test by {' '.join(arguments)}", flush=True)
+        if reason := ask_eval(record.folder, *arguments, "save=true").reason:
+            print(f"{record.run}: no {name}.csv. {reason}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.execution import complete
+from experiments import reproduce
 from experiments.papers import published
 from experiments.papers.rows import facts
 from experiments.tables.tables import paper_table
@@ -158,13 +158,13 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monkey
         asked.append((folder.relative_to(tmp_path).as_posix(), options))
         return Answer()
 
-    monkeypatch.setattr(complete, "ask_eval", ask)
-    complete.test_rows(TABLE3, [(ROW, "imagenet")], load_all(tmp_path))
+    monkeypatch.setattr(reproduce, "ask_eval", ask)
+    reproduce.test_rows(TABLE3, [(ROW, "imagenet")], load_all(tmp_path))
     assert asked == [(f"{ROW}/imagenet/seed1", ("protocol=ten_crop", "save=true"))]
     asked.clear()
     row = "huang2017_dense/table3/densenet121"
     made(tmp_path, row)
-    complete.test_rows("huang2017_dense/table3", [(row, "imagenet")], load_all(tmp_path))
+    reproduce.test_rows("huang2017_dense/table3", [(row, "imagenet")], load_all(tmp_path))
     folder = f"{row}/imagenet/seed0"
     assert asked == [(folder, (f"protocol={name}", "save=true")) for name in ("single", "ten_crop")]
 
