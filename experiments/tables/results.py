@@ -85,23 +85,21 @@ def _compared(line: Line, records: Sequence[RunRecord], untested: int, prior: Pr
     measured = aggregate(records, paper.statistic)
     margin, fails = datasets.of(line.dataset).margin, paper.statistic == "fail"
     theirs = paper_sample(paper, line.dataset, prior)
-    ours = _sample(measured, records, paper.statistic, line.dataset, prior)
+    ours = _sample(line, measured, records, prior)
     decision = verdict(
         ours, theirs, margin, runs=measured.runs, failed=measured.failed, fails=fails
     )
+    plain = Result(line, records, untested, decision, measured)
     if ours is None or fails:
-        return Result(line, records, untested, decision, measured)
+        return plain
     others = None
     if len(line.reproductions) > 1:
         theirs_too = error_sample(line.reproductions, line.dataset, prior)
         others = ALIKE[compare_samples(ours, theirs_too, margin)]
     told = None if paper.statistic == "reading" else decision
-    return Result(
-        line,
-        records,
-        untested,
-        told,
-        measured,
+    return replace(
+        plain,
+        verdict=told,
         difference=ours.mean - paper.number,
         interval=ours.interval(NEAR),
         needed=runs_to_decide(ours, theirs, margin) if told == "undecided" else None,
@@ -110,17 +108,14 @@ def _compared(line: Line, records: Sequence[RunRecord], untested: int, prior: Pr
 
 
 def _sample(
-    measured: Measured,
-    records: Sequence[RunRecord],
-    statistic: str,
-    dataset: str,
-    prior: Prior,
+    line: Line, measured: Measured, records: Sequence[RunRecord], prior: Prior
 ) -> Sample | None:
     """The runs that train, around the paper's statistic of them."""
     if measured.value is None:
         return None
+    statistic = published.typical(line.reported).statistic
     which = "at_best_val" if statistic == "best_val" else "last"
-    made = error_sample(measured_errors("test_error", records, which), dataset, prior)
+    made = error_sample(measured_errors("test_error", records, which), line.dataset, prior)
     median = statistic == "median5" and measured.runs > 2
     return replace(made, mean=measured.value, widen=MEDIAN if median else 1.0)
 
