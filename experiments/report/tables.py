@@ -83,7 +83,7 @@ def result_cells(
     result: Result, columns: Sequence[Column], measured: Collection[tuple[str, str]]
 ) -> list[Cell]:
     """The cells of a line: numbers of ours lead to their runs, verdicts are marked."""
-    source = f"#{group_anchor(*result.row)}" if result.row in measured else ""
+    source = f"#{group_anchor(*result.line.row)}" if result.line.row in measured else ""
     kind = slug(result.verdict or "").lower()
     return [
         Cell(column.cell(result), source, kind) if column is VERDICT
@@ -98,7 +98,7 @@ def commands(table: PaperTable, preset: str) -> list[tuple[str, str]]:
     trained = table_rows(table.name) if is_planned(table.name) else []
     rows: dict[str, list[Line]] = {}
     for result in table.results:
-        if result.row in trained:
+        if result.line.row in trained:
             rows.setdefault(result.line.experiment, []).append(result.line)
     told = []
     for experiment, lines in rows.items():

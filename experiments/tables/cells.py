@@ -40,7 +40,7 @@ class Column:
 
 def parameters(result: Result) -> str | None:
     """Parameters of the network as built, or as printed."""
-    if row := facts(*result.row):
+    if row := facts(*result.line.row):
         return f"{row.params / 1e6:.2f}M"
     printed = result.line.text("params_millions")
     return None if printed is None else f"{printed}M"

@@ -42,8 +42,9 @@ def overview(tables: Sequence[PaperTable], preset: str, costs: Mapping[str, str]
     """Count the verdicts of all tables; `costs` says how long each takes, by name."""
     results: dict[tuple[str, str], Result] = {}
     for result in (result for table in tables for result in table.results):
-        if result.compared or result.difference is not None:
-            results.setdefault(result.row, result)
+        is_compared = result.verdict not in (NOT_RUN, NOT_TESTED, QUOTED, None)
+        if is_compared or result.difference is not None:
+            results.setdefault(result.line.row, result)
     verdicts = (result.verdict for result in results.values())
     compared = [verdict for verdict in verdicts if verdict is not None]
     title, lines = "What has been measured", pd.DataFrame([_line(one, costs) for one in tables])

@@ -43,16 +43,6 @@ class Result:
     needed: str | None = None
     others: str | None = None
 
-    @property
-    def row(self) -> tuple[str, str]:
-        """Experiment and data set."""
-        return self.line.row
-
-    @property
-    def compared(self) -> bool:
-        """Whether a run of ours was held against a published number."""
-        return self.verdict not in (NOT_RUN, NOT_TESTED, QUOTED, None)
-
 
 def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
     """A line of a table, with the runs of its row that count.
