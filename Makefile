@@ -83,7 +83,7 @@ table: $(READY) ## compile tables from the records, all by default [TABLE= PRESE
 	@$(RUN) -m experiments.compile table $(KEPT) $(if $(filter file,$(origin TABLE)),,'$(TABLE)')
 
 claims: $(READY) ## what the papers claim, and whether our runs bear it out [PRESET=]
-	@$(RUN) -m experiments.tables.claims $(KEPT)
+	@$(RUN) -m experiments.compile table $(KEPT) claims
 
 figure: $(READY) ## draw figures from the records, all by default [FIGURE=he2015_residual/fig6 PRESET=]
 	@$(RUN) -m experiments.compile figure $(KEPT) $(if $(FIGURE),'$(FIGURE)')

@@ -1,6 +1,6 @@
 """Compile tables and figures from records.
 
-python -m experiments.compile table [he2015_residual/table6] [--preset tenth]
+python -m experiments.compile table [he2015_residual/table6|claims|quoted] [--preset tenth]
 python -m experiments.compile figure [he2015_residual/fig6] [--preset tenth]
 """
 
@@ -12,17 +12,19 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from experiments.figures import against, drawing
-from experiments.figures.figures import FIGURES
+from experiments.figures.drawing import FIGURES
 from experiments.papers import architecture, datasets, published
-from experiments.papers.conf import PlanError, preset_scale, table_config, table_heading, table_rows
+from experiments.papers.claims import claims
+from experiments.papers.conf import PlanError, is_planned, preset_scale, table_config, table_rows
 from experiments.plan.estimate import seconds_on_gpu
 from experiments.plan.jobs import Job
 from experiments.plan.overview import duration
 from experiments.tables import readme
+from experiments.tables.claims import CLAIMS, claims_table, judge
 from experiments.tables.layout import printed
 from experiments.tables.overview import Overview, overview
 from experiments.tables.quoted import QUOTED, quoted_table
-from experiments.tables.sheets import Sheet, Table, write
+from experiments.tables.sheets import Sheet, write
 from experiments.tables.tables import PaperTable, paper_table, shortened_table
 from experiments.tables.terminal import print_table, say
 from experiments.verdicts.records import RunRecord, counting, records_of
@@ -31,7 +33,7 @@ from records.names import FULL, KEPT, compiled_folder
 from records.validity import PRESETS
 
 
-def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Table:
+def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Sheet:
     """Compile a table from the records of a preset.
 
     Raises:
@@ -41,17 +43,20 @@ def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Tabl
         return _architecture(table)
     if table == QUOTED:
         return quoted_table()
+    if table == CLAIMS:
+        if preset not in KEPT:
+            raise PlanError(f"PRESET={preset} decides no claim; it may be {' or '.join(KEPT)}.")
+        return claims_table(judge(claims(), records, preset), preset)
     if preset in KEPT:
         return paper_table(table, records, preset)
-    records = _shortened(table, preset, records)
-    title = f"{table}: shortened runs, preset {preset}"
-    return shortened_table(table, title, shortened_note(preset, records), records)
+    shown, note = _shortened(table, preset, records)
+    return shortened_table(table, f"{table}: shortened runs, preset {preset}", note, shown)
 
 
-def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Table]:
+def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Sheet]:
     """Every table, from the records of a kept preset; last of all their overview."""
     compared = []
-    for table in published.titles():
+    for table in published.tables():
         compared.append(paper_table(table, records, preset))
         yield from forms(compared[-1])
     if preset == FULL:  # networks are the same whatever the schedule
@@ -69,19 +74,10 @@ def cost(table: str, preset: str) -> str:
     return duration(sum(seconds_on_gpu(Job(*row, 0, preset)) for row in rows)) if rows else ""
 
 
-def forms(table: Table) -> list[Table]:
+def forms(table: Sheet) -> list[Sheet]:
     """A table, and what else it is compiled to: its paper's layout, where that is another."""
     other = printed(table) if isinstance(table, PaperTable) else None
     return [table, other] if other else [table]
-
-
-def figures_of(table: str) -> list[str]:
-    """The figures to draw when a table, or a figure, has been trained.
-
-    Raises:
-        PlanError: there is no such table.
-    """
-    return [table] if table in FIGURES else table_config(table)["table"].get("figures", [])
 
 
 def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figure | None:
@@ -101,8 +97,8 @@ def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figur
         scale = preset_scale(preset)
         note = "" if scale == 1 else f"On a {preset} of the schedule, all else equal."
         return drawing.draw(panels, runs, note, scale)
-    shown = _shortened(figure, preset, records)
-    return drawing.draw(panels, shown, shortened_note(preset, shown), None) if shown else None
+    shown, note = _shortened(figure, preset, records)
+    return drawing.draw(panels, shown, note, None) if shown else None
 
 
 def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list[Path]:
@@ -120,32 +116,29 @@ def draw_against(total: Overview) -> Figure | None:
     full = total.preset == FULL
     dots = [
         against.Dot(
-            result.label + (f", {result.layers}" if result.layers else ""),
-            published.typical(result.numbers).value, measured.value,
-            result.comparison.interval, result.comparison.verdict if full else None,
-            datasets.margin(result.line.dataset),
+            result.line.label + (f", {result.line.layers}" if result.line.layers else ""),
+            published.typical(result.line.reported).number, result.measured.value,
+            result.interval, result.verdict if full else None,
+            datasets.of(result.line.dataset).margin,
         )
         for result in total.results
-        if (measured := result.comparison.measured) is not None and measured.value is not None
+        if result.measured.value is not None
     ]  # fmt: skip
     return against.draw(dots, "" if full else f"a {total.preset}") if dots else None
 
 
 def figure_heading(figure: str) -> str:
     """What a figure shows: the title of its table, or those of its panels where it has none."""
-    try:
-        return table_heading(figure)
-    except PlanError:
-        return "; ".join(panel.title for panel in FIGURES[figure])
+    if is_planned(figure):
+        return str(table_config(figure)["table"]["title"])
+    return "; ".join(panel.title for panel in FIGURES[figure])
 
 
 def figure_command(figure: str, preset: str) -> str:
     """What draws a figure, and trains what it lacks where that is planned as a table."""
-    try:
-        table_config(figure)
-    except PlanError:
-        return f"make figure FIGURE={figure}" + ("" if preset == FULL else f" PRESET={preset}")
-    return f"make reproduce-table TABLE={figure} PRESET={preset} YES=1"
+    if is_planned(figure):
+        return f"make reproduce-table TABLE={figure} PRESET={preset} YES=1"
+    return f"make figure FIGURE={figure}" + ("" if preset == FULL else f" PRESET={preset}")
 
 
 def _architecture(table: str) -> Sheet:
@@ -153,26 +146,24 @@ def _architecture(table: str) -> Sheet:
     return Sheet(table, architecture.title(table), frame, architecture.NOTES)
 
 
-def _shortened(table: str, preset: str, records: Sequence[RunRecord]) -> list[RunRecord]:
-    """The shortened runs that a table, or a figure, is made of.
+def _shortened(
+    table: str, preset: str, records: Sequence[RunRecord]
+) -> tuple[list[RunRecord], str]:
+    """The shortened runs that a table, or a figure, is made of, and what has to be said beside.
 
     Raises:
         PlanError: there is no such table.
     """
     overrides = table_config(table)["table"].get("smoke_overrides", ()) if preset == "smoke" else ()
     rows = table_rows(table, preset)
-    return [
+    shown = [
         r
         for r in records
         if r.row in rows
         and r.run == Job(r.experiment, r.dataset, r.seed, preset, tuple(overrides)).run
     ]
-
-
-def shortened_note(preset: str, records: Sequence[RunRecord]) -> str:
-    """What has to be said beside shortened runs."""
-    data = ", ".join(sorted({record.dataset for record in records})) or "no data"
-    return f"Shortened runs (preset {preset}, {data}): not comparable with the paper."
+    data = ", ".join(sorted({record.dataset for record in shown})) or "no data"
+    return shown, f"Shortened runs (preset {preset}, {data}): not comparable with the paper."
 
 
 @guarded

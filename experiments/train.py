@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.show_plan(plan, options)
     if (code := command.why_not(plan, options)) is not None:
         return code
-    code = command.report(command.carry_out(str(options.runs), jobs, options))
+    code = command.report(command.carry_out(str(options.runs), plan, options))
     print()
     print_table(overview.results(jobs))
     return code

@@ -39,10 +39,7 @@ def committed_hash(commit: str) -> str | None:
     if not re.fullmatch("[0-9a-f]{40}", commit):
         return None
     try:
-        archive = subprocess.run(
-            ["git", "archive", "--format=tar", commit, "--", *CODE], cwd=ROOT, capture_output=True,
-            check=True, timeout=30,
-        ).stdout  # fmt: skip
+        archive = _git("archive", "--format=tar", commit, "--", *CODE)
     except (OSError, subprocess.SubprocessError):
         return None
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -62,7 +59,7 @@ def commit() -> dict[str, Any]:
     changed = uncommitted()
     if changed is None:
         return {"commit": os.environ.get("SOURCE_COMMIT") or None, "clean": None}
-    return {"commit": _git("rev-parse", "HEAD").strip(), "clean": not changed}
+    return {"commit": _git("rev-parse", "HEAD").decode().strip(), "clean": not changed}
 
 
 def uncommitted() -> list[str] | None:
@@ -76,7 +73,7 @@ def uncommitted() -> list[str] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     # Only what the hash reads decides: data or a notebook's copies may lie beside the code.
-    return [entry[3:] for entry in status.split("\0") if entry.endswith(SUFFIXES)]
+    return [entry[3:] for entry in os.fsdecode(status).split("\0") if entry.endswith(SUFFIXES)]
 
 
 def in_words(changed: list[str]) -> str:
@@ -87,9 +84,7 @@ def in_words(changed: list[str]) -> str:
     return f"{first} and {len(changed) - 1} more have changes that are not committed"
 
 
-def _git(*arguments: str) -> str:
-    result = subprocess.run(
-        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
-        errors="surrogateescape",  # names of files are bytes
-    )  # fmt: skip
-    return result.stdout
+def _git(*arguments: str) -> bytes:
+    return subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, check=True, timeout=30
+    ).stdout

@@ -13,7 +13,7 @@ from typing import ParamSpec
 from records.exits import BAD_CONFIG, FAILED, INTERRUPTED
 from records.files import FolderError
 from records.record import RecordError
-from records.words import did_you_mean, nearest
+from records.words import suggestion
 
 P = ParamSpec("P")
 
@@ -29,8 +29,7 @@ def one_of(variable: str, choices: Iterable[str]) -> Callable[[str], str]:
 
     def read(word: str) -> str:
         if word not in known:
-            asked = did_you_mean(nearest(word, known)) or f"It is one of {', '.join(known)}."
-            raise CommandError(f"{variable}={word} is unknown. {asked}")
+            raise CommandError(f"{variable}={word} is unknown. {suggestion(word, known)}")
         return word
 
     return read

@@ -81,12 +81,10 @@ def is_locked(path: Path) -> bool:
     try:
         with no_pipe(path).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
     except BlockingIOError:
         return True
-    except OSError:  # no locks on this file system, or not for us: whoever trains will say so
-        return False
+    except OSError:  # not there; no locks here, or not for us: whoever trains will say so
+        pass
     return False
 
 

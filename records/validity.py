@@ -71,7 +71,10 @@ def _machine_mistake(summary: Mapping[str, Any]) -> str | None:
             return f"{key} is no number"
     for key in ("device", "driver", "engine", "precision", "torch", "commit", "weights"):
         text = summary.get(key)
-        if text is not None and not (isinstance(text, str) and _is_printable(text)):
+        # Nothing that a terminal or a page would obey, or that cannot be written.
+        if text is not None and not (
+            isinstance(text, str) and text.isprintable() and len(text) <= LONGEST
+        ):
             return f"{key} is no text"
     return None
 
@@ -84,8 +87,3 @@ def _is_number(value: Any) -> bool:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return abs(value) <= MOST and math.isfinite(value)
-
-
-def _is_printable(text: str) -> bool:
-    """Nothing that a terminal or a page would obey, or that cannot be written."""
-    return text.isprintable() and len(text) <= LONGEST

@@ -26,6 +26,12 @@ def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
     return meant[:count]
 
 
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is not known: those that are near, or else all."""
+    known = list(known)
+    return did_you_mean(nearest(name, known)) or f"Choose one of {', '.join(known)}."
+
+
 def did_you_mean(names: Iterable[str]) -> str:
     """The question to ask of what may be meant; empty where that is nothing."""
     meant = list(names)

@@ -1,20 +1,20 @@
 """What the commands that train have in common: options, the plan, its execution, what failed."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from experiments.execution.devices import devices
 from experiments.execution.display import Display
-from experiments.execution.execute import Execution
+from experiments.execution.execute import Device, Execution
 from experiments.execution.mps import side_by_side
 from experiments.execution.sweeps import registered
 from experiments.papers.conf import PlanError
 from experiments.plan import overview
-from experiments.plan.jobs import Job
+from experiments.plan.estimate import AT_ONCE
 from experiments.plan.machine import device_name, gpus, torch_fault
-from experiments.plan.plan import Entry, make_plan
-from experiments.plan.states import ENDED, Failure, state_of
+from experiments.plan.plan import Entry
+from experiments.plan.states import ENDED, state_of
 from experiments.tables.terminal import print_table, say
 from records.command import one_of
 from records.exits import BAD_CONFIG
@@ -92,18 +92,36 @@ def why_not(plan: Sequence[Entry], options: argparse.Namespace) -> int | None:
     return BAD_CONFIG
 
 
-def carry_out(title: str, jobs: Sequence[Job], options: argparse.Namespace) -> Execution:
+def carry_out(title: str, plan: Sequence[Entry], options: argparse.Namespace) -> Execution:
     """Train what is open."""
-    plan = make_plan(jobs, timing=True)  # which has been done by now
     todo = [entry.job for entry in plan if entry.open]
-    places = devices(todo, options.jobs)
+    places = devices(options.jobs)
     several = any(place.name and place.at_once > 1 for place in places) and len(todo) > 1
-    with registered(title, jobs), side_by_side(wanted=several) as environment:
+    with (
+        registered(title, [entry.job for entry in plan]),
+        side_by_side(wanted=several) as environment,
+    ):
         minutes = float(options.minutes) if options.minutes else None
         display = Display(plan)
         execution = Execution(todo, places, display, minutes=minutes, environment=environment)
         execution.run()
     return execution
+
+
+def devices(at_once: str) -> list[Device]:
+    """The GPUs of this machine, or else its processor.
+
+    Args:
+        at_once: most runs on a GPU at a time, or `auto`: as many as its memory holds. On a
+            processor, which one run keeps busy, `auto` is one; several share its cores.
+    """
+    if not gpus():
+        count = 1 if at_once == "auto" else int(at_once)
+        threads = [f"threads={max(1, (os.cpu_count() or 1) // count)}"] if count > 1 else []
+        return [Device(at_once=count, options=threads)]
+    if at_once != "auto":
+        return [Device(name, int(at_once)) for name in gpus()]
+    return [Device(name, AT_ONCE if gpu.memory else 1, gpu.memory) for name, gpu in gpus().items()]
 
 
 def report(execution: Execution) -> int:
@@ -112,7 +130,8 @@ def report(execution: Execution) -> int:
     # Another process may have finished what failed here.
     failures = {job: why for job, why in execution.failures.items() if state_of(job) not in ENDED}
     for job, failure in failures.items():
-        print(f"\n{_failed(job, failure)}", file=sys.stderr)
+        log = "".join(f"\n    {line}" for line in failure.log.splitlines())
+        print(f"\n{job.run}: exit code {failure.code}, {failure.reason}{log}", file=sys.stderr)
     if failures:
         print(
             f"\n{len(failures)} of {len(execution.jobs)} runs failed (above). "
@@ -126,8 +145,3 @@ def report(execution: Execution) -> int:
     if execution.stopped:
         print("Stopped; the same command goes on from the last checkpoints.", file=sys.stderr)
     return execution.stopped or int(bool(failures))
-
-
-def _failed(job: Job, failure: Failure) -> str:
-    log = "\n".join(f"    {line}" for line in failure.log.splitlines())
-    return f"{job.run}: exit code {failure.code}, {failure.reason}\n{log}"

@@ -28,9 +28,8 @@ class Display:
         self.plan = plan
         self.console = Console(highlight=False, soft_wrap=True)
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
-        self.due = time.monotonic() + PLAIN_SECONDS
-        if self.console.is_terminal:
-            self.due = 0.0
+        self.seconds = LIVE_SECONDS if self.console.is_terminal else PLAIN_SECONDS
+        self.due = 0.0 if self.console.is_terminal else time.monotonic() + PLAIN_SECONDS
 
     def __enter__(self) -> "Display":
         if self.console.is_terminal:
@@ -60,15 +59,13 @@ class Display:
         """Show where the runs are, if it is time to."""
         if time.monotonic() < self.due:
             return
-        width = self.console.width if self.console.is_terminal else None
-        lines = progress_lines(self.plan, width)
+        self.due = time.monotonic() + self.seconds
         if self.console.is_terminal:
-            self.due = time.monotonic() + LIVE_SECONDS
+            lines = progress_lines(self.plan, self.console.width)
             text = Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
             self.live.update(text, refresh=True)
         else:
-            self.due = time.monotonic() + PLAIN_SECONDS
-            self.say("\n".join(lines))
+            self.say("\n".join(progress_lines(self.plan)))
 
 
 def progress_lines(plan: Sequence[Entry], width: int | None = None) -> list[str]:

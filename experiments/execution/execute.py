@@ -14,12 +14,12 @@ from types import FrameType
 from experiments.execution.display import Display
 from experiments.execution.launch import Launched
 from experiments.plan import states
-from experiments.plan.estimate import disk_bytes
+from experiments.plan.estimate import disk_bytes, gpu_bytes
 from experiments.plan.jobs import Job
 from experiments.plan.machine import free_bytes
 from experiments.plan.states import Failure, state_of
 from records import exits
-from records.names import outputs, results
+from records.names import FAILURE, outputs, results
 
 # Signals that stop a plan, and its exit code.
 SIGNALS = {
@@ -45,27 +45,25 @@ class Device:
         name: of a GPU, as CUDA_VISIBLE_DEVICES has it; None leaves it to the runs.
         at_once: most runs at a time.
         memory: bytes they may take together, where a limit is known.
-        needs: bytes that a run takes, as estimated; used with `memory`.
         options: what train.py is told of the device.
     """
 
     name: str | None = None
     at_once: int = 1
     memory: float | None = None
-    needs: Mapping[Job, float] = field(default_factory=dict)
     options: Sequence[str] = ()
 
     def most(self, job: Job) -> int:
         """How many runs like this one are trained here at a time."""
         if self.memory is None:
             return self.at_once
-        return max(1, min(self.at_once, int(self.memory // self.needs[job])))
+        return max(1, min(self.at_once, int(self.memory // gpu_bytes(job))))
 
     def has_room(self, under_way: Sequence[Job], job: Job) -> bool:
         """Whether a run can start beside those under way; a single one always can."""
         if not under_way or self.memory is None:
             return len(under_way) < self.at_once
-        taken = sum(self.needs[other] for other in (*under_way, job))
+        taken = sum(map(gpu_bytes, (*under_way, job)))
         return len(under_way) < self.at_once and taken <= self.memory
 
 
@@ -139,7 +137,7 @@ class Execution:
         job = next((job for job in order if job not in mine and self.is_open(job)), None)
         if job is None or not device.has_room(under_way, job):
             return False
-        states.forget_failure(job)
+        (job.working / FAILURE).unlink(missing_ok=True)
         self.display.started(job)
         share = math.ceil(len(self.jobs) / len(self.devices))
         options = [*device.options, f"runs_at_once={min(device.most(job), share)}"]

@@ -33,7 +33,7 @@ def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
         PIPES: str(folder / "pipe"),
         "CUDA_MPS_LOG_DIRECTORY": str(folder / "log"),
     }
-    reason = _start(folder, environment)
+    reason = _start(environment)
     if reason:
         print(f"NVIDIA MPS is off ({reason}): runs on one GPU take turns.", flush=True)
         yield {}
@@ -46,7 +46,7 @@ def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(folder: Path, environment: Mapping[str, str]) -> str:
+def _start(environment: Mapping[str, str]) -> str:
     """Start the daemon; why that cannot be done, or nothing."""
     if shutil.which(CONTROL) is None:
         return f"no {CONTROL} here"

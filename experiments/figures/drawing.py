@@ -8,6 +8,12 @@ import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from experiments.figures import (
+    he2015_residual,
+    he2016_identity,
+    huang2016_stochastic,
+    huang2017_dense,
+)
 from experiments.figures.panels import Panel
 from experiments.verdicts.records import RunRecord, by_row
 
@@ -23,6 +29,14 @@ STYLE: dict[Any, Any] = {
     "grid.alpha": 0.25,
     "lines.solid_capstyle": "round",
 }
+
+# Every figure: its panels, in a file a paper.
+FIGURES: dict[str, tuple[Panel, ...]] = (
+    he2015_residual.FIGURES
+    | he2016_identity.FIGURES
+    | huang2016_stochastic.FIGURES
+    | huang2017_dense.FIGURES
+)
 
 
 def draw(

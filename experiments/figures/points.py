@@ -1,19 +1,18 @@
 """Panels of final test errors: against parameters or a setting, and on a grid of two settings."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.figures.panels import C10, Curve, Panel, Rows, Runs, legend
 from experiments.papers import published
-from experiments.papers.rows import facts
-from experiments.verdicts.aggregate import working_error
+from experiments.papers.rows import all_rows
+from experiments.verdicts.aggregate import aggregate
 
 OURS: dict[str, Any] = {"lw": 1.4, "marker": "o", "ms": 4}
 PUBLISHED: dict[str, Any] = {"lw": 0.8, "ls": ":", "marker": "o", "ms": 5, "mfc": "none"}
@@ -40,11 +39,6 @@ class Family:
     @property
     def rows(self) -> Rows:
         return [(experiment, self.dataset) for experiment in self.experiments]
-
-    @property
-    def names(self) -> list[str]:
-        """The labels of the points, by row; empty where they have none."""
-        return [row.rpartition(self.name)[2] if self.name else "" for row in self.experiments]
 
 
 def family(label: str, colour: str, prefix: str, depths: Sequence[int | str], *more: str) -> Family:
@@ -88,15 +82,18 @@ class Points(Panel):
         axis.set_ylabel("test error (%)")
         missing = []
         for family in self.families:
-            places = [place(self.x, family, number) for number in range(len(family.experiments))]
-            errors = [mean_error(runs, row) for row in family.rows]
-            _draw_line(axis, family, places, errors, family.label, OURS)
+            at, errors = places(self.x, family), [mean_error(runs, row) for row in family.rows]
+            lines = [(errors, family.label, OURS)]
             if absent := errors.count(None):
                 missing.append(f"{family.label} ({absent} of {len(errors)})")
             if self.published and scale == 1:
-                errors = _published(family)
-                _draw_line(axis, family, places, errors, f"{family.label}, published", PUBLISHED)
-            _draw_names(axis, places, errors, family.names, above=family is self.families[0])
+                lines.append((_published(family), f"{family.label}, published", PUBLISHED))
+            for values, label, style in lines:
+                points = sorted((x, y) for x, y in zip(at, values, strict=True) if y is not None)
+                if points:
+                    x, y = zip(*points, strict=True)
+                    axis.plot(x, y, color=family.colour, label=label, **style)
+            _draw_names(axis, family, at, lines[-1][0], above=family is self.families[0])
         if self.baseline is not None:
             line = self.baseline
             level = mean_error(runs, line.row)
@@ -134,69 +131,50 @@ class Grid(Panel):
         return [(row, self.dataset) for line in self.experiments for row in line]
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
-        errors = [
-            [mean_error(runs, (row, self.dataset)) for row in line] for line in self.experiments
-        ]
-        values = [[math.nan if error is None else error for error in line] for line in errors]
+        means = [[mean_error(runs, (r, self.dataset)) for r in line] for line in self.experiments]
+        errors = np.array(means, dtype=float)  # not a number where there is none
         axis.grid(visible=False)
-        axis.imshow(values, cmap="viridis_r", aspect="auto", origin="lower")
+        axis.imshow(errors, cmap="viridis_r", aspect="auto", origin="lower")
         axis.set_xticks(range(len(self.across)), self.across)
         axis.set_yticks(range(len(self.down)), self.down)
         axis.set_xlabel(self.x)
         axis.set_ylabel(self.y)
-        finite = [value for line in values for value in line if not math.isnan(value)]
-        middle = (min(finite) + max(finite)) / 2 if finite else 0.0
-        for i, line in enumerate(errors):
-            for j, error in enumerate(line):
-                colour = "0.5" if error is None else "white" if error > middle else "black"
-                text = "-" if error is None else f"{error:.2f}"
-                axis.text(j, i, text, ha="center", va="center", color=colour)
-        if not finite:
+        known = errors[np.isfinite(errors)]
+        middle = (known.min() + known.max()) / 2 if known.size else 0.0
+        for (i, j), error in np.ndenumerate(errors):
+            colour = "0.5" if np.isnan(error) else "white" if error > middle else "black"
+            text = "-" if np.isnan(error) else f"{error:.2f}"
+            axis.text(j, i, text, ha="center", va="center", color=colour)
+        if not known.size:
             legend(axis, ["all"])
 
 
 def mean_error(runs: Runs, row: tuple[str, str]) -> float | None:
     """Mean test error in percent over the runs that train, or None where there is none."""
-    errors = [working_error(record) for record in runs.get(row, [])]
-    working = [error for error in errors if error is not None]
-    return fmean(working) if working else None
+    return aggregate(runs.get(row, []), "last").value
 
 
-def place(x: str, family: Family, number: int) -> float:
-    """Where a network of a family stands on the horizontal axis."""
+def places(x: str, family: Family) -> Sequence[float]:
+    """Where the networks of a family stand on the horizontal axis."""
     if family.at:
-        return family.at[number]
-    fact = facts(family.experiments[number], family.dataset)
-    assert fact is not None, "every row of a figure is counted"
-    return fact.params / 1e6 if x.startswith("parameters") else fact.macs / 1e9
-
-
-def _draw_line(
-    axis: Axes,
-    family: Family,
-    places: Sequence[float],
-    errors: Sequence[float | None],
-    label: str,
-    style: dict[str, Any],
-) -> None:
-    known = sorted((x, y) for x, y in zip(places, errors, strict=True) if y is not None)
-    if known:
-        x, y = zip(*known, strict=True)
-        axis.plot(x, y, color=family.colour, label=label, **style)
+        return family.at
+    known = [all_rows()[row] for row in family.rows]
+    return [row.params / 1e6 if x.startswith("parameters") else row.macs / 1e9 for row in known]
 
 
 def _draw_names(
     axis: Axes,
-    places: Sequence[float],
+    family: Family,
+    at: Sequence[float],
     errors: Sequence[float | None],
-    names: Sequence[str],
     *,
     above: bool,
 ) -> None:
     """What each point is: right above the points of one family, left below those of others."""
     offset = (4, 4) if above else (-4, -10)
-    for x, y, name in zip(places, errors, names, strict=True):
-        if y is not None and name:
+    for x, y, row in zip(at, errors, family.experiments, strict=True):
+        if y is not None and family.name:
+            name = row.rpartition(family.name)[2]
             note = axis.annotate(name, (x, y), offset, textcoords="offset points", fontsize=7)
             note.set_horizontalalignment("left" if above else "right")
 
@@ -204,8 +182,8 @@ def _draw_names(
 def _published(family: Family) -> list[float | None]:
     """What is published of each network: a mean, as ours is one, where there is a mean."""
     errors: list[float | None] = []
-    for row in family.experiments:
-        line = published.Line(family.table or row.rpartition("/")[0], row, family.dataset)
-        numbers = published.reported(line)
-        errors.append(published.typical(numbers).value if numbers else None)
+    for row in family.rows:
+        table = family.table or row[0].rpartition("/")[0]
+        numbers = next((line.reported for line in published.lines(table) if line.row == row), [])
+        errors.append(published.typical(numbers).number if numbers else None)
     return errors

@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from experiments.figures import drawing
 from experiments.figures.panels import BLUE, GREEN, ORANGE, PINK, RED, SKY
 from records.command import guarded
+from records.files import write_atomically
 from records.names import results
-from records.record import write_atomically
 
 COLOURS = {
     "full pre-activation": BLUE, "original": ORANGE, "scaling 0.5": GREEN, "exclusive gate": PINK,

@@ -1,7 +1,6 @@
 """The papers' architecture tables, from the networks as built: results/architecture.csv."""
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -41,21 +40,12 @@ def title(table: str) -> str:
 
 
 def layers_table(table: str) -> pd.DataFrame:
-    """A line a layer and a column a network, as built, beside the published one."""
+    """A line a layer and a column a network, as built, beside the published one.
+
+    Raises:
+        PublishedError: a network has another number of layers than the paper prints.
+    """
     columns: dict[str, list[str]] = {}
-    for label, layers, flops in _networks(table):
-        columns.setdefault("Layer", [*layers["layer"], "Parameters", "Multiply-adds"])
-        columns.setdefault("Output", [*layers["output"], "", ""])
-        columns[label] = [
-            *map(_cell, layers.itertuples()),
-            f"{layers['params'].sum() / 1e6:.2f}M",
-            f"{layers['macs'].sum() / 1e9:.2f}G" + (f" ({flops})" if flops else ""),
-        ]
-    return pd.DataFrame(columns)
-
-
-def _networks(table: str) -> Iterator[tuple[str, pd.DataFrame, str]]:
-    """Label, layers as built and as printed, and printed FLOPs of every network of a table."""
     published = _published()[_published()["table"] == table]
     for (experiment, label), paper in published.groupby(["experiment", "label"], sort=False):
         built = _built()[_built()["experiment"] == experiment].reset_index(drop=True)
@@ -64,10 +54,16 @@ def _networks(table: str) -> Iterator[tuple[str, pd.DataFrame, str]]:
             raise PublishedError(
                 f"{experiment}: {len(built)} layers built, {len(printed)} printed (layers.csv)."
             )
-        layers = built.assign(
-            layer=printed["layer"], paper=printed["structure"], paper_output=printed["output"]
-        )
-        yield str(label), layers, "".join(paper.loc[paper["layer"] == "FLOPs", "gflops"])
+        both = built.assign(paper=printed["structure"], paper_output=printed["output"])
+        flops = "".join(paper.loc[paper["layer"] == "FLOPs", "gflops"])
+        columns.setdefault("Layer", [*printed["layer"], "Parameters", "Multiply-adds"])
+        columns.setdefault("Output", [*built["output"], "", ""])
+        columns[str(label)] = [
+            *map(_cell, both.itertuples()),
+            f"{built['params'].sum() / 1e6:.2f}M",
+            f"{built['macs'].sum() / 1e9:.2f}G" + (f" ({flops})" if flops else ""),
+        ]
+    return pd.DataFrame(columns)
 
 
 def _cell(layer: Any) -> str:

@@ -59,6 +59,11 @@ class Claim:
         """What it is called."""
         return self.claim
 
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """The rows that it needs, each with the data set, once."""
+        return list(dict.fromkeys(row for one in self.comparisons for row in rows_in(one)))
+
 
 def claims() -> list[Claim]:
     """Every claim.
@@ -97,15 +102,15 @@ def mistake_in(comparison: Mapping[str, Any]) -> str | None:
         return f"{dict(comparison)} is no comparison"
     if comparison.get("of", "test_error") not in MEASURES:
         return f"of: {comparison['of']} is unknown; choose one of {', '.join(MEASURES)}"
-    dataset = comparison.get("data", "cifar10_aug")
-    for row in rows_in(comparison):
+    for row, dataset in rows_in(comparison):
         if facts(row, dataset) is None:
             return f"{row} is trained on {dataset} by no table"
     return None
 
 
-def rows_in(comparison: Mapping[str, Any]) -> list[str]:
-    """The rows that a comparison needs."""
-    return [str(comparison[key])
+def rows_in(comparison: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The rows that a comparison needs, each with the data set."""
+    dataset = comparison.get("data", "cifar10_aug")
+    return [(comparison[key], dataset)
             for key in ("lower", "than", "fails", "row", "near", "share", "to")
             if key in comparison]  # fmt: skip

@@ -17,6 +17,11 @@ class PlanError(CommandError):
     """What was asked for is no plan: an unknown table, row, run or number of seeds."""
 
 
+def is_planned(table: str) -> bool:
+    """Whether a table or figure trains rows of its own."""
+    return (FOLDER / f"{table}.yaml").exists()
+
+
 @cache
 def table_config(table: str) -> Mapping[str, Any]:
     """The config of a table, not to be changed.
@@ -24,17 +29,16 @@ def table_config(table: str) -> Mapping[str, Any]:
     Raises:
         PlanError: there is no such table.
     """
-    path = FOLDER / f"{table}.yaml"
-    if not path.exists() and table in [*published.titles(), *architecture.tables()]:
+    if not is_planned(table) and table in [*published.tables(), *architecture.tables()]:
         raise PlanError(
             f"{table} trains nothing of its own; `make table TABLE={table}` compiles it from what "
             "is quoted or counted."
         )
-    if not path.exists():
+    if not is_planned(table):
         paths = sorted(FOLDER.rglob("*.yaml"))
         names = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in paths]
         raise PlanError(published.unknown("table", table, names))
-    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    content: Any = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{table}.yaml"))
     return dict(content)
 
 
@@ -64,12 +68,3 @@ def preset_scale(preset: str) -> float:
     """The share of a recipe's schedule that a preset runs."""
     config: Any = OmegaConf.load(ROOT / "conf" / "preset" / f"{preset}.yaml")
     return float(config.get("scale", 1.0))
-
-
-def table_heading(table: str) -> str:
-    """What a table or figure shows.
-
-    Raises:
-        PlanError: there is no such table.
-    """
-    return str(table_config(table)["table"]["title"])

@@ -29,7 +29,7 @@ def settings(path: Path) -> list[tuple[str, str, str]]:
     text = path.read_text(encoding="utf-8")
     entries: dict[str, tuple[str, str, str]] = {}
     for base in bases(path):
-        entries = {name: (name, *rest) for name, *rest in settings(base)}  # type: ignore[misc]
+        entries |= {setting[0]: setting for setting in settings(base)}
     for line in text.splitlines():
         if (match := SETTING.match(line)) and match[1] not in PLAIN:
             entries[match[1]] = (match[1], match[2], match[3] or "")

@@ -41,11 +41,6 @@ def _printable(text: str) -> str:
     return text
 
 
-def _numeric(text: str) -> str:
-    NUMBER.validate_python(text)
-    return text
-
-
 Text = Annotated[str, Field(max_length=400), AfterValidator(_printable)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 TestName = Annotated[str, Field(pattern=r"^[a-z0-9_]*$")]  # as eval.py's file of it
@@ -55,13 +50,18 @@ Positive = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Amount = Annotated[int, Field(ge=0, le=10**15)]
-NUMBER = TypeAdapter(Positive)
-Digits = Annotated[str, AfterValidator(_numeric)]  # a number as it is printed
+Digits = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", max_length=12)]  # as a number is printed
 
 
 @dataclass(frozen=True, config=CELLS)
 class Published:
-    """A published number: results/paper/<paper>.csv."""
+    """A published number: results/paper/<paper>.csv.
+
+    Attributes:
+        value: in the digits that it is printed with.
+        std, n_runs: its deviation, and of how many runs it is, if told.
+        statistic: by which it is made of its runs.
+    """
 
     once: ClassVar = ("table", "experiment", "dataset", "test", "metric", "statistic")
 
@@ -85,6 +85,16 @@ class Published:
             raise ValueError(f"value={self.value} is no percentage")
         return self
 
+    @property
+    def number(self) -> float:
+        """Its value."""
+        return float(self.value)
+
+    @property
+    def deviation(self) -> tuple[float, int] | None:
+        """Deviation and number of runs, where both are known."""
+        return None if self.std is None or self.n_runs is None else (self.std, self.n_runs)
+
 
 @dataclass(frozen=True, config=CELLS)
 class Paper:
@@ -107,7 +117,14 @@ class Paper:
 
 @dataclass(frozen=True, config=CELLS)
 class Table:
-    """A table or figure with published numbers: results/paper/tables.csv."""
+    """A table or figure with published numbers: results/paper/tables.csv.
+
+    Attributes:
+        test: how its networks are tested, where that is not as in training: the name of the file
+            that `eval.py save=true` writes into a record, as `ten_crop` or `single_320_320`.
+        across: what stands side by side where the paper prints it; empty where it has a line a
+            number, as ours have.
+    """
 
     once: ClassVar = ("table",)
 
@@ -120,7 +137,13 @@ class Table:
 
 @dataclass(frozen=True, config=CELLS)
 class Dataset:
-    """A data set as papers write it: results/paper/datasets.csv."""
+    """A data set: results/paper/datasets.csv.
+
+    Attributes:
+        short: as papers write it: C10+ with augmentation, C10 without.
+        margin: percent points by which a reproduced test error may differ from the published one.
+        fingerprint: of the data every full recipe must have seen, where it is known.
+    """
 
     once: ClassVar = ("dataset",)
 

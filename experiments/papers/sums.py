@@ -14,9 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from records.command import CommandError, guarded
-from records.files import ROOT
+from records.files import ROOT, write_atomically
 from records.names import KEPT
-from records.record import write_atomically
 
 RESULTS = ROOT / "results"
 SUMS = RESULTS / "paper" / "sha256.txt"

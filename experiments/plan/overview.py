@@ -1,5 +1,6 @@
 """A plan for people: what it takes in all, and a line a row."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
@@ -43,17 +44,16 @@ def summary(plan: Sequence[Entry]) -> str:
 
 def table(plan: Sequence[Entry]) -> pd.DataFrame:
     """A line a row, its seeds together; times are those of the runs that are open."""
-    names = _short([_row(entry.job)[0] for entry in plan])
-    grouped: dict[tuple[str, str], list[tuple[Entry, str]]] = {}
-    for entry, name in zip(plan, names, strict=True):
-        grouped.setdefault(_row(entry.job), []).append((entry, name))
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in plan:
+        groups.setdefault(_row(entry.job), []).append(entry)
     rows = []
-    for group in grouped.values():
-        entries, (name, *_) = zip(*group, strict=True)
+    names = _short([row for row, _ in groups])
+    for name, entries in zip(names, groups.values(), strict=True):
         job, open_ones = entries[0].job, [entry for entry in entries if entry.open]
         rows.append({
             "Row": name,
-            "Data": datasets.short(job.dataset),
+            "Data": datasets.of(job.dataset).short,
             "State": _state(entries),
             "Here": duration(sum(e.seconds for e in open_ones)) if open_ones else "",
             "H100": duration(sum(e.gpu_seconds for e in open_ones)) if open_ones else "",
@@ -70,7 +70,7 @@ def results(jobs: Sequence[Job]) -> pd.DataFrame:
     errors = [test_error_of(job) for job in jobs]
     return pd.DataFrame({
         "Row": names,
-        "Data": [datasets.short(job.dataset) for job in jobs],
+        "Data": [datasets.of(job.dataset).short for job in jobs],
         "Seed": [str(job.seed) for job in jobs],
         "State": [state_of(job) for job in jobs],
         "Test error (%)": ["" if error is None else f"{error:.2f}" for error in errors],
@@ -141,10 +141,9 @@ def _row(job: Job) -> tuple[str, str]:
 
 def _state(entries: Sequence[Entry]) -> str:
     """The state of a row's runs: one word where they have but one, else how many have which."""
-    states = [entry.state for entry in entries]
-    counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    counts = Counter(entry.state for entry in entries)
     if len(entries) == 1:
-        return states[0]
+        return entries[0].state
     return ", ".join(f"{count} {state}" for state, count in counts.items())
 
 

@@ -77,8 +77,3 @@ def note_failure(job: Job, failure: Failure) -> None:
     """Keep why a run failed, until it is tried again."""
     job.working.mkdir(parents=True, exist_ok=True)
     write_atomically(job.working / FAILURE, json.dumps(asdict(failure), indent=2))
-
-
-def forget_failure(job: Job) -> None:
-    """A run is tried again."""
-    (job.working / FAILURE).unlink(missing_ok=True)

@@ -1,15 +1,18 @@
-"""The figures as the report shows them: drawn, saved, and put into the page with their values."""
+"""The figures as the report shows them: drawn, saved, and put into the page with their values,
+which a pointer shows."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments import compile
 from experiments.figures import drawing
-from experiments.report.hover import axes_of
+from experiments.papers import published
 from experiments.report.runs import address, slug
 from experiments.tables.overview import Overview
 from experiments.verdicts.records import RunRecord
@@ -19,56 +22,80 @@ AGAINST = "against_paper"  # the name of the figure of all rows
 PANEL = 24  # rem, the width of one
 # What an address of data may contain as it is; the rest of ASCII is escaped.
 SAFE = " /:;,=()'!?@&+*-._~<>"
+DIGITS = 4
 
 
-@dataclass(frozen=True)
-class FigureView:
-    """A figure on the page.
-
-    Attributes:
-        picture: an address that holds all of it; empty where nothing has run.
-        width: of the picture, in the page's units.
-        axes: its curves, for the pointer.
-    """
-
-    anchor: str
-    name: str
-    title: str
-    picture: str
-    width: int
-    axes: Sequence[dict[str, Any]]
-    command: str
-    files: Sequence[tuple[str, str]]
-
-
-def view(figure: str, records: Sequence[RunRecord], preset: str) -> FigureView:
+def view(figure: str, records: Sequence[RunRecord], preset: str) -> dict[str, Any]:
     """Draw a figure from records of a preset, save it, and make it part of the page."""
     drawn = compile.draw_figure(figure, preset, records)
     command = compile.figure_command(figure, preset)
     return _view(drawn, figure, compile.figure_heading(figure), command, preset)
 
 
-def against(total: Overview, preset: str) -> FigureView | None:
+def against(total: Overview, preset: str) -> dict[str, Any] | None:
     """Published errors against ours, if anything can be compared, drawn and saved likewise."""
     if (drawn := compile.draw_against(total)) is None:
         return None
     return _view(drawn, AGAINST, "Published test errors, and ours", "make report", preset)
 
 
-def _view(drawn: Figure | None, name: str, title: str, command: str, preset: str) -> FigureView:
-    picture, width, files = "", 0, []
-    if drawn is not None:
-        _, svg = drawing.save(drawn, compiled_folder(preset) / "figures" / name)
-        picture = f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}"
-        width = round(PANEL * drawn.get_figwidth() / drawing.WIDTH)
-        files = [(kind, address(preset, f"figures/{name}.{kind}")) for kind in ("png", "svg")]
-    return FigureView(
-        anchor=f"figure-{slug(name)}",
-        name=name,
-        title=title,
-        picture=picture,
-        width=width,
-        axes=axes_of(drawn) if drawn else [],
-        command=command,
-        files=files,
-    )
+def _view(drawn: Figure | None, name: str, title: str, command: str, preset: str) -> dict[str, Any]:
+    """A figure for the template: its picture as an address that holds all of it, empty where
+    nothing has run, how wide that is on the page, and its curves, for the pointer."""
+    view: dict[str, Any] = {
+        "anchor": f"figure-{slug(name)}",
+        "paper": published.paper_of(name),
+        "title": title,
+        "picture": "",
+        "axes": [],
+        "command": command,
+    }
+    if drawn is None:
+        return view
+    _, svg = drawing.save(drawn, compiled_folder(preset) / "figures" / name)
+    return view | {
+        "picture": f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}",
+        "width": round(PANEL * drawn.get_figwidth() / drawing.WIDTH),
+        "axes": axes_of(drawn),
+        "files": [(kind, address(preset, f"figures/{name}.{kind}")) for kind in ("png", "svg")],
+    }
+
+
+def axes_of(figure: Figure) -> list[dict[str, Any]]:
+    """Every pair of axes that has curves, in a figure that has been drawn.
+
+    Returns:
+        `box`: left, bottom, width and height, as fractions of the figure; `x`, `y`: labels;
+        `limits` and `log` of the horizontal axis; `lines`: name, colour, and the points' `x`, `y`.
+    """
+    panels = [_axes(axes) for axes in figure.axes]
+    return [axes for axes in panels if axes["lines"]]
+
+
+def _axes(axes: Axes) -> dict[str, Any]:
+    low, high = axes.get_xlim()
+    lines = [
+        {
+            "name": str(line.get_label()).removeprefix("_"),
+            "colour": line.get_color(),
+            "x": _rounded(line.get_xdata()),
+            "y": _rounded(line.get_ydata()),
+        }
+        for line in axes.get_lines()
+        if line.get_transform() == axes.transData  # no level line, whose x are no values
+        and len(np.atleast_1d(line.get_xdata())) > 0
+        and not str(line.get_label()).startswith("_child")  # guides have no name of their own
+    ]
+    return {
+        "box": [round(float(edge), 5) for edge in axes.get_position().bounds],
+        "x": axes.get_xlabel(),
+        "y": axes.get_ylabel(),
+        "limits": [float(low), float(high)],
+        "log": axes.get_xscale() == "log",
+        "lines": lines,
+    }
+
+
+def _rounded(values: Any) -> list[float | None]:
+    numbers = [float(value) for value in values]
+    return [float(f"{v:.{DIGITS + 1}g}") if math.isfinite(v) else None for v in numbers]

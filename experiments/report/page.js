@@ -14,14 +14,9 @@ function sortKey(row, column) {
   return Number.isNaN(number) ? text.toLowerCase() : number;
 }
 
-function compare(a, b) {
-  if (typeof a === typeof b) return a < b ? -1 : a > b ? 1 : 0;
-  return typeof a === "number" ? -1 : 1;
-}
-
 function order(a, b, down) {
-  const text = typeof a === "string" || typeof b === "string"; // what is no number stands last
-  return down && !(text && typeof a !== typeof b) ? compare(b, a) : compare(a, b);
+  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1; // what is no number stands last
+  return (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1);
 }
 
 function sortBy(head) {

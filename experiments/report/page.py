@@ -1,32 +1,141 @@
-"""The report as HTML: one file with its style, its script and its pictures."""
+"""Everything that the report says, gathered from records and published numbers; as HTML, one file
+with its style, its script and its pictures."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
-from experiments.report.content import Content
+from experiments import compile
+from experiments.figures.drawing import FIGURES
+from experiments.papers import claims as paper_claims
+from experiments.papers import published, recipes
+from experiments.papers.rows import all_rows
+from experiments.report import figures as figure_views
+from experiments.report import runs as run_views
+from experiments.report import tables as table_views
+from experiments.tables import cards, claims, decided, readme
+from experiments.tables.claims import Judged
+from experiments.tables.overview import Overview
+from experiments.tables.quoted import QUOTED
+from experiments.tables.sheets import write
+from experiments.tables.tables import general, scaled_note
+from experiments.verdicts import simulation
+from experiments.verdicts.records import RunRecord, by_row, survey
+from records.names import FULL, KEPT, runs_folder
 
-FOLDER = Path(__file__).parent
+PAGES = {preset: "index.html" if preset == FULL else f"{preset}.html" for preset in KEPT}
 
 
-def render(content: Content) -> str:
+def gather(preset: str) -> dict[str, Any]:
+    """Compile everything from the records of a kept preset, write tables, figures and cards, and
+    collect what page.html.j2 shows by name.
+
+    Raises:
+        PublishedError, PlanError: a file of published numbers, claims or tables has a mistake.
+    """
+    records, faults = survey(runs_folder(preset), preset)
+    groups = by_row(records)
+    *compiled, total = compile.compile_all(records, preset)
+    assert isinstance(total, Overview)
+    judged = claims.judge(paper_claims.claims(), records, preset)
+    for table in [*compiled, total, claims.claims_table(judged, preset)]:
+        write(table, preset)
+    cards.write_all(records, preset)
+    readme.update()
+    figures = [figure_views.view(name, records, preset) for name in FIGURES]
+    tables = [table_views.view(table, groups.keys(), preset) for table in compiled]
+    against = figure_views.against(total, preset)
+    # The sheets are of full recipes, and stand on the page of these.
+    trained_by = {p.name: recipes_of(p.name) for p in published.papers() if preset == FULL}
+    overview, waiting = table_views.overviews(total, preset)
+    return {
+        "preset": preset,
+        "pages": PAGES.items(),
+        "schedule": "" if preset == FULL else scaled_note(preset),
+        "tiles": tiles(total, judged, records),
+        "against": against,
+        "overview": overview,
+        "waiting": waiting,
+        "sections": [
+            {
+                "paper": paper,
+                "tables": [one for one in tables if one["paper"] == paper.name],
+                "figures": [one for one in figures if one["paper"] == paper.name],
+                "claims": [one for one in judged if one.claim.source.startswith(paper.cited)],
+                "recipes": trained_by.get(paper.name, []),
+            }
+            for paper in published.papers()
+        ],
+        "claim_files": table_views.table_files("claims", preset)[:2],
+        "quoted": next((table for table in tables if table["name"] == QUOTED), None),
+        "recipes": [
+            (name, table_views.block(recipes.sheet(name)))
+            for name in sorted(set().union(*trained_by.values()))
+        ],
+        "groups": groups,
+        "runs": len(records),
+        "faults": faults,
+        "costs": run_views.costs(records).drop(columns="cpu").round(1),
+        "rules": [table_views.inline(rule) for rule in general(preset)],
+        "decisions": simulation.table(),
+        "decided": decided.table(),
+        "data": {
+            "runs": run_views.curves(records),
+            "figures": {one["anchor"]: one["axes"] for one in (*figures, against) if one},
+        },
+    }
+
+
+def recipes_of(paper: str) -> list[str]:
+    """The recipes of a paper's own rows, and of those that its tables quote."""
+    tables = [table for table in published.tables() if published.paper_of(table) == paper]
+    quoted = {line.row for table in tables for line in published.lines(table)}
+    return sorted({
+        known.recipe for row, known in all_rows().items()
+        if row in quoted or published.paper_of(known.experiment) == paper
+    })  # fmt: skip
+
+
+def tiles(
+    total: Overview, judged: Sequence[Judged], records: Sequence[RunRecord]
+) -> list[tuple[str, str]]:
+    """What stands at the top of the page."""
+    counting = sum(record.counts for record in records)
+    verdicts = [claim.verdict for claim in judged]
+    decided = [verdict for verdict in verdicts if verdict in (claims.HOLDS, claims.FAILS)]
+    compared = [
+        (str(len(total.compared)), "rows compared with a published number"),
+        (str(total.compared.count("reproduced")), "of them reproduced"),
+    ]
+    schedule = "full recipe" if total.preset == FULL else f"{total.preset} of the schedule"
+    spent = run_views.costs(records)
+    costs = [
+        (spent["Minutes of the device"][~spent["cpu"]].sum(), 0, "GPU minutes"),
+        (spent["Minutes of training"][spent["cpu"]].sum() / 60, 1, "hours on a CPU"),
+    ]
+    return [
+        (str(counting), f"runs of a {schedule}, of {len(records)} records"),
+        *(compared if total.preset == FULL else []),
+        (f"{verdicts.count(claims.HOLDS)} of {len(decided)}",
+         f"decided claims hold, of {len(judged)}"),
+        *[(f"{cost:,.{digits}f}", caption) for cost, digits, caption in costs if cost],
+    ]  # fmt: skip
+
+
+def render(content: dict[str, Any]) -> str:
     """The page; the same content gives the same bytes."""
     environment = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     # Without `<` nothing in it can end the script element.
-    data = json.dumps(content.data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    parts = {"style": asset("style.css"), "script": asset("page.js"), "data": Markup(data)}  # noqa: S704
-    page = environment.get_template("page.html.j2").render(page=content, **parts)
+    data = json.dumps(content["data"], separators=(",", ":"), allow_nan=False)
+    template = environment.get_template("page.html.j2")
+    page = template.render(page=content, runs=run_views, data=data.replace("<", "\\u003c"))
     return page.strip() + "\n"
-
-
-def asset(name: str) -> Markup:
-    """A file of ours that goes into the page as it is."""
-    return Markup((FOLDER / name).read_text(encoding="utf-8"))  # noqa: S704

@@ -1,15 +1,16 @@
 """What the report shows of every run: its result, where it comes from, and what it took."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
+import pandas as pd
+
 from experiments.papers import published
 from experiments.tables.cells import MISSING
-from experiments.verdicts.records import RunRecord, by_row, extras
-from experiments.verdicts.tested import results as tests_of
+from experiments.verdicts.records import RunRecord, extras
+from experiments.verdicts.tested import results as results_of_tests
 from records.names import FULL, KEPT, PARTS, results, weights_file
 
 # What a summary says of where a number comes from, in the order of the page.
@@ -26,81 +27,21 @@ PROVENANCE = {
 CURVES = ("epoch", "train_error", "test_error")
 
 
-@dataclass(frozen=True)
-class RunView:
-    """A run on the page.
-
-    Attributes:
-        files: name and address, relative to the page.
-        facts: name and value.
-        objections: why it enters no table.
-    """
-
-    anchor: str
-    name: str
-    error: str
-    minutes: str
-    command: str
-    files: Sequence[tuple[str, str]]
-    facts: Sequence[tuple[str, str]]
-    objections: Sequence[str]
+def name(record: RunRecord) -> str:
+    """What a run is called among those of its row."""
+    row = record.run.split("/")[2]
+    return f"seed {record.seed}" if record.unchanged else f"{row}, seed {record.seed}"
 
 
-@dataclass(frozen=True)
-class Group:
-    """The runs of a row on a data set."""
-
-    anchor: str
-    title: str
-    runs: Sequence[RunView]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What runs on one device took: minutes of training, and minutes of the device alone."""
-
-    gpu: bool
-    device: str
-    runs: int
-    training: float
-    alone: float
-
-
-def groups(records: Iterable[RunRecord]) -> list[Group]:
-    """All runs, by row and data set; what overrides changed stands with its row."""
-    return [
-        Group(group_anchor(*row), ", ".join(row), [view(record) for record in runs])
-        for row, runs in by_row(records).items()
-    ]
-
-
-def view(record: RunRecord) -> RunView:
-    """A run as the page shows it."""
-    summary, error, row = record.summary, record.error("last"), record.run.split("/")[2]
-    return RunView(
-        anchor=run_anchor(record),
-        name=f"seed {record.seed}" if record.unchanged else f"{row}, seed {record.seed}",
-        error="diverged" if error is None else f"{error:.2f} %",
-        minutes=f", {minutes(record):.1f} min" if record.seconds is not None else "",
-        command=command(record),
-        files=files(record),
-        facts=[
-            *((name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary),
-            *tests(record),
-        ],
-        objections=record.objections,
-    )
-
-
-def tests(record: RunRecord) -> list[tuple[str, str]]:
-    """What other tests than that of training have found: top 1 and top 5."""
-    return [
-        (
-            f"Error by {' '.join(published.test_arguments(name))}",
-            f"{one.error('last'):.2f} %, top 5 {one.summary[published.TOP5]:.2f} %",
-        )
-        for name, one in tests_of(record).items()
-    ]
+def facts(record: RunRecord) -> list[tuple[str, str]]:
+    """Where its number comes from, name and value, and what other tests have found."""
+    summary = record.summary
+    told = [(name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary]
+    for test, one in results_of_tests(record)[0].items():
+        name = f"Error by {' '.join(published.test_arguments(test))}"
+        top5 = one.summary[published.TOP5]
+        told.append((name, f"{one.error('last'):.2f} %, top 5 {top5:.2f} %"))
+    return told
 
 
 def command(record: RunRecord) -> str:
@@ -155,30 +96,17 @@ def curves(records: Iterable[RunRecord]) -> dict[str, dict[str, list[float | Non
     }
 
 
-def costs(records: Iterable[RunRecord]) -> list[Cost]:
-    """Time spent, by device, GPUs first."""
-    by_device: dict[tuple[bool, str], list[RunRecord]] = {}
+def costs(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """What runs took, a line a device, GPUs first: minutes of training, evaluation apart, and of
+    the device. Of that a run takes its share among the runs beside it, or all of several."""
+    lines = []
     for record in records:
-        if record.summary.get("device") is not None:
-            # Whether there was a GPU.
-            key = record.summary.get("driver") is not None, record.summary["device"]
-            by_device.setdefault(key, []).append(record)
-    return [
-        Cost(*key, len(runs), sum(map(minutes, runs)), sum(map(device_minutes, runs)))
-        for key, runs in sorted(by_device.items(), key=lambda one: (not one[0][0], one[0][1]))
-    ]
-
-
-def minutes(record: RunRecord) -> float:
-    """Minutes of training, evaluation apart; 0 where they were not measured."""
-    return (record.seconds or 0.0) / 60
-
-
-def device_minutes(record: RunRecord) -> float:
-    """Minutes of devices that a run took: of one, its share among the runs beside it; of several,
-    those of each."""
-    summary = record.summary
-    return minutes(record) * (summary.get("processes") or 1) / (summary.get("runs_at_once") or 1)
+        summary, minutes = record.summary, (record.seconds or 0.0) / 60
+        if (device := summary.get("device")) is not None:
+            share = (summary.get("processes") or 1) / (summary.get("runs_at_once") or 1)
+            lines.append((summary.get("driver") is None, device, 1, minutes, minutes * share))
+    names = ["cpu", "Device", "Runs", "Minutes of training", "Minutes of the device"]
+    return pd.DataFrame(lines, columns=names).groupby(["cpu", "Device"]).sum().reset_index()
 
 
 def group_anchor(experiment: str, dataset: str) -> str:

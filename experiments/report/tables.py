@@ -1,20 +1,21 @@
 """The compiled tables as the report shows them: cells with links, and the command of each line."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from experiments.papers import datasets
-from experiments.papers.conf import PlanError, table_rows
+from experiments.papers import datasets, published
+from experiments.papers.conf import is_planned, table_rows
 from experiments.papers.published import Line
 from experiments.report.runs import address, group_anchor, slug
 from experiments.tables.cells import VERDICT, Column
 from experiments.tables.layout import PRINTED
 from experiments.tables.overview import Overview
 from experiments.tables.results import Result
-from experiments.tables.sheets import Table
+from experiments.tables.sheets import Sheet
 from experiments.tables.tables import PaperTable, general
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -29,34 +30,9 @@ class Cell:
     kind: str = ""
 
 
-@dataclass(frozen=True)
-class TableView:
-    """A table on the page; `commands`: what is measured, and by which command; `absent`: whether
-    all that it waits for are runs, and none has ended."""
-
-    anchor: str
-    name: str
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    commands: Sequence[tuple[str, str]]
-    notes: Sequence[Markup]
-    files: Sequence[tuple[str, str]]
-    absent: bool = False
-
-
-def views(
-    tables: Sequence[Table], measured: Collection[tuple[str, str]], preset: str
-) -> list[TableView]:
-    """Tables as the page shows them; a paper's layout of one is absent where that is."""
-    shown = [view(table, measured, preset) for table in tables]
-    absent = {f"{one.name}{suffix}" for one in shown if one.absent for suffix in ("", PRINTED)}
-    return [replace(one, absent=one.name in absent) for one in shown]
-
-
-def view(table: Table, measured: Collection[tuple[str, str]], preset: str) -> TableView:
-    """A table as the page of a preset shows it; `measured` are the rows that have runs, with their
-    data."""
+def view(table: Sheet, measured: Collection[tuple[str, str]], preset: str) -> dict[str, Any]:
+    """A table as the page of a preset shows it, for the template; `measured` are the rows that
+    have runs, with their data."""
     names, rows = list(map(str, table.frame.columns)), cells(table, measured)
     if isinstance(table, Overview):  # whose names of tables are for the command line
         names, rows = names[1:], [row[1:] for row in rows]
@@ -64,39 +40,42 @@ def view(table: Table, measured: Collection[tuple[str, str]], preset: str) -> Ta
         place = names.index(VERDICT.name)
         order = [0, 1, place, *(k for k in range(2, len(names)) if k != place)]
         names, rows = [names[k] for k in order], [[row[k] for k in order] for row in rows]
-    ran = isinstance(table, PaperTable) and any(line.row in measured for line in table.results)
-    return TableView(
-        absent=isinstance(table, PaperTable) and not ran,
-        anchor=slug(table.name),
-        name=table.name,
-        title=table.title,
-        columns=names,
-        rows=rows,
-        commands=commands(table.results, preset) if isinstance(table, PaperTable) else [],
-        notes=[inline(note) for note in table.notes if note not in general(preset)],
-        files=table_files(table.name, preset),
-    )
+    lines = published.lines(table.name.removesuffix(PRINTED))
+    return {
+        "anchor": slug(table.name),
+        "name": table.name,
+        "paper": published.paper_of(table.name),
+        "title": table.title,
+        "columns": names,
+        "rows": rows,
+        # What is measured, and by which command.
+        "commands": commands(table, preset) if isinstance(table, PaperTable) else [],
+        "notes": [inline(note) for note in table.notes if note not in general(preset)],
+        "files": table_files(table.name, preset),
+        # Whether all that it waits for are runs, and none has ended.
+        "absent": bool(lines) and not any(line.row in measured for line in lines),
+    }
 
 
-def overviews(total: Overview, preset: str) -> tuple[TableView, TableView]:
+def overviews(total: Overview, preset: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The tables of which something has been measured, and those that wait, which are folded."""
     whole = view(total, (), preset)
-    ran, idle = list[Sequence[Cell]](), list[Sequence[Cell]]()
-    for one, row in zip(total.totals, whole.rows, strict=True):
-        (ran if one.measured else idle).append(row)
+    has_run = total.frame["Measured"] != "0"
+    ran = [row for row, has in zip(whole["rows"], has_run, strict=True) if has]
+    idle = [row for row, has in zip(whole["rows"], has_run, strict=True) if not has]
     title = f"{len(idle)} other tables and figures"
-    waiting = replace(whole, anchor="waiting", title=title, notes=[], files=[], absent=True)
-    return replace(whole, rows=ran), replace(waiting, rows=idle)
+    waiting = {"anchor": "waiting", "title": title, "notes": [], "files": [], "absent": True}
+    return whole | {"rows": ran}, whole | waiting | {"rows": idle}
 
 
-def cells(table: Table, measured: Collection[tuple[str, str]]) -> list[list[Cell]]:
+def cells(table: Sheet, measured: Collection[tuple[str, str]]) -> list[list[Cell]]:
     """The cells of a table; in an overview the tables lead to their place on the page."""
     if isinstance(table, PaperTable):
         return [result_cells(result, table.columns, measured) for result in table.results]
     rows = [[Cell(str(text)) for text in row] for row in table.frame.to_numpy()]
     if isinstance(table, Overview):
-        for row, total in zip(rows, table.totals, strict=True):
-            row[1] = Cell(row[1].text, f"#{slug(total.table.name)}")
+        for row in rows:
+            row[1] = Cell(row[1].text, f"#{slug(row[0].text)}")
     return rows
 
 
@@ -104,8 +83,8 @@ def result_cells(
     result: Result, columns: Sequence[Column], measured: Collection[tuple[str, str]]
 ) -> list[Cell]:
     """The cells of a line: numbers of ours lead to their runs, verdicts are marked."""
-    source = f"#{group_anchor(*result.row)}" if result.row in measured else ""
-    kind = slug(result.comparison.verdict or "").lower()
+    source = f"#{group_anchor(*result.line.row)}" if result.line.row in measured else ""
+    kind = slug(result.verdict or "").lower()
     return [
         Cell(column.cell(result), source, kind) if column is VERDICT
         else Cell(column.cell(result), source if column.ours and column.text(result) else "")
@@ -113,32 +92,22 @@ def result_cells(
     ]  # fmt: skip
 
 
-def commands(results: Sequence[Result], preset: str) -> list[tuple[str, str]]:
-    """What measures each row of a table, on all the data sets that the table has it on."""
-    rows: dict[str, list[Result]] = {}
-    for result in results:
-        if command(result.line, preset):
-            rows.setdefault(result.line.experiment, []).append(result)
-    return [(label(lines), command(lines[0].line, preset)) for lines in rows.values()]
-
-
-def label(lines: Sequence[Result]) -> str:
-    """The lines of a row in words."""
-    layers = [] if lines[0].layers is None else [f"{lines[0].layers} layers"]
-    sets = dict.fromkeys(datasets.short(result.line.dataset) for result in lines)
-    return ", ".join([lines[0].label, *layers, *sets])
-
-
-def command(line: Line, preset: str) -> str:
-    """What measures a line, or nothing where it is quoted only."""
-    try:
-        rows = table_rows(line.table)
-    except PlanError:
-        return ""
-    if line.row not in rows:
-        return ""
-    row = line.experiment.rpartition("/")[2]
-    return f"make reproduce-table TABLE={line.table} ROWS={row} PRESET={preset} YES=1"
+def commands(table: PaperTable, preset: str) -> list[tuple[str, str]]:
+    """What measures each row of a table, on all the data sets that the table has it on; the row in
+    words, and the command. What is quoted only has none."""
+    trained = table_rows(table.name) if is_planned(table.name) else []
+    rows: dict[str, list[Line]] = {}
+    for result in table.results:
+        if result.line.row in trained:
+            rows.setdefault(result.line.experiment, []).append(result.line)
+    told = []
+    for experiment, lines in rows.items():
+        layers = [f"{lines[0].layers} layers"] if lines[0].layers else []
+        sets = dict.fromkeys(datasets.of(line.dataset).short for line in lines)
+        row = experiment.rpartition("/")[2]
+        command = f"make reproduce-table TABLE={table.name} ROWS={row} PRESET={preset} YES=1"
+        told.append((", ".join([lines[0].label, *layers, *sets]), command))
+    return told
 
 
 def table_files(name: str, preset: str) -> list[tuple[str, str]]:

@@ -15,7 +15,6 @@ from statistics import fmean, stdev
 import pandas as pd
 
 from experiments.papers import datasets
-from experiments.papers.datasets import fingerprints
 from experiments.tables.cells import MISSING
 from experiments.tables.terminal import print_table, say
 from experiments.verdicts.aggregate import Measured, aggregate
@@ -44,21 +43,17 @@ NOTE = (
 )
 
 
-class CompareError(CommandError):
-    """A set of records is not there, or the two have nothing in common."""
-
-
 def records_of(side: str) -> dict[Key, list[RunRecord]]:
     """The intact records of `FOLDER[+override...]` by what they measure; the others are named.
 
     Raises:
-        CompareError: there are none.
+        CommandError: there are none.
     """
     name, plus, overrides = side.partition("+")
     folder, suffix = Path(name or "results"), plus + overrides
     if not side or not folder.is_dir():
         what = f"{side} is no folder of records" if side else "B= is missing"
-        raise CompareError(f"{what}; give two, as in A=results B=../elsewhere/results.")
+        raise CommandError(f"{what}; give two, as in A=results B=../elsewhere/results.")
     by_key: dict[Key, list[RunRecord]] = {}
     for record in load_all(folder / "runs" if (folder / "runs").is_dir() else folder):
         if record.run.split("/")[2] == record.experiment.split("/")[2] + suffix:
@@ -66,7 +61,7 @@ def records_of(side: str) -> dict[Key, list[RunRecord]]:
             by_key.setdefault((record.experiment, record.dataset, *measures), []).append(record)
     if not by_key:
         changed = f" of rows with {suffix}" if suffix else ""
-        raise CompareError(f"{folder} holds no record{changed}.")
+        raise CommandError(f"{folder} holds no record{changed}.")
     return by_key
 
 
@@ -74,25 +69,28 @@ def compare(a: str, b: str) -> pd.DataFrame:
     """A line a row that both sets have measured.
 
     Raises:
-        CompareError: a set is empty, or no row is in both.
+        CommandError: a set is empty, or no row is in both.
     """
     first, second = records_of(a), records_of(b)
     lines = [_line(key, first[key], second[key]) for key in first if key in second]
     if not lines:
-        raise CompareError(f"No row is measured both in {a} and in {b} (by schedule and data).")
+        raise CommandError(f"No row is measured both in {a} and in {b} (by schedule and data).")
     return pd.DataFrame(lines)
 
 
 def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str, str]:
     experiment, dataset, preset, data = key
     one, other = aggregate(first, "last"), aggregate(second, "last")
-    assert one and other
     # How far shortened runs lie apart, no other run says.
     prior = prior_of("test_error", preset, [*first, *second]) if preset in KEPT else None
     gap = None if one.value is None or other.value is None else other.value - one.value
     by_seed = {record.seed: record for record in second}
     pairs = [(record, by_seed[record.seed]) for record in first if record.seed in by_seed]
     equal = sum(_alike(*pair) for pair in pairs)
+    # What differs that might make a difference, beside the seed.
+    values = {name: {repr(r.summary.get(key)) for r in (*first, *second)}
+              for name, key in ALIKE.items()}  # fmt: skip
+    unlike = [name for name, different in values.items() if len(different) > 1]
     identical = equal == len(first) == len(second)
     return {
         "Row": experiment,
@@ -104,15 +102,15 @@ def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str
         "Verdict": "identical" if identical else _verdict(key, first, second, prior),
         "Same seed": _paired(pairs),
         "Equal curves": f"{equal} of {len(pairs)}" if pairs else MISSING,
-        "Not the same": ", ".join(_unlike([*first, *second])) or MISSING,
+        "Not the same": ", ".join(unlike) or MISSING,
     }
 
 
 def _data(dataset: str, fingerprint: str) -> str:
     """A data set by its short name, with its fingerprint where that is not the published one."""
-    name = datasets.short(dataset)
-    known = fingerprints().get(dataset, fingerprint)
-    return name if fingerprint == known else f"{name}, {fingerprint}"
+    known = datasets.of(dataset)
+    is_known = known.fingerprint in (None, fingerprint)
+    return known.short if is_known else f"{known.short}, {fingerprint}"
 
 
 def _verdict(
@@ -125,7 +123,7 @@ def _verdict(
     if prior is None:
         return WORDS["undecided"]
     one, other = (error_sample(errors, dataset, prior) for errors in values)
-    return WORDS[rule(other, one, datasets.margin(dataset))]
+    return WORDS[rule(other, one, datasets.of(dataset).margin)]
 
 
 def _mean(measured: Measured) -> str:
@@ -150,12 +148,6 @@ def _alike(one: RunRecord, other: RunRecord) -> bool:
     """Whether two runs gave the same metrics to the last digit; times may differ."""
     curves = [record.metrics()[list(METRICS)] for record in (one, other)]
     return one.error("last") == other.error("last") and curves[0].equals(curves[1])
-
-
-def _unlike(records: Sequence[RunRecord]) -> list[str]:
-    """What differs that might make a difference, beside the seed."""
-    values = {name: {repr(r.summary.get(key)) for r in records} for name, key in ALIKE.items()}
-    return [name for name, different in values.items() if len(different) > 1]
 
 
 @guarded

@@ -15,13 +15,12 @@ import wandb_workspaces.reports.v2 as wr
 from wandb_workspaces import expr
 
 from experiments import compile
-from experiments.figures.figures import FIGURES
-from experiments.figures.panels import Panel
+from experiments.figures.drawing import FIGURES
 from experiments.figures.training import Curves, Gradients
 from experiments.papers import published
 from experiments.papers.published import Paper
 from experiments.sharing.wandb_sync import JOB
-from experiments.tables.sheets import Table, to_markdown
+from experiments.tables.sheets import Sheet, to_markdown
 from experiments.tables.tables import PaperTable
 from experiments.verdicts.records import RunRecord
 from records.names import outputs
@@ -62,12 +61,14 @@ def folder() -> Path:
     return outputs() / "dashboards"
 
 
-def build(paper: Paper, compiled: Sequence[Table], project: str, entity: str = "") -> Any:
+def build(paper: Paper, compiled: Sequence[Sheet], project: str, entity: str = "") -> Any:
     """The dashboard of a paper."""
     blocks: list[Any] = [wr.TableOfContents()]
     for name, panels in FIGURES.items():
         if name.startswith(f"{paper.name}/"):
-            grids = [grid(panel, project, entity) for panel in panels if drawn(panel)]
+            # W&B knows curves, but no analyses of weights.
+            shown = [panel for panel in panels if isinstance(panel, Curves | Gradients)]
+            grids = [grid(panel, project, entity) for panel in shown]
             blocks += [wr.H2(compile.figure_heading(name)), *grids] if grids else []
     for table in compiled:
         if table.name.startswith(f"{paper.name}/"):
@@ -83,14 +84,8 @@ def build(paper: Paper, compiled: Sequence[Table], project: str, entity: str = "
     )
 
 
-def drawn(panel: Panel) -> bool:
-    """Whether W&B has what a panel shows: it knows curves, but no analyses of weights."""
-    return isinstance(panel, Curves | Gradients)
-
-
-def grid(panel: Panel, project: str, entity: str) -> Any:
+def grid(panel: Curves | Gradients, project: str, entity: str) -> Any:
     """The curves of a panel, from the runs of its rows."""
-    assert isinstance(panel, Curves | Gradients)
     (dataset,) = {curve.dataset for curve in panel.curves}
     runs = runset(panel.title, [c.experiment for c in panel.curves], dataset, project, entity)
     if isinstance(panel, Gradients):
@@ -108,9 +103,9 @@ def grid(panel: Panel, project: str, entity: str) -> Any:
     return wr.PanelGrid(runsets=[runs], panels=list(lines))
 
 
-def bars(table: Table, project: str, entity: str) -> list[Any]:
+def bars(table: Sheet, project: str, entity: str) -> list[Any]:
     """The test errors of a table as bars, one picture a data set; none where it has no errors."""
-    if not isinstance(table, PaperTable) or published.metric(table.name) != published.ERROR:
+    if not isinstance(table, PaperTable) or table.paper.metric != published.ERROR:
         return []
     rows: dict[str, list[str]] = {}
     for result in table.results:

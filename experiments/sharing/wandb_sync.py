@@ -12,14 +12,12 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
 
 from experiments.verdicts.records import RunRecord, records_of
 from records.command import CommandError, guarded, one_of
+from records.config import read_config
 from records.names import CONFIG, FULL, METRICS, SUMMARY, outputs
+from records.record import RecordError
 from records.validity import PRESETS
 from records.wandb_run import mode, named, open_run
 
@@ -46,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         done = [sync(record, options.project) for record in records]
         if options.preset == FULL:
             refresh_dashboards(records, options.project)
-    except CommandError:
+    except (CommandError, RecordError):
         raise
     except Exception as error:  # whatever W&B raises; what was sent before is marked
         print(f"W&B: {str(error) or type(error).__name__}", file=sys.stderr)
@@ -65,7 +63,7 @@ def sync(record: RunRecord, project: str) -> bool:
     mark = folder / f"{identity}-{project}-{way}.sent"
     if mark.exists():
         return False
-    rows = record.metrics()
+    rows, config = record.metrics(), record.folder / CONFIG
     folder.mkdir(parents=True, exist_ok=True)
     run = open_run(
         folder,
@@ -78,7 +76,7 @@ def sync(record: RunRecord, project: str) -> bool:
         project=project,
         # Dashboards show full schedules: runs on another one are of another kind there.
         job_type=JOB if record.preset == FULL else f"{JOB}-{record.preset}",
-        config=recorded_config(record.folder) | {"dataset": record.dataset},
+        config=(read_config(config) if config.exists() else {}) | {"dataset": record.dataset},
     )
     for row in rows.to_dict("records"):
         run.log(named(row), step=int(row["iteration"]))
@@ -106,23 +104,10 @@ def refresh_dashboards(records: Sequence[RunRecord], project: str) -> None:
 
 def run_id(record: RunRecord) -> str:
     """The id of a record there: the same for the same record, on any machine."""
-    name = f"{VERSION}/{record.summary['preset']}/{record.run}/{digest(record.folder)}"
+    sent = b"".join((record.folder / name).read_bytes() for name in (METRICS, SUMMARY))
+    digest = hashlib.sha256(sent).hexdigest()
+    name = f"{VERSION}/{record.preset}/{record.run}/{digest}"
     return f"record-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-
-
-def recorded_config(folder: Path) -> dict[str, Any]:
-    """The resolved configuration of a run, empty where it was not kept."""
-    try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
-    except (OSError, ValueError):
-        return {}
-    return dict(content)
-
-
-def digest(folder: Path) -> str:
-    """Hash over what is sent."""
-    content = b"".join((folder / name).read_bytes() for name in (METRICS, SUMMARY))
-    return hashlib.sha256(content).hexdigest()
 
 
 if __name__ == "__main__":

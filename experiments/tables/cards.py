@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.papers import datasets, published
-from experiments.papers.published import Line
 from experiments.papers.rows import facts
 from experiments.tables.cells import paper
-from experiments.tables.results import result
-from experiments.verdicts.priors import prior_of
 from experiments.verdicts.records import RunRecord
 from records.files import write_atomically
 from records.names import FULL, KEPT, results, weights_file
@@ -53,7 +50,7 @@ def card(record: RunRecord) -> str:
     """The card of the weights of a record, in Markdown."""
     summary, full = record.summary, record.preset == FULL
     row = facts(record.experiment, record.dataset, record.preset)
-    data, errors = datasets.short(record.dataset), summary["test_error"]
+    data, errors = datasets.of(record.dataset).short, summary["test_error"]
     title, number = _published(record)
     compared = f" (published: {number} %)" if number and full else ""
     folder = "/".join(filter(None, ("results", KEPT[record.preset], "runs", record.run)))
@@ -81,9 +78,7 @@ def card(record: RunRecord) -> str:
 def _published(record: RunRecord) -> tuple[str, str | None]:
     """Title of the table that a row is of, and its number there."""
     table = record.experiment.rpartition("/")[0]
-    lines: Sequence[Line] = published.lines(table) if table in published.titles() else []
-    prior = prior_of("test_error", record.preset, [record])
-    for line in lines:
+    for line in published.lines(table):
         if line.row == record.row:
-            return published.titles()[table].partition(":")[0], paper(result(line, [record], prior))
+            return published.tables()[table].title.partition(":")[0], paper(line)
     return table, None

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from experiments.papers import published
-from experiments.papers.datasets import short
+from experiments.papers import datasets, published
+from experiments.papers.published import Line
+from experiments.papers.rows import facts
 from experiments.tables.results import Result
+from experiments.verdicts.aggregate import aggregate, mean, working_error
 from experiments.verdicts.verdict import INTERVAL, NEEDED
 
 MISSING = "-"
@@ -38,73 +40,85 @@ class Column:
 
 def parameters(result: Result) -> str | None:
     """Parameters of the network as built, or as printed."""
-    if result.params is not None:
-        return f"{result.params / 1e6:.2f}M"
-    return None if result.printed is None else f"{result.printed}M"
+    if row := facts(*result.line.row):
+        return f"{row.params / 1e6:.2f}M"
+    printed = result.line.text("params_millions")
+    return None if printed is None else f"{printed}M"
 
 
-def paper(result: Result) -> str | None:
+def paper(line: Line) -> str | None:
     """The published number, in the paper's own form: best (mean ± std), a reading, a failure."""
-    if not result.numbers:
+    numbers = {number.statistic: number for number in line.reported}
+    if not numbers:
         return None
-    numbers = {number.statistic: number for number in result.numbers}
-    first = result.numbers[0]
+    first = next(iter(numbers.values()))
     if fail := numbers.get("fail"):
-        return f"fail (> {fail.value:g})"
+        return f"fail (> {fail.number:g})"
     if reading := numbers.get("reading"):
-        return f"~{reading.value:g}"
+        return f"~{reading.number:g}"
     mean = numbers.pop("mean_std", None)
     if mean is None or mean.std is None:
-        return first.text
-    text = f"{mean.text} ± {mean.std:.2f}"
-    return f"{next(iter(numbers.values())).text} ({text})" if numbers else text
+        return first.value
+    text = f"{mean.value} ± {mean.std:.2f}"
+    return f"{next(iter(numbers.values())).value} ({text})" if numbers else text
+
+
+def paper_top5(line: Line) -> str | None:
+    """The published top-5 error, where it stands beside another number."""
+    own = published.tables()[line.table].metric == published.TOP5
+    return None if own else line.text(published.TOP5)
+
+
+def our_top5(result: Result) -> str | None:
+    """Our mean top-5 error, where the networks were tested for it."""
+    return number(mean(record.summary.get(published.TOP5) for record in result.records))
 
 
 def ours(result: Result) -> str | None:
     """Our number by the paper's statistic, with spread and failures."""
-    measured = result.comparison.measured
-    if measured is None:
+    measured, runs = result.measured, len(result.records)
+    if not measured.runs + measured.failed:
         return None
-    failed = f"fail ({measured.failed} of {result.runs})" if measured.failed else ""
+    failed = f"fail ({measured.failed} of {runs})" if measured.failed else ""
     if measured.value is None:
-        return "fail" if result.runs == 1 else failed
+        return "fail" if runs == 1 else failed
     text = f"{measured.value:.2f}"
     if measured.std is not None:
         text += f" ± {measured.std:.2f}"
-        text = text if result.best is None else f"{result.best:.2f} ({text})"
+        if "best" in {number.statistic for number in result.line.reported}:
+            text = f"{aggregate(result.records, 'best').value:.2f} ({text})"
     return f"{text}, {failed}" if failed else text
 
 
 def by_choice(result: Result) -> str | None:
     """Our mean error at the last epoch, at the best one on the test set, and where validation was
     best; the paper's choice is marked."""
-    of_errors = published.metric(result.line.table) == published.ERROR
-    told = of_errors and published.test_of(result.line) is None
-    if not told or all(value is None for value in result.choices.values()):
+    of_errors = published.tables()[result.line.table].metric == published.ERROR
+    working = [record for record in result.records if working_error(record) is not None]
+    if not of_errors or result.line.test or not working:
         return None  # of hours, or of a test that was made of the last weights only
-    own = "at_best_val" if "best_val" in {n.statistic for n in result.numbers} else "last"
-    values = (
-        (_number(value) or MISSING) + ("*" if name == own else "")
-        for name, value in result.choices.items()
+    own = "at_best_val" if "best_val" in {n.statistic for n in result.line.reported} else "last"
+    return " / ".join(
+        (number(mean(record.error(which) for record in working)) or MISSING)
+        + ("*" if which == own else "")
+        for which in ("last", "best", "at_best_val")
     )
-    return " / ".join(values)
 
 
 def test(result: Result) -> str | None:
     """How the network is tested, where that is not as in training."""
-    name = published.test_of(result.line)
-    return name and published.test_words(name)
+    return published.test_words(result.line.test) if result.line.test else None
 
 
 def interval(result: Result) -> str | None:
     """Where our mean lies with 90 % confidence."""
-    limits = result.comparison.interval
+    limits = result.interval
     return None if limits is None else "{:.2f} to {:.2f}".format(*limits)
 
 
 def others(result: Result) -> str | None:
     """What independent reproductions report: from lowest to highest, and how many."""
-    values = result.others
+    values = result.line.reproductions
     if len(values) > 2:
         return f"{min(values):.2f} to {max(values):.2f} ({len(values)})"
     return ", ".join(f"{value:.2f}" for value in values)
@@ -112,24 +126,25 @@ def others(result: Result) -> str | None:
 
 def count(result: Result) -> str | None:
     """How many runs a number is of."""
+    runs = len(result.records)
     if result.untested:
-        return f"{result.runs} of {result.runs + result.untested}"
-    return str(result.runs) if result.runs else None
+        return f"{runs} of {runs + result.untested}"
+    return str(runs) if runs else None
 
 
-def _number(value: float | None, form: str = ".2f") -> str | None:
+def number(value: float | None, form: str = ".2f") -> str | None:
     return None if value is None else f"{value:{form}}"
 
 
-VERDICT = Column("Verdict", lambda r: r.comparison.verdict, against=True)
+VERDICT = Column("Verdict", lambda r: r.verdict, against=True)
 COLUMNS = (
-    Column("Method", lambda r: r.label),
-    Column("Data", lambda r: short(r.line.dataset), optional=True),
-    Column("Layers", lambda r: _number(r.layers, "d")),
+    Column("Method", lambda r: r.line.label),
+    Column("Data", lambda r: datasets.of(r.line.dataset).short, optional=True),
+    Column("Layers", lambda r: r.line.layers),
     Column("Params", parameters),
     Column("Test", test, optional=True),
-    Column("Paper (%)", paper),
-    Column("Paper, top 5 (%)", lambda r: r.top5[0], optional=True),
+    Column("Paper (%)", lambda r: paper(r.line)),
+    Column("Paper, top 5 (%)", lambda r: paper_top5(r.line), optional=True),
     Column(
         "Others (%)", others, optional=True, against=True,
         note="Others: what independent reproductions that report the last epoch reached, from the "
@@ -143,15 +158,15 @@ COLUMNS = (
         "that is best on validation images, where some are held out; * marks the paper's choice.",
     ),
     Column("90 % interval", interval, ours=True, optional=True, note=INTERVAL),
-    Column("Ours, top 5 (%)", lambda r: _number(r.top5[1]), ours=True, optional=True),
+    Column("Ours, top 5 (%)", our_top5, ours=True, optional=True),
     Column("n", count, ours=True),
-    Column("Difference", lambda r: _number(r.comparison.difference, "+.2f"), ours=True,
+    Column("Difference", lambda r: number(r.difference, "+.2f"), ours=True,
            against=True),
     Column(
-        "Against others", lambda r: r.comparison.others, ours=True, optional=True, against=True,
+        "Against others", lambda r: r.others, ours=True, optional=True, against=True,
         note="Against others: by the same rule and margin as the verdict.",
     ),
-    Column("Runs to decide", lambda r: r.comparison.needed, ours=True, optional=True, against=True,
+    Column("Runs to decide", lambda r: r.needed, ours=True, optional=True, against=True,
            note=NEEDED),
     VERDICT,
 )  # fmt: skip

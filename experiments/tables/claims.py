@@ -4,26 +4,22 @@ Claims are data, results/paper/claims.yaml. A comparison holds, or does not, whe
 of the difference says so; of one that is open is said how many seeds would decide it.
 """
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from experiments.papers.claims import Claim, claims, rows_in
+from experiments.papers.claims import Claim, rows_in
 from experiments.papers.conf import preset_scale
 from experiments.tables.cells import MISSING
-from experiments.tables.sheets import Sheet, write
+from experiments.tables.sheets import Sheet
 from experiments.tables.tables import scaled_note
-from experiments.tables.terminal import print_table
 from experiments.verdicts.inference import MOST_SEEDS, Sample, difference, seeds_to_decide
 from experiments.verdicts.measure import EXACT, Row, row_of
 from experiments.verdicts.priors import ERRORS, prior_of
-from experiments.verdicts.records import RunRecord, records_of
-from records.command import guarded, one_of
-from records.names import FULL, KEPT
+from experiments.verdicts.records import RunRecord, counting
+from records.names import FULL
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 INCOMPLETE, NOT_RUN = "incomplete", "not run"  # rows of some comparisons have not run, or of all
@@ -64,19 +60,7 @@ class Judged:
         return "; ".join(filter(None, (finding.numbers for finding in self.findings))) or MISSING
 
 
-@guarded
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0, or 2 where the file of claims has a mistake."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default=FULL, type=one_of("PRESET", KEPT))
-    preset = parser.parse_args(arguments).preset
-    table = claims_table(judge(claims(), records_of(preset), preset), preset)
-    paths = write(table, preset)
-    print_table(table.frame, str(paths[0]))
-    print(*paths, sep="\n")
-    return 0
-
-
+CLAIMS = "claims"
 TITLE = "The papers' claims, and what our runs say of them"
 NOTES = (
     "Rows are compared by their means: where the 95 % interval of the difference (Welch's) lies on "
@@ -95,9 +79,9 @@ def judge(
     claimed: Sequence[Claim], records: Sequence[RunRecord], preset: str = FULL
 ) -> list[Judged]:
     """Decide every claim by the records of a kept preset that count."""
-    counting = [record for record in records if record.preset == preset and record.counts]
+    own = counting(records, preset)
     return [
-        Judged(claim, [find(comparison, counting, preset) for comparison in claim.comparisons])
+        Judged(claim, [find(comparison, own, preset) for comparison in claim.comparisons])
         for claim in claimed
     ]
 
@@ -114,9 +98,9 @@ def claims_table(judged: Sequence[Judged], preset: str = FULL) -> Sheet:
         for one in judged
     ]
     if preset == FULL:
-        return Sheet("claims", TITLE, pd.DataFrame(lines), NOTES)
+        return Sheet(CLAIMS, TITLE, pd.DataFrame(lines), NOTES)
     title = f"{TITLE} on a {preset} of the schedule"
-    return Sheet("claims", title, pd.DataFrame(lines), (scaled_note(preset), *NOTES))
+    return Sheet(CLAIMS, title, pd.DataFrame(lines), (scaled_note(preset), *NOTES))
 
 
 def find(
@@ -126,51 +110,56 @@ def find(
     is open on other schedules than the paper's."""
     if preset != FULL and {"fails", "below", "above"} & comparison.keys():
         return Finding(None, "asks for the full schedule", missing=True)
-    of, dataset = comparison.get("of", "test_error"), comparison.get("data", "cifar10_aug")
+    of = comparison.get("of", "test_error")
     prior = prior_of(of if of in ERRORS else "test_error", preset, records)
     at = preset_scale(preset) * float(comparison.get("at", 0))
-    rows = [row_of(name, dataset, of, records, prior, at) for name in rows_in(comparison)]
+    rows = [row_of(*row, of, records, prior, at) for row in rows_in(comparison)]
     return decide(comparison, rows)
 
 
 def decide(comparison: Mapping[str, Any], rows: Sequence[Row]) -> Finding:
     """Decide a comparison by its rows, in the order of `rows_in`."""
-    of = comparison.get("of", "test_error")
-    if all(row.missing for row in rows):
-        return Finding(None, "", missing=True)
+    numbers = ", ".join(row.text for row in rows)
     if any(row.missing for row in rows):
-        return Finding(None, ", ".join(row.text for row in rows), missing=True)
+        return Finding(None, "" if all(row.missing for row in rows) else numbers, missing=True)
     if "fails" in comparison:
-        return Finding(rows[0].failed, rows[0].text)
+        return Finding(rows[0].failed, numbers)
     if "below" in comparison or "above" in comparison:
         return _level(rows[0], comparison)
+    row, other = rows
     if "share" in comparison:
-        return _share(rows[0], rows[1], of, *map(float, comparison["between"]))
-    if "near" in comparison:
-        return _near(rows[0], rows[1], float(comparison["within"]))
-    return _lower(rows[0], rows[1], of, float(comparison.get("times", 1)))
-
-
-def _lower(low: Row, high: Row, of: str, times: float) -> Finding:
-    """Whether one row is below another, so many times."""
-    if of == "seconds" and low.machines != high.machines:
-        return Finding(None, f"{low.text}, {high.text} (on different machines)")
-    numbers = f"{low.text}, {high.text}"
-    if low.failed or high.failed:
-        return Finding(None if low.failed and high.failed else high.failed, numbers)
-    assert low.sample and high.sample
-    if of in EXACT:
-        return Finding(high.sample.mean >= times * low.sample.mean, numbers)
-    return _decide(high.sample, low.sample.times(times), 0.0, numbers)
-
-
-def _near(row: Row, other: Row, within: float) -> Finding:
-    """Whether a row's test error is not above another's by more than so much."""
-    numbers = f"{row.text}, {other.text}"
+        numbers += "; asked: {:g} to {:g} of it".format(*comparison["between"])
+    if comparison.get("of") == "seconds" and row.machines != other.machines:
+        return Finding(None, f"{numbers} (on different machines)")
     if row.failed or other.failed:
-        return Finding(False if row.failed else None, numbers)
+        return Finding(_by_failure(comparison, row, other), numbers)
     assert row.sample and other.sample
-    return _decide(other.sample, row.sample, -within, numbers)
+    return _pair(comparison, row.sample, other.sample, numbers)
+
+
+def _by_failure(comparison: Mapping[str, Any], row: Row, other: Row) -> bool | None:
+    """Whether a comparison holds of two rows of which one or both fail to train."""
+    if "lower" in comparison and not (row.failed and other.failed):
+        return other.failed
+    return False if "near" in comparison and row.failed else None
+
+
+def _pair(comparison: Mapping[str, Any], row: Sample, other: Sample, numbers: str) -> Finding:
+    """Whether a row is below another so many times, not above it by more than so much, or between
+    so many times the other."""
+    if "near" in comparison:
+        return _decide(other, row, -float(comparison["within"]), numbers)
+    if "share" in comparison:
+        least, most = map(float, comparison["between"])
+        above = _decide(row, other.times(least), 0.0, numbers)
+        below = _decide(other.times(most), row, 0.0, numbers)
+        if False in (above.holds, below.holds):
+            return Finding(False, numbers)
+        return above if above.holds is None else below
+    low = row.times(float(comparison.get("times", 1)))
+    if comparison.get("of") in EXACT:
+        return Finding(other.mean >= low.mean, numbers)
+    return _decide(other, low, 0.0, numbers)
 
 
 def _level(row: Row, comparison: Mapping[str, Any]) -> Finding:
@@ -186,20 +175,6 @@ def _level(row: Row, comparison: Mapping[str, Any]) -> Finding:
     return Finding((high < limit) == wanted, numbers)
 
 
-def _share(row: Row, other: Row, of: str, least: float, most: float) -> Finding:
-    """Whether a row's measure is between so many times another's."""
-    numbers = f"{row.text}, {other.text}; asked: {least:g} to {most:g} of it"
-    if of == "seconds" and row.machines != other.machines:
-        return Finding(None, f"{numbers} (on different machines)")
-    if row.sample is None or other.sample is None:
-        return Finding(None, numbers)
-    above = _decide(row.sample, other.sample.times(least), 0.0, numbers)
-    below = _decide(other.sample.times(most), row.sample, 0.0, numbers)
-    if False in (above.holds, below.holds):
-        return Finding(False, numbers)
-    return above if above.holds is None else below
-
-
 def _decide(high: Sample, low: Sample, least: float, numbers: str) -> Finding:
     """Whether the first lies above the second by so much; else how many seeds would tell."""
     lower, upper = difference(high, low)
@@ -209,7 +184,3 @@ def _decide(high: Sample, low: Sample, least: float, numbers: str) -> Finding:
         return Finding(False, numbers)
     seeds = seeds_to_decide(high, low, high.mean - low.mean - least) or f"over {MOST_SEEDS}"
     return Finding(None, f"{numbers} ({seeds} seeds a row would decide at this difference)")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

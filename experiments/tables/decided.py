@@ -7,11 +7,10 @@ know. What is compared by other measures, or with rows whose errors nobody has p
 out; so is a claim of which nothing remains.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from statistics import fmean, stdev
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,21 +29,19 @@ DRAWS = 100
 PATH = ROOT / "results" / "claims_decided.csv"
 CHANCE = 90.0  # error in percent of a network that has not learnt to tell ten classes apart
 
-Key = tuple[str, str]  # experiment and data set
-
 
 def decided(draws: int = DRAWS) -> pd.DataFrame:
     """Percent of draws in which each claim is decided rightly and wrongly, by the seeds a row."""
     rng = np.random.default_rng(0)
     told = list(simulated())
-    true = [verdict_of(claim, exact_row) for claim in told]
+    true = [verdict_of(claim, exact(claim)) for claim in told]
     lines = []
     for seeds in SEEDS:
         counts = np.zeros((len(told), 2))
         for _ in range(draws):
             rows = _drawn(told, seeds, rng)
             for number, claim in enumerate(told):
-                found = verdict_of(claim, rows.__getitem__)
+                found = verdict_of(claim, rows)
                 counts[number] += found == true[number], found not in (true[number], UNDECIDED)
         for claim, (right, wrong) in zip(told, 100 * counts / draws, strict=True):
             lines.append({"claim": claim.name, "seeds": seeds, "right": right, "wrong": wrong})
@@ -70,64 +67,55 @@ def table() -> pd.DataFrame:
 def simulated() -> Iterator[Claim]:
     """The claims, each with those of its comparisons that published test errors decide."""
     for claim in claims():
-        kept = tuple(one for one in claim.comparisons if _is_known(one))
+        kept = tuple(
+            one
+            for one in claim.comparisons
+            if one.get("of", "test_error") == "test_error" and errors().keys() >= set(rows_in(one))
+        )
         if kept:
             yield replace(claim, comparisons=kept)
 
 
-def _is_known(comparison: Mapping[str, Any]) -> bool:
-    if comparison.get("of", "test_error") != "test_error":
-        return False
-    return all(_published(*key) is not None for key in _keys(comparison))
-
-
-def _keys(comparison: Mapping[str, Any]) -> list[Key]:
-    dataset = comparison.get("data", "cifar10_aug")
-    return [(row, dataset) for row in rows_in(comparison)]
-
-
 @cache
-def _published(experiment: str, dataset: str) -> float | None:
-    """The test error of a row in percent, by its own table where that gives it."""
-    own = experiment.rpartition("/")[0]
-    for name in sorted(published.titles(), key=lambda name: name != own):
-        line = published.Line(name, experiment, dataset)
-        if published.metric(name) == published.ERROR and (numbers := published.reported(line)):
-            number = published.typical(numbers)
-            return CHANCE if number.statistic == "fail" else number.value
-    return None
+def errors() -> dict[tuple[str, str], float]:
+    """The test error in percent of every row that has one, by experiment and data set; by its own
+    table where that gives it."""
+    known: dict[tuple[str, str], float] = {}
+    for table in published.tables():
+        if published.tables()[table].metric != published.ERROR:
+            continue
+        for line in published.lines(table):
+            is_better = line.row not in known or line.experiment.startswith(f"{table}/")
+            if is_better and not line.own_test and (numbers := line.reported):
+                number = published.typical(numbers)
+                known[line.row] = CHANCE if number.statistic == "fail" else number.number
+    return known
 
 
-def verdict_of(claim: Claim, row: Callable[[Key], Row]) -> str:
-    """What is found of a claim, given its rows."""
-    findings = [decide(one, [row(key) for key in _keys(one)]) for one in claim.comparisons]
+def verdict_of(claim: Claim, samples: Mapping[tuple[str, str], Sample]) -> str:
+    """What is found of a claim, given runs of its rows."""
+    rows = {row: Row(one, errors()[row] == CHANCE, False, "") for row, one in samples.items()}
+    findings = [decide(one, [rows[row] for row in rows_in(one)]) for one in claim.comparisons]
     return Judged(claim, findings).verdict
 
 
-def exact_row(key: Key) -> Row:
-    """A row whose error is known as published."""
-    value = _published(*key)
-    assert value is not None, "only such rows are kept"
-    return Row(Sample(value, 0.0, 1, 1), value == CHANCE, False, "")
+def exact(claim: Claim) -> dict[tuple[str, str], Sample]:
+    """The rows of a claim as if their errors were known as published."""
+    return {row: Sample(errors()[row], 0.0, 1, 1) for row in claim.rows}
 
 
-def _drawn(told: Sequence[Claim], seeds: int, rng: np.random.Generator) -> dict[Key, Row]:
+def _drawn(
+    told: Sequence[Claim], seeds: int, rng: np.random.Generator
+) -> dict[tuple[str, str], Sample]:
     """So many runs of every row, as the rules see them."""
-    keys = {key: None for claim in told for one in claim.comparisons for key in _keys(one)}
-    runs = {}
-    for key in keys:
-        value, images = _published(*key), datasets.test_images(key[1])
-        assert value is not None
-        runs[key] = draw(rng, value, seeds, images)
+    rows = dict.fromkeys(row for claim in told for row in claim.rows)
+    runs = {row: draw(rng, errors()[row], seeds, datasets.of(row[1]).test_images) for row in rows}
     prior = prior_of("test_error", FULL, [])
     if seeds > 1:
-        spread = [(stdev(values), seeds, fmean(values), datasets.test_images(data))
+        spread = [(stdev(values), seeds, fmean(values), datasets.of(data).test_images)
                   for (_, data), values in runs.items()]  # fmt: skip
         prior = pooled(spread) or prior
-    return {
-        key: Row(error_sample(values, key[1], prior), _published(*key) == CHANCE, False, "")
-        for key, values in runs.items()
-    }
+    return {row: error_sample(values, row[1], prior) for row, values in runs.items()}
 
 
 if __name__ == "__main__":

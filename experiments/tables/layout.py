@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from experiments.papers import datasets, published
-from experiments.papers.datasets import short
 from experiments.tables import cells
 from experiments.tables.cells import MISSING
 from experiments.tables.results import Result
@@ -17,9 +16,9 @@ from experiments.tables.tables import PaperTable, scaled_note
 from records.names import FULL
 
 RESPECTS: dict[str, Callable[[Result], str | None]] = {
-    "method": lambda result: result.label,
-    "data": lambda result: short(result.line.dataset),
-    "layers": lambda result: None if result.layers is None else str(result.layers),
+    "method": lambda result: result.line.label,
+    "data": lambda result: datasets.of(result.line.dataset).short,
+    "layers": lambda result: result.line.layers,
     "test": cells.test,
 }
 NOTE = (
@@ -37,27 +36,27 @@ Group = list[Result]  # the lines that share a line here
 
 def printed(table: PaperTable) -> Sheet | None:
     """The table in its paper's layout, or None where that is a line a number."""
-    across = published.across(table.name)
-    if across is None:
+    across = table.paper.across
+    if not across:
         return None
     respect = RESPECTS[across]
     columns = list(dict.fromkeys(text for line in table.results if (text := respect(line))))
     if across == "data":
-        columns = [name for name in datasets.shorts() if name in columns]
+        columns = [one.short for one in datasets.known().values() if one.short in columns]
     groups = grouped(table.results, across)
-    heads = _heads(groups, across, table.results)
+    heads, ratios = _heads(groups, across, table.results), {}
     theirs = "paper" if table.preset == FULL else "paper in full"
     for name in columns:
         lines = [next((one for one in group if respect(one) == name), None) for group in groups]
-        head = f"{name} layers" if across == "layers" else name
         for whose, cell, hours in ((theirs, _paper, _hours), ("ours", _ours, _our_hours)):
-            column = heads[f"{head}, {whose}"] = [_cell(line, cell) for line in lines]
-            if published.metric(table.name) == published.HOURS:
-                column.append(_ratio([*map(hours, lines)]))
-    frame = pd.DataFrame.from_dict(_filled(heads), orient="columns")
-    return Sheet(
-        f"{table.name}{PRINTED}", f"{table.title}, as printed", frame, _notes(table, heads)
-    )
+            head = f"{name} layers, {whose}" if across == "layers" else f"{name}, {whose}"
+            heads[head] = [(line and cell(line)) or MISSING for line in lines]
+            ratios[head] = _ratio(hours(lines[0]), hours(lines[-1]))
+    frame = pd.DataFrame(heads)
+    if table.paper.metric == published.HOURS:
+        frame.loc[len(frame)] = pd.Series({frame.columns[0]: RATIO} | ratios)
+    title = f"{table.title}, as printed"
+    return Sheet(f"{table.name}{PRINTED}", title, frame.fillna(""), _notes(table, heads))
 
 
 def grouped(results: Sequence[Result], across: str) -> list[Group]:
@@ -93,32 +92,17 @@ def _heads(groups: Sequence[Group], across: str, results: Sequence[Result]) -> d
         texts = [", ".join(dict.fromkeys(filter(None, map(of, group)))) for group in groups]
         if name != across and (len(set(texts)) > 1 or len(groups) == 1):
             heads[name.capitalize()] = [text or MISSING for text in texts]
-    if any(line.printed is not None for line in results):
+    if any(line.line.text("params_millions") for line in results):
         heads["Params"] = [cells.parameters(group[0]) or MISSING for group in groups]
     return heads
 
 
-def _filled(columns: dict[str, list[str]]) -> dict[str, list[str]]:
-    """With a ratio below the numbers, it has a name in the first column and nothing in the rest."""
-    longest = max(map(len, columns.values()))
-    first = next(iter(columns))
-    return {
-        name: column + [RATIO if name == first else ""] * (longest - len(column))
-        for name, column in columns.items()
-    }
-
-
-def _cell(line: Result | None, text: Callable[[Result], str | None]) -> str:
-    return (line and text(line)) or MISSING
-
-
 def _paper(line: Result) -> str | None:
-    return _with_top5(cells.paper(line), line.top5[0])
+    return _with_top5(cells.paper(line.line), cells.paper_top5(line.line))
 
 
 def _ours(line: Result) -> str | None:
-    top5 = line.top5[1]
-    return _with_top5(cells.ours(line), None if top5 is None else f"{top5:.2f}")
+    return _with_top5(cells.ours(line), cells.our_top5(line))
 
 
 def _with_top5(text: str | None, top5: str | None) -> str | None:
@@ -126,17 +110,15 @@ def _with_top5(text: str | None, top5: str | None) -> str | None:
 
 
 def _hours(line: Result | None) -> float | None:
-    return line.numbers[0].value if line and line.numbers else None
+    return line.line.reported[0].number if line and line.line.reported else None
 
 
 def _our_hours(line: Result | None) -> float | None:
-    measured = line.comparison.measured if line else None
-    return None if measured is None else measured.value
+    return line.measured.value if line else None
 
 
-def _ratio(hours: Sequence[float | None]) -> str:
+def _ratio(first: float | None, last: float | None) -> str:
     """Of the last line to the first: what two machines can agree on, where hours differ."""
-    first, last = hours[0], hours[-1]
     return f"{last / first:.2f}" if first and last else MISSING
 
 
@@ -144,4 +126,4 @@ def _notes(table: PaperTable, columns: dict[str, list[str]]) -> list[str]:
     notes = [NOTE.format(table=table.title.partition(":")[0])]
     notes += [scaled_note(table.preset)] if table.preset != FULL else []
     notes += [LAYERS] if any("," in cell for cell in columns.get("Layers", [])) else []
-    return notes + ([TOP5] if any(line.top5[0] for line in table.results) else [])
+    return notes + ([TOP5] if any(cells.paper_top5(line.line) for line in table.results) else [])

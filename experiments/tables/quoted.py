@@ -37,27 +37,20 @@ class Quoted:
 
 
 def quoted() -> list[Quoted]:
-    """Every quoted row, in the order of the tables; one that is trained once, whoever quotes it.
+    """Every row that a table has from another paper, or that nothing trains, in the order of the
+    tables; one that is trained once, whoever quotes it.
 
     Raises:
         PublishedError: nothing says why a row is not trained.
     """
-    groups: dict[tuple[str, ...], list[Line]] = {}
-    for line in lines():
-        trained = facts(*line.row) is not None
-        where = (line.experiment,) if trained else (line.experiment, line.table)
-        groups.setdefault(where, []).append(line)
+    groups: dict[tuple[str, str], list[Line]] = {}
+    for table in published.tables():
+        for line in published.lines(table):
+            if facts(*line.row) is None:
+                groups.setdefault((line.experiment, table), []).append(line)
+            elif paper_of(line.experiment) != paper_of(table):
+                groups.setdefault((line.experiment, ""), []).append(line)
     return [_quoted(tuple(group)) for group in groups.values()]
-
-
-def lines() -> list[Line]:
-    """The lines that a table has from another paper, and those that nothing trains."""
-    return [
-        line
-        for table in published.titles()
-        for line in published.lines(table)
-        if paper_of(line.experiment) != paper_of(table) or facts(*line.row) is None
-    ]
 
 
 def quoted_table() -> Sheet:
@@ -67,7 +60,7 @@ def quoted_table() -> Sheet:
         {
             "Method": entry.label,
             "Quoted by": "; ".join(_places(entry)),
-            "On": ", ".join(dict.fromkeys(datasets.short(line.dataset) for line in entry.lines)),
+            "On": ", ".join(dict.fromkeys(datasets.of(line.dataset).short for line in entry.lines)),
             "Here": entry.here,
             "Trained as": entry.row or MISSING,
             "Recipe": entry.recipe or MISSING,
@@ -92,11 +85,10 @@ def _quoted(group: tuple[Line, ...]) -> Quoted:
     trained = facts(*first.row)
     if trained is None:
         here, remark = _reason(first.experiment)
-        return Quoted(published.label(first), "", "", group, here, remark)
-    own = first.experiment.rpartition("/")[0]
-    known = published.lines(own) if own in published.titles() else []
-    label = published.label(next((x for x in known if x.experiment == first.experiment), first))
-    notes = "; ".join(dict.fromkeys(note for line in group for note in published.notes(line)))
+        return Quoted(first.label, "", "", group, here, remark)
+    known = published.lines(first.experiment.rpartition("/")[0])
+    label = next((x for x in known if x.experiment == first.experiment), first).label
+    notes = "; ".join(dict.fromkeys(note for line in group for note in line.notes))
     return Quoted(label, first.experiment, trained.recipe, group, TRAINABLE, notes)
 
 
@@ -117,6 +109,6 @@ def _places(entry: Quoted) -> list[str]:
     """The tables that quote a row, paper by paper, as `He et al. 2015, Table 3, Table 4`."""
     papers: dict[str, dict[str, None]] = {}
     for line in entry.lines:
-        cited, _, table = published.titles()[line.table].partition(":")[0].partition(", ")
+        cited, _, table = published.tables()[line.table].title.partition(":")[0].partition(", ")
         papers.setdefault(cited, {})[table] = None
     return [", ".join([cited, *tables]) for cited, tables in papers.items()]

@@ -1,23 +1,29 @@
-"""Put compiled tables into the README and the docs, between markers that name them."""
+"""What the README and the docs say of what has been measured: compiled tables, and a line a row,
+between markers that name them."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from experiments.papers import published
+from experiments.papers import datasets, published
+from experiments.papers.published import Line
 from experiments.papers.rows import all_rows
+from experiments.tables.cells import MISSING, VERDICT, number, ours, paper
 from experiments.tables.claims import FAILS, HOLDS
-from experiments.tables.measured import measured, measured_table
+from experiments.tables.results import result
 from experiments.tables.sheets import to_markdown
-from experiments.verdicts.records import records_of
+from experiments.verdicts.aggregate import mean, working_error
+from experiments.verdicts.inference import Prior
+from experiments.verdicts.priors import prior_of
+from experiments.verdicts.records import RunRecord, by_row, counting, records_of
 from records.files import ROOT
 from records.names import FULL, KEPT, results
 
+SCHEDULES = {FULL: "full", "tenth": "a tenth"}
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
-MARKED = re.compile(r"(<!-- table: (\S+)\.md -->\n).*?(<!-- end -->)", re.DOTALL)
-MEASURED = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-COUNTED = re.compile(r"(<!-- counted -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- (\w+)(?:: (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def update(pages: tuple[Path, ...] = PAGES, compiled: Path = ROOT / "results") -> bool:
@@ -37,7 +43,7 @@ def counted(compiled: Path) -> str:
     """How many rows have been measured, of the full schedule and of others, and, from the compiled
     claims, how many of these are decided. A row that several tables quote counts once."""
     texts = []
-    rows = {line.row for table in published.titles() for line in published.lines(table)}
+    rows = published.rows().keys()
     for preset, folder in KEPT.items():
         found = pd.read_csv(compiled / folder / "tables" / "claims.csv")["Verdict"].tolist()
         claims = f"{found.count(HOLDS)} of {len(found)} claims hold, {found.count(FAILS)} do not"
@@ -55,18 +61,59 @@ def _update(page: Path, compiled: Path) -> bool:
     before = page.read_text(encoding="utf-8")
 
     def fill(match: re.Match[str]) -> str:
-        table = (compiled / f"{match[2]}.md").read_text(encoding="utf-8")
-        body = table.partition("\n\n")[2]  # the page has its own headings
-        return f"{match[1]}{body}{match[3]}"
+        head, kind, name, end = match.groups()
+        if kind == "table":
+            table = (compiled / name).read_text(encoding="utf-8")
+            return head + table.partition("\n\n")[2] + end  # the page has its own headings
+        if kind == "measured":
+            frame = pd.DataFrame(measured(records_of(name), name))
+            return f"{head}{to_markdown(frame)}\n{end}"
+        return f"{head}{counted(compiled)}\n{end}"
 
-    def list_measured(match: re.Match[str]) -> str:
-        frame = measured_table({match[2]: records_of(match[2])})
-        return f"{match[1]}{to_markdown(frame)}\n{match[3]}"
-
-    def count(match: re.Match[str]) -> str:
-        return f"{match[1]}{counted(compiled)}\n{match[2]}"
-
-    after = COUNTED.sub(count, MEASURED.sub(list_measured, MARKED.sub(fill, before)))
+    after = MARKED.sub(fill, before)
     if after != before:
         page.write_text(after, encoding="utf-8")
     return after != before
+
+
+def measured(records: Sequence[RunRecord], preset: str) -> list[dict[str, str]]:
+    """Lines of the rows of published tables that have run with a preset; the paper's number stands
+    by the full schedule only, which it is of. A row that several tables quote is named by the
+    first."""
+    own = counting(records, preset)
+    runs, prior = by_row(own), prior_of("test_error", preset, own)
+    lines = published.rows().items()
+    return [_line(line, runs[row], preset, prior) for row, line in lines if row in runs]
+
+
+def _line(line: Line, own: Sequence[RunRecord], preset: str, prior: Prior) -> dict[str, str]:
+    row, full = result(line, own, prior), preset == FULL
+    training = mean(r.summary.get("train_error") for r in own if working_error(r) is not None)
+    devices: dict[str, list[RunRecord]] = {}
+    for record in own:
+        devices.setdefault(_device(record), []).append(record)
+    return {
+        "Network": line.label + (f", {line.layers} layers" if line.layers else ""),
+        "Data": datasets.of(line.dataset).short,
+        "Schedule": SCHEDULES[preset],
+        "Paper (%)": (paper(line) or MISSING) if full else MISSING,
+        "Ours (%)": ours(row) or MISSING,
+        "Training error (%)": number(training) or MISSING,
+        "n": str(len(own)),
+        "Minutes a run": "; ".join(map(_minutes, devices.values())),
+        "On": "; ".join(devices),
+        "Verdict": VERDICT.cell(row) if full else MISSING,
+    }
+
+
+def _minutes(records: Sequence[RunRecord]) -> str:
+    seconds = mean(r.seconds for r in records if working_error(r) is not None)
+    return MISSING if seconds is None else f"{seconds / 60:.1f}"
+
+
+def _device(record: RunRecord) -> str:
+    name, at_once = str(record.summary.get("device")), record.summary.get("runs_at_once") or 1
+    short = name.removeprefix("NVIDIA ").split(" 80GB")[0]
+    if record.summary.get("driver") is None and record.summary.get("threads") == 1:
+        return f"{short}, one core"
+    return short if at_once == 1 else f"{short}, {at_once} runs at once"

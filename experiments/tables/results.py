@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 from experiments.papers import datasets, published
-from experiments.papers.published import Line, Number, PublishedError
+from experiments.papers.published import Line, PublishedError
 from experiments.papers.rows import facts
-from experiments.verdicts.aggregate import Measured, aggregate, working_error
+from experiments.verdicts.aggregate import Measured, aggregate, mean
 from experiments.verdicts.inference import MEDIAN, Prior, Sample
 from experiments.verdicts.priors import error_sample, measured_errors
 from experiments.verdicts.records import RunRecord
@@ -20,67 +19,29 @@ NOT_RUN, NOT_TESTED, QUOTED = "not run", "not tested", "quoted"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Our number against the published one.
+class Result:
+    """A line of a table: our number against the published one.
 
     Attributes:
+        records, untested: our runs with the test that the table asks for, and how many lack it.
         verdict: None where the two are no matter of error, as hours on two machines, or the
             published one was read off a figure, to half a point.
-        measured: by the paper's statistic; None where nothing has run.
+        measured: by the paper's statistic.
         difference: ours less the published one.
         interval: where our mean lies, with 90 % confidence: what decides whether it is reproduced.
         needed: how many runs would decide what is undecided, were our mean to stay.
         others: ours against independent reproductions of the same protocol, where there are some.
     """
 
+    line: Line
+    records: Sequence[RunRecord]
+    untested: int
     verdict: str | None
-    measured: Measured | None = None
+    measured: Measured
     difference: float | None = None
     interval: tuple[float, float] | None = None
     needed: str | None = None
     others: str | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """A line of a table.
-
-    Attributes:
-        layers: as the paper counts them.
-        params: of the network as built, None for a row that is quoted only.
-        printed: millions of parameters, in the digits of the paper.
-        numbers: what the paper reports, by its statistics.
-        top5: the published top-5 error, in its digits, where it stands beside another number, and
-            ours.
-        others: what independent reproductions of the same protocol report.
-        runs, untested: our runs with the test that the table asks for, and those without.
-        best: our best run's error, where the paper gives that of its own.
-        choices: our mean error at the `last` epoch, at the `best`, and `at_best_val`.
-    """
-
-    line: Line
-    label: str
-    layers: int | None
-    params: int | None
-    printed: str | None
-    numbers: Sequence[Number]
-    top5: tuple[str | None, float | None]
-    others: Sequence[float]
-    runs: int
-    untested: int
-    best: float | None
-    choices: dict[str, float | None]
-    comparison: Comparison
-
-    @property
-    def row(self) -> tuple[str, str]:
-        """Experiment and data set."""
-        return self.line.row
-
-    @property
-    def compared(self) -> bool:
-        """Whether a run of ours was held against a published number."""
-        return self.comparison.verdict not in (NOT_RUN, NOT_TESTED, QUOTED, None)
 
 
 def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
@@ -95,108 +56,61 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
             f"{line.experiment} on {line.dataset} is not in results/rows.csv: run "
             "`make architecture` (its table in conf/table lists the row and its data)."
         )
-    records, untested = as_tested(runs, published.test_of(line))
-    numbers = published.reported(line)
-    layers, best = published.value(line, "layers"), aggregate(records, "best")
+    records, untested = as_tested(runs, line.test)
     if row is None:
-        comparison = Comparison(QUOTED)
-    elif untested and all(record.diverged for record in records):
-        comparison = Comparison(NOT_TESTED)
-    else:
-        comparison = compare(line, numbers, records, prior)
-    return Result(
-        line=line,
-        label=published.label(line),
-        layers=None if layers is None else round(layers),
-        params=row.params if row else None,
-        printed=published.text(line, "params_millions"),
-        numbers=numbers,
-        top5=(_published_top5(line), _our_top5(records)),
-        others=_others(line),
-        runs=len(records),
-        untested=untested,
-        best=best.value if best and "best" in {n.statistic for n in numbers} else None,
-        choices={which: _mean_error(records, which) for which in ("last", "best", "at_best_val")},
-        comparison=comparison,
-    )
+        return Result(line, records, untested, QUOTED, aggregate([], "last"))
+    if untested and all(record.diverged for record in records):
+        return Result(line, records, untested, NOT_TESTED, aggregate([], "last"))
+    if not line.reported:  # a row that the table gives no number of, or a top-5 error only
+        measured = aggregate(records, "last")
+        return Result(line, records, untested, None if records else NOT_RUN, measured)
+    if published.tables()[line.table].metric == published.HOURS:
+        return Result(line, records, untested, None if records else NOT_RUN, _hours(records))
+    return _compared(line, records, untested, prior)
 
 
-def compare(
-    line: Line, numbers: Sequence[Number], records: Sequence[RunRecord], prior: Prior
-) -> Comparison:
+def _compared(line: Line, records: Sequence[RunRecord], untested: int, prior: Prior) -> Result:
     """Our runs of a row against what a paper reports of it, and against others'."""
-    if not numbers:  # a row that the table gives no number of, or a top-5 error only
-        return Comparison(None if records else NOT_RUN, aggregate(records, "last"))
-    if published.metric(line.table) == published.HOURS:
-        return Comparison(None if records else NOT_RUN, _hours(records))
-    paper = published.typical(numbers)
-    measured, fails = aggregate(records, paper.statistic), paper.statistic == "fail"
-    margin, theirs = datasets.margin(line.dataset), paper_sample(paper, line.dataset, prior)
-    ours = _sample(measured, records, paper.statistic, line.dataset, prior)
+    paper = published.typical(line.reported)
+    measured = aggregate(records, paper.statistic)
+    margin, fails = datasets.of(line.dataset).margin, paper.statistic == "fail"
+    theirs = paper_sample(paper, line.dataset, prior)
+    ours = _sample(line, measured, records, prior)
     decision = verdict(
-        ours, theirs, margin, runs=measured.runs if measured else 0,
-        failed=measured.failed if measured else 0, fails=fails,
-    )  # fmt: skip
-    if ours is None or measured is None or measured.value is None or fails:
-        return Comparison(decision, measured)
-    reports = _others(line)
-    against = None
-    if len(reports) > 1:
-        against = ALIKE[compare_samples(ours, error_sample(reports, line.dataset, prior), margin)]
+        ours, theirs, margin, runs=measured.runs, failed=measured.failed, fails=fails
+    )
+    plain = Result(line, records, untested, decision, measured)
+    if ours is None or fails:
+        return plain
+    others = None
+    if len(line.reproductions) > 1:
+        theirs_too = error_sample(line.reproductions, line.dataset, prior)
+        others = ALIKE[compare_samples(ours, theirs_too, margin)]
     told = None if paper.statistic == "reading" else decision
-    return Comparison(
-        told,
-        measured,
-        difference=measured.value - paper.value,
+    return replace(
+        plain,
+        verdict=told,
+        difference=ours.mean - paper.number,
         interval=ours.interval(NEAR),
         needed=runs_to_decide(ours, theirs, margin) if told == "undecided" else None,
-        others=against,
+        others=others,
     )
 
 
 def _sample(
-    measured: Measured | None,
-    records: Sequence[RunRecord],
-    statistic: str,
-    dataset: str,
-    prior: Prior,
+    line: Line, measured: Measured, records: Sequence[RunRecord], prior: Prior
 ) -> Sample | None:
     """The runs that train, around the paper's statistic of them."""
-    if measured is None or measured.value is None:
+    if measured.value is None:
         return None
+    statistic = published.typical(line.reported).statistic
     which = "at_best_val" if statistic == "best_val" else "last"
-    made = error_sample(measured_errors("test_error", records, which), dataset, prior)
+    made = error_sample(measured_errors("test_error", records, which), line.dataset, prior)
     median = statistic == "median5" and measured.runs > 2
     return replace(made, mean=measured.value, widen=MEDIAN if median else 1.0)
 
 
-def _mean_error(records: Sequence[RunRecord], which: str) -> float | None:
-    """Over the runs that do not fail and have such an error."""
-    errors = [r.error(which) for r in records if working_error(r) is not None]
-    known = [error for error in errors if error is not None]
-    return fmean(known) if known else None
-
-
-def _hours(records: Sequence[RunRecord]) -> Measured | None:
+def _hours(records: Sequence[RunRecord]) -> Measured:
     seconds = [record.seconds for record in records if not record.diverged]
     hours = [value / 3600 for value in seconds if value is not None]
-    return Measured(fmean(hours), None, len(hours)) if hours else None
-
-
-def _published_top5(line: Line) -> str | None:
-    if published.metric(line.table) == published.TOP5:
-        return None  # the table's own number
-    return published.text(line, published.TOP5)
-
-
-def _our_top5(records: Sequence[RunRecord]) -> float | None:
-    """The mean over the runs, where the networks were tested for it."""
-    key = published.TOP5
-    errors = [float(record.summary[key]) for record in records if key in record.summary]
-    return fmean(errors) if errors else None
-
-
-def _others(line: Line) -> list[float]:
-    if published.metric(line.table) != published.ERROR:
-        return []
-    return sorted(published.reproductions(line.experiment, line.dataset))
+    return Measured(mean(hours), None, len(hours))

@@ -1,39 +1,29 @@
 """Any compiled table: text cells under a title, as Markdown, CSV and LaTeX."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import pandas as pd
 
 from records.names import compiled_folder
 
-
-class Table(Protocol):
-    """A compiled table: its cells as text, and what stands above and below."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def frame(self) -> pd.DataFrame: ...
-    @property
-    def notes(self) -> Sequence[str]: ...
+LATEX = str.maketrans(
+    {"%": r"\%", "±": r"$\pm$", "~": r"$\sim$", ">": r"$>$", "_": r"\_"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of which only the text is asked for."""
+    """A compiled table: its cells as text, and what stands above and below."""
 
     name: str
     title: str
-    frame: pd.DataFrame
+    frame: pd.DataFrame = field(compare=False)
     notes: Sequence[str]
 
 
-def write(table: Table, preset: str) -> list[Path]:
+def write(table: Sheet, preset: str) -> list[Path]:
     """Write a table as .md, .csv and .tex; the same table gives the same bytes."""
     stem, frame = compiled_folder(preset) / "tables" / table.name, table.frame
     stem.parent.mkdir(parents=True, exist_ok=True)
@@ -63,12 +53,4 @@ def _latex(frame: pd.DataFrame, title: str) -> str:
 
 
 def _escape(text: str) -> str:
-    for plain, latex in (
-        ("%", r"\%"),
-        ("±", r"$\pm$"),
-        ("~", r"$\sim$"),
-        (">", r"$>$"),
-        ("_", r"\_"),
-    ):
-        text = text.replace(plain, latex)
-    return text
+    return text.translate(LATEX)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from experiments.papers import datasets, published
-from experiments.tables.cells import COLUMNS, MISSING, Column
+from experiments.papers.published import Line
+from experiments.tables.cells import COLUMNS, MISSING, Column, number
 from experiments.tables.results import NOT_TESTED, QUOTED, Result, result
 from experiments.tables.sheets import Sheet
 from experiments.verdicts.priors import prior_of
@@ -18,82 +19,96 @@ DASH = f"`{MISSING}`: not run yet, or not published."
 
 
 @dataclass(frozen=True)
-class PaperTable:
+class PaperTable(Sheet):
     """A table of a paper: on every line what it says, what we measured with a kept preset and,
-    where that is the full recipe, how they compare."""
+    where that is the full recipe, how they compare.
 
-    name: str
+    Attributes:
+        columns: those that tell the lines apart, or are never left out.
+    """
+
     results: Sequence[Result]
-    preset: str = FULL
+    preset: str
+    columns: Sequence[Column]
 
     @property
-    def title(self) -> str:
-        title = published.titles()[self.name]
-        return title if self.preset == FULL else f"{title}, on a {self.preset} of the schedule"
+    def paper(self) -> published.Table:
+        """What the paper says it is."""
+        return published.tables()[self.name]
 
-    @property
-    def columns(self) -> list[Column]:
-        """Those that tell the lines apart, or are never left out."""
-        return [
-            column
-            for column in shown_columns(self.preset)
-            if not column.optional or len({column.text(line) for line in self.results}) > 1
-        ]
 
-    def heading(self, column: Column) -> str:
-        """The name of a column, in the table's unit."""
-        unit = "h" if published.metric(self.name) == published.HOURS else "%"
-        name = column.name
-        if self.preset != FULL and name.startswith("Paper"):
-            name = name.replace("Paper", "Paper, full schedule")
-        return name.replace("(%)", f"({unit})")
+def paper_table(table: str, records: Sequence[RunRecord], preset: str = FULL) -> PaperTable:
+    """Compile a table.
 
-    @property
-    def frame(self) -> pd.DataFrame:
-        """The table as text."""
-        return pd.DataFrame(
-            {self.heading(c): [c.cell(line) for line in self.results] for c in self.columns}
-        )
+    Args:
+        records: any records; only unchanged runs of the preset on the right data count.
 
-    @property
-    def notes(self) -> list[str]:
-        """What has to be said below it."""
-        noted: dict[str, list[Result]] = {}
-        for line in self.results:
-            for note in published.notes(line.line):
-                noted.setdefault(note, []).append(line)
-        notes = [f"{'; '.join(self._names(lines))}: {note}." for note, lines in noted.items()]
-        columns = [column.note for column in self.columns if column.note]
-        rule = RULE if self.preset == FULL else scaled_note(self.preset)
-        return [rule, *columns, *self._test_notes(), DASH, *notes]
+    Raises:
+        PublishedError: there is no such table, or nobody has counted what it trains.
+    """
+    if table not in published.tables():
+        raise published.PublishedError(published.unknown("table", table, published.tables()))
+    own, paper = counting(records, preset), published.tables()[table]
+    runs, prior = by_row(own), prior_of("test_error", preset, own)
+    results = [result(line, runs.get(line.row, []), prior) for line in published.lines(table)]
+    columns = [
+        column
+        for column in shown_columns(preset)
+        if not column.optional or len({column.text(line) for line in results}) > 1
+    ]
+    cells = {_heading(c, paper, preset): [c.cell(line) for line in results] for c in columns}
+    title = paper.title if preset == FULL else f"{paper.title}, on a {preset} of the schedule"
+    rule = RULE if preset == FULL else scaled_note(preset)
+    below = [column.note for column in columns if column.note]
+    notes = [rule, *below, *_test_notes(results), DASH, *_row_notes(results)]
+    return PaperTable(table, title, pd.DataFrame(cells), notes, results, preset, columns)
 
-    def _test_notes(self) -> list[str]:
-        """How the networks are tested that are trained here."""
-        ours = [line.line for line in self.results if line.comparison.verdict != QUOTED]
-        names = dict.fromkeys(name for line in ours if (name := published.test_of(line)))
-        commands = [
-            f"`python eval.py run=<record> {' '.join(published.test_arguments(name))} save=true`"
-            for name in names
-        ]
-        if not commands:
-            return []
-        return [
-            f"Networks are tested by {' and '.join(commands)}, which `make reproduce-table` does "
-            f"for every record with weights; *{NOT_TESTED}* where nobody has."
-        ]
 
-    def _names(self, noted: Sequence[Result]) -> list[str]:
-        """The rows a note is about, with their data sets where it is not about all of a row's."""
-        rows: dict[str, list[Result]] = {}
-        for line in noted:
-            rows.setdefault(line.line.experiment, []).append(line)
-        names = []
-        for experiment, lines in rows.items():
-            details = [f"{lines[0].layers} layers"] if lines[0].layers is not None else []
-            if len(lines) < sum(line.line.experiment == experiment for line in self.results):
-                details += [datasets.short(line.line.dataset) for line in lines]
-            names.append(f"{lines[0].label} ({', '.join(details)})" if details else lines[0].label)
-        return list(dict.fromkeys(names))
+def _heading(column: Column, paper: published.Table, preset: str) -> str:
+    """The name of a column, in the table's unit."""
+    unit = "h" if paper.metric == published.HOURS else "%"
+    name = column.name
+    if preset != FULL and name.startswith("Paper"):
+        name = name.replace("Paper", "Paper, full schedule")
+    return name.replace("(%)", f"({unit})")
+
+
+def _row_notes(results: Sequence[Result]) -> list[str]:
+    """What has to be said of some rows."""
+    noted: dict[str, list[Line]] = {}
+    for one in results:
+        for note in one.line.notes:
+            noted.setdefault(note, []).append(one.line)
+    lines = [one.line for one in results]
+    return [f"{'; '.join(_names(some, lines))}: {note}." for note, some in noted.items()]
+
+
+def _test_notes(results: Sequence[Result]) -> list[str]:
+    """How the networks are tested that are trained here."""
+    ours = [one.line for one in results if one.verdict != QUOTED]
+    commands = [
+        f"`python eval.py run=<record> {' '.join(published.test_arguments(name))} save=true`"
+        for name in dict.fromkeys(line.test for line in ours if line.test)
+    ]
+    if not commands:
+        return []
+    return [
+        f"Networks are tested by {' and '.join(commands)}, which `make reproduce-table` does "
+        f"for every record with weights; *{NOT_TESTED}* where nobody has."
+    ]
+
+
+def _names(noted: Sequence[Line], every: Sequence[Line]) -> list[str]:
+    """The rows a note is about, with their data sets where it is not about all of a row's."""
+    names = []
+    for experiment in dict.fromkeys(line.experiment for line in noted):
+        lines = [line for line in noted if line.experiment == experiment]
+        details = [f"{lines[0].layers} layers"] if lines[0].layers else []
+        if len(lines) < sum(line.experiment == experiment for line in every):
+            details += [datasets.of(line.dataset).short for line in lines]
+        label = lines[0].label
+        names.append(f"{label} ({', '.join(details)})" if details else label)
+    return list(dict.fromkeys(names))
 
 
 def general(preset: str) -> list[str]:
@@ -116,21 +131,6 @@ def scaled_note(preset: str) -> str:
     )
 
 
-def paper_table(table: str, records: Sequence[RunRecord], preset: str = FULL) -> PaperTable:
-    """Compile a table.
-
-    Args:
-        records: any records; only unchanged runs of the preset on the right data count.
-
-    Raises:
-        PublishedError: there is no such table, or nobody has counted what it trains.
-    """
-    own = counting(records, preset)
-    runs, prior = by_row(own), prior_of("test_error", preset, own)
-    results = [result(line, runs.get(line.row, []), prior) for line in published.lines(table)]
-    return PaperTable(table, results, preset)
-
-
 def shortened_table(name: str, title: str, note: str, records: Sequence[RunRecord]) -> Sheet:
     """Runs that were cut short, each by itself, beside no published number."""
     lines = [
@@ -138,15 +138,11 @@ def shortened_table(name: str, title: str, note: str, records: Sequence[RunRecor
             "Run": record.run,
             "Parameters": f"{record.summary['params']:,}",
             "Iterations": record.summary["iterations"],
-            "Training error (%)": _error(record.summary["train_error"]),
-            "Test error (%)": _error(record.error("last")),
-            "Best test error (%)": _error(record.error("best")),
+            "Training error (%)": number(record.summary["train_error"]) or "diverged",
+            "Test error (%)": number(record.error("last")) or "diverged",
+            "Best test error (%)": number(record.error("best")) or "diverged",
             "Status": record.summary["status"],
         }
         for record in records
     ]
     return Sheet(name, title, pd.DataFrame(lines), [note])
-
-
-def _error(value: float | None) -> str:
-    return "diverged" if value is None else f"{value:.2f}"

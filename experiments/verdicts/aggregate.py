@@ -1,7 +1,7 @@
-"""From the runs of a row to one number: one function for each statistic a paper reports."""
+"""From the runs of a row to one number, by the statistic that its paper reports."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
@@ -18,7 +18,7 @@ class Measured:
     """A row as we measured it.
 
     Attributes:
-        value: in percent, by the paper's statistic; None where every run failed.
+        value: in percent, by the paper's statistic; None where no run trained.
         std: sample standard deviation over the runs, None for a single one.
         runs: number of runs in `value`.
         failed: runs that diverged or ended above `FAIL_ABOVE`; never part of `value`.
@@ -30,43 +30,26 @@ class Measured:
     failed: int = 0
 
 
-def last(errors: Sequence[float]) -> float:
-    """Mean over the runs of the error at the last iteration."""
-    return fmean(errors)
-
-
-def best(errors: Sequence[float]) -> float:
-    """The best run's error at the last iteration (He et al. 2015, Table 6: "best (mean ± std)")."""
-    return min(errors)
-
-
-def median5(errors: Sequence[float]) -> float:
-    """Median over the runs (He et al. 2016, Table 1: median of five)."""
-    return median(errors)
-
-
+# All others are the mean over the runs of the error at the last iteration.
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
-    "last": last,
-    "reading": last,
-    "fail": last,
-    "best": best,
-    "median5": median5,
-    "mean_std": last,
-    "best_val": last,
+    "best": min,  # He et al. 2015, Table 6: "best (mean ± std)"
+    "median5": median,  # He et al. 2016, Table 1: median of five
 }
 
 
-def aggregate(records: Sequence[RunRecord], statistic: str) -> Measured | None:
-    """The runs of one row by a paper's statistic, or None where there are no runs."""
-    if not records:
-        return None
+def aggregate(records: Sequence[RunRecord], statistic: str) -> Measured:
+    """The runs of one row by a paper's statistic."""
     which = "at_best_val" if statistic == "best_val" else "last"
     errors = [error for record in records if (error := working_error(record, which)) is not None]
-    failed = len(records) - len(errors)
-    if not errors:
-        return Measured(None, None, 0, failed)
+    value = STATISTICS.get(statistic, fmean)(errors) if errors else None
     std = stdev(errors) if len(errors) > 1 else None
-    return Measured(STATISTICS[statistic](errors), std, len(errors), failed)
+    return Measured(value, std, len(errors), len(records) - len(errors))
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """The mean of those that are known, or None where none is."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def working_error(record: RunRecord, which: str = "last") -> float | None:

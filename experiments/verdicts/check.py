@@ -9,10 +9,9 @@ import hashlib
 import sys
 from pathlib import Path
 
-from experiments.papers.published import tests
 from experiments.verdicts.ask_eval import data_file, test_error
 from experiments.verdicts.records import RunRecord, check_place, load
-from experiments.verdicts.tested import tested
+from experiments.verdicts.tested import results as results_of_tests
 from records.code import committed_hash
 from records.command import guarded
 from records.names import KEPT, PARTS, results, runs_folder, weights_file, weights_folder
@@ -73,7 +72,8 @@ def contradictions(record: RunRecord) -> list[str]:
     """
     faults = metrics_faults(record)
     faults += [f"{name} is missing" for name in PARTS if not (record.folder / name).exists()]
-    faults += protocol_faults(record) + code_faults(record)
+    # Tests by other protocols may be of other weights or photographs.
+    faults += results_of_tests(record)[1] + code_faults(record)
     weights = weights_file(results(), record.preset, record.run)
     if weights.exists():
         faults += weights_faults(record, weights)
@@ -90,24 +90,9 @@ def code_faults(record: RunRecord) -> list[str]:
     return [f"its code ({', '.join(map(str, used))}) is not that of its commit ({committed})"]
 
 
-def protocol_faults(record: RunRecord) -> list[str]:
-    """Whether the tests by other protocols are of this record's weights and photographs."""
-    faults = []
-    for name in tests():
-        try:
-            tested(record, name)
-        except RecordError as error:
-            faults.append(str(error))
-    return faults
-
-
 def metrics_faults(record: RunRecord) -> list[str]:
     """Whether the metrics tell what the summary tells."""
     frame, faults = record.metrics(), []
-    if frame.empty or not frame["iteration"].is_monotonic_increasing:
-        return ["metrics.csv is empty or out of order"]
-    if frame["iteration"].duplicated().any():
-        faults.append("metrics.csv has an iteration twice")
     last = frame.iloc[-1]
     if int(last["iteration"]) != record.summary["iterations"]:
         faults.append(f"metrics.csv ends at iteration {int(last['iteration']):,}")

@@ -92,7 +92,7 @@ def sample(values: Sequence[float], deviation: float, freedom: float) -> Sample:
     return Sample(fmean(values), math.sqrt(square / (freedom + more)), freedom + more, len(values))
 
 
-def difference(one: Sample, other: Sample, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def difference(one: Sample, other: Sample) -> tuple[float, float]:
     """Where the true difference `one` - `other` lies: Welch's interval.
 
     Both samples hold the same prior, which counts once: no more degrees of freedom are taken than
@@ -104,7 +104,7 @@ def difference(one: Sample, other: Sample, confidence: float = CONFIDENCE) -> tu
         return gap, gap
     welch = total**2 / (first**2 / one.freedom + second**2 / other.freedom)
     freedom = min(welch, max(one.freedom + other.runs - 1, other.freedom + one.runs - 1))
-    half = _t(freedom, confidence) * math.sqrt(total)
+    half = _t(freedom, CONFIDENCE) * math.sqrt(total)
     return gap - half, gap + half
 
 

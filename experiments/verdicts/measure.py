@@ -8,14 +8,43 @@ from statistics import fmean, stdev
 import pandas as pd
 
 from experiments.papers import published
-from experiments.papers.rows import facts
+from experiments.papers.rows import all_rows
 from experiments.verdicts.inference import Prior, Sample
 from experiments.verdicts.priors import ERRORS, error_sample, measured_errors, positive_sample
 from experiments.verdicts.records import RunRecord
 from experiments.verdicts.tested import as_tested
-from experiments.verdicts.weights import transition_least, weight_spread
 
 EXACT = ("params", "macs")  # of the network, whatever its runs
+
+# What Huang et al. 2017 read off their Fig. 5, as numbers of an analysis of reuse. A frame has a
+# line for each `block`, `target` (a layer, or what follows the block) and `source` (a layer before
+# it, 0 for the block's input), and the mean magnitude of the `weight` between them.
+
+
+def weight_spread(reuse: pd.DataFrame) -> float:
+    """The share of its sources that a target uses in effect, on average: 1 where all get the same
+    weight, 1 / n where one of n gets all (the participation ratio, over n)."""
+    return float(_targets(reuse)["weight"].agg(_participation).mean())
+
+
+def transition_least(reuse: pd.DataFrame) -> float:
+    """The share of the targets in the blocks after the first that give the least of all their
+    weights to the output of the transition before their block."""
+    after = _targets(reuse[reuse["block"] > 1])
+    least = after.apply(lambda lines: lines.set_index("source")["weight"].idxmin() == 0)
+    return float(least.mean())
+
+
+def _targets(reuse: pd.DataFrame) -> "pd.api.typing.DataFrameGroupBy":
+    """The lines of each target that has a choice of sources."""
+    choice = reuse.groupby(["block", "target"])["source"].transform("size") > 1
+    return reuse[choice].groupby(["block", "target"])
+
+
+def _participation(weights: pd.Series) -> float:
+    return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
+
+
 # Each by its analysis, and the number that it comes to.
 OF_WEIGHTS: dict[str, tuple[str, Callable[[pd.DataFrame], float]]] = {
     "responses": ("responses", lambda frame: float(frame["std"].mean())),
@@ -60,14 +89,12 @@ def row_of(
     """
     name = experiment.rpartition("/")[2]
     if of in EXACT:
-        row = facts(experiment, dataset)
-        assert row is not None
-        size = float(getattr(row, of))
+        size = float(getattr(all_rows()[experiment, dataset], of))
         return Row(Sample(size, 0.0, 1, 1), False, False, f"{name} {size / 1e6:.2f}M")
     runs = [record for record in records if record.row == (experiment, dataset)]
     table = experiment.rpartition("/")[0]
-    if of == "test_error" and table in published.titles():
-        runs = as_tested(runs, published.test(table))[0]  # as the row's own table tests it
+    if of == "test_error" and table in published.tables():
+        runs = as_tested(runs, published.tables()[table].test)[0]  # as the row's own table tests it
     if not runs:
         return Row(None, False, True, f"{name} not run")
     working = [record for record in runs if measured_errors("test_error", [record])]
@@ -80,7 +107,10 @@ def row_of(
         return Row(None, failed, not failed, text)
     some = f" ({len(runs) - len(working)} fail)" if len(working) < len(runs) else ""
     measured = error_sample(values, dataset, prior) if of in ERRORS else positive_sample(values)
-    machines = frozenset(_machine(record) for record in runs)
+    machines = frozenset(
+        tuple(str(record.summary.get(key)) for key in ("device", "engine", "runs_at_once"))
+        for record in runs
+    )
     return Row(measured, failed, False, f"{name} {_text(values, of, at)}{some}", machines)
 
 
@@ -118,7 +148,3 @@ def _text(values: Sequence[float], of: str, at: float) -> str:
     if of == "train_loss":
         return f"{text} loss at {at:,.0f}"
     return f"{text} in training" if of == "train_error" else text
-
-
-def _machine(record: RunRecord) -> tuple[str, ...]:
-    return tuple(str(record.summary.get(key)) for key in ("device", "engine", "runs_at_once"))

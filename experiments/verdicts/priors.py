@@ -39,7 +39,7 @@ def prior_of(of: str, preset: str, records: Sequence[RunRecord]) -> Prior:
 
 def error_sample(values: Sequence[float], dataset: str, prior: Prior) -> Sample:
     """Errors of the runs of a row, in percent."""
-    expected = prior.deviation(fmean(values), datasets.test_images(dataset))
+    expected = prior.deviation(fmean(values), datasets.of(dataset).test_images)
     return sample(values, expected, prior.freedom)
 
 
@@ -64,7 +64,7 @@ def _ours(of: str, records: Sequence[RunRecord]) -> Rows:
     for (_, dataset), runs in by_row(records).items():
         values = measured_errors(of, runs)
         if len(values) > 1:
-            images = datasets.test_images(dataset)
+            images = datasets.of(dataset).test_images
             rows.append((stdev(values), len(values), fmean(values), images))
     return rows
 
@@ -73,14 +73,14 @@ def _ours(of: str, records: Sequence[RunRecord]) -> Rows:
 def _published() -> Rows:
     """Every deviation that a paper gives, once however often it is quoted."""
     known = {
-        line.row: (*number.deviation, number.value)
-        for table in published.titles()
-        if published.metric(table) == published.ERROR
+        line.row: (*number.deviation, number.number)
+        for table in published.tables()
+        if published.tables()[table].metric == published.ERROR
         for line in published.lines(table)
-        for number in published.reported(line)
+        for number in line.reported
         if number.deviation
     }
     return [
-        (std, runs, mean, datasets.test_images(dataset))
+        (std, runs, mean, datasets.of(dataset).test_images)
         for (_, dataset), (std, runs, mean) in known.items()
     ]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
-from experiments.papers.datasets import fingerprints
+from experiments.papers import datasets
 from experiments.papers.published import tests
 from experiments.papers.rows import facts
 from experiments.verdicts.seconds import active
@@ -110,7 +110,7 @@ class RunRecord:
             reasons.append(f"its configuration is not the row's ({summary['recipe']}, {row.hash})")
         if not self.diverged and summary["iterations"] != row.iterations:
             reasons.append(f"it ran {summary['iterations']:,} of {row.iterations:,} iterations")
-        known = fingerprints().get(self.dataset, summary["data"])
+        known = datasets.of(self.dataset).fingerprint or summary["data"]
         if summary["data"] != known:
             reasons.append(f"its data are others ({summary['data']}, known: {known})")
         if summary.get("damaged"):

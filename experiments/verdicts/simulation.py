@@ -3,6 +3,7 @@
 python -m experiments.verdicts.simulation        writes results/decisions.csv
 """
 
+from collections import Counter
 from statistics import fmean, stdev
 
 import numpy as np
@@ -19,6 +20,10 @@ RATIO, SCATTER = 0.7, 0.4  # of rows' deviations to the binomial one: median, an
 ROWS = 12  # of three runs each, from which the prior is pooled
 DRAWS = 2_000
 PATH = ROOT / "results" / "decisions.csv"
+SHARES = {
+    "right": "Claim right (%)", "wrong": "Claim wrong (%)", "reproduced": "Reproduced (%)",
+    "better": "Better (%)", "worse": "Worse (%)",
+}  # fmt: skip
 
 
 def decisions(draws: int = DRAWS) -> pd.DataFrame:
@@ -32,7 +37,7 @@ def decisions(draws: int = DRAWS) -> pd.DataFrame:
     lines = []
     for gap in GAPS:
         for seeds in SEEDS:
-            counts = dict.fromkeys(("right", "wrong", "reproduced", "better", "worse"), 0)
+            counts = Counter[str]()
             for _ in range(draws):
                 prior = draw_prior(rng)
                 low, high, paper = (
@@ -42,31 +47,26 @@ def decisions(draws: int = DRAWS) -> pd.DataFrame:
                 lower, upper = difference(high, low)
                 counts["right"] += bool(gap) and lower > 0
                 counts["wrong"] += upper < 0 or (not gap and lower > 0)
-                verdict = compare(low, paper, MARGIN)
-                counts[verdict] = counts.get(verdict, 0) + 1
-            share = {name: 100 * count / draws for name, count in counts.items()}
+                counts[compare(low, paper, MARGIN)] += 1
+            share = {name: 100 * counts[name] / draws for name in SHARES}
             lines.append({"gap": gap, "seeds": seeds, **share})
-    return pd.DataFrame(lines).drop(columns="undecided", errors="ignore")
+    return pd.DataFrame(lines)
 
 
 def table() -> pd.DataFrame:
     """The committed results as text, a line a difference and number of seeds."""
     frame = pd.read_csv(PATH)
-    shares = frame.drop(columns=["gap", "seeds"]).map(lambda share: f"{share:.1f}")
-    names = {"right": "Claim right (%)", "wrong": "Claim wrong (%)", "reproduced": "Reproduced (%)",
-             "better": "Better (%)", "worse": "Worse (%)"}  # fmt: skip
-    head = pd.DataFrame({"True difference": frame["gap"].map("{:.2f}".format),
-                         "Seeds a row": frame["seeds"].astype(str)})  # fmt: skip
-    return pd.concat([head, shares.rename(columns=names)], axis=1)
+    return pd.DataFrame({
+        "True difference": frame["gap"].map("{:.2f}".format),
+        "Seeds a row": frame["seeds"].astype(str),
+        **{head: frame[name].map("{:.1f}".format) for name, head in SHARES.items()},
+    })  # fmt: skip
 
 
 def draw_prior(rng: np.random.Generator) -> Prior:
     """The prior that some rows with three runs each would tell."""
-    rows = []
-    for _ in range(ROWS):
-        values = draw(rng, RATE, 3)
-        rows.append((stdev(values), 3, fmean(values), IMAGES))
-    prior = pooled(rows)
+    drawn = (draw(rng, RATE, 3) for _ in range(ROWS))
+    prior = pooled((stdev(values), 3, fmean(values), IMAGES) for values in drawn)
     assert prior is not None
     return prior
 

@@ -45,37 +45,32 @@ def tested(record: RunRecord, name: str) -> RunRecord | None:
     return replace(record, summary=record.summary | {"test_error": errors, "test_error_top5": top5})
 
 
-def as_tested(records: Sequence[RunRecord], name: str | None) -> tuple[list[RunRecord], int]:
-    """The records with the errors of a test, as `published.test_of` names it, and how many lack it.
+def as_tested(records: Sequence[RunRecord], name: str) -> tuple[list[RunRecord], int]:
+    """The records with the errors of a test, as a published line names it, and how many lack it.
 
     What lacks it is left out; where training failed no test can follow.
     """
-    if name is None:
+    if not name:
         return list(records), 0
     kept: list[RunRecord] = []
     for record in records:
-        if record.diverged:
-            kept.append(record)
-            continue
-        try:
-            one = tested(record, name)
-        except RecordError as error:
-            print(f"Left out: {error}", file=sys.stderr)
-            one = None
-        if one is None and name == SINGLE:
-            one = record
+        one = record if record.diverged or name == SINGLE else None
+        if not record.diverged:
+            try:
+                one = tested(record, name) or one
+            except RecordError as error:
+                print(f"Left out: {error}", file=sys.stderr)
         kept += [] if one is None else [one]
     return kept, len(records) - len(kept)
 
 
-def results(record: RunRecord) -> dict[str, RunRecord]:
-    """Every test that a record holds, by its name; what is damaged is left out."""
-    by_name = {}
+def results(record: RunRecord) -> tuple[dict[str, RunRecord], list[str]]:
+    """Every test that a record holds, by its name, and what is wrong with others."""
+    by_name, faults = dict[str, RunRecord](), list[str]()
     for name in published.tests():
         try:
-            one = tested(record, name)
-        except RecordError:
-            continue
-        if one is not None:
-            by_name[name] = one
-    return by_name
+            if one := tested(record, name):
+                by_name[name] = one
+        except RecordError as error:
+            faults.append(str(error))
+    return by_name, faults

@@ -1,7 +1,7 @@
 """Our number against the published one, and against those of others."""
 
 from experiments.papers import datasets
-from experiments.papers.published import Number
+from experiments.papers.published import Published
 from experiments.verdicts.inference import MOST_SEEDS, Prior, Sample, difference
 
 RULE = (
@@ -23,14 +23,14 @@ ALIKE = {"reproduced": "as others", "better": "below others", "worse": "above ot
          "undecided": "undecided"}  # fmt: skip
 
 
-def paper_sample(number: Number, dataset: str, prior: Prior) -> Sample:
+def paper_sample(number: Published, dataset: str, prior: Prior) -> Sample:
     """A published number as runs: its own deviation where it has one, else what the prior expects
     of the runs it is of (one, where that is not said)."""
-    runs = number.runs or 1
+    runs = number.n_runs or 1
     if number.deviation:
-        return Sample(number.value, number.deviation[0], prior.freedom + runs - 1, runs)
-    expected = prior.deviation(number.value, datasets.test_images(dataset))
-    return Sample(number.value, expected, prior.freedom, runs)
+        return Sample(number.number, number.deviation[0], prior.freedom + runs - 1, runs)
+    expected = prior.deviation(number.number, datasets.of(dataset).test_images)
+    return Sample(number.number, expected, prior.freedom, runs)
 
 
 def compare(ours: Sample, theirs: Sample, margin: float) -> str:

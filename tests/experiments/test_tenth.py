@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from experiments import compile
-from experiments.figures.drawing import draw
-from experiments.figures.figures import FIGURES
+from experiments.figures.drawing import FIGURES, draw
 from experiments.papers.claims import claims
 from experiments.papers.conf import preset_scale
 from experiments.papers.rows import all_rows, facts
 from experiments.plan.jobs import Job, parse_run
 from experiments.plan.plan import listed_jobs, table_jobs
 from experiments.report import __main__ as report
-from experiments.report import content
+from experiments.report import page as report_page
 from experiments.tables.claims import judge
 from experiments.tables.tables import paper_table
 from experiments.verdicts import check
@@ -151,7 +150,7 @@ def test_compiled_results_lie_apart(results: Path, monkeypatch: pytest.MonkeyPat
     assert compile.main(["table", TABLE6, "--preset", "tenth"]) == 0
     assert (results / "tenth" / "tables" / f"{TABLE6}.md").exists()
     assert not (results / "tables").exists()
-    monkeypatch.setattr(content, "FIGURES", ("he2015_residual/fig6",))
+    monkeypatch.setattr(report_page, "FIGURES", ("he2015_residual/fig6",))
     assert report.main() == 0
     pages = {name: (results / "report" / name).read_text() for name in ("index.html", "tenth.html")}
     for page in pages.values():

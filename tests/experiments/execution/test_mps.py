@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.execution.devices import devices
+from experiments.execution.command import devices
 from experiments.execution.mps import CONTROL, side_by_side
 from experiments.plan import machine
 from experiments.plan.jobs import Job
@@ -98,13 +98,13 @@ def test_as_many_runs_share_a_gpu_as_its_memory_holds(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     machine.gpus.cache_clear()
     try:
-        large, small, unknown = devices([*JOBS, HUGE], "auto")
+        large, small, unknown = devices("auto")
         assert [device.name for device in (large, small, unknown)] == ["0", "1", "2"]
         assert large.has_room(JOBS[:2], JOBS[2])
         assert (large.most(JOBS[0]), large.most(HUGE), small.most(JOBS[0])) == (8, 1, 2)
         assert small.has_room([], HUGE) and not small.has_room(JOBS[:1], HUGE)
         assert unknown.has_room([], JOBS[0]) and not unknown.has_room(JOBS[:1], JOBS[1])
-        assert [device.at_once for device in devices(JOBS, "3")] == [3, 3, 3]
+        assert [device.at_once for device in devices("3")] == [3, 3, 3]
         machine.gpus.cache_clear()
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-bb,7")
         assert {key: gpu.name for key, gpu in machine.gpus().items()} == {
@@ -116,10 +116,10 @@ def test_as_many_runs_share_a_gpu_as_its_memory_holds(
 
 
 def test_several_runs_on_a_processor_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.execution.devices.gpus", dict)
+    monkeypatch.setattr("experiments.execution.command.gpus", dict)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    (one,) = devices(JOBS, "auto")
-    (two,) = devices(JOBS, "2")
+    (one,) = devices("auto")
+    (two,) = devices("2")
     assert (one.at_once, list(one.options)) == (1, []) and (two.at_once, two.options) == (
         2,
         ["threads=4"],

@@ -10,8 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.figures.drawing import draw
-from experiments.figures.figures import FIGURES
+from experiments.figures.drawing import FIGURES, draw
 from experiments.figures.panels import Curve
 from experiments.figures.points import Family, Grid, Points
 from experiments.figures.training import Curves, Gradients

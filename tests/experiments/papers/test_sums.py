@@ -10,17 +10,16 @@ from experiments import compile, reproduce, train
 from experiments.papers import sums
 from experiments.report import __main__ as report
 from experiments.sharing import compare, wandb_sync
-from experiments.tables import claims
 from experiments.verdicts import check
-from records.command import CommandError, guarded
-from records.exits import BAD_CONFIG, FAILED
+from records.command import CommandError
+from records.exits import BAD_CONFIG
 from records.files import ROOT
 
 QUEUE = str(ROOT / "experiments" / "queue.txt")
 COMMANDS: dict[str, tuple[Callable, list[str]]] = {
     "table": (compile.main, ["table", "he2015_residual/table6"]),
     "figure": (compile.main, ["figure", "he2015_residual/fig6"]),
-    "claims": (claims.main, []),
+    "claims": (compile.main, ["table", "claims"]),
     "reproduce": (reproduce.main, ["--plan", "--preset", "paper"]),
     "train": (train.main, ["--plan", "--preset", "paper", "--runs", QUEUE]),
     "report": (report.main, []),
@@ -79,24 +78,3 @@ def test_every_command_refuses_them(
     told = capsys.readouterr().err
     assert code == BAD_CONFIG, told
     assert "is not as committed" in told and told.count("\n") <= 3
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "text"),
-    [
-        (CommandError("no such thing"), BAD_CONFIG, "no such thing"),
-        (PermissionError(13, "Permission denied", "results/x"), FAILED, "results/x: Permission"),
-        (OSError("odd"), FAILED, "odd"),
-        (KeyboardInterrupt(), 130, "Stopped"),
-    ],
-)
-def test_what_a_user_can_mend_ends_in_a_line(
-    error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    @guarded
-    def main() -> int:
-        raise error
-
-    assert main() == code
-    told = capsys.readouterr().err
-    assert text in told and told.count("\n") == 1

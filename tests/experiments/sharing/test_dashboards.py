@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from experiments.figures.figures import FIGURES
+from experiments.figures.drawing import FIGURES
 from experiments.papers import published
 from experiments.sharing import wandb_sync
 from experiments.verdicts.records import RunRecord, load_all
@@ -64,10 +64,11 @@ def test_the_panels_of_fig6_show_its_runs(written: dict[str, Any]) -> None:
 def test_tables_stand_in_it_as_compiled(written: dict[str, Any]) -> None:
     texts = [b["content"] for b in written["he2015_residual"]["blocks"] if "content" in b]
     assert any("6.40 (6.60 ± 0.16)" in text and "reproduced" in text for text in texts)
-    titles = published.titles()
     for paper, spec in written.items():
         heads = {b["children"][0]["text"] for b in spec["blocks"] if b["type"] == "heading"}
-        assert {title for name, title in titles.items() if name.startswith(paper)} <= heads
+        assert {
+            t.title for name, t in published.tables().items() if name.startswith(paper)
+        } <= heads
 
 
 def test_it_asks_for_what_is_sent(

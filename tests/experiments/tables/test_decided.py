@@ -4,7 +4,7 @@ import pandas as pd
 
 from experiments.papers.claims import claims
 from experiments.tables.claims import HOLDS
-from experiments.tables.decided import PATH, decided, exact_row, simulated, table, verdict_of
+from experiments.tables.decided import PATH, decided, exact, simulated, table, verdict_of
 
 DRAWS = 20
 
@@ -12,7 +12,7 @@ DRAWS = 20
 def test_by_their_own_numbers_the_papers_claims_hold() -> None:
     told = list(simulated())
     assert len(told) >= 25 and len(told) < len(claims())
-    assert {claim.name: verdict_of(claim, exact_row) for claim in told} == {
+    assert {claim.name: verdict_of(claim, exact(claim)) for claim in told} == {
         claim.name: HOLDS for claim in told
     }
 

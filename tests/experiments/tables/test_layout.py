@@ -12,7 +12,7 @@ from experiments.tables.layout import printed
 from experiments.tables.tables import paper_table
 from experiments.verdicts.records import RunRecord
 
-ACROSS = [table for table in published.titles() if published.across(table)]
+ACROSS = [table for table in published.tables() if published.tables()[table].across]
 
 
 def layout(table: str, records: list[RunRecord] | None = None) -> pd.DataFrame:
@@ -47,9 +47,9 @@ def test_lines_are_the_papers(table: str, line: tuple[str, ...], cells: str) -> 
 def test_every_number_of_a_table_has_one_place(table: str) -> None:
     frame = layout(table)
     theirs = frame[[name for name in frame.columns if name.endswith(", paper")]]
-    if published.metric(table) == published.HOURS:
+    if published.tables()[table].metric == published.HOURS:
         theirs = theirs.iloc[:-1]
-    told = [line for line in published.lines(table) if published.reported(line)]
+    told = [line for line in published.lines(table) if line.reported]
     assert (theirs != "-").sum().sum() == len(told)
 
 
@@ -64,7 +64,7 @@ def hours(folder: Path, row: str, taken: float) -> RunRecord:
     summary = {
         "run": f"{row}/cifar10_aug/seed0", "experiment": row, "dataset": "cifar10_aug", "seed": 0,
         "preset": "paper", "status": "finished", "iterations": fact.iterations,
-        "recipe": fact.hash, "data": datasets.fingerprints()["cifar10_aug"],
+        "recipe": fact.hash, "data": datasets.of("cifar10_aug").fingerprint,
         "seconds": 3600 * taken, "train_error": 0.1,
         "test_error": dict.fromkeys(("last", "best", "at_best_val", "exported"), 6.0),
     }  # fmt: skip

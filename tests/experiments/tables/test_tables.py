@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
+import pandas as pd
 import pytest
 
 from experiments import compile
 from experiments.papers import datasets, published
 from experiments.papers.rows import all_rows, facts
 from experiments.tables import readme
-from experiments.tables.measured import measured_table
 from experiments.tables.overview import overview
 from experiments.tables.sheets import to_markdown, write
 from experiments.tables.tables import paper_table
@@ -207,7 +207,7 @@ def test_what_has_been_measured_is_counted(results: Path) -> None:
         claims = "x,X,-,undecided\ny,Y,-,holds\nz,Z,-,does not hold\nu,U,-,not run\n"
         (tables / "claims.csv").write_text(f"Claim,Source,Ours,Verdict\n{claims}")
     text = readme.counted(results)
-    rows = {line.row for table in published.titles() for line in published.lines(table)}
+    rows = {line.row for table in published.tables() for line in published.lines(table)}
     trained = sum(facts(*row) is not None for row in rows)
     assert text == (
         f"In full: **8 of {trained} rows measured, 2 reproduced**; "
@@ -223,7 +223,7 @@ def test_committed_pages_hold_the_committed_tables(page: Path, tmp_path: Path) -
 
 
 def test_the_readme_lists_what_has_run(records: list[RunRecord]) -> None:
-    table = measured_table({"paper": records}).set_index("Network")
+    table = pd.DataFrame(readme.measured(records, "paper")).set_index("Network")
     assert set(table.index) >= {"ResNet, 20 layers", "ResNet, 110 layers"}
     assert table.loc["ResNet, 110 layers", "n"] == "5"
     assert table.loc["ResNet, 110 layers", "Ours (%)"] == "6.40 (6.60 ± 0.16)"
@@ -240,10 +240,10 @@ def test_every_row_that_may_run_can_be_listed(preset: str, records: list[RunReco
         told = {"experiment": experiment, "dataset": dataset, "preset": preset, "seed": 0,
                 "run": f"{experiment}/{dataset}/seed0", "recipe": row.hash,
                 "iterations": row.iterations, "train_error": None,
-                "data": datasets.fingerprints().get(dataset, "x")}  # fmt: skip
+                "data": datasets.of(dataset).fingerprint or "x"}  # fmt: skip
         summary = {k: v for k, v in source.summary.items() if k not in ("seconds", "device")}
         made.append(RunRecord(source.folder, summary | told))
-    table = measured_table({preset: made})
+    table = pd.DataFrame(readme.measured(made, preset))
     assert len(table) > 80 and set(table["n"]) == {"1"}
     assert not table.duplicated(["Network", "Data", "Paper (%)", "Ours (%)"]).all()
 
@@ -290,8 +290,8 @@ def test_the_interval_of_a_single_run_is_what_other_rows_say(records: list[RunRe
 
 def test_reproductions_are_those_of_the_papers_protocol() -> None:
     """Not the best epoch, other shortcuts or fewer images."""
-    row = "he2015_residual/table6/resnet20"
-    assert sorted(published.reproductions(row, "cifar10_aug")) == [8.06, 8.29, 8.29]
+    (line,) = (x for x in published.lines(TABLE6) if x.experiment.endswith("/resnet20"))
+    assert line.reproductions == [8.06, 8.29, 8.29]
     frame = paper_table(TABLE6, []).frame.query("Method == 'ResNet'").set_index("Layers")
     assert frame.loc["20", "Others (%)"] == "8.06 to 8.29 (3)"
     assert frame.loc["44", "Others (%)"] == "6.99, 7.14"
@@ -299,21 +299,19 @@ def test_reproductions_are_those_of_the_papers_protocol() -> None:
 
 def test_the_overview_counts_verdicts_and_comparisons(records: list[RunRecord]) -> None:
     table = paper_table(TABLE6, records)
-    counted = overview([table])
-    (total,) = counted.totals
-    assert (total.trained, total.measured) == (11, 6)
-    assert total.verdicts["reproduced"] == 2 and total.verdicts.total() == 6
-    (line,) = counted.frame.to_dict("records")
+    costs = {table.name: "-", "he2016_identity/table1": "-"}
+    (line,) = overview([table], "paper", costs).frame.to_dict("records")
+    assert (line["Rows to train"], line["Measured"]) == ("11", "6")
     assert line["Verdicts"] == "2 reproduced, 1 better, 1 undecided, 1 fails, 1 fails in part"
     # He et al. 2016 quote ResNet-110; it counts once.
-    both = overview([table, paper_table("he2016_identity/table1", records)]).compared
+    other = paper_table("he2016_identity/table1", records)
+    both = overview([table, other], "paper", costs).compared
     assert len(both) == 6 and both.count("reproduced") == 2
 
 
 def test_statistics_of_several_runs(records: list[RunRecord]) -> None:
     runs = [record for record in records if record.experiment == f"{TABLE6}/resnet110"]
     mean, median, best = (aggregate(runs, name) for name in ("mean_std", "median5", "best"))
-    assert mean and median and best
     assert (mean.value, mean.runs, mean.failed) == (pytest.approx(6.6), 5, 0)
     assert mean.std == pytest.approx(0.025**0.5)
     assert (median.value, best.value) == (6.6, 6.4)
@@ -325,13 +323,12 @@ def test_best_validation_and_hundred_classes(records: list[RunRecord]) -> None:
     change = {"dataset": "cifar100_aug", "test_error": errors}
     run = RunRecord(records[0].folder, records[0].summary | {"status": "finished"} | change)
     at_best_val, at_end = aggregate([run], "best_val"), aggregate([run], "last")
-    assert at_best_val and at_end
     assert (at_best_val.value, at_end.value, at_end.failed) == (25.1, 26.0, 0)
     ten = RunRecord(run.folder, run.summary | {"dataset": "cifar10_aug"})
     assert aggregate([ten], "last") == Measured(None, None, 0, 1)
 
 
-@pytest.mark.parametrize("table", published.titles())
+@pytest.mark.parametrize("table", published.tables())
 def test_every_table_compiles_and_lists_what_is_quoted(table: str) -> None:
     frame = paper_table(table, []).frame
     assert len(frame) == len(published.lines(table))
@@ -390,14 +387,14 @@ def test_damaged_records_are_left_out_and_named(
 def test_data_fingerprints_are_those_the_loader_checks() -> None:
     from data.arrays.cifar import FACTS
 
-    for dataset, fingerprint in datasets.fingerprints().items():
-        assert fingerprint == FACTS[dataset.removesuffix("_aug")].fingerprint
+    for name, dataset in datasets.known().items():
+        if dataset.fingerprint:
+            assert dataset.fingerprint == FACTS[name.removesuffix("_aug")].fingerprint
 
 
-def test_tables_need_no_torch() -> None:
-    code = (
-        "import sys, experiments.reproduce; print('torch' in sys.modules or 'data' in sys.modules)"
-    )
+@pytest.mark.parametrize("door", ["reproduce", "report.__main__"])
+def test_nothing_here_needs_torch(door: str) -> None:
+    code = f"import sys, experiments.{door}; print('torch' in sys.modules or 'data' in sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
         cwd=ROOT,
@@ -408,6 +405,8 @@ def test_tables_need_no_torch() -> None:
 def test_an_unknown_table_or_figure_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert compile.main(["table", "he2015_residual/table7"]) == 2
     assert TABLE6 in capsys.readouterr().err
+    assert compile.main(["table", "claims", "--preset", "smoke"]) == 2
+    assert "PRESET=smoke decides no claim" in capsys.readouterr().err
     assert compile.main(["figure", "he2015_residual/fig9"]) == 2
     assert "he2015_residual/fig6" in capsys.readouterr().err
 
@@ -434,6 +433,6 @@ def test_runs_to_decide_by_hand(records: list[RunRecord]) -> None:
 
 def test_a_number_read_off_a_figure_decides_nothing(records: list[RunRecord]) -> None:
     table = paper_table("he2015_residual/fig6", records)
-    read = [one for one in table.results if {n.statistic for n in one.numbers} == {"reading"}]
-    measured = [one.comparison for one in read if one.comparison.measured]
+    read = [one for one in table.results if {n.statistic for n in one.line.reported} == {"reading"}]
+    measured = [one for one in read if one.measured.runs]
     assert measured and all(one.verdict is None and one.needed is None for one in measured)

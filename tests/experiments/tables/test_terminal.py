@@ -30,7 +30,7 @@ def printed(frame: pd.DataFrame, width: int) -> list[str]:
 def frames() -> dict[str, pd.DataFrame]:
     """Every kind of table that commands print, by its name."""
     records = compile.records_of(FULL)
-    names = [name for name in published.titles() if name != "he2015_residual/table5"]
+    names = [name for name in published.tables() if name != "he2015_residual/table5"]
     tables = {name: compile.compile_table(name, FULL, records).frame for name in names}
     plan = make_plan(table_jobs(LARGEST, preset="paper"))
     return tables | {"plan": overview.table(plan), "compare": compare.compare("results", "results")}

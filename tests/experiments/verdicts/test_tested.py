@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.execution import complete
+from experiments import reproduce
 from experiments.papers import published
 from experiments.papers.rows import facts
 from experiments.tables.tables import paper_table
 from experiments.verdicts.ask_eval import Answer
-from experiments.verdicts.check import protocol_faults
 from experiments.verdicts.inference import Prior
 from experiments.verdicts.measure import row_of
 from experiments.verdicts.records import RunRecord, extras, load_all
+from experiments.verdicts.tested import results
 from tests.conftest import Ended, save_tree
 
 WHOLE = f"50000,{'0' * 16},{'f' * 64}"
@@ -118,7 +118,7 @@ def test_a_row_with_several_tests_has_a_line_for_each(
 def test_a_strange_test_contradicts_its_record(tmp_path: Path) -> None:
     made(tmp_path, ROW, ten_crop=f"22.9,6.8,0.9,{WHOLE}", multi_scale="20.8,5.2,0.8,8")
     (record,) = load_all(tmp_path)
-    (fault,) = protocol_faults(record)
+    (fault,) = results(record)[1]
     assert "multi_scale.csv is damaged or strange" in fault
 
 
@@ -143,7 +143,7 @@ def test_a_claim_compares_what_the_table_shows(tmp_path: Path) -> None:
     ],
 )
 def test_each_table_is_tested_as_in_its_paper(table: str, arguments: list[str]) -> None:
-    name = published.test(table)
+    name = published.tables()[table].test
     assert name is not None and published.test_arguments(name) == arguments
     assert f"{name}.csv" in extras()  # so that the report lists it
 
@@ -158,13 +158,13 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monkey
         asked.append((folder.relative_to(tmp_path).as_posix(), options))
         return Answer()
 
-    monkeypatch.setattr(complete, "ask_eval", ask)
-    complete.test_rows(TABLE3, [(ROW, "imagenet")], load_all(tmp_path))
+    monkeypatch.setattr(reproduce, "ask_eval", ask)
+    reproduce.test_rows(TABLE3, [(ROW, "imagenet")], load_all(tmp_path))
     assert asked == [(f"{ROW}/imagenet/seed1", ("protocol=ten_crop", "save=true"))]
     asked.clear()
     row = "huang2017_dense/table3/densenet121"
     made(tmp_path, row)
-    complete.test_rows("huang2017_dense/table3", [(row, "imagenet")], load_all(tmp_path))
+    reproduce.test_rows("huang2017_dense/table3", [(row, "imagenet")], load_all(tmp_path))
     folder = f"{row}/imagenet/seed0"
     assert asked == [(folder, (f"protocol={name}", "save=true")) for name in ("single", "ten_crop")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.papers.datasets import fingerprints
+from experiments.papers import datasets
 from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 from records.names import run_name
@@ -45,7 +45,7 @@ def test_it_is_said_where_a_record_would_be_refused(
 ) -> None:
     monkeypatch.setattr(objections, "uncommitted", lambda: changed)
     settings = settings_of(f"experiment={ROW}", f"preset={preset}", *told)
-    data = fingerprint or fingerprints().get(settings.data.name, "")
+    data = fingerprint or (datasets.of(settings.data.name).fingerprint or "")
     name = run_name(ROW, named(told), settings.data.name, settings.seed)
     found = objections.objections(settings, ROW, name, data)
     assert said in "; ".join(found) and bool(found) == bool(said)
@@ -62,7 +62,7 @@ def test_a_row_that_was_edited(settings_of: Callable[..., Settings]) -> None:
     settings = settings_of(f"experiment={ROW}")
     settings = replace(settings, recipe=replace(settings.recipe, lr=0.2))
     name = f"{ROW}/cifar10_aug/seed0"
-    found = objections.objections(settings, ROW, name, fingerprints()["cifar10_aug"])
+    found = objections.objections(settings, ROW, name, str(datasets.of("cifar10_aug").fingerprint))
     assert any("make architecture" in reason for reason in found)
 
 

@@ -172,14 +172,14 @@ def test_a_row_by_itself_trains_on_one_of_its_own_sets_and_warms_up_as_told(row:
     assert config.recipe.warmup_iterations == expected
 
 
-@pytest.mark.parametrize("table", published.titles())
+@pytest.mark.parametrize("table", published.tables())
 def test_published_tables_and_trained_rows_agree(table: str) -> None:
     """Every published line is trained, or quoted; what a table trains is what it publishes."""
     counted = {(line["experiment"], line["dataset"]) for line in COUNTED}
     lines = {(line.experiment, line.dataset) for line in published.lines(table)}
     for line in published.lines(table):
         if (line.experiment, line.dataset) not in counted:
-            statistics = {number.statistic for number in published.reported(line)}
+            statistics = {number.statistic for number in line.reported}
             assert statistics <= {"quoted", "best", "mean_std"}, line
             assert line.experiment.rpartition("/")[0] == table, line
     if table in TABLES:
@@ -188,7 +188,7 @@ def test_published_tables_and_trained_rows_agree(table: str) -> None:
             assert set(table_rows(table)) <= lines
 
 
-@pytest.mark.parametrize("table", published.titles())
+@pytest.mark.parametrize("table", published.tables())
 def test_parameters_agree_with_the_paper_where_it_prints_them(table: str) -> None:
     counts = {(line["experiment"], line["dataset"]): line["params"] for line in COUNTED}
     printed = [
