@@ -1,9 +1,6 @@
 """Views of the images of a folder tree: decoded, cropped and flipped, each a pure function of the
 seed, the epoch and the image."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -39,24 +36,8 @@ class Views(Dataset[tuple[Tensor, int, int]]):
             except DataError:
                 damaged = index if damaged == WHOLE else damaged
                 continue
-            return self.seen(key, image), int(self.tree.labels[chosen]), damaged
+            with torch.random.fork_rng([]):
+                # `torch.manual_seed` would note every call for a GPU that a worker never uses.
+                torch.default_generator.manual_seed(derived_seed(self.seed, *key))
+                return self.view(image), int(self.tree.labels[chosen]), damaged
         raise DataError(f"{self.tree.folder} holds no image that is whole.")
-
-    def seen(self, key: Key, image: Tensor) -> Tensor:
-        """The view of an image uint8 (3, H, W), on whatever device."""
-        with seeded(derived_seed(self.seed, *key)):
-            return self.view(image)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw from PyTorch's generator on the CPU as seeded, and leave it as it was.
-
-    `torch.manual_seed` would note every call for a GPU that a worker never uses.
-    """
-    before = torch.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(before)
