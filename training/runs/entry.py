@@ -29,7 +29,6 @@ from training.runs.command_line import (
     for_hydra,
     is_sweep,
     version,
-    with_plus,
 )
 from training.settings.types import ConfigError
 from training.weights.export import WeightsError
@@ -76,7 +75,7 @@ def start(task: Callable[[], Any]) -> None:
     try:
         check_flags(sys.argv[1:])
         try:
-            _with_all_fields(task)
+            task()
         finally:
             _close()
         if is_sweep(sys.argv[1:]) and not begun:
@@ -107,18 +106,6 @@ def _close() -> None:
     for name, status, error in ended:
         print(f"{'-' if error is None else f'{error:.2f} %':>8}  {name}", end="")
         print("" if status == "finished" else f"  {status}")
-
-
-def _with_all_fields(task: Callable[[], Any]) -> None:
-    """Run an application that takes every field of the settings as `key=value`."""
-    try:
-        task()
-    except HydraException as error:
-        words = with_plus(sys.argv[1:], error)
-        if begun or words == sys.argv[1:]:
-            raise
-        sys.argv[1:] = words
-        _with_all_fields(task)
 
 
 def guard(job: Callable[[], None], *, resumable: bool) -> None:

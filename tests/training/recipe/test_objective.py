@@ -79,7 +79,7 @@ def test_a_head_learns_where_it_counts_and_evaluation_ignores_it(
     build = engine.build_model
     monkeypatch.setattr(engine, "build_model", lambda settings: Headed(build(settings)))
     changes = "recipe.weight_decay=0", "recipe.warmup_iterations=0"
-    settings = tiny(f"+recipe.auxiliary={auxiliary}", *changes)
+    settings = tiny(f"recipe.auxiliary={auxiliary}", *changes)
     trainer = Trainer(settings, digits, torch.device("cpu"))
     assert isinstance(trainer.model, Headed)
     if captured:
