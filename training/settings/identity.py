@@ -38,15 +38,18 @@ def deciding_settings(settings: Settings) -> dict[str, Any]:
 
 def identity(settings: Settings) -> dict[str, Any]:
     """The settings that decide the numbers, and what teacher a student has: that of a run."""
-    digest = teacher_hash(settings)
-    return deciding_settings(settings) | ({"teacher": digest} if digest else {})
+    teacher = teacher_hash(settings)
+    return deciding_settings(settings) | ({"teacher": teacher} if teacher else {})
 
 
 def teacher_hash(settings: Settings) -> str | None:
     """The SHA-256 of the file of a student's teacher, where there is one."""
     path = Path(settings.recipe.teacher)
-    if not settings.recipe.teacher or not path.is_file():
-        return None
+    return digest(path) if settings.recipe.teacher and path.is_file() else None
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file of weights, by which a record knows it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -47,12 +47,6 @@ def export(
     return hashlib.sha256(content).hexdigest()
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, by which a record knows its weights."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def exported(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of an exported file; the counter of normalised batches is left out."""
     return {
