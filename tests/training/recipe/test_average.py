@@ -9,19 +9,15 @@ from torch import Tensor
 
 from data.arrays.imageset import ImageSet
 from tests.emulated import Emulated
-from training.engines.graph import Captured
 from training.recipe.evaluate import evaluate
-from training.recipe.step import Step
 from training.settings.network import rebuilt
 from training.settings.settings import Settings
 from training.trainer import Trainer
 
 
 def trainer_of(settings: Settings, images: ImageSet, captured: bool = False) -> Trainer:
-    trainer = Trainer(settings, images, torch.device("cpu"))
-    if captured:
-        assert isinstance(trainer.step, Step)
-        trainer.step = Captured(trainer.step, Emulated())
+    graphs = Emulated() if captured else None
+    trainer = Trainer(settings, images, torch.device("cpu"), graphs=graphs)
     trainer.begin_segment()
     return trainer
 

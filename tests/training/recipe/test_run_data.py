@@ -2,7 +2,6 @@
 
 import tracemalloc
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +17,6 @@ from data.photographs.photographs import Photographs
 from training.recipe.run_data import load_run_data
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
-from training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -116,30 +114,6 @@ def test_a_whitened_run_holds_its_images_once(
             tracemalloc.stop()
         assert loaded.splits["test"][0].dtype == torch.float32
         assert copy < held < 1.05 * copy and most < 1.3 * copy + numpy_writes
-
-
-def test_a_whitened_run_goes_on_to_the_same_bits(
-    tiny: Callable[..., Settings], digits: ImageSet, tmp_path: Path
-) -> None:
-    """The first trainer whitens the set, another, with the kept file, goes on in its place."""
-    write(digits, tmp_path / "digits.npz")
-    settings = tiny("recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
-    settings = replace(settings, data=replace(settings.data, folder=str(tmp_path)))
-    begun = Trainer(settings, digits, CPU)
-    begun.begin_segment()
-    for _ in range(2):
-        begun.train_iteration()
-    state = deepcopy(begun.state())
-    assert (tmp_path / "digits_zca55.npz").exists()
-    resumed = Trainer(settings, digits, CPU)
-    resumed.load(state)
-    resumed.begin_segment()
-    for trainer in (begun, resumed):
-        for _ in range(2):
-            trainer.train_iteration()
-    for name, tensor in begun.optimizer.master.items():
-        assert torch.equal(tensor, resumed.optimizer.master[name]), name
-    assert begun.evaluate("test") == resumed.evaluate("test")
 
 
 def test_photographs_are_not_prepared(settings_of: Callable[..., Settings]) -> None:

@@ -52,11 +52,6 @@ def test_fair_divides_by_10_after_80_and_121_epochs(
         assert learning_rate(recipe, IMAGES, 391 * epoch + step) == pytest.approx(expected)
 
 
-def test_length_of_the_recipes(settings_of: Callable[..., Settings]) -> None:
-    assert total_iterations(settings_of(RESNET20).recipe, IMAGES) == 64_000
-    assert total_iterations(settings_of(RESNET20, "recipe=fair").recipe, IMAGES) == 164 * 391
-
-
 @pytest.mark.parametrize(("recipe", "images", "last"), [("he2015", 50_000, 64_000),
                                                         ("fair", 50_000, 164 * 391),
                                                         ("he2015", 1_500, 400)])  # fmt: skip
