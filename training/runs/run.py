@@ -192,11 +192,10 @@ class Run:
                     signals=signals,
                     log=self.tracker.log,
                 )
-        except Stopped as stopped:
+        except BaseException as error:
             self.tracker.finish({}, code=1)
-            raise Stopped(f"{self.name}: {stopped}", stopped.code) from None
-        except BaseException:
-            self.tracker.finish({}, code=1)
+            if isinstance(error, Stopped):
+                raise Stopped(f"{self.name}: {error}", error.code) from None
             raise
         return status
 
