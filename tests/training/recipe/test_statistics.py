@@ -80,7 +80,7 @@ def test_two_processes_average_over_both_shares(
     settings_of: Callable[..., Settings], digits: ImageSet, tmp_path: Path
 ) -> None:
     told = ["recipe.length=2", "recipe.milestones=[1]", f"recipe.statistics_batches={COUNT}"]
-    process = torchrun(tmp_path, *told)
+    process = torchrun(tmp_path, *TOLD, *told)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     rows, weights, _ = result(tmp_path)

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 
 from models.resnet import ResNet
 from records.files import ROOT
+from tests.training.runs.test_checkpoint import Evil
 from training.runs.command_line import known_keys, quoted
 from training.settings.checks import SYNONYMS, nearest
 from training.settings.config import CONF, named, read_settings
@@ -629,11 +630,6 @@ class TestEval:
         message = self.evaluate(command, path)
         assert "another network" in message and "stages.0.3" in message
 
-    def test_weights_for_other_classes(self, command: Callable, tmp_path: Path) -> None:
-        path = tmp_path / "hundred.pt"
-        torch.save(ResNet(20, 100).state_dict(), path)
-        assert "classifier" in self.evaluate(command, path)
-
     def test_a_pickle_that_runs_code_does_not(self, command: Callable, tmp_path: Path) -> None:
         torch.save({"state_dict": Evil(tmp_path / "marker")}, tmp_path / "evil.pt")
         assert "is no weights file" in self.evaluate(command, tmp_path / "evil.pt")
@@ -656,13 +652,3 @@ class TestEval:
     def test_a_folder_without_a_record(self, command: Callable, tmp_path: Path) -> None:
         ended = command("eval.py", f"run={tmp_path}")
         assert ended.code == BAD_CONFIG and "no record there" in ended.err
-
-
-class Evil:
-    """Unpickled, it would make a file."""
-
-    def __init__(self, marker: Path):
-        self.marker = marker
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.marker,)
