@@ -26,8 +26,6 @@ class ImageSet:
         classes: class names, in label order.
     """
 
-    can_hold_out = True  # some of the training images for validation
-
     name: str
     train_images: np.ndarray
     train_labels: np.ndarray

@@ -192,14 +192,8 @@ SETTINGS = [
     ([ROW, "model._target_=models.resnet.nn"], "no such network under models/"),
     ([ROW, "data.size=0"], "data.size=0 is impossible"),
 ]
-# All of them as commands, too; but for some, which show how such an error ends, these are slow.
-COMMANDS = [
-    *CONFIGS,
-    *(
-        pytest.param(*case, marks=[pytest.mark.slow] if number % 9 else [])
-        for number, case in enumerate(SETTINGS)
-    ),
-]
+# Some of them as commands, too, which show how such an error ends.
+COMMANDS = [*CONFIGS, *SETTINGS[::9]]
 
 
 def is_short(message: str) -> bool:
