@@ -63,7 +63,7 @@ def count(pair: tuple[str, str]) -> tuple[dict[str, Line], list[Line]]:
 
 def facts_of(row: str, settings: Settings) -> Line:
     """A line of rows.csv."""
-    images = images_of(settings)
+    images = settings.recipe.images_an_epoch(training_images(settings.data.source))
     recipe = scaled(settings.recipe, settings.preset.scale, images)
     return {
         "experiment": row,
@@ -100,11 +100,6 @@ def main() -> None:
         write(results / folder / "rows.csv", ROWS, [facts[preset] for facts, _ in counted])
     layers = [layer for _, described in counted for layer in described]
     write(results / "architecture.csv", LAYERS, layers)
-
-
-def images_of(settings: Settings) -> int:
-    """Training images of a run's epoch, without those held out."""
-    return settings.recipe.images_an_epoch(training_images(settings.data.source))
 
 
 def write(path: Path, columns: tuple[str, ...], lines: list[Line]) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -110,12 +111,15 @@ class Captured:
 
     def try_capture(self, size: int) -> None:
         """Capture the step for a batch size, or note that it has to run eagerly."""
-        saved = [tensor.clone() for tensor in self.step.changed]
+        call, saved = partial(self.step, size), [tensor.clone() for tensor in self.step.changed]
         try:
             # What warming up and capturing draw is drawn beside the run's own numbers.
             devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
             with torch.random.fork_rng(devices):
-                self.launches[size] = self.capture(size, saved)
+                for _ in range(WARMUP_STEPS):
+                    self.graphs.warm_up(call)
+                    self.restore(saved)
+                self.launches[size] = self.graphs.record(call)
         except torch.OutOfMemoryError:
             raise  # an eager step would fare no better
         except RuntimeError as error:  # AcceleratorError, too: so ends an invalidated capture
@@ -123,17 +127,6 @@ class Captured:
             reason = str(error).splitlines()[0]
             print(f"The step runs eagerly: it cannot be captured ({reason}).", file=sys.stderr)
         self.restore(saved)  # after an error that the device does not survive this raises it again
-
-    def capture(self, size: int, saved: list[Tensor]) -> Launch:
-        """Record one call for a batch size; leaves behind what it changed."""
-
-        def step() -> None:
-            self.step(size)
-
-        for _ in range(WARMUP_STEPS):
-            self.graphs.warm_up(step)
-            self.restore(saved)
-        return self.graphs.record(step)
 
     def restore(self, saved: list[Tensor]) -> None:
         """Set every tensor of the step back."""

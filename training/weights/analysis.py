@@ -28,7 +28,7 @@ def responses(model: nn.Module, images: Tensor, mean: Tensor, scale: Tensor) -> 
     Raises:
         ConfigError: no normalisation follows a 3x3 convolution in this network.
     """
-    norms = [norm for conv, norm in _successive(model) if _is_3x3(conv)]
+    norms = [norm for conv, norm in _successive(model) if conv.kernel_size == (3, 3)]
     if not norms:
         raise ConfigError("analysis=responses needs a network whose 3x3 layers end normalised.")
     sums = torch.zeros(len(norms), 3, dtype=torch.float64, device=images.device)
@@ -71,17 +71,13 @@ def reuse(model: nn.Module) -> list[dict]:
     return rows
 
 
-def _successive(model: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+def _successive(model: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """A convolution and the normalisation after it, in the order of the forward pass."""
     for module in model.modules():
         if isinstance(module, nn.Sequential):
             for one, other in pairwise(module):
                 if isinstance(one, nn.Conv2d) and isinstance(other, nn.BatchNorm2d):
                     yield one, other
-
-
-def _is_3x3(conv: nn.Module) -> bool:
-    return isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3)
 
 
 def _adder(row: Tensor) -> Callable[[nn.Module, tuple, Tensor], None]:
