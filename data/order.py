@@ -48,11 +48,9 @@ class TrainingBatches(Spans, ABC):
     of batches have is nothing here.
 
     Attributes:
-        can_be_gathered: whether the whole set lies on the device and a kernel can make the batches.
         mean, scale: see `data.arrays.augment.normalise`.
     """
 
-    can_be_gathered = False
     mean: Tensor
     scale: Tensor
 
