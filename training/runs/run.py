@@ -17,8 +17,7 @@ from training.process.signals import Signals, Stopped
 from training.runs import checkpoint
 from training.runs.finished import check_same, folders, ship, test_error_of
 from training.runs.objections import objections
-from training.runs.provenance import reset_peak_memory
-from training.runs.summary import summarise
+from training.runs.summary import reset_peak_memory, summarise
 from training.runs.tracking import Tracker, answer_sweep
 from training.settings.identity import identity, recorded_settings
 from training.settings.settings import Settings

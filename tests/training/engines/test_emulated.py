@@ -15,7 +15,7 @@ from data.photographs import photographs
 from tests.conftest import save_tree
 from tests.emulated import Emulated, Repeated
 from training.engines import engine
-from training.engines.gates import GatedDepth
+from training.engines.drawn import GatedDepth
 from training.engines.graph import Captured, Graphs
 from training.recipe.optimizer import FlatSGD
 from training.recipe.run_data import Images

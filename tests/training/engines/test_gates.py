@@ -7,7 +7,7 @@ import torch
 
 from data.arrays.imageset import ImageSet
 from models.stochastic_depth import StochasticDepth
-from training.engines.gates import GatedDepth, Gates
+from training.engines.drawn import GatedDepth, Gates
 from training.recipe.step import Step
 from training.settings.settings import Settings
 from training.trainer import Trainer

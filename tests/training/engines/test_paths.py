@@ -11,7 +11,7 @@ from data.order import derived_seed
 from models.fractalnet import DropPath, FractalNet
 from tests.emulated import Emulated
 from tests.training.recipe.test_twins import generated, small
-from training.engines.paths import GivenPaths, Paths
+from training.engines.drawn import GivenPaths, Paths
 from training.settings.network import build_model
 from training.settings.settings import Settings
 from training.trainer import Trainer
