@@ -37,7 +37,7 @@ def job(config: DictConfig) -> None:
         check_left_to_record(entry.overrides())
     elif options.weights is not None:
         entry.chosen_experiment()
-    chosen = members(config, Path(at_home(str(config.results_dir))))
+    chosen = members(config, options, Path(at_home(str(config.results_dir))))
     record = record_to_save_in(options.save, chosen)
     if options.analysis is not None:
         if options.run is None or len(chosen) > 1:

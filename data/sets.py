@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from data.arrays import cifar, digits, svhn
-from data.arrays.imageset import MADE, ImageSet, canonical, check, check_arrays, read, write
+from data.arrays.imageset import MADE, Facts, ImageSet, canonical, check, read, write
 from data.order import DataError
 from data.photographs import photographs
 from data.photographs.photographs import Photographs
@@ -21,6 +21,7 @@ from records.names import datasets
 from records.words import did_you_mean, nearest
 
 KNOWN = ("cifar10", "cifar100", "svhn", "digits", "imagenet")
+FACTS = cifar.FACTS | svhn.FACTS
 # The official files of a set, as the sites of their authors have them.
 FILES = {
     "cifar10": "cifar-10-python.tar.gz (www.cs.toronto.edu/~kriz)",
@@ -73,24 +74,19 @@ def _load(name: str, folder: Path) -> ImageSet | Photographs:
 
 def training_images(name: str) -> int:
     """Size of a training set, held-out images included."""
-    if name in cifar.FACTS:
-        return cifar.FACTS[name].train
-    counts = {"svhn": svhn.TRAIN + svhn.EXTRA, "digits": digits.TRAIN}
-    return (counts | {"imagenet": photographs.TRAIN})[name]
+    if name in FACTS:
+        return FACTS[name].train
+    return {"digits": digits.TRAIN, "imagenet": photographs.TRAIN}[name]
 
 
 def verify(images: ImageSet) -> None:
     """Raise a DataError where a set differs from the published facts about it, or one of which
     nothing is published is none."""
-    if images.name in cifar.FACTS:
-        check(images, cifar.FACTS[images.name])
-    elif images.name == "svhn":
-        check_arrays(images, train=svhn.TRAIN + svhn.EXTRA, test=svhn.TEST, classes=10, size=32)
-    else:
-        check_arrays(
-            images, train=images.train_labels.size, test=images.test_labels.size,
-            classes=len(images.classes), size=max(images.train_images.shape[1:2], default=0),
-        )  # fmt: skip
+    own = Facts(
+        train=images.train_labels.size, test=images.test_labels.size,
+        classes=len(images.classes), size=max(images.train_images.shape[1:2], default=0),
+    )  # fmt: skip
+    check(images, FACTS.get(images.name, own))
 
 
 def _fetch(name: str, path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from models.layers import choose, conv1x1, conv3x3, init_weights, spell
+from models.layers import choose, conv1x1, conv3x3, imagenet_stem, init_weights, spell
 
 # Layers a dense block: Huang et al. 2017, Table 1 (161 in its first versions, 264 in its last).
 IMAGENET = {
@@ -163,7 +163,10 @@ class DenseNet(nn.Module):
             raise ValueError(f"dropout={dropout} is not in [0, 1)")
         blocks = layers_per_block(depth, images, bottleneck, compression)
         width = 2 * growth if bottleneck and compression < 1 else 16
-        self.stem = make_stem(images, width)
+        if images == "cifar":
+            self.stem = nn.Sequential(OrderedDict(conv1=conv3x3(3, width)))
+        else:
+            self.stem = imagenet_stem(width)
         self.stages = nn.Sequential()
         for number, layers in enumerate(blocks, 1):
             block = DenseBlock(
@@ -213,12 +216,3 @@ def layers_per_block(
             f"the nearest that is: {near} (bottleneck={bottleneck})"
         )
     return ((depth - 4) // period,) * 3
-
-
-def make_stem(images: str, width: int) -> nn.Sequential:
-    """The first convolution; on ImageNet activated, and followed by max pooling."""
-    if images == "cifar":
-        return nn.Sequential(OrderedDict(conv1=conv3x3(3, width)))
-    stem = spell("cna", 3, [lambda: nn.Conv2d(3, width, 7, 2, padding=3, bias=False)])
-    stem.add_module("pool", nn.MaxPool2d(3, 2, padding=1))
-    return stem

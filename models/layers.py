@@ -20,11 +20,6 @@ def conv1x1(w_in: int, w_out: int, stride: int = 1, *, bias: bool = False) -> nn
     return _start_bias(nn.Conv2d(w_in, w_out, 1, stride, bias=bias))
 
 
-def norm(width: int) -> nn.BatchNorm2d:
-    """Batch normalisation (Ioffe and Szegedy 2015) with the eps and momentum of the Torch codes."""
-    return nn.BatchNorm2d(width, eps=1e-5, momentum=0.1)
-
-
 class UnscaledDropout(nn.Dropout):
     """Dropout that leaves what it keeps as it is, and scales by 1 - p in evaluation instead
     (Srivastava et al. 2014, Section 4; cuda-convnet and its children)."""
@@ -74,7 +69,7 @@ def spell(
             layer = convs[count - 1]()
             width = layer.out_channels
         elif letter == "n":
-            layer = norm(width)
+            layer = nn.BatchNorm2d(width)  # with the eps and momentum of the Torch codes
         elif letter == "d":
             layer = nn.Dropout(dropout)
         else:
@@ -82,6 +77,13 @@ def spell(
             layer = nn.ReLU(inplace=position > 0)
         layers[f"{names[letter]}{count}"] = layer
     return nn.Sequential(layers)
+
+
+def imagenet_stem(width: int, *, bias: bool = False) -> nn.Sequential:
+    """The first layers on ImageNet: a 7x7 convolution of stride 2, activated, and max pooling."""
+    stem = spell("cna", 3, [lambda: nn.Conv2d(3, width, 7, 2, padding=3, bias=bias)])
+    stem.add_module("pool", nn.MaxPool2d(3, 2, padding=1))
+    return stem
 
 
 def init_weights(network: nn.Module, init: str, norm_init: str = "one") -> None:

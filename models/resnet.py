@@ -3,7 +3,7 @@ and Komodakis 2016): CIFAR and ImageNet."""
 
 from torch import Tensor, nn
 
-from models.layers import choose, conv3x3, init_weights, spell
+from models.layers import choose, conv3x3, imagenet_stem, init_weights, spell
 from models.residual import EXPANSION, UNITS, ResidualUnit, leading_layers
 from models.shortcuts import ShortcutRule
 from models.stochastic_depth import survival_probabilities
@@ -96,7 +96,10 @@ class ResNet(nn.Module):
         units = units_per_stage(depth, images, unit, widen)
         survivals = iter(survival_probabilities(sum(units), survival, survival_rule))
         w_in = WIDTHS[images][0]
-        self.stem = make_stem(images, w_in, bias)
+        if images == "cifar":
+            self.stem = spell("cna", 3, [lambda: conv3x3(3, w_in, bias=bias)])
+        else:
+            self.stem = imagenet_stem(w_in, bias=bias)
         self.stages = nn.Sequential()
         for stage, (count, width) in enumerate(zip(units, WIDTHS[images], strict=True)):
             w_out = width * widen * (EXPANSION if unit == "bottleneck" else 1)
@@ -155,12 +158,3 @@ def lead_of(stage: int, number: int, share_preact: str) -> str:
     if stage == 0:
         return "none"
     return "shared" if share_preact == "stages" else "branch"
-
-
-def make_stem(images: str, width: int, bias: bool) -> nn.Sequential:
-    """The first convolution, activated; on ImageNet followed by max pooling."""
-    if images == "cifar":
-        return spell("cna", 3, [lambda: conv3x3(3, width, bias=bias)])
-    stem = spell("cna", 3, [lambda: nn.Conv2d(3, width, 7, 2, padding=3, bias=bias)])
-    stem.add_module("pool", nn.MaxPool2d(3, 2, padding=1))
-    return stem

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import choose, conv1x1, norm
+from models.layers import choose, conv1x1
 
 KINDS = ("identity", "none", "scale", "exclusive_gate", "shortcut_gate", "dropout")
 MATCHES = ("pad", "pool", "project", "project_all")
@@ -71,7 +71,9 @@ class ShortcutRule:
         if self.match in ("pad", "pool"):
             return Pad(w_in, w_out, stride, window=stride if self.match == "pool" else 1)
         projection = conv1x1(w_in, w_out, stride)
-        return nn.Sequential(projection, norm(w_out)) if self.projection_norm else projection
+        if not self.projection_norm:
+            return projection
+        return nn.Sequential(projection, nn.BatchNorm2d(w_out))
 
 
 class Identity(nn.Module):
@@ -135,7 +137,7 @@ class Gate(nn.Module):
     def __init__(self, w_in: int, w_out: int, stride: int, *, bias: float, normed: bool):
         super().__init__()
         self.conv = conv1x1(w_in, w_out, stride, bias=not normed)
-        self.norm = norm(w_out) if normed else nn.Identity()
+        self.norm = nn.BatchNorm2d(w_out) if normed else nn.Identity()
         nn.init.constant_((self.norm if normed else self.conv).bias, bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:

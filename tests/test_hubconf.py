@@ -87,18 +87,6 @@ class TestPictures:
                 100 * float(seen.max()), abs=0.1 if "32" in path.name else 20
             )
 
-    @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", None])
-    def test_what_is_no_picture_is_named(
-        self, content: bytes | None, command: Callable, tmp_path: Path
-    ) -> None:
-        path = tmp_path / "x.png"
-        if content is not None:
-            path.write_bytes(content)
-        folder = real("cifar10")
-        ended = command("eval.py", *self.NETWORK, f"image={path}", f"data.folder={folder}")
-        assert ended.code == 2 and len(ended.err.splitlines()) == 1, ended.err
-        assert ended.err.startswith(f"image={path}: ")
-
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
 def test_images_in_bytes_are_refused(dtype: torch.dtype) -> None:

@@ -42,7 +42,6 @@ class Batches(TrainingBatches):
         self.images, self.labels = images, labels
         self.mean, self.scale = mean, scale
         self.pad, self.border = pad, border
-        self.can_be_gathered = border == "zero"
         self.epoch = lru_cache(maxsize=2)(
             lambda epoch: draw_epoch(len(images), seed=seed, epoch=epoch, pad=pad, flip=flip)
         )

@@ -7,7 +7,7 @@ from data.arrays.imageset import ImageSet, canonical
 TRAIN, TEST = 1_500, 297
 
 
-def build(name: str = "digits") -> ImageSet:
+def build() -> ImageSet:
     """8 x 8 scans with 17 grey levels, enlarged to 16 x 16 x 3; the last 297 in hash order test."""
     from sklearn.datasets import load_digits
 
@@ -16,8 +16,8 @@ def build(name: str = "digits") -> ImageSet:
     images = levels.repeat(2, axis=1).repeat(2, axis=2)[..., None].repeat(3, axis=3)
     labels = bunch.target.astype(np.int64)
     whole = canonical(
-        ImageSet(name, images, labels, images[:0], labels[:0], tuple(map(str, range(10))))
+        ImageSet("digits", images, labels, images[:0], labels[:0], tuple(map(str, range(10))))
     )
     x, y = whole.train_images, whole.train_labels
     cut = len(x) - TEST
-    return ImageSet(name, x[:cut], y[:cut], x[cut:], y[cut:], whole.classes)
+    return ImageSet(whole.name, x[:cut], y[:cut], x[cut:], y[cut:], whole.classes)

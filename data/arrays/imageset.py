@@ -27,8 +27,6 @@ class ImageSet:
         classes: class names, in label order.
     """
 
-    can_hold_out = True  # some of the training images for validation
-
     name: str
     train_images: np.ndarray
     train_labels: np.ndarray
@@ -56,7 +54,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is published of a set, to check a file against.
+    """What is published of a set, to check a file against; None where it is not, exactly.
 
     `mean` and `std` are the channel statistics of the training images on the scale 0 to 255;
     `per_class` is the number of training and of test images in each class.
@@ -66,10 +64,10 @@ class Facts:
     test: int
     classes: int
     size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    per_class: tuple[int, int]
-    fingerprint: str
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    per_class: tuple[int, int] | None = None
+    fingerprint: str | None = None
 
 
 def image_hashes(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -144,25 +142,23 @@ def write(images: ImageSet, path: Path) -> None:
 
 
 def check(images: ImageSet, facts: Facts) -> None:
-    """Raise a DataError where sizes, labels, statistics or fingerprint of a set are others than
-    published; the message says which."""
-    check_arrays(images, train=facts.train, test=facts.test, classes=facts.classes, size=facts.size)
-    for split, per_class in zip(("train", "test"), facts.per_class, strict=True):
-        counts = set(np.bincount(getattr(images, f"{split}_labels")).tolist())
-        _expect(images.name, f"{split} images a class", counts, {per_class})
-    mean, std = channel_statistics(images.train_images)
-    if not np.allclose([mean, std], [facts.mean, facts.std], rtol=0, atol=1e-5):
-        _expect(images.name, "channel statistics", (mean, std), (facts.mean, facts.std))
-    _expect(images.name, "fingerprint", images.fingerprint, facts.fingerprint)
-
-
-def check_arrays(images: ImageSet, *, train: int, test: int, classes: int, size: int) -> None:
-    """Raise a DataError where types, sizes or labels are not what they should be."""
-    for split, count in (("train", train), ("test", test)):
+    """Raise a DataError where types, sizes, labels, statistics or fingerprint of a set are others
+    than published; the message says which."""
+    name, size = images.name, facts.size
+    for split, count in (("train", facts.train), ("test", facts.test)):
         x, y = getattr(images, f"{split}_images"), getattr(images, f"{split}_labels")
         found = (x.dtype.name, x.shape, y.shape)
-        _expect(images.name, f"{split} images", found, ("uint8", (count, size, size, 3), (count,)))
-        _expect(images.name, f"{split} labels", set(y.tolist()), set(range(classes)))
+        _expect(name, f"{split} images", found, ("uint8", (count, size, size, 3), (count,)))
+        _expect(name, f"{split} labels", set(y.tolist()), set(range(facts.classes)))
+    for split, per_class in zip(("train", "test"), facts.per_class or (), strict=False):
+        counts = set(np.bincount(getattr(images, f"{split}_labels")).tolist())
+        _expect(name, f"{split} images a class", counts, {per_class})
+    if facts.mean and facts.std:
+        mean, std = channel_statistics(images.train_images)
+        if not np.allclose([mean, std], [facts.mean, facts.std], rtol=0, atol=1e-5):
+            _expect(name, "channel statistics", (mean, std), (facts.mean, facts.std))
+    if facts.fingerprint:
+        _expect(name, "fingerprint", images.fingerprint, facts.fingerprint)
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

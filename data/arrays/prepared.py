@@ -7,7 +7,7 @@ As pylearn2 does all three (Goodfellow et al. 2013), whose CIFAR is that of many
 import hashlib
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ class Whitening:
     mean: np.ndarray
     matrix: np.ndarray
 
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return (images.reshape(len(images), -1) - self.mean) @ self.matrix
+
 
 def prepared(images: ImageSet, kind: str, contrast: float, folder: Path) -> ImageSet:
     """A set with its images as float32 (N, H, W, 3), prepared.
@@ -51,16 +54,16 @@ def prepared(images: ImageSet, kind: str, contrast: float, folder: Path) -> Imag
     """
     if kind == "none":
         return images
-    if kind in ("gcn", "lcn"):
-        local = kind == "lcn"
-        made: Any = {split: _normalised(images, split, contrast, local) for split in SPLITS}
-        return replace(images, **made)
+    if kind == "gcn":
+        return replace(images, **_changed(images, contrast, lambda x: x))
+    if kind == "lcn":
+        return replace(images, **_changed(images, contrast, normalise_locally))
     kept = (folder / f"{images.name}.npz").exists()
     path = folder / f"{images.name}_zca{contrast:g}.npz"
     if kept and (found := _read(path, images.fingerprint)) is not None:
         return replace(images, **found)
     whitening = whitening_of(images.train_images, contrast)
-    made = {split: _whitened(images, split, contrast, whitening) for split in SPLITS}
+    made = _changed(images, contrast, whitening)
     if kept:
         try:
             _write(path, images.fingerprint, made)
@@ -82,7 +85,7 @@ def normalise_contrast(images: np.ndarray, contrast: float) -> np.ndarray:
     return x
 
 
-def normalise_locally(images: np.ndarray) -> None:
+def normalise_locally(images: np.ndarray) -> np.ndarray:
     """Normalise the red channel of float64 images (N, H, W, 3) in place, by what is around a pixel.
 
     A pixel loses the mean around it, under a Gaussian window; then it is divided by the root mean
@@ -98,6 +101,7 @@ def normalise_locally(images: np.ndarray) -> None:
     red -= around(red)
     roots = np.sqrt(around(np.square(red)))
     red /= np.maximum(np.maximum(roots, roots.mean((1, 2), keepdims=True)), LEAST)
+    return images
 
 
 def whitening_of(images: np.ndarray, contrast: float) -> Whitening:
@@ -120,22 +124,17 @@ def _chunks(images: np.ndarray, contrast: float) -> Iterator[tuple[slice, np.nda
         yield piece, normalise_contrast(images[piece], contrast)
 
 
-def _normalised(images: ImageSet, split: str, contrast: float, local: bool) -> np.ndarray:
-    source = getattr(images, split)
-    made = np.empty(source.shape, np.float32)
-    for piece, x in _chunks(source, contrast):
-        shaped = x.reshape(source[piece].shape)
-        if local:
-            normalise_locally(shaped)
-        made[piece] = shaped
-    return made
-
-
-def _whitened(images: ImageSet, split: str, contrast: float, whitening: Whitening) -> np.ndarray:
-    source = getattr(images, split)
-    made = np.empty(source.shape, np.float32)
-    for piece, x in _chunks(source, contrast):
-        made[piece] = ((x - whitening.mean) @ whitening.matrix).reshape(source[piece].shape)
+def _changed(
+    images: ImageSet, contrast: float, change: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, Any]:
+    """The images of both splits, normalised in contrast and then changed as (n, H, W, 3)."""
+    made = {}
+    for split in SPLITS:
+        source = getattr(images, split)
+        made[split] = np.empty(source.shape, np.float32)
+        for piece, x in _chunks(source, contrast):
+            shape = source[piece].shape
+            made[split][piece] = change(x.reshape(shape)).reshape(shape)
     return made
 
 

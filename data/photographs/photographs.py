@@ -39,7 +39,6 @@ class Photographs:
     train: Tree
     test: Tree
 
-    can_hold_out = False
     size: ClassVar[int | None] = None  # they are of all sizes
 
     @property

@@ -7,34 +7,78 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from data.order import EVERYTHING, DataError, Spans, TrainingBatches, derived_seed
 from data.photographs import colour
 from data.photographs.photographs import View, decode, test_view
 from data.photographs.tree import Tree
-from data.photographs.views import WHOLE, Key, Views
 from data.photographs.workers import delivered, make_loader
 
+Key = tuple[int, int]  # epoch and image
+WHOLE = -1  # in place of a damaged image's index
 SKIP = "Or let damaged training images be left out: damaged=skip."
 
 
+class Views(Dataset[tuple[Tensor, int, int]]):
+    """Views of the images of a tree, by epoch and index: a pure function of both and of the seed.
+
+    An item is the view, uint8 (3, H, W), its label, and the index of a damaged image or `WHOLE`;
+    the next image that is whole takes the place of a damaged one.
+    """
+
+    def __init__(self, tree: Tree, view: View, seed: int):
+        self.tree, self.view, self.seed = tree, view, seed
+
+    def __len__(self) -> int:
+        return len(self.tree)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int, int]:
+        index = key[1]
+        damaged = WHOLE
+        for step in range(len(self.tree)):
+            chosen = (index + step) % len(self.tree)
+            try:
+                image = decode(self.tree.file(chosen))
+            except DataError:
+                damaged = index if damaged == WHOLE else damaged
+                continue
+            with torch.random.fork_rng([]):
+                # `torch.manual_seed` would note every call for a GPU that a worker never uses.
+                torch.default_generator.manual_seed(derived_seed(self.seed, *key))
+                return self.view(image), int(self.tree.labels[chosen]), damaged
+        raise DataError(f"{self.tree.folder} holds no image that is whole.")
+
+
 class Order(Spans):
-    """Which images an iteration takes: every one once an epoch, in an order drawn for it.
+    """The batches that are wanted next, as lists of keys; read by the loader.
+
+    Every image comes once an epoch, in an order drawn for it. An epoch of ImageNet has over a
+    million keys: each batch is made when its turn comes.
 
     Args:
         share: of a batch's samples those that this process takes, given its size.
+
+    Attributes:
+        iterations: whose batches are wanted.
     """
 
     def __init__(
         self, count: int, batch: int, wrap: bool, *, seed: int, share: Callable[[int], slice]
     ):
         super().__init__(count, batch, wrap)
-        self.share = share
+        self.share, self.iterations = share, range(0)
         self.epoch = lru_cache(maxsize=2)(
             lambda epoch: torch.randperm(
                 count, generator=torch.Generator().manual_seed(derived_seed(seed, epoch))
             )
         )
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        return map(self.keys, self.iterations)
+
+    def __len__(self) -> int:
+        return len(self.iterations)
 
     def keys(self, iteration: int) -> list[Key]:
         """What this process takes of an iteration's batch."""
@@ -45,25 +89,6 @@ class Order(Spans):
         """Epoch and image of a sample, counted from the start of training."""
         epoch, place = divmod(sample, self.count)
         return epoch, int(self.epoch(epoch)[place])
-
-
-class Planned:
-    """The batches that are wanted next, as lists of keys; read by the loader.
-
-    An epoch of ImageNet has over a million keys: each batch is made when its turn comes.
-
-    Args:
-        keys: of an iteration.
-    """
-
-    def __init__(self, keys: Callable[[int], Sequence[Key]]):
-        self.keys, self.iterations = keys, range(0)
-
-    def __iter__(self) -> Iterator[Sequence[Key]]:
-        return map(self.keys, self.iterations)
-
-    def __len__(self) -> int:
-        return len(self.iterations)
 
 
 class Stream(TrainingBatches):
@@ -104,11 +129,10 @@ class Stream(TrainingBatches):
         self.recolour = colour.Recolour(kind, mean.device)
         self.share: Callable[[int], slice] = share or slice
         self.skipped: set[int] = set()
-        # Neither knows the stream: without a cycle, the workers end as soon as it is dropped.
+        # It knows no stream: without a cycle, the workers end as soon as that is dropped.
         self.order = Order(len(tree), batch, wrap, seed=seed, share=self.share)
-        self.planned = Planned(self.order.keys)
         self.loader = make_loader(
-            Views(tree, view, seed), workers, batch_sampler=self.planned,
+            Views(tree, view, seed), workers, batch_sampler=self.order,
             pin_memory=mean.device.type == "cuda",
         )  # fmt: skip
         self.arriving: Iterator[tuple[Tensor, Tensor, Tensor]] = iter(())
@@ -119,7 +143,7 @@ class Stream(TrainingBatches):
         self.iteration = 0
 
     def begin(self, first: int, last: int) -> None:
-        self.planned.iterations = range(first, last)
+        self.order.iterations = range(first, last)
         self.iteration = first
         self.arriving = delivered(self.loader)
 
@@ -172,9 +196,8 @@ def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
     Raises:
         DataError: one is damaged.
     """
-    planned = Planned(lambda index: [(0, index)])
-    planned.iterations = range(len(tree))
-    loader = make_loader(Views(tree, test_view(size), 0), workers, batch_sampler=planned)
+    one_by_one = [[(0, index)] for index in range(len(tree))]
+    loader = make_loader(Views(tree, test_view(size), 0), workers, batch_sampler=one_by_one)
     images = torch.empty(len(tree), size, size, 3, dtype=torch.uint8)
     for index, (image, _, damaged) in enumerate(delivered(loader)):
         if int(damaged[0]) != WHOLE:

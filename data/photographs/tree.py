@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,29 +26,6 @@ UNREADABLE = -1  # in place of the size of what is no file, as a link that leads
 CACHE = "residual-to-dense"
 
 
-class Names(Sequence[str]):
-    """A million names that worker processes share.
-
-    Reading a Python string changes its reference count, so that every forked process ends up with
-    its own copy of a list of strings; here it reads bytes, which stay where they are.
-    """
-
-    def __init__(self, names: Iterable[str]):
-        encoded = [name.encode() for name in names]
-        self.ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
-        self.content = np.frombuffer(b"".join(encoded), np.uint8)
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    def __getitem__(self, index: Any) -> Any:  # no slices: nobody takes one
-        if index < 0:
-            index += len(self)
-        start = int(self.ends[index - 1]) if index else 0
-        text = self.content[start : int(self.ends[index])].tobytes()
-        return text.decode()
-
-
 @dataclass(frozen=True)
 class Tree:
     """One split of a tree.
@@ -57,14 +33,14 @@ class Tree:
     Attributes:
         folder: of the split.
         classes: names of the class folders, in label order.
-        paths: of the images, relative to `folder`, sorted.
+        paths: texts (N,), of the images, relative to `folder`, sorted.
         labels: int64 (N,).
         sizes: int64 (N,), bytes of the files, or `UNREADABLE`.
     """
 
     folder: Path
     classes: tuple[str, ...]
-    paths: Names
+    paths: np.ndarray
     labels: np.ndarray
     sizes: np.ndarray
 
@@ -206,9 +182,10 @@ def _tree(folder: Path, names: list[str], listed: dict[str, Any]) -> Tree:
             paths.append(f"{name}/{file}")
             labels.append(label)
             sizes.append(size)
-    return Tree(
-        folder, tuple(names), Names(paths), np.array(labels, np.int64), np.array(sizes, np.int64)
-    )
+    # A list of a million strings would be copied by every forked worker that reads it, for reading
+    # changes reference counts.
+    texts = np.array(paths, np.dtypes.StringDType())
+    return Tree(folder, tuple(names), texts, np.array(labels, np.int64), np.array(sizes, np.int64))
 
 
 def _check(tree: Tree) -> None:

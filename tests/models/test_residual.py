@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import norm
 from models.residual import ORDERS, ResidualUnit
 from models.resnet import ResNet
 from models.shortcuts import ShortcutRule
@@ -193,9 +192,9 @@ def test_survival_1_is_the_plain_residual_network() -> None:
 
 def test_a_branch_survives_whole_batches_with_its_probability() -> None:
     torch.manual_seed(0)
-    branch = StochasticDepth(nn.Sequential(norm(W_IN).double()), 0.3)
+    branch = StochasticDepth(nn.Sequential(nn.BatchNorm2d(W_IN).double()), 0.3)
     before = branch.branch[0].running_mean.clone()  # type: ignore[index, union-attr]
-    expected = norm(W_IN).double()(X)
+    expected = nn.BatchNorm2d(W_IN).double()(X)
     survived = 0
     for _ in range(1000):
         out = branch(X)

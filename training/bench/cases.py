@@ -50,15 +50,16 @@ def loops_on(network: str, device: str) -> list[Loop]:
     row, gpu = NETWORKS[network][0], device == "cuda"
     engines = ("eager", "captured", "fused") if gpu else ("eager",)
     precisions = ("tf32", "bf16") if gpu else ("fp32",)
-    ours = [(kind, row, kind, precision) for precision in precisions for kind in engines]
-    # The usual loop has autocast on a GPU. On a CPU, compiling deep networks takes too long.
-    usual = ("conventional", row, "conventional", precisions[-1])
-    whole = [("compiled_model", row, "compiled_model", precisions[0])]
-    variants = [usual, *ours, *(whole if gpu or network == "resnet20" else [])]
+    changes = () if gpu else ("threads=1",)
     if network == "resnet110_stochastic":  # what do closed blocks save?
-        variants = [
-            (f"{depth} {kind}", f"{DEPTH}_{depth}", kind, precisions[0])
+        return [
+            Loop(f"{depth} {kind}", f"{DEPTH}_{depth}", kind, device, precisions[0], changes)
             for kind in engines
             for depth in ("constant", "stochastic")
         ]
-    return [Loop(*one[:3], device, one[3], () if gpu else ("threads=1",)) for one in variants]
+    # The usual loop has autocast on a GPU. On a CPU, compiling deep networks takes too long.
+    kinds = [("conventional", precisions[-1])]
+    kinds += [(kind, precision) for precision in precisions for kind in engines]
+    if gpu or network == "resnet20":
+        kinds.append(("compiled_model", precisions[0]))
+    return [Loop(kind, row, kind, device, precision, changes) for kind, precision in kinds]

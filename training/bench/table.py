@@ -12,7 +12,7 @@ from records.files import ROOT
 from records.record import write_atomically
 from training.bench.cases import NETWORKS, Loop
 from training.bench.roofline import Limits, kernels_of
-from training.runs.provenance import machine
+from training.runs.summary import machine
 from training.settings.network import outline, skips
 
 FOLDER = ROOT / "results" / "bench"

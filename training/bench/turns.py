@@ -26,7 +26,11 @@ def measure(loops: Sequence[Loop], rounds: int) -> dict[Loop, list[float]]:
         processes.append(context.Process(target=serve, args=(theirs, loop)))
         processes[-1].start()
         theirs.close()  # so that the end of the process is the end of the pipe
-        if problem := first_word(pipe):
+        try:
+            problem = pipe.recv()
+        except EOFError:
+            problem = "its process died"
+        if problem:
             print(f"  {loop.name} {loop.precision}: left out ({problem})", flush=True)
         else:
             pipes[loop] = pipe
@@ -40,14 +44,6 @@ def measure(loops: Sequence[Loop], rounds: int) -> dict[Loop, list[float]]:
     for process in processes:
         process.join()
     return seconds
-
-
-def first_word(pipe: Connection) -> str:
-    """What is in a loop's way; empty when it is ready."""
-    try:
-        return pipe.recv()
-    except EOFError:
-        return "its process died"
 
 
 def serve(pipe: Connection, loop: Loop) -> None:

@@ -6,8 +6,6 @@ python -m training.counts.rows     writes results/[tenth/]rows.csv and results/a
 import gc
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +63,7 @@ def count(pair: tuple[str, str]) -> tuple[dict[str, Line], list[Line]]:
 
 def facts_of(row: str, settings: Settings) -> Line:
     """A line of rows.csv."""
-    images = images_of(settings)
+    images = settings.recipe.images_an_epoch(training_images(settings.data.source))
     recipe = scaled(settings.recipe, settings.preset.scale, images)
     return {
         "experiment": row,
@@ -91,28 +89,17 @@ def depth_of(model: dict[str, Any]) -> int:
     return sum(isinstance(m, nn.Conv2d | nn.Linear) for n, m in layers if not n.startswith(HEADS))
 
 
-def count_all(pairs: list[tuple[str, str]]) -> list[tuple[dict[str, Line], list[Line]]]:
-    """`count` for several rows."""
-    return [count(pair) for pair in pairs]
-
-
 @guarded
 def main() -> None:
     # Networks of thousands of modules: looking for garbage among them takes a sixth of the time.
     with ProcessPoolExecutor(initializer=gc.disable) as pool:
-        # The data sets of a row share its network: they are one piece of work.
-        by_row = [list(pairs) for _, pairs in groupby(trained(), key=itemgetter(0))]
-        counted = [line for lines in pool.map(count_all, by_row) for line in lines]
+        # In pieces of several, because the data sets of a row share its network.
+        counted = list(pool.map(count, trained(), chunksize=6))
     results = ROOT / "results"
     for preset, folder in KEPT.items():
         write(results / folder / "rows.csv", ROWS, [facts[preset] for facts, _ in counted])
     layers = [layer for _, described in counted for layer in described]
     write(results / "architecture.csv", LAYERS, layers)
-
-
-def images_of(settings: Settings) -> int:
-    """Training images of a run's epoch, without those held out."""
-    return settings.recipe.images_an_epoch(training_images(settings.data.source))
 
 
 def write(path: Path, columns: tuple[str, ...], lines: list[Line]) -> None:

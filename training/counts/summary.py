@@ -5,14 +5,13 @@ python -m training.counts.summary experiment=he2015_residual/table6/resnet20 [an
 
 import sys
 
-from hydra import compose, initialize_config_dir
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
 from training.runs import entry
-from training.settings.config import CONF, read_settings
+from training.settings.config import composed
 from training.settings.network import outline, trace
 from training.settings.settings import Settings
 
@@ -34,15 +33,9 @@ def layers(settings: Settings) -> list[Line]:
 
 
 def main() -> None:
-    """Print the network that the command line names."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", sys.argv[1:])
-    entry.guard(lambda: show(read_settings(config)), resumable=False)
-
-
-def show(settings: Settings) -> None:
-    """Print a table of the layers, as wide as the terminal."""
-    counted = layers(settings)
+    """Print a table of the layers of the network that the command line names, as wide as the
+    terminal."""
+    counted = layers(composed(*sys.argv[1:]))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_footer=True,
                   show_edge=False)  # fmt: skip
     for name in ("Layer", "Kind", "Output"):

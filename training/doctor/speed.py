@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator
 
 import torch
-from hydra import compose, initialize_config_dir
 
 from data.arrays.imageset import random_images
 from training.doctor.finding import Finding
-from training.settings.config import CONF, read_settings
+from training.settings.config import composed
 from training.trainer import Trainer
 
 STEPS, WARM_UP = 20, 3
@@ -37,8 +36,7 @@ def engines() -> Iterator[Finding]:
 
 def steps(*changes: str, device: str) -> tuple[float, float]:
     """Mean loss of twenty steps, and seconds of one."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        settings = read_settings(compose("config", [f"experiment={ROW}", *changes]))
+    settings = composed(f"experiment={ROW}", *changes)
     trainer = Trainer(settings, random_images(IMAGES), torch.device(device))
     end, begin = trainer.begin_segment(), 0.0
     assert end > STEPS

@@ -1,20 +1,24 @@
-"""What is drawn on the host for every iteration, and lies on the device when its step needs it."""
+"""What is drawn on the host for every iteration, and lies on the device when its step needs it:
+stochastic depth as gates, drop-path as weights. So a step is the same whatever is left out."""
 
 from abc import ABC, abstractmethod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data.order import derived_seed
+from models.fractalnet import DropPath
+from models.stochastic_depth import StochasticDepth
 from training.recipe.step import Hook
 
 
 class Drawn(Hook, ABC):
     """A tensor that has other random values in every iteration, a pure function of seed and
-    iteration, always at the same address; it is a part of a run, too.
+    iteration, always at the same address.
 
     Attributes:
         current: the values of this iteration.
+        position: in the table of what is drawn; every step moves it.
 
     Args:
         current: the tensor, on the device.
@@ -45,13 +49,100 @@ class Drawn(Hook, ABC):
         self.current.copy_(self.table.index_select(0, self.position)[0])
         self.position += 1
 
-    def state(self) -> list[int]:
-        """Nothing: what is drawn is a pure function of seed and iteration."""
-        return []
 
-    def load(self, state: list[int]) -> None:
-        """Nothing to load."""
+class GatedDepth(nn.Module):
+    """A branch that is always computed, and multiplied by 1 or 0 (see `StochasticDepth`)."""
 
-    def tensors(self) -> list[Tensor]:
-        """The position in the table."""
-        return [self.position]
+    def __init__(self, depth: StochasticDepth, gate: Tensor):
+        super().__init__()
+        self.branch, self.survival = depth.branch, depth.survival
+        self.gate = gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.gate if self.training else self.survival) * self.branch(x)
+
+
+class Gates(Drawn):
+    """The gates of a network, drawn for every iteration as its skipping form would draw them.
+
+    Exchanges the network's `StochasticDepth` layers, in place. A closed branch gets a gradient of 0
+    from the multiplication; its normalisation statistics are put back after each step.
+
+    Args:
+        longest: most iterations that are drawn at once.
+    """
+
+    def __init__(self, model: nn.Module, *, seed: int, longest: int):
+        places = [
+            (parent, name, child)
+            for parent in model.modules()
+            for name, child in parent.named_children()
+            if isinstance(child, StochasticDepth)
+        ]
+        self.survival = torch.tensor([depth.survival for _, _, depth in places])
+        device = next(model.parameters()).device
+        super().__init__(torch.ones(len(places), device=device), seed=seed, longest=longest)
+        owners = []
+        for number, (parent, name, depth) in enumerate(places):
+            setattr(parent, name, GatedDepth(depth, self.current[number]))
+            owners += [
+                (layer, key, number)
+                for layer in depth.modules()
+                for key, buffer in layer.named_buffers(recurse=False)
+                if buffer.is_floating_point()
+            ]
+        buffers = [getattr(layer, key) for layer, key, _ in owners]
+        self.statistics = torch.cat(buffers)
+        for (layer, key, _), piece in zip(
+            owners, self.statistics.split([len(b) for b in buffers]), strict=True
+        ):
+            setattr(layer, key, piece)
+        lengths = torch.tensor([len(b) for b in buffers])
+        numbers = torch.tensor([number for _, _, number in owners])
+        self.owner = numbers.repeat_interleave(lengths).to(device)
+        self.before = self.statistics.clone()
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Which branches are open, (branches,)."""
+        return torch.rand(len(self.survival), generator=generator) < self.survival
+
+    def before_forward(self) -> None:
+        super().before_forward()
+        self.before.copy_(self.statistics)
+
+    def after_backward(self) -> None:
+        """Put back the statistics of closed branches."""
+        moved = self.current[self.owner] > 0
+        self.statistics.copy_(torch.where(moved, self.statistics, self.before))
+
+
+class GivenPaths(nn.Module):
+    """The weights of a network's joins, given to it (see `DropPath`)."""
+
+    def __init__(self, weights: Tensor):
+        super().__init__()
+        self.weights = weights
+
+    def forward(self) -> Tensor | None:
+        return self.weights if self.training else None
+
+
+class Paths(Drawn):
+    """The weights of a network's joins, drawn for every iteration as its plain form would draw
+    them; beside whatever else is drawn, so that all processes of a run draw the same.
+
+    Exchanges the network's `DropPath`, in place. Dropped columns are computed, as in the authors'
+    layers: their statistics move, and their gradient is 0.
+    """
+
+    def __init__(self, model: nn.Module, *, seed: int, longest: int):
+        (place,) = (name for name, layer in model.named_children() if isinstance(layer, DropPath))
+        self.paths: DropPath = getattr(model, place)
+        device = next(model.parameters()).device
+        current = torch.ones(self.paths.takes.shape, device=device)
+        super().__init__(current, seed=seed, longest=longest)
+        setattr(model, place, GivenPaths(self.current))
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """The weights of an iteration, (joins, columns)."""
+        return self.paths.draw(generator)

@@ -7,10 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from training.engines.drawn import Drawn
-from training.engines.gates import Gates
+from training.engines.drawn import Drawn, Gates, Paths
 from training.engines.graph import Captured, CudaGraphs, Graphs
-from training.engines.paths import Paths
 from training.engines.replica_step import ReplicaStep
 from training.process.device import failure
 from training.process.replicas import Replicas

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.densenet import DenseBlock, DenseNet, Transition
+from models.densenet import DenseBlock, DenseLayer, DenseNet, Transition
 from training.engines.kernels.dense_maps import DenseMaps
 
 
@@ -66,14 +66,9 @@ class SharedRead(nn.Sequential):
 
 def fuse_blocks(model: DenseNet) -> None:
     """Exchange the blocks of a DenseNet, and what follows each, unless they save memory instead."""
-    if any(layer.efficient for block in blocks(model) for layer in block.layers):
+    if any(part.efficient for part in model.modules() if isinstance(part, DenseLayer)):
         return
     for name, part in model.stages.named_children():
         shared = SharedBlock(part) if isinstance(part, DenseBlock) else SharedTransition(part)  # type: ignore[arg-type]
         model.stages._modules[name] = shared
     model.activation = SharedRead(model.activation)
-
-
-def blocks(model: DenseNet) -> list[DenseBlock]:
-    """The dense blocks of a network."""
-    return [part for part in model.stages if isinstance(part, DenseBlock)]

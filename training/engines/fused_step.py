@@ -1,7 +1,5 @@
 """The training step with Triton kernels at both ends: the batch, and the loss."""
 
-from typing import cast
-
 import torch
 from torch import Tensor
 from triton.runtime.errors import OutOfResources
@@ -32,9 +30,9 @@ class FusedStep(Step):
             ) from None
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
-        if not self.batches.can_be_gathered:
+        batches = self.batches
+        if not isinstance(batches, Batches) or batches.border != "zero":
             return super().draw(size)
-        batches = cast(Batches, self.batches)
         batch = gather(
             batches.images, batches.labels, batches.plan, batches.position, size,
             pad=batches.pad, mean=batches.mean, scale=batches.scale,

@@ -1,7 +1,8 @@
 """A step captured in CUDA graphs: launched whole, with nothing left to do on the host."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -15,12 +16,15 @@ Launch = Callable[[], None]
 
 
 class Capturable(Protocol):
-    """What can be captured: a function of a batch size that works on tensors of its own."""
+    """What can be captured: a function of a batch size that works on tensors of its own.
+
+    Attributes:
+        changed: every tensor that a call changes, the same ones every time.
+    """
+
+    changed: list[Tensor]
 
     def __call__(self, size: int) -> None: ...
-
-    def tensors(self) -> Sequence[Tensor]:
-        """Every tensor that a call changes, the same ones every time."""
 
 
 class Graphs(Protocol):
@@ -107,12 +111,15 @@ class Captured:
 
     def try_capture(self, size: int) -> None:
         """Capture the step for a batch size, or note that it has to run eagerly."""
-        saved = [tensor.clone() for tensor in self.step.tensors()]
+        call, saved = partial(self.step, size), [tensor.clone() for tensor in self.step.changed]
         try:
             # What warming up and capturing draw is drawn beside the run's own numbers.
             devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
             with torch.random.fork_rng(devices):
-                self.launches[size] = self.capture(size, saved)
+                for _ in range(WARMUP_STEPS):
+                    self.graphs.warm_up(call)
+                    self.restore(saved)
+                self.launches[size] = self.graphs.record(call)
         except torch.OutOfMemoryError:
             raise  # an eager step would fare no better
         except RuntimeError as error:  # AcceleratorError, too: so ends an invalidated capture
@@ -121,19 +128,8 @@ class Captured:
             print(f"The step runs eagerly: it cannot be captured ({reason}).", file=sys.stderr)
         self.restore(saved)  # after an error that the device does not survive this raises it again
 
-    def capture(self, size: int, saved: list[Tensor]) -> Launch:
-        """Record one call for a batch size; leaves behind what it changed."""
-
-        def step() -> None:
-            self.step(size)
-
-        for _ in range(WARMUP_STEPS):
-            self.graphs.warm_up(step)
-            self.restore(saved)
-        return self.graphs.record(step)
-
     def restore(self, saved: list[Tensor]) -> None:
         """Set every tensor of the step back."""
         with torch.no_grad():
-            for tensor, value in zip(self.step.tensors(), saved, strict=True):
+            for tensor, value in zip(self.step.changed, saved, strict=True):
                 tensor.copy_(value)

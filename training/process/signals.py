@@ -6,14 +6,9 @@ from types import FrameType
 
 from records.exits import INTERRUPTED, PREEMPTED
 
-# A scheduler's, and that of a terminal that is closed; Windows has the first only.
-SCHEDULERS = [
-    getattr(signal, name)
-    for name in ("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP")
-    if hasattr(signal, name)
-]
+# A scheduler's, and that of a terminal that is closed.
+SCHEDULERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 CODES = dict.fromkeys(SCHEDULERS, PREEMPTED) | {signal.SIGINT: INTERRUPTED}
-HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class Stopped(Exception):
@@ -43,8 +38,8 @@ class Signals:
         # None stands for a handler that was not set from Python, and cannot be set back.
         known = {number: signal.getsignal(number) for number in CODES}
         self.previous = {number: was for number, was in known.items() if was is not None}
-        if self.previous.get(HANGUP) == signal.SIG_IGN:
-            del self.previous[HANGUP]  # under nohup, a closed terminal ends nothing
+        if self.previous.get(signal.SIGHUP) == signal.SIG_IGN:
+            del self.previous[signal.SIGHUP]  # under nohup, a closed terminal ends nothing
         users = SCHEDULERS[1:]
         self.launchers = {number for number in users if callable(self.previous.get(number))}
         for number in self.previous:

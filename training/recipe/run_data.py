@@ -141,23 +141,24 @@ def workers(settings: Settings, device: torch.device) -> int:
 def check_fit(settings: Settings, images: Images) -> None:
     """Raise a ConfigError where a configuration is not for these data: where it has other classes
     or sizes, or prepares, crops or colours them in a way that is for others."""
-    if not images.can_hold_out and settings.recipe.holdout:
+    recipe, files = settings.recipe, isinstance(images, Photographs)
+    if files and recipe.holdout:
         raise ConfigError(f"recipe.holdout: no images of {images.name} are held out; set 0.")
-    if (settings.recipe.crop == "pad") != (images.size is not None):
-        fitting = "pad" if images.size is not None else "scale or aspect"
+    if (recipe.crop == "pad") == files:
+        fitting = "scale or aspect" if files else "pad"
         raise ConfigError(
-            f"recipe.crop={settings.recipe.crop} is not for {images.name}, which needs {fitting}."
+            f"recipe.crop={recipe.crop} is not for {images.name}, which needs {fitting}."
         )
-    if images.size is not None and settings.recipe.colour != "none":
+    if recipe.colour != "none" and not files:
         raise ConfigError(
-            f"recipe.colour={settings.recipe.colour} is for photographs, not for {images.name}."
+            f"recipe.colour={recipe.colour} is for photographs, not for {images.name}."
         )
-    if isinstance(images, Photographs) and settings.recipe.prepare != "none":
+    if recipe.prepare != "none" and files:
         raise ConfigError(
-            f"recipe.prepare={settings.recipe.prepare} is for whole sets in memory, not for "
+            f"recipe.prepare={recipe.prepare} is for whole sets in memory, not for "
             f"{images.name}; set none."
         )
-    if settings.recipe.border == "reflect" and translation(settings) >= settings.data.size:
+    if recipe.border == "reflect" and translation(settings) >= settings.data.size:
         raise ConfigError(
             f"recipe.border=reflect moves images of {settings.data.size} pixels by less than that, "
             f"not by {translation(settings)}."

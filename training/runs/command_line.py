@@ -6,8 +6,6 @@ import re
 import shlex
 import tomllib
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
-from typing import get_type_hints
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -17,7 +15,6 @@ from records.files import ROOT
 from records.names import at_home
 from training.settings.checks import nearest
 from training.settings.config import CONF
-from training.settings.settings import Settings
 from training.settings.types import ConfigError
 
 MULTIRUN = ("-m", "--multirun")
@@ -32,8 +29,10 @@ LONGEST = 200  # characters that are shown of what was typed
 
 
 def for_hydra(words: Sequence[str]) -> list[str]:
-    """Words of a command line as Hydra takes them: -m first, paths in quotes."""
-    return sorted(map(quoted, words), key=lambda word: word not in MULTIRUN)
+    """Words of a command line as Hydra takes them: -m first, paths in quotes, and two pluses where
+    a setting has one, which asks for nothing that is there."""
+    plussed = (re.sub(r"^\+(?=[\w.]+\.\w+=)", "++", word) for word in words)
+    return sorted(map(quoted, plussed), key=lambda word: word not in MULTIRUN)
 
 
 def check_flags(words: Sequence[str]) -> None:
@@ -52,25 +51,6 @@ def check_flags(words: Sequence[str]) -> None:
 def is_sweep(words: Sequence[str]) -> bool:
     """Whether a command line asks for several jobs in this process."""
     return any(w in MULTIRUN for w in words) and not any(w.startswith(ELSEWHERE) for w in words)
-
-
-def with_plus(words: Sequence[str], error: Exception) -> list[str]:
-    """Words with two pluses where Hydra wants them: before a setting that no chosen file holds."""
-    key = _not_in_files(error)
-    wanted = key in optional_fields()
-    return ["++" + w if wanted and w.partition("=")[0] == key else w for w in words]
-
-
-def optional_fields() -> set[str]:
-    """Full names of the settings that no file has to hold, as `recipe.crop`."""
-    groups = {name: kind for name, kind in get_type_hints(Settings).items() if is_dataclass(kind)}
-    return {f"{name}.{field.name}" for name, kind in groups.items() for field in fields(kind)}
-
-
-def _not_in_files(error: Exception) -> str:
-    """The key that Hydra could not override, if it is that; or an empty text."""
-    match = re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", str(error))
-    return match[1] if match else ""
 
 
 def quoted(word: str) -> str:
@@ -104,10 +84,10 @@ def explain(error: Exception) -> str:
     text = str(error)
     if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
         return f"{match[1]}: several values make several runs; add -m to start them all."
-    if name := _not_in_files(error):
+    if match := re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text):
         # A key of another network than the chosen one is known, and no help.
-        others = [key for key in known_keys() if key != name]
-        return f"Unknown setting {name}.{nearest(name, others)}"
+        others = [key for key in known_keys() if key != match[1]]
+        return f"Unknown setting {match[1]}.{nearest(match[1], others)}"
     if isinstance(error.__cause__, OmegaConfBaseException):
         text = str(error.__cause__)
     return " ".join(text.split("\n")[0].split()) or type(error).__name__

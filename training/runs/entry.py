@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from data.order import DataError
 from data.photographs.workers import why_lost
-from records.command import write_anything
-from records.exits import BAD_CONFIG, BAD_DATA, BUSY, FAILED, FULL, INTERRUPTED, NO_MEMORY
+from records.command import guarded
+from records.exits import BAD_CONFIG, BAD_DATA, BUSY, FAILED, FULL, NO_MEMORY
 from records.files import FolderError
 from records.lock import Busy
 from records.names import at_home
@@ -29,7 +28,6 @@ from training.runs.command_line import (
     for_hydra,
     is_sweep,
     version,
-    with_plus,
 )
 from training.settings.types import ConfigError
 from training.weights.export import WeightsError
@@ -60,9 +58,11 @@ class Failed(Exception):
 
 def start(task: Callable[[], Any]) -> None:
     """Run a Hydra application and exit with a code; errors of the command line become short."""
-    write_anything()
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the scripts left it
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(_start(task))
+
+
+@guarded
+def _start(task: Callable[[], Any]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here, not to Hydra's own printer
     # ~ is one's home in all paths, and an empty one is none; Hydra makes the folder of a sweep
     # before we read any.
@@ -72,31 +72,26 @@ def start(task: Callable[[], Any]) -> None:
     sys.argv[1:] = for_hydra(sys.argv[1:])
     if "--version" in sys.argv:  # Hydra would tell its own
         print(f"Residual to Dense {version()}")
-        return
+        return 0
     try:
         check_flags(sys.argv[1:])
         try:
-            _with_all_fields(task)
+            task()
         finally:
             _close()
         if is_sweep(sys.argv[1:]) and not begun:
-            sys.exit(_print(NOTHING, BAD_CONFIG))
+            return _print(NOTHING, BAD_CONFIG)
     except Failed as failed:
-        sys.exit(failed.code)
+        return failed.code
     except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(_print(explain(error), BAD_CONFIG))
+        return _print(explain(error), BAD_CONFIG)
     except ConfigError as error:
-        sys.exit(_print(str(error), BAD_CONFIG))
+        return _print(str(error), BAD_CONFIG)
     except ValueError as error:  # how Hydra refuses some command lines
         if HydraConfig.initialized():
             raise
-        sys.exit(_print(f"{error} ({' '.join(sys.argv[1:])})", BAD_CONFIG))
-    except KeyboardInterrupt:
-        sys.exit(_print("Interrupted.", INTERRUPTED))
-    except BrokenPipeError:  # whoever reads has seen enough, as behind `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:  # where Hydra makes the folder of a run or sweep
-        sys.exit(_print(*_of_a_file(error)))
+        return _print(f"{error} ({' '.join(sys.argv[1:])})", BAD_CONFIG)
+    return 0
 
 
 def _close() -> None:
@@ -107,18 +102,6 @@ def _close() -> None:
     for name, status, error in ended:
         print(f"{'-' if error is None else f'{error:.2f} %':>8}  {name}", end="")
         print("" if status == "finished" else f"  {status}")
-
-
-def _with_all_fields(task: Callable[[], Any]) -> None:
-    """Run an application that takes every field of the settings as `key=value`."""
-    try:
-        task()
-    except HydraException as error:
-        words = with_plus(sys.argv[1:], error)
-        if begun or words == sys.argv[1:]:
-            raise
-        sys.argv[1:] = words
-        _with_all_fields(task)
 
 
 def guard(job: Callable[[], None], *, resumable: bool) -> None:

@@ -17,8 +17,7 @@ from training.process.signals import Signals, Stopped
 from training.runs import checkpoint
 from training.runs.finished import check_same, folders, ship, test_error_of
 from training.runs.objections import objections
-from training.runs.provenance import name_of, reset_peak_memory
-from training.runs.summary import summarise
+from training.runs.summary import name_of, reset_peak_memory, summarise
 from training.runs.tracking import Tracker, answer_sweep
 from training.settings.identity import identity, recorded_settings
 from training.settings.settings import Settings
@@ -114,7 +113,7 @@ class Run:
     Attributes:
         seconds: of training so far, evaluation apart.
         code: hash of the code of every process that worked on the run.
-        devices: what those processes ran on; see `training.runs.provenance.name_of`.
+        devices: what those processes ran on; see `training.runs.summary.name_of`.
     """
 
     def __init__(
@@ -200,11 +199,10 @@ class Run:
                     signals=signals,
                     log=self.tracker.log,
                 )
-        except Stopped as stopped:
+        except BaseException as error:
             self.tracker.finish({}, code=1)
-            raise Stopped(f"{self.name}: {stopped}", stopped.code) from None
-        except BaseException:
-            self.tracker.finish({}, code=1)
+            if isinstance(error, Stopped):
+                raise Stopped(f"{self.name}: {error}", error.code) from None
             raise
         return status
 

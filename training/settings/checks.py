@@ -48,8 +48,6 @@ def checked(plain: dict[str, Any]) -> Settings:
     Raises:
         ConfigError: a key is unknown or missing, or a value of the wrong type or impossible.
     """
-    if empty := _without_value(plain):
-        raise ConfigError(f"{empty} has no value; choose a row with experiment=..., or set it.")
     settings = typed(Settings, plain)
     settings = replace(settings, model=checked_model(settings.model, settings.data))
     check_layers(settings)
@@ -177,11 +175,3 @@ def _names_in(groups: list[str]) -> list[str]:
         kind = typing.get_args(kind)[0] if numbered else typing.get_type_hints(kind)[group]
     names = [field.name for field in fields(kind)] if is_dataclass(kind) else []
     return [".".join([*groups, name]) for name in names]
-
-
-def _without_value(plain: Any, path: str = "") -> str | None:
-    """The first setting that nobody has given a value, if there is one."""
-    if isinstance(plain, dict):
-        missing = (_without_value(v, f"{path}.{k}".lstrip(".")) for k, v in plain.items())
-        return next((name for name in missing if name), None)
-    return path if plain == "???" else None

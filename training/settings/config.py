@@ -1,16 +1,18 @@
 """From a composed Hydra configuration to the settings of a run."""
 
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from records.files import ROOT
 from training.settings.checks import checked, typed
-from training.settings.settings import SMALL, EvalOptions, Settings
+from training.settings.recipe import Recipe
+from training.settings.settings import SMALL, EvalOptions, Logger, Preset, Settings
 from training.settings.types import MACHINE, ConfigError
 
 CONF = ROOT / "conf"
@@ -18,6 +20,17 @@ CONF = ROOT / "conf"
 NAMED_ANYHOW = ("experiment", "data", "seed", "preset", "table")
 NOT_SETTINGS = ("table", "hydra")
 EVAL_OPTIONS = tuple(field.name for field in fields(EvalOptions))
+
+
+def defaults_of(kind: Any) -> dict[str, Any]:
+    """The fields of a group of settings that have a default, which no file has to give, with it."""
+    return {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+
+
+# Hydra takes a setting as `key=value` if its configuration has it: conf/config.yaml begins with
+# these.
+GROUPS = {"recipe": Recipe, "preset": Preset, "logger": Logger}
+ConfigStore.instance().store("defaults", {key: defaults_of(kind) for key, kind in GROUPS.items()})
 
 
 def in_table(config: DictConfig, experiment: str) -> bool:
@@ -55,11 +68,10 @@ def read_settings(config: DictConfig, ignore: Sequence[str] = ()) -> Settings:
     Raises:
         ConfigError: a key is unknown or missing, a value of the wrong type or impossible.
     """
+    if empty := sorted(OmegaConf.missing_keys(config)):
+        raise ConfigError(f"{empty[0]} has no value; choose a row with experiment=..., or set it.")
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True)
-    except InterpolationToMissingValueError as error:
-        missing = str(error).splitlines()[0].rpartition(" ")[2]
-        raise ConfigError(f"{missing} has no value; set it.") from None
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from None
     return checked({k: v for k, v in plain.items() if k not in (*NOT_SETTINGS, *ignore)})

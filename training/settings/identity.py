@@ -4,11 +4,11 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from training.settings.config import machine_settings
+from training.settings.config import defaults_of, machine_settings
 from training.settings.network import model_class
 from training.settings.recipe import Phase, Recipe
 from training.settings.settings import Preset, Settings
@@ -29,24 +29,27 @@ def deciding_settings(settings: Settings) -> dict[str, Any]:
     parameters = inspect.signature(model_class(settings.model)).parameters
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     kept["model"] = _without_defaults(kept["model"], defaults)
-    kept["recipe"] = _without_defaults(kept["recipe"], _defaults(Recipe))
+    kept["recipe"] = _without_defaults(kept["recipe"], defaults_of(Recipe))
     if phases := kept["recipe"].get("phases"):
-        kept["recipe"]["phases"] = [_without_defaults(p, _defaults(Phase)) for p in phases]
-    kept["preset"] = _without_defaults(kept["preset"], _defaults(Preset))
-    return _without_defaults(kept, _defaults(Settings))
+        kept["recipe"]["phases"] = [_without_defaults(p, defaults_of(Phase)) for p in phases]
+    kept["preset"] = _without_defaults(kept["preset"], defaults_of(Preset))
+    return _without_defaults(kept, defaults_of(Settings))
 
 
 def identity(settings: Settings) -> dict[str, Any]:
     """The settings that decide the numbers, and what teacher a student has: that of a run."""
-    digest = teacher_hash(settings)
-    return deciding_settings(settings) | ({"teacher": digest} if digest else {})
+    teacher = teacher_hash(settings)
+    return deciding_settings(settings) | ({"teacher": teacher} if teacher else {})
 
 
 def teacher_hash(settings: Settings) -> str | None:
     """The SHA-256 of the file of a student's teacher, where there is one."""
     path = Path(settings.recipe.teacher)
-    if not settings.recipe.teacher or not path.is_file():
-        return None
+    return digest(path) if settings.recipe.teacher and path.is_file() else None
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file of weights, by which a record knows it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -65,10 +68,6 @@ def _without_machine(values: Any, machine: set[str], prefix: str = "") -> dict[s
         for key, value in values.items()
         if prefix + key not in machine
     }
-
-
-def _defaults(kind: Any) -> dict[str, Any]:
-    return {field.name: field.default for field in fields(kind) if field.default is not MISSING}
 
 
 def _without_defaults(values: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def trace(model: nn.Module, size: int) -> tuple[dict[str, int], dict[str, torch.
 
     with ExitStack() as hooks, FlopCounterMode(display=False) as counter, torch.no_grad():
         for name, module in model.named_modules():
-            hooks.callback(module.register_forward_hook(partial(note, name)).remove)
+            hooks.enter_context(module.register_forward_hook(partial(note, name)))
         model(torch.empty(1, 3, size, size, device="meta"))
     top = type(model).__name__
     macs = {

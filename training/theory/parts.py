@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -28,18 +28,16 @@ def error_without(
     Args:
         dropped: the units that are left out, counted from 0.
     """
-    model.eval()
+    model = deepcopy(model).eval()
 
     def scaled(factor: float) -> Callable[[nn.Module, object, Tensor], Tensor]:
         return lambda _, x, y: factor * y
 
-    with ExitStack() as hooks:
-        for number, unit in enumerate(units(model)):
-            branch = unit.branch
-            survival = branch.survival if isinstance(branch, StochasticDepth) else 1.0
-            factor = 0.0 if number in dropped else 1 / survival
-            hooks.callback(branch.register_forward_hook(scaled(factor)).remove)
-        return error(model, images, labels)
+    for number, unit in enumerate(units(model)):
+        branch = unit.branch
+        survival = branch.survival if isinstance(branch, StochasticDepth) else 1.0
+        branch.register_forward_hook(scaled(0.0 if number in dropped else 1 / survival))
+    return error(model, images, labels)
 
 
 @torch.no_grad()
@@ -64,23 +62,21 @@ def probe_errors(trained: Trained) -> list[float]:
 @torch.no_grad()
 def features(model: nn.Module, images: Tensor) -> list[np.ndarray]:
     """Pixel means of what each unit, or each dense layer and those before it, hand on."""
-    model.eval()
+    model = deepcopy(model).eval()
     found: list[np.ndarray] = []
 
     def keep(maps: Tensor) -> None:
         found.append(maps.mean((2, 3)).numpy())
 
-    with ExitStack() as hooks:
-        if isinstance(model, DenseNet):
-            for block in (part for part in model.stages if isinstance(part, DenseBlock)):
-                for layer in list(block.layers)[1:]:
-                    hook = layer.register_forward_pre_hook(lambda _, x: keep(torch.cat(x[0], 1)))
-                    hooks.callback(hook.remove)
-                hooks.callback(block.register_forward_hook(lambda _, x, y: keep(y)).remove)
-        else:
-            for unit in units(model):
-                hooks.callback(unit.register_forward_hook(lambda _, x, y: keep(y)).remove)
-        model(images)
+    if isinstance(model, DenseNet):
+        for block in (part for part in model.stages if isinstance(part, DenseBlock)):
+            for layer in list(block.layers)[1:]:
+                layer.register_forward_pre_hook(lambda _, x: keep(torch.cat(x[0], 1)))
+            block.register_forward_hook(lambda _, x, y: keep(y))
+    else:
+        for unit in units(model):
+            unit.register_forward_hook(lambda _, x, y: keep(y))
+    model(images)
     return found
 
 

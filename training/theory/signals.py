@@ -1,6 +1,5 @@
 """How signals travel through residual units: He et al. 2016, Section 2."""
 
-from contextlib import ExitStack
 from copy import deepcopy
 
 import torch
@@ -28,11 +27,10 @@ def gradients(model: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
         kept.append(output)
 
     chain = list(units(model))
-    with ExitStack() as hooks:
-        for unit in chain:
-            hooks.callback(unit.register_forward_pre_hook(keep).remove)
-        hooks.callback(chain[-1].register_forward_hook(keep_output).remove)
-        F.cross_entropy(model(images), labels).backward()
+    for unit in chain:
+        unit.register_forward_pre_hook(keep)
+    chain[-1].register_forward_hook(keep_output)
+    F.cross_entropy(model(images), labels).backward()
     return [float(x.grad.norm()) if x.grad is not None else 0.0 for x in kept]
 
 
@@ -44,19 +42,16 @@ def sums_left(model: nn.Module, images: Tensor) -> list[float]:
     behind the addition. As the norm of the difference over that of x_L; from the stage's second
     unit on, for the first one changes the size of the maps.
     """
-    model.eval()
+    model = deepcopy(model).eval()
     stage = list(model.stages)[-1]  # type: ignore[arg-type]
     inputs: list[Tensor] = []
     branches: list[Tensor] = []
     ends: list[Tensor] = []
-    with ExitStack() as hooks:
-        for unit in list(stage)[1:]:
-            hooks.callback(unit.register_forward_pre_hook(lambda _, x: inputs.append(x[0])).remove)
-            hooks.callback(
-                unit.branch.register_forward_hook(lambda _, x, y: branches.append(y)).remove
-            )
-        hooks.callback(stage.register_forward_hook(lambda _, x, y: ends.append(y)).remove)
-        model(images)
+    for unit in list(stage)[1:]:
+        unit.register_forward_pre_hook(lambda _, x: inputs.append(x[0]))
+        unit.branch.register_forward_hook(lambda _, x, y: branches.append(y))
+    stage.register_forward_hook(lambda _, x, y: ends.append(y))
+    model(images)
     end = ends[0]
     return [
         float((x + sum(branches[number:]) - end).norm() / end.norm())
@@ -78,8 +73,7 @@ def truncated(model: nn.Module, images: Tensor) -> list[float]:
     def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         shares.append(float((inputs[0] < 0).float().mean()))
 
-    with ExitStack() as hooks:
-        for unit in units(model):
-            hooks.callback(unit.after.register_forward_pre_hook(note).remove)
-        model(images)
+    for unit in units(model):
+        unit.after.register_forward_pre_hook(note)
+    model(images)
     return shares

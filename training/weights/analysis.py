@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from data.arrays.augment import normalise
-from models.densenet import DenseBlock, DenseLayer, DenseNet, Transition
+from models.densenet import DenseBlock, DenseNet, Transition
 from training.recipe.evaluate import BATCH
 from training.settings.types import ConfigError
 
@@ -28,7 +28,7 @@ def responses(model: nn.Module, images: Tensor, mean: Tensor, scale: Tensor) -> 
     Raises:
         ConfigError: no normalisation follows a 3x3 convolution in this network.
     """
-    norms = [norm for conv, norm in _successive(model) if _is_3x3(conv)]
+    norms = [norm for conv, norm in _successive(model) if conv.kernel_size == (3, 3)]
     if not norms:
         raise ConfigError("analysis=responses needs a network whose 3x3 layers end normalised.")
     sums = torch.zeros(len(norms), 3, dtype=torch.float64, device=images.device)
@@ -59,11 +59,12 @@ def reuse(model: nn.Module) -> list[dict]:
     if not isinstance(model, DenseNet):
         raise ConfigError("analysis=reuse needs a DenseNet.")
     rows = []
-    for number, (block, after) in enumerate(_blocks(model), 1):
-        for target, layer in enumerate([*map(_first_conv, block.layers), after], 1):
+    for number, readers in enumerate(_readers(model), 1):
+        ends = [layer.weight.shape[1] for layer in readers]
+        for target, layer in enumerate(readers, 1):
             weight = layer.weight.detach().abs()
             weight = weight.sum([0, *range(2, weight.ndim)])  # a value for every input map
-            sizes = _group_sizes(block, len(weight), target)
+            sizes = [end - begin for begin, end in pairwise([0, *ends[:target]])]
             for source, maps in enumerate(weight.split(sizes)):
                 value = float(maps.mean())
                 rows.append({"block": number, "source": source, "target": target,
@@ -71,17 +72,13 @@ def reuse(model: nn.Module) -> list[dict]:
     return rows
 
 
-def _successive(model: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+def _successive(model: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """A convolution and the normalisation after it, in the order of the forward pass."""
     for module in model.modules():
         if isinstance(module, nn.Sequential):
             for one, other in pairwise(module):
                 if isinstance(one, nn.Conv2d) and isinstance(other, nn.BatchNorm2d):
                     yield one, other
-
-
-def _is_3x3(conv: nn.Module) -> bool:
-    return isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3)
 
 
 def _adder(row: Tensor) -> Callable[[nn.Module, tuple, Tensor], None]:
@@ -96,30 +93,11 @@ def _adder(row: Tensor) -> Callable[[nn.Module, tuple, Tensor], None]:
     return add
 
 
-def _first_conv(layer: nn.Module) -> nn.Conv2d:
-    """The convolution with which a dense layer reads all maps before it."""
-    assert isinstance(layer, DenseLayer)
-    conv = layer.first.get_submodule("conv1")
-    assert isinstance(conv, nn.Conv2d)
-    return conv
-
-
-def _blocks(model: DenseNet) -> Iterator[tuple[DenseBlock, nn.Conv2d | nn.Linear]]:
-    """Every dense block, and the convolution or linear layer that reads all of it."""
-    stages = list(model.stages)
-    for index, stage in enumerate(stages):
-        if isinstance(stage, DenseBlock):
-            following = stages[index + 1] if index + 1 < len(stages) else None
-            if isinstance(following, Transition):
-                conv = following.conv.get_submodule("conv1")
-                assert isinstance(conv, nn.Conv2d)
-                yield stage, conv
-            else:
-                yield stage, model.classifier
-
-
-def _group_sizes(block: DenseBlock, maps: int, target: int) -> list[int]:
-    """Maps of the block's input and of every layer before a target."""
-    layers = target - 1
-    growth = (block.w_out - _first_conv(block.layers[0]).in_channels) // len(block.layers)
-    return [maps - layers * growth, *[growth] * layers]
+def _readers(model: DenseNet) -> Iterator[list[nn.Conv2d | nn.Linear]]:
+    """Of every dense block the layers that read all maps so far: the first convolution of each of
+    its own, then that of the transition, or the classifier."""
+    for block, after in pairwise([*model.stages, model.classifier]):
+        if isinstance(block, DenseBlock):
+            last = after.conv.get_submodule("conv1") if isinstance(after, Transition) else after
+            convs = [layer.first.get_submodule("conv1") for layer in block.layers]  # type: ignore[union-attr]
+            yield [*convs, last]  # type: ignore[list-item]

@@ -35,7 +35,7 @@ from training.recipe.run_data import (
     workers,
 )
 from training.settings.checks import checked
-from training.settings.config import EVAL_OPTIONS, eval_options, machine_settings, read_settings
+from training.settings.config import EVAL_OPTIONS, machine_settings, read_settings
 from training.settings.network import build_model
 from training.settings.settings import EvalOptions, Settings
 from training.settings.types import ConfigError
@@ -111,13 +111,12 @@ class Loaded:
         return mean.to(self.device), scale.to(self.device)
 
 
-def members(config: DictConfig, results: Path) -> list[Member]:
+def members(config: DictConfig, options: EvalOptions, results: Path) -> list[Member]:
     """The networks that the command line names: of records, or of a row and weights files.
 
     Raises:
         ConfigError, WeightsError: it names none, or none that can be read.
     """
-    options = eval_options(config)
     weights = None if options.weights is None else [Path(path) for path in options.weights]
     if options.run is None:
         if weights is None:

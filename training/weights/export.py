@@ -47,12 +47,6 @@ def export(
     return hashlib.sha256(content).hexdigest()
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, by which a record knows its weights."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def exported(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of an exported file; the counter of normalised batches is left out."""
     return {
@@ -81,20 +75,21 @@ def load_weights(model: nn.Module, path: Path) -> bool:
     if not ours:
         tensors = by_order(expected, tensors, sort=path.suffix == ".safetensors")
     missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
-    if missing or unknown:
-        what = [f"it lacks {_some(missing)}"] if missing else []
-        what += [f"it has {_some(unknown)} besides"] if unknown else []
+    what = [f"it lacks {_some(missing)}"] if missing else []
+    what += [f"it has {_some(unknown)} besides"] if unknown else []
+    what = (
+        what
+        or [
+            f"{name} has shape {tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
+            for name, tensor in tensors.items()
+            if tensor.shape != expected[name].shape
+        ][:1]
+    )
+    if what:
         raise WeightsError(
             f"{path} holds weights of another network than the one named: {', '.join(what)}.\n"
             "Name the row they belong to with experiment=..."
         )
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            shapes = f"{tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
-            raise WeightsError(
-                f"{path} holds weights of another network than the one named: {name} has shape "
-                f"{shapes}.\nName the row they belong to with experiment=..."
-            )
     model.load_state_dict(tensors, strict=False)
     return ours
 

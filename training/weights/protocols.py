@@ -7,10 +7,11 @@ networks, are averaged.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 from torchvision.transforms import v2
 
 from data.arrays.augment import normalise
@@ -169,19 +170,10 @@ def probabilities(
 
 def batches(views: ImageViews, workers: int, at_once: int) -> Iterator[tuple[list[Tensor], Tensor]]:
     """Views (N, V, H, W, 3) of some images at once."""
-    waiting: list[tuple[Views, int]] = []
-    for item in delivered(make_loader(views, workers, batch_size=None)):
-        waiting.append(item)
-        if len(waiting) == at_once:
-            yield _stacked(waiting)
-            waiting = []
-    if waiting:
-        yield _stacked(waiting)
-
-
-def _stacked(items: Sequence[tuple[Views, int]]) -> tuple[list[Tensor], Tensor]:
-    groups = [torch.stack(group) for group in zip(*(views for views, _ in items), strict=True)]
-    return groups, torch.tensor([label for _, label in items])
+    arriving = delivered(make_loader(views, workers, batch_size=None))
+    # Stacked here, not by workers: of some protocols a batch takes gigabytes of shared memory.
+    while some := list(islice(arriving, at_once)):
+        yield default_collate(some)
 
 
 def _rows(images: Tensor) -> Tensor:

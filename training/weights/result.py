@@ -6,10 +6,10 @@ from pathlib import Path
 from data.sets import load as load_images
 from records.files import write_csv
 from records.record import summary_of
+from training.settings.identity import digest
 from training.settings.settings import EvalOptions
 from training.settings.types import ConfigError
 from training.weights.ensemble import Member
-from training.weights.export import digest
 from training.weights.protocols import Result
 
 

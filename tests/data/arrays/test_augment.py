@@ -17,7 +17,6 @@ from data.arrays.augment import (
     statistics,
 )
 from data.arrays.batches import Batches
-from data.arrays.imageset import ImageSet
 
 PAD = 4
 
@@ -105,16 +104,6 @@ def test_without_augmentation_nothing_moves() -> None:
     mean, scale = torch.rand(8, 8, 3), torch.ones(())
     batch = crop_and_flip(images, plan, pad=0, mean=mean, scale=scale)
     assert torch.equal(batch, normalise(images[plan[:, INDEX]], mean=mean, scale=scale))
-
-
-def test_statistics_are_those_of_numpy(digits: ImageSet) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
-    mean, scale = statistics(images, "pixel", "none")
-    np.testing.assert_allclose(mean, images.mean(axis=0), rtol=1e-6)
-    assert scale == 1
-    mean, scale = statistics(images, "channel", "channel")
-    np.testing.assert_allclose(mean, images.mean(axis=(0, 1, 2)), rtol=1e-6)
-    np.testing.assert_allclose(scale, 1 / images.std(axis=(0, 1, 2)), rtol=1e-6)
 
 
 def batches(images: int, batch: int, wrap: bool, an_epoch: int | None = None) -> Batches:

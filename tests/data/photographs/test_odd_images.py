@@ -112,6 +112,8 @@ REFUSED = {
     ),
     "html": (b"<html><body>404 Not Found</body></html>", "Unsupported"),
     "a png cut off": (png(COLOURS, 8, RGB)[:200], ""),
+    "a jpeg cut off": (saved(PICTURE, "JPEG")[:400], ""),
+    "a jpeg without its head": (b"\xff" * 30 + saved(PICTURE, "JPEG")[30:], ""),
 }  # fmt: skip
 
 

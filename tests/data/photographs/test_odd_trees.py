@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 
 from data.order import DataError
-from data.photographs import photographs
 from data.photographs.photographs import Photographs, training_view
 from data.photographs.stream import Stream, decode_all
 from data.photographs.tree import INDEX, check_sizes
@@ -176,10 +175,3 @@ def test_a_folder_that_cannot_be_read_is_named(
     monkeypatch.setattr(os, "scandir", scan)
     with pytest.raises(DataError, match=r"n1: Permission denied"):
         read(folder)
-
-
-def test_a_list_half_written_by_a_process_that_died_is_swept(folder: Path) -> None:
-    left = folder / f"{INDEX}.12345.tmp"
-    left.write_text("{")
-    photographs.read("made", folder.parent.parent)
-    assert not left.exists() and (folder / INDEX).exists()

@@ -197,30 +197,6 @@ def test_workers_stay_and_take_no_more_memory(stream: Callable[..., Stream]) -> 
     assert sizes[2] < 1.02 * sizes[0] + 2e6
 
 
-@pytest.mark.slow
-def test_memory_is_flat_over_epochs_of_real_photographs() -> None:
-    """The process and its workers together, after each of three epochs."""
-    folder = Path(os.environ.get("DATA_DIR", "datasets"))
-    if not (folder / "imagenette").is_dir():
-        pytest.skip(f"no imagenette in {folder}; set DATA_DIR")
-    tree = photographs.read("imagenette", folder).train
-    made = Stream(
-        tree, training_view("scale", 224), size=224, kind="pca", mean=torch.zeros(3),
-        scale=torch.ones(()), batch=32, wrap=False, seed=1, workers=2, damaged="stop",
-    )  # fmt: skip
-    sizes, iterations = [], -(-len(tree) // 32)
-    for epoch in range(3):
-        made.begin(epoch * iterations, (epoch + 1) * iterations)
-        for iteration in range(epoch * iterations, (epoch + 1) * iterations):
-            made.fetch(made.size(iteration))
-            made.next(made.size(iteration))
-        family = [os.getpid(), *(p.pid or 0 for p in multiprocessing.active_children())]
-        sizes.append(sum(resident(pid) for pid in family))
-    assert len(family) == 3
-    print("\n" + ", ".join(f"{size / 1e6:.1f} MB" for size in sizes))
-    assert sizes[2] < 1.02 * sizes[0]
-
-
 def resident(pid: int) -> int:
     """Bytes of a process in memory."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,12 +1,10 @@
 """Two processes (gloo) on a folder tree: killed at any moment, the run ends with the same bits."""
 
-import csv
 import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,10 +12,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
-from records.files import ROOT
 from tests.conftest import save_tree
+from tests.training.runs.test_replicas import result, torchrun
 
 TOLD = ["experiment=he2015_residual/table2/resnet18", "preset=imagenette", "data.name=made",
         "data.source=made", "data.classes=2", "recipe.batch=4", "recipe.length=4",
@@ -37,23 +34,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def torchrun(data: Path, output: Path, *overrides: str) -> subprocess.Popen:
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
-    environment = {"OUTPUT_DIR": str(output), "DATA_DIR": str(data), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, *command, *TOLD, *overrides], cwd=ROOT, env=os.environ | environment,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def outcome(output: Path) -> tuple[list[dict[str, str]], dict[str, torch.Tensor]]:
-    """Metrics but for the seconds, and weights."""
-    (summary,) = output.rglob("summary.json")
-    with (summary.parent / "metrics.csv").open(newline="") as file:
-        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
-    return rows, load_file(summary.parent / "weights.safetensors")
-
-
 def trainers(launcher: int) -> list[int]:
     """The processes that a launcher has started."""
     found = subprocess.run(["pgrep", "-P", str(launcher)], capture_output=True, text=True)  # noqa: PLW1510
@@ -63,10 +43,11 @@ def trainers(launcher: int) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_of_two_changes_nothing(victim: int, data: Path, tmp_path: Path) -> None:
-    whole = torchrun(data, tmp_path / "whole")
+    there = {"DATA_DIR": str(data)}
+    whole = torchrun(tmp_path / "whole", *TOLD, **there)
     _, errors = whole.communicate(timeout=180)
     assert whole.returncode == 0, errors
-    process = torchrun(data, tmp_path / "killed")
+    process = torchrun(tmp_path / "killed", *TOLD, **there)
     deadline = time.monotonic() + 180
     while not list((tmp_path / "killed").rglob("checkpoint-0000000[5-9]*")):
         assert time.monotonic() < deadline and process.poll() is None
@@ -74,10 +55,10 @@ def test_a_killed_process_of_two_changes_nothing(victim: int, data: Path, tmp_pa
     os.kill(trainers(process.pid)[victim], signal.SIGKILL)
     process.communicate(timeout=180)
     assert process.returncode != 0 and not list((tmp_path / "killed").rglob("summary.json"))
-    again = torchrun(data, tmp_path / "killed")
+    again = torchrun(tmp_path / "killed", *TOLD, **there)
     _, errors = again.communicate(timeout=180)
     assert again.returncode == 0, errors
-    (rows, weights), (other_rows, other_weights) = map(outcome, tmp_path.iterdir())
+    (rows, weights, _), (other_rows, other_weights, _) = map(result, tmp_path.iterdir())
     assert rows == other_rows and weights.keys() == other_weights.keys()
     assert all(torch.equal(tensor, other_weights[name]) for name, tensor in weights.items())
 
@@ -90,7 +71,7 @@ def test_what_either_process_leaves_out_is_counted(length: int, data: Path, tmp_
     for number in (2, 5):
         (tmp_path / f"data/made/train/n1/{number}.JPEG").write_bytes(b"damaged")
     told = ["damaged=skip", f"recipe.length={length}", "recipe.milestones=[]"]
-    process = torchrun(tmp_path / "data", tmp_path / "out", *told)
+    process = torchrun(tmp_path / "out", *TOLD, *told, DATA_DIR=str(tmp_path / "data"))
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
     (summary,) = (tmp_path / "out").rglob("summary.json")

@@ -54,7 +54,7 @@ CASES = {
     "gate": ["model.shortcut=exclusive_gate", "model.gate_bias=-2.0"],
     "dropout": ["model.shortcut=dropout"],
     "stochastic": ["model.depth=14", "model.survival=0.5"],
-    "plateau": ["+recipe.schedule=plateau", "recipe.milestones=[]"],
+    "plateau": ["recipe.schedule=plateau", "recipe.milestones=[]"],
     "dense": ["experiment=huang2017_dense/table2/densenet_40_12", "model.depth=7"],
     "dense_bc": ["experiment=huang2017_dense/table2/densenet_bc_100_12", "model.depth=10"],
 }

@@ -15,7 +15,7 @@ from data.photographs import photographs
 from tests.conftest import save_tree
 from tests.emulated import Emulated, Repeated
 from training.engines import engine
-from training.engines.gates import GatedDepth
+from training.engines.drawn import GatedDepth
 from training.engines.graph import Captured, Graphs
 from training.recipe.optimizer import FlatSGD
 from training.recipe.run_data import Images
@@ -49,17 +49,17 @@ RECIPES = {
     "fair": ["recipe=fair", *EPOCHS],
     "huang2016": ["recipe=huang2016", *EPOCHS, "recipe.holdout=50"],
     "huang2017": ["recipe=huang2017", *EPOCHS],
-    "plateau": ["+recipe.schedule=plateau", "+recipe.patience=0", "recipe.milestones=[]",
+    "plateau": ["recipe.schedule=plateau", "recipe.patience=0", "recipe.milestones=[]",
                 "recipe.lr=1e-9"],
-    "statistics": ["recipe=fair", *EPOCHS, "+recipe.statistics_batches=3"],
+    "statistics": ["recipe=fair", *EPOCHS, "recipe.statistics_batches=3"],
     "bf16": ["precision=bf16"],
     "phases": ["recipe.nesterov=false",
-               "+recipe.phases=[{length: 1, objective: squared_hinge, momentum: 0.5},{length: 2,"
+               "recipe.phases=[{length: 1, objective: squared_hinge, momentum: 0.5},{length: 2,"
                " lr: 0.01, fresh_momentum: true}]"],
-    "momentum": ["recipe.nesterov=false", "recipe.momentum=0.5", "+recipe.momentum_end=0.9",
-                 "+recipe.momentum_length=3", "+recipe.schedule=linear", *EPOCHS],
-    "rmsprop": ["+recipe.rule=rmsprop", "recipe.nesterov=false", "recipe.lr=0.001",
-                "+recipe.epsilon=0.01", "+recipe.step_momentum=0.5"],
+    "momentum": ["recipe.nesterov=false", "recipe.momentum=0.5", "recipe.momentum_end=0.9",
+                 "recipe.momentum_length=3", "recipe.schedule=linear", *EPOCHS],
+    "rmsprop": ["recipe.rule=rmsprop", "recipe.nesterov=false", "recipe.lr=0.001",
+                "recipe.epsilon=0.01", "recipe.step_momentum=0.5"],
 }  # fmt: skip
 
 

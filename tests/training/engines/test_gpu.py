@@ -17,8 +17,8 @@ from data.arrays.imageset import ImageSet
 from data.photographs import photographs
 from records.files import ROOT
 from tests.conftest import save_tree
+from training.engines.drawn import GatedDepth
 from training.engines.engine import choose_engine
-from training.engines.gates import GatedDepth
 from training.engines.graph import Captured
 from training.engines.kernels.conv_layer import Conv, has_kernels
 from training.process.device import has_bf16

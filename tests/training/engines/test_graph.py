@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from data.arrays.imageset import ImageSet
 from tests.emulated import Emulated
-from training.engines.gates import Gates
 from training.engines.graph import Captured, CudaGraphs
 from training.recipe.step import Step
 from training.settings.settings import Settings
@@ -46,41 +44,6 @@ def test_a_step_that_cannot_be_captured_runs_eagerly_with_equal_results(
     for name, tensor in expected.items():
         assert torch.equal(found[name], tensor), name
     assert capsys.readouterr().err.count("runs eagerly") == 1
-
-
-class NoSynchronisation(TorchDispatchMode):
-    """Refuses what makes the host wait for a value or a size from the device."""
-
-    WAITING = (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero)
-
-    def __torch_dispatch__(
-        self, function: Any, types: Any, arguments: tuple = (), keywords: Any = None
-    ) -> Any:
-        assert function.overloadpacket not in self.WAITING, f"{function} makes the host wait"
-        return function(*arguments, **(keywords or {}))
-
-
-@pytest.mark.parametrize("overrides", [[], ["recipe=fair"], ["model.survival=0.5"]], ids=str)
-def test_a_step_never_waits_for_the_device(
-    overrides: list[str], tiny: Callable[..., Settings], digits: ImageSet
-) -> None:
-    """Such a step cannot be captured; on a CPU waiting would go unnoticed."""
-    trainer = Trainer(tiny(*overrides), digits, torch.device("cpu"))
-    assert isinstance(trainer.step, Step)
-    if overrides == ["model.survival=0.5"]:
-        trainer.drawn = [Gates(trainer.model, seed=0, longest=40)]
-        trainer.step.hooks = [*trainer.drawn, *trainer.step.hooks]
-    trainer.begin_segment()
-    with NoSynchronisation():
-        trainer.step(64)
-        trainer.step(64)
-    evaluation = trainer.evaluations["test"]
-    evaluation.start()
-    with NoSynchronisation():
-        evaluation(evaluation.sizes()[0])
-    with pytest.raises(AssertionError, match="makes the host wait"), NoSynchronisation():
-        # An index of no dimension is read by the host.
-        _ = trainer.metrics.sums[trainer.batches.position]
 
 
 class FakeCuda:
@@ -150,12 +113,10 @@ class Adds:
 
     def __init__(self) -> None:
         self.count = torch.zeros(())
+        self.changed = [self.count]
 
     def __call__(self, size: int) -> None:
         self.count += size
-
-    def tensors(self) -> list[torch.Tensor]:
-        return [self.count]
 
 
 def test_all_graphs_of_a_run_share_one_side_stream_and_its_memory(

@@ -11,7 +11,7 @@ from data.order import derived_seed
 from models.fractalnet import DropPath, FractalNet
 from tests.emulated import Emulated
 from tests.training.recipe.test_twins import generated, small
-from training.engines.paths import GivenPaths, Paths
+from training.engines.drawn import GivenPaths, Paths
 from training.settings.network import build_model
 from training.settings.settings import Settings
 from training.trainer import Trainer
@@ -81,22 +81,3 @@ def test_what_is_drawn_is_a_function_of_seed_and_iteration(settings: Settings) -
     assert torch.equal(rows(5, 7, 12), whole[7:12])
     assert not torch.equal(rows(6, 0, 20), whole)
     assert len({row.numpy().tobytes() for row in whole}) > 10
-
-
-def test_a_resumed_run_ends_with_the_same_bits(settings_of: Callable[..., Settings]) -> None:
-    """With dropout, too, and stopped amid a segment."""
-    told = settings_of(ROW, "device=cpu", "precision=fp32")
-    settings = small(told, batch=8, size=12, depth=13, widths=[4, 6, 6])
-    images = generated(settings, 64, 12)
-    whole, resumed = (Trainer(settings, images, CPU) for _ in range(2))
-    whole.begin_segment()
-    for iteration in range(8):
-        if iteration == 5:
-            resumed.load(deepcopy(whole.state()))
-            resumed.begin_segment()
-        whole.train_iteration()
-        if iteration >= 5:
-            resumed.train_iteration()
-    for name, value in whole.weights().items():
-        assert torch.equal(value, resumed.weights()[name]), name
-    assert whole.evaluate("test") == resumed.evaluate("test")

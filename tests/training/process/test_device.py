@@ -115,14 +115,3 @@ def test_gpus_are_numbered_as_the_driver_numbers_them(
     monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
     find_device("cuda:1")
     assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
-
-
-def test_signals_that_a_system_lacks_are_not_asked_for() -> None:
-    """Windows has neither SIGUSR1 nor SIGUSR2 nor SIGHUP."""
-    code = (
-        "import signal; del signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP\n"
-        "from training.process.signals import CODES, Signals\n"
-        "assert CODES.keys() == {signal.SIGTERM, signal.SIGINT}\n"
-        "with Signals() as signals: assert signals.code is None\n"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -9,19 +9,15 @@ from torch import Tensor
 
 from data.arrays.imageset import ImageSet
 from tests.emulated import Emulated
-from training.engines.graph import Captured
 from training.recipe.evaluate import evaluate
-from training.recipe.step import Step
 from training.settings.network import rebuilt
 from training.settings.settings import Settings
 from training.trainer import Trainer
 
 
 def trainer_of(settings: Settings, images: ImageSet, captured: bool = False) -> Trainer:
-    trainer = Trainer(settings, images, torch.device("cpu"))
-    if captured:
-        assert isinstance(trainer.step, Step)
-        trainer.step = Captured(trainer.step, Emulated())
+    graphs = Emulated() if captured else None
+    trainer = Trainer(settings, images, torch.device("cpu"), graphs=graphs)
     trainer.begin_segment()
     return trainer
 
@@ -37,7 +33,7 @@ def state_of(trainer: Trainer) -> dict[str, Tensor]:
 def test_averages_follow_their_formula(
     captured: bool, precision: str, tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
-    settings = tiny("+recipe.weight_average=0.3", f"precision={precision}")
+    settings = tiny("recipe.weight_average=0.3", f"precision={precision}")
     trainer = trainer_of(settings, digits, captured)
     expected = state_of(trainer)
     for update in range(1, 7):
@@ -57,7 +53,7 @@ def test_averages_are_evaluated_and_training_goes_on_without_them(
     precision: str, tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
     told = f"precision={precision}"
-    averaging = trainer_of(tiny("+recipe.weight_average=0.9", told), digits)
+    averaging = trainer_of(tiny("recipe.weight_average=0.9", told), digits)
     plain = trainer_of(tiny(told), digits)
     for trainer in (averaging, plain):
         for _ in range(5):
@@ -77,14 +73,14 @@ def test_averages_are_evaluated_and_training_goes_on_without_them(
 
 def test_averages_go_on_where_they_were(tiny: Callable[..., Settings], digits: ImageSet) -> None:
     """From a state of another precision, whose weights lie elsewhere, too."""
-    settings = tiny("+recipe.weight_average=0.5", "precision=bf16")
+    settings = tiny("recipe.weight_average=0.5", "precision=bf16")
     whole, resumed = (trainer_of(settings, digits) for _ in range(2))
     for _ in range(3):
         whole.train_iteration()
     state = deepcopy(whole.state())
     resumed.load(deepcopy(state))
     resumed.begin_segment()
-    other = trainer_of(tiny("+recipe.weight_average=0.5", "precision=fp32"), digits)
+    other = trainer_of(tiny("recipe.weight_average=0.5", "precision=fp32"), digits)
     other.load(state)
     for name, value in whole.weights().items():
         assert torch.equal(other.weights()[name], value), name

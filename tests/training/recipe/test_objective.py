@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from data.arrays.imageset import ImageSet
 from tests.emulated import Emulated
-from training.engines.graph import Captured
 from training.recipe.objective import objective_of
-from training.recipe.step import Step
 from training.settings.settings import Settings
 from training.trainer import Trainer
 
@@ -79,12 +77,10 @@ def test_a_head_learns_where_it_counts_and_evaluation_ignores_it(
     build = engine.build_model
     monkeypatch.setattr(engine, "build_model", lambda settings: Headed(build(settings)))
     changes = "recipe.weight_decay=0", "recipe.warmup_iterations=0"
-    settings = tiny(f"+recipe.auxiliary={auxiliary}", *changes)
-    trainer = Trainer(settings, digits, torch.device("cpu"))
+    settings = tiny(f"recipe.auxiliary={auxiliary}", *changes)
+    graphs = Emulated() if captured else None
+    trainer = Trainer(settings, digits, torch.device("cpu"), graphs=graphs)
     assert isinstance(trainer.model, Headed)
-    if captured:
-        assert isinstance(trainer.step, Step)
-        trainer.step = Captured(trainer.step, Emulated())
     before = trainer.model.head.weight.detach().clone()
     trainer.begin_segment()
     losses = []

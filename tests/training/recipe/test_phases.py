@@ -109,7 +109,7 @@ def test_a_tenth_shortens_every_phase(recipe: Recipe, scale: float) -> None:
 def test_a_preset_with_a_length_of_its_own_gives_each_phase_its_share(
     tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
-    settings = tiny("+recipe.phases=[{length: 5},{length: 3},{length: 2}]")
+    settings = tiny("recipe.phases=[{length: 5},{length: 3},{length: 2}]")
     trainer = Trainer(settings, digits, CPU)
     assert [phase.length for phase in trainer.recipe.phases] == [15, 9, 6]
 

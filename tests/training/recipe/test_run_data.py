@@ -2,7 +2,6 @@
 
 import tracemalloc
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +17,6 @@ from data.photographs.photographs import Photographs
 from training.recipe.run_data import load_run_data
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
-from training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -70,7 +68,7 @@ def test_a_configuration_that_does_not_fit_the_set_is_refused(
 def test_a_recipe_has_its_own_translations_where_the_data_move(
     pad: int, translate: int, moved: int, tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
-    settings = tiny(f"data.pad={pad}", f"+recipe.translate={translate}")
+    settings = tiny(f"data.pad={pad}", f"recipe.translate={translate}")
     batches = load_run_data(settings, digits, CPU).batches
     batches.begin(0, 20)
     found = batches.plan[: 20 * batches.batch, 1:3]  # type: ignore[attr-defined]
@@ -80,7 +78,7 @@ def test_a_recipe_has_its_own_translations_where_the_data_move(
 def test_prepared_images_are_trained_and_tested_on(
     tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
-    settings = tiny("+recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
+    settings = tiny("recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
     found = load_run_data(settings, digits, CPU)
     expected = prepared(digits, "zca", 55.0, Path("nowhere"))
     np.testing.assert_array_equal(found.splits["test"][0], expected.test_images)
@@ -103,7 +101,7 @@ def test_a_whitened_run_holds_its_images_once(
     numpy_writes = 2**24  # bytes at a time
     write(images, tmp_path / "noise.npz")
     monkeypatch.setattr("data.arrays.prepared.CHUNK", 500)
-    settings = tiny("+recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
+    settings = tiny("recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
     data = replace(settings.data, source="noise", size=8, folder=str(tmp_path))
     settings, copy = replace(settings, data=data), 4 * x.nbytes
     for kept in (False, True):
@@ -118,33 +116,9 @@ def test_a_whitened_run_holds_its_images_once(
         assert copy < held < 1.05 * copy and most < 1.3 * copy + numpy_writes
 
 
-def test_a_whitened_run_goes_on_to_the_same_bits(
-    tiny: Callable[..., Settings], digits: ImageSet, tmp_path: Path
-) -> None:
-    """The first trainer whitens the set, another, with the kept file, goes on in its place."""
-    write(digits, tmp_path / "digits.npz")
-    settings = tiny("+recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
-    settings = replace(settings, data=replace(settings.data, folder=str(tmp_path)))
-    begun = Trainer(settings, digits, CPU)
-    begun.begin_segment()
-    for _ in range(2):
-        begun.train_iteration()
-    state = deepcopy(begun.state())
-    assert (tmp_path / "digits_zca55.npz").exists()
-    resumed = Trainer(settings, digits, CPU)
-    resumed.load(state)
-    resumed.begin_segment()
-    for trainer in (begun, resumed):
-        for _ in range(2):
-            trainer.train_iteration()
-    for name, tensor in begun.optimizer.master.items():
-        assert torch.equal(tensor, resumed.optimizer.master[name]), name
-    assert begun.evaluate("test") == resumed.evaluate("test")
-
-
 def test_photographs_are_not_prepared(settings_of: Callable[..., Settings]) -> None:
     row = "experiment=he2015_residual/table3/resnet50"
-    settings = settings_of(row, "+recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
+    settings = settings_of(row, "recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
     tree: Any = SimpleNamespace(classes=tuple(map(str, range(1000))))
     images = Photographs("imagenet", tree, tree)
     with pytest.raises(ConfigError, match=r"recipe.prepare=zca is for .* not for imagenet"):

@@ -56,7 +56,7 @@ def test_statistics_are_means_over_batches(
     engine: str, settings_of: Callable[..., Settings], digits: ImageSet
 ) -> None:
     settings = settings_of(
-        *TOLD, "recipe.length=2", "recipe.milestones=[1]", f"+recipe.statistics_batches={COUNT}"
+        *TOLD, "recipe.length=2", "recipe.milestones=[1]", f"recipe.statistics_batches={COUNT}"
     )
     trainer = Trainer(settings, digits, torch.device("cpu"))
     if engine == "fused":
@@ -79,8 +79,8 @@ def test_statistics_are_means_over_batches(
 def test_two_processes_average_over_both_shares(
     settings_of: Callable[..., Settings], digits: ImageSet, tmp_path: Path
 ) -> None:
-    told = ["recipe.length=2", "recipe.milestones=[1]", f"+recipe.statistics_batches={COUNT}"]
-    process = torchrun(tmp_path, *told)
+    told = ["recipe.length=2", "recipe.milestones=[1]", f"recipe.statistics_batches={COUNT}"]
+    process = torchrun(tmp_path, *TOLD, *told)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     rows, weights, _ = result(tmp_path)

@@ -187,24 +187,6 @@ def test_what_is_drawn_depends_on_seed_and_iteration_alone(
         assert torch.equal(a, b)
 
 
-def test_a_resumed_run_keeps_its_own_learning_rates(settings_of: Callable[..., Settings]) -> None:
-    """A captured step reads them from a tensor on the GPU, whatever device saved the state."""
-    settings = small(
-        settings_of("experiment=he2015_residual/table6/resnet20"), batch=8, size=12, depth=8
-    )
-    images = generated(settings, 40, 12)
-    saved = Trainer(settings, images, torch.device("cpu"))
-    steps(saved, 1)
-    trainer = Trainer(settings, images, torch.device("cpu"))
-    lr = torch.tensor(0.1)
-    for group in trainer.optimizer.sgd.param_groups:
-        group["lr"] = lr  # as on a GPU
-    trainer.load(saved.state())
-    trainer.optimizer.set_learning_rate(0.025)
-    assert float(lr) == pytest.approx(0.025)
-    assert all(group["lr"] is lr for group in trainer.optimizer.sgd.param_groups)
-
-
 ALL = [(row, data) for row, data in trained() if "fitnet19" not in row]  # see test_student.py
 
 

@@ -1,12 +1,9 @@
 """Checkpoints: damage is noticed, the one before is kept, code in them is not run."""
 
-import errno
 import os
 import pickle
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,32 +157,3 @@ def old_run(settings_of: Callable[..., Settings], folder: Path) -> Settings:
         "threads=1",
         f"output_dir={folder}/outputs",
     )
-
-
-FILL = """
-import sys
-from pathlib import Path
-import torch
-from training.runs import checkpoint
-folder = Path(sys.argv[1])
-checkpoint.save(folder, 1, {"weights": torch.zeros(100_000)}, {})
-try:
-    checkpoint.save(folder, 2, {"weights": torch.zeros(200_000)}, {})
-except OSError as error:
-    print(error.errno)
-print(*sorted(path.name[:19] for path in folder.iterdir()))
-assert checkpoint.load(folder, {}) is not None
-"""
-
-
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
-    """On a real file system of one megabyte."""
-    mount = f"mount -t tmpfs -o size=1m none {tmp_path} || exit 99; "
-    script = f"{mount} exec {sys.executable} -c '{FILL}' {tmp_path}"
-    unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
-    if shutil.which("unshare") is None:
-        pytest.skip("no file system can be mounted here")
-    ended = subprocess.run(unshare, check=False, capture_output=True, text=True, cwd=ROOT)
-    if ended.returncode == 99 or ended.stderr.startswith("unshare"):
-        pytest.skip("no file system can be mounted here")
-    assert ended.stdout.split() == [str(errno.ENOSPC), "checkpoint-00000001"], ended.stderr

@@ -48,15 +48,13 @@ def test_batches_too_small_to_share_are_refused() -> None:
         check_shares({128, 15}, 8)
 
 
-def torchrun(folder: Path, *overrides: str) -> subprocess.Popen:
+def torchrun(folder: Path, *told: str, **environment: str) -> subprocess.Popen:
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
+    places = {"OUTPUT_DIR": str(folder), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, *command, *TOLD, *overrides],
-        cwd=ROOT,
-        env=os.environ | {"OUTPUT_DIR": str(folder), "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+        [sys.executable, *command, *told], cwd=ROOT, env=os.environ | places | environment,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def result(folder: Path) -> tuple[list[dict[str, str]], dict[str, torch.Tensor], dict]:
@@ -71,7 +69,7 @@ def result(folder: Path) -> tuple[list[dict[str, str]], dict[str, torch.Tensor],
 @pytest.fixture(scope="module")
 def on_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
-    process = torchrun(folder)
+    process = torchrun(folder, *TOLD)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     return folder
@@ -145,14 +143,14 @@ def imitate(trainer: Trainer) -> list[tuple[float, int]]:
 
 @pytest.mark.slow
 def test_a_signal_saves_once_and_the_run_goes_on(on_two: Path, tmp_path: Path) -> None:
-    process = torchrun(tmp_path, "checkpoint_seconds=0")
+    process = torchrun(tmp_path, *TOLD, "checkpoint_seconds=0")
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob("checkpoint-0000002*")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode != 0 and not list(tmp_path.rglob("summary.json"))
-    process = torchrun(tmp_path, "checkpoint_seconds=0")
+    process = torchrun(tmp_path, *TOLD, "checkpoint_seconds=0")
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert result(tmp_path)[0] == result(on_two)[0]
@@ -161,13 +159,13 @@ def test_a_signal_saves_once_and_the_run_goes_on(on_two: Path, tmp_path: Path) -
 
 
 def test_a_bad_configuration_is_named_and_nobody_waits(tmp_path: Path) -> None:
-    process = torchrun(tmp_path, "engine=fused")
+    process = torchrun(tmp_path, *TOLD, "engine=fused")
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0 and "engine=fused is for one process a run" in errors
     assert "RuntimeError" not in errors and not list(tmp_path.rglob("*.csv"))
 
 
 def test_a_finished_run_lets_all_processes_go(on_two: Path) -> None:
-    process = torchrun(on_two)
+    process = torchrun(on_two, *TOLD)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors

@@ -38,7 +38,7 @@ def swept(table: str) -> list[str]:
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_every_row_composes_and_is_counted_on_each_of_its_sets(
+def test_every_row_composes_and_is_counted_as_built_on_each_of_its_sets(
     row: str, settings_of: Callable[..., Settings]
 ) -> None:
     listed = [line for line in COUNTED if line["experiment"] == row]
@@ -48,6 +48,8 @@ def test_every_row_composes_and_is_counted_on_each_of_its_sets(
         assert settings.preset.name == "paper" and settings.preset.stop is None
         assert recipe_hash(settings) == line["hash"], "run make architecture"
         assert settings.recipe.name == line["recipe"]
+        params = sum(p.numel() for p in outline(settings.model).parameters())
+        assert params == int(line["params"])
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def test_a_file_says_what_it_is_of(tmp_path: Path, settings_of: Callable[..., Se
         ([f"experiment={row}", "model.order=full_preact"], "model.order=default"),
         ([f"experiment={row}", "data=cifar100_aug"], "model.classes="),
         ([f"experiment={row}", "recipe=fair"], "recipe.mean=pixel"),
-        ([f"experiment={row}", "+recipe.prepare=gcn"], "recipe.prepare=default"),
+        ([f"experiment={row}", "recipe.prepare=gcn"], "recipe.prepare=default"),
         ([f"experiment={row}", "recipe.std=channel"], f"recipe.std={own.recipe.std}"),
     ):
         with pytest.raises(WeightsError, match=f"weights of {row} on cifar10, .*{differing}"):

@@ -11,22 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.data.photographs.test_odd_images import RGB, chunk
 from training.settings.types import ConfigError
 from training.weights.predict import picture
 
 
 def png(width: int, height: int) -> bytes:
     """A PNG whose head promises a size that its data lack."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        chunk(*parts) for parts in ((b"IHDR", head), (b"IDAT", zlib.compress(b"x")), (b"IEND", b""))
-    )
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, RGB, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"x")) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.tif"])

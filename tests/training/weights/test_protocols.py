@@ -16,8 +16,6 @@ from torchvision.transforms.v2 import functional as V
 
 from data.photographs.photographs import decode, read
 from data.photographs.tree import Tree
-from models import fully_connected
-from models.fully_connected import FullyConnected
 from training.settings.network import build_model
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
@@ -141,36 +139,6 @@ def test_a_protocol_is_its_definition(protocol: str, tree: Tree) -> None:
     assert torch.equal(found([model], tree, protocol, 2), found([model], tree, protocol))
 
 
-def test_dense_testing_is_by_convolutions(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a network with fully connected layers, image by image and scale by scale: layers as
-    convolutions, the mean of the map of scores, then of the probabilities (Simonyan and Zisserman
-    2015, Section 3.2)."""
-    monkeypatch.setattr(fully_connected, "WIDTH", 9)
-    torch.manual_seed(0)
-    head = FullyConnected(4 * 49, 8, window=7, pool=nn.AdaptiveAvgPool2d(7), act=nn.ReLU)
-    model = nn.Sequential(nn.Conv2d(3, 4, 5, 5), nn.ReLU(), head).eval()
-    first, second = head.layers[0], head.layers[3]
-    kernels = [(first.weight.view(9, 4, 7, 7), first.bias),
-               (second.weight[:, :, None, None], second.bias),
-               (head.classifier.weight[:, :, None, None], head.classifier.bias)]  # fmt: skip
-    reference = []
-    for path in tree.paths:
-        image, scores = decode(tree.folder / path), []
-        for side in (64, 96, 128):
-            view = V.resize(image, [side])
-            for x in (view, view.flip(2)):
-                y = ((x.permute(1, 2, 0).float() - MEAN) * SCALE).permute(2, 0, 1)[None]
-                y = model[1](model[0](y))
-                for number, kernel in enumerate(kernels):
-                    y = F.conv2d(y, *kernel)
-                    y = y.relu() if number < 2 else y
-                scores.append(y.mean((2, 3)).softmax(1)[0])
-        reference.append(torch.stack(scores).mean(0))
-    told = found([model], tree, "dense")
-    assert float(torch.stack(reference).std()) > 1e-3
-    assert torch.allclose(told, torch.stack(reference), rtol=0, atol=1e-5)
-
-
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_ensemble_is_the_mean_of_its_members(protocol: str, tree: Tree) -> None:
     models: list[nn.Module] = [Network(seed) for seed in range(3)]
@@ -263,15 +231,3 @@ def test_what_cannot_be_evaluated_is_named(
     ended = evaluated(f"weights={tmp_path}/{weights}.safetensors", *told.split())
     assert ended.code in (2, 3) and message in ended.err, ended.err
     assert len(ended.err.splitlines()) <= 3
-
-
-@pytest.mark.parametrize("told", ["protocol=ten_crop", "crop=8", "short=20"])
-def test_small_images_have_one_view_only(
-    told: str, command: Callable, settings_of: Callable[..., Settings], tmp_path: Path
-) -> None:
-    row = [f"experiment={TABLE6}", "preset=smoke", "model.depth=8", "device=cpu"]
-    export(build_model(settings_of(*row)).state_dict(), tmp_path / "weights.safetensors")
-    ended = command("eval.py", *row, f"weights={tmp_path}/weights.safetensors", told)
-    assert ended.code == 2 and "are for photographs; leave them out" in ended.err, ended.err
-    ended = command("eval.py", *row, f"weights={tmp_path}/weights.safetensors")
-    assert ended.code == 0 and "(297 test images, single)" in ended.out, ended.err

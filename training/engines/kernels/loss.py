@@ -11,7 +11,7 @@ ELEMENTS = 4096
 @triton.jit
 def loss_kernel(
     logits, labels, gradient, sums, rows, classes,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, GRADIENT: tl.constexpr, ACC: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """One program, so that sums are always taken in one order."""
     column = tl.arange(0, COLUMNS)
@@ -34,29 +34,26 @@ def loss_kernel(
         # As `argmax`: the first of several that are largest.
         best = tl.min(tl.where(mask & (value == 0), column[None, :], COLUMNS), 1)
         wrong += (inside & (best != label)).to(tl.int32)
-        if GRADIENT:
-            g = (power / total[:, None] - tl.where(hit, 1, 0)) / rows
-            tl.store(gradient + place, g.to(gradient.dtype.element_ty), mask)
+        g = (power / total[:, None] - tl.where(hit, 1, 0)) / rows
+        tl.store(gradient + place, g.to(gradient.dtype.element_ty), mask)
     tl.store(sums, tl.load(sums) + tl.sum(losses, 0))
     tl.store(sums + 1, tl.load(sums + 1) + tl.sum(wrong, 0))
     tl.store(sums + 2, tl.load(sums + 2) + rows)
 
 
-def cross_entropy(
-    logits: Tensor, labels: Tensor, sums: Tensor, *, gradient: bool = True
-) -> Tensor | None:
-    """Gradient of the mean cross-entropy by the logits (N, classes), in their type, if asked for.
+def cross_entropy(logits: Tensor, labels: Tensor, sums: Tensor) -> Tensor:
+    """Gradient of the mean cross-entropy by the logits (N, classes), in their type.
 
     Adds the summed loss, the wrong predictions and the samples to the metric sums, float64 (3,).
     """
     logits = logits.contiguous()
     rows, classes = logits.shape
     columns = triton.next_power_of_2(classes)
-    d = torch.empty_like(logits) if gradient else None
+    gradient = torch.empty_like(logits)
     loss_kernel[(1,)](
-        logits, labels, d, sums, rows, classes,
+        logits, labels, gradient, sums, rows, classes,
         ROWS=max(1, min(ELEMENTS // columns, triton.next_power_of_2(rows))), COLUMNS=columns,
-        GRADIENT=gradient, ACC=tl.float64 if logits.dtype == torch.float64 else tl.float32,
+        ACC=tl.float64 if logits.dtype == torch.float64 else tl.float32,
         num_warps=4,
     )  # fmt: skip
-    return d
+    return gradient
