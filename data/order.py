@@ -44,8 +44,8 @@ class TrainingBatches(Spans, ABC):
     """Random training batches on a device, a pure function of seed and iteration.
 
     The sequence is cut into segments (the iterations between two evaluations): `begin` starts one,
-    then `fetch` and `next` take turns. `next` can be captured in a CUDA graph. What only some kinds
-    of batches have is nothing here.
+    then `fetch` and `next` take turns. `next` can be captured in a CUDA graph. It is a part of a
+    run, too (see `training.recipe.part`); what only some kinds of batches have is nothing here.
 
     Attributes:
         mean, scale: see `data.arrays.augment.normalise`.

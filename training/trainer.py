@@ -20,6 +20,7 @@ from training.recipe.gradient import GradientMagnitude
 from training.recipe.metrics import Metrics
 from training.recipe.objective import objective_of
 from training.recipe.optimizer import FlatSGD
+from training.recipe.part import Part, TensorPart
 from training.recipe.plateau import Plateau
 from training.recipe.run_data import Images, load_run_data
 from training.recipe.statistics import averaged_statistics
@@ -38,7 +39,8 @@ class Trainer:
         images: training images that an epoch takes, without those held out.
         splits: the evaluated splits, `test` and, where images are held out, `val`; each holds
             images (N, H, W, 3) and labels (N,) on the device.
-        changed: every tensor that a step or the end of a segment changes.
+        parts: what outlives a step, beside the network and the optimizer, by its name in a
+            checkpoint.
     """
 
     def __init__(
@@ -74,11 +76,13 @@ class Trainer:
         self.auxiliary = torch.zeros((), device=device) if moves else None
         if isinstance(self.model, FitNet):
             self.model.follow(read_teacher(settings, device))
-        self.changed = [
-            *self.optimizer.tensors(), self.metrics.sums, self.plateau.counts,
-            *self.batches.tensors(), *(drawn.position for drawn in self.drawn),
-            *(self.average.tensors() if self.average else []),
-        ]  # fmt: skip
+        self.parts: dict[str, Part] = {
+            "sums": TensorPart(self.metrics.sums),
+            "plateau": TensorPart(self.plateau.counts),
+            "skipped": self.batches,
+            **{f"drawn{number}": drawn for number, drawn in enumerate(self.drawn)},
+            **({"average": self.average} if self.average else {}),
+        }
         self.evaluations = {
             split: Evaluation(self.model, images, labels, self.mean, self.scale, bf16)
             for split, (images, labels) in self.splits.items()
@@ -100,7 +104,7 @@ class Trainer:
             bf16=self.settings.precision == "bf16",
             objective=objective_of(self.recipe, phase, self.auxiliary),
             hooks=[*self.drawn, *([self.average] if self.average else [])],
-            changed=self.changed,
+            parts=[self.optimizer, *self.parts.values()],
         )  # fmt: skip
 
     def begin_segment(self) -> int:
@@ -182,30 +186,22 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """All that a run needs to go on where it is: tensors, numbers and containers of them."""
-        return {
-            "iteration": self.iteration,
-            **self.optimizer.state(),
-            "sums": self.metrics.sums,
-            "plateau": self.plateau.counts,
-            "skipped": self.batches.state(),
-            **({"average": self.average.state()} if self.average else {}),
-        }
+        parts = {name: part.state() for name, part in self.parts.items()}
+        return {"iteration": self.iteration, **self.optimizer.state(), **parts}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a state made by `state`, on whatever device and by whatever engine.
 
-        The first states know no plateau and no skipped images: these begin anew.
+        A part that the state does not know, as one that another engine does without, begins anew.
 
         Raises:
             KeyError, RuntimeError: it is another network's.
         """
         self.iteration = state["iteration"]
         self.optimizer.load(state)
-        self.metrics.sums.copy_(state["sums"])
-        self.plateau.counts.copy_(state.get("plateau", self.plateau.counts))
-        self.batches.load(state.get("skipped", []))
-        if self.average:
-            self.average.load(state["average"])
+        for name, part in self.parts.items():
+            if name in state:
+                part.load(state[name])
 
     def agreed(self, flag: bool) -> bool:
         """Whether this process, or any other that trains this run, says so."""
@@ -215,7 +211,8 @@ class Trainer:
         """Have all processes of the run start where the first one does."""
         if self.replicas is not None:
             iteration = torch.tensor(self.iteration)
-            tensors = [tensor for tensor in self.changed if tensor.dtype != torch.bfloat16]
+            everything = [self.optimizer, *self.parts.values()]
+            tensors = [t for p in everything for t in p.tensors() if t.dtype != torch.bfloat16]
             self.replicas.copy_first([iteration, *tensors])
             self.iteration = int(iteration)
             self.optimizer.renew_half()

@@ -14,11 +14,10 @@ from training.recipe.step import Hook
 
 class Drawn(Hook, ABC):
     """A tensor that has other random values in every iteration, a pure function of seed and
-    iteration, always at the same address.
+    iteration, always at the same address; it is a part of a run, too.
 
     Attributes:
         current: the values of this iteration.
-        position: in the table of what is drawn; every step moves it.
 
     Args:
         current: the tensor, on the device.
@@ -48,6 +47,17 @@ class Drawn(Hook, ABC):
         """Set the values of the next iteration."""
         self.current.copy_(self.table.index_select(0, self.position)[0])
         self.position += 1
+
+    def state(self) -> list[int]:
+        """Nothing: what is drawn is a pure function of seed and iteration."""
+        return []
+
+    def load(self, state: list[int]) -> None:
+        """Nothing to load."""
+
+    def tensors(self) -> list[Tensor]:
+        """The position in the table."""
+        return [self.position]
 
 
 class GatedDepth(nn.Module):

@@ -1,7 +1,7 @@
 """A step captured in CUDA graphs: launched whole, with nothing left to do on the host."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -16,15 +16,12 @@ Launch = Callable[[], None]
 
 
 class Capturable(Protocol):
-    """What can be captured: a function of a batch size that works on tensors of its own.
-
-    Attributes:
-        changed: every tensor that a call changes, the same ones every time.
-    """
-
-    changed: list[Tensor]
+    """What can be captured: a function of a batch size that works on tensors of its own."""
 
     def __call__(self, size: int) -> None: ...
+
+    def tensors(self) -> Sequence[Tensor]:
+        """Every tensor that a call changes, the same ones every time."""
 
 
 class Graphs(Protocol):
@@ -111,7 +108,7 @@ class Captured:
 
     def try_capture(self, size: int) -> None:
         """Capture the step for a batch size, or note that it has to run eagerly."""
-        call, saved = partial(self.step, size), [tensor.clone() for tensor in self.step.changed]
+        call, saved = partial(self.step, size), [tensor.clone() for tensor in self.step.tensors()]
         try:
             # What warming up and capturing draw is drawn beside the run's own numbers.
             devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -131,5 +128,5 @@ class Captured:
     def restore(self, saved: list[Tensor]) -> None:
         """Set every tensor of the step back."""
         with torch.no_grad():
-            for tensor, value in zip(self.step.changed, saved, strict=True):
+            for tensor, value in zip(self.step.tensors(), saved, strict=True):
                 tensor.copy_(value)

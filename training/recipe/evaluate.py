@@ -22,7 +22,6 @@ class Evaluation:
         mean, scale: see `data.arrays.augment.normalise`.
         metrics: of the images so far.
         position: index of the next image.
-        changed: every tensor that a call changes.
     """
 
     model: nn.Module
@@ -37,7 +36,6 @@ class Evaluation:
         self.metrics = Metrics(device)
         self.position = torch.zeros((), dtype=torch.int64, device=device)
         self.lanes = torch.arange(BATCH, device=device)
-        self.changed = [self.metrics.sums, self.position]
 
     @torch.no_grad()
     def __call__(self, size: int) -> None:
@@ -58,6 +56,10 @@ class Evaluation:
         """Sizes of all batches."""
         whole, rest = divmod(len(self.images), BATCH)
         return [BATCH] * whole + [rest] * (rest > 0)
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that a call changes."""
+        return [self.metrics.sums, self.position]
 
 
 def evaluate(

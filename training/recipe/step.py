@@ -1,7 +1,7 @@
 """One training step: batch, forward, backward, update, metric sums; no host synchronisation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from data.order import TrainingBatches
 from training.recipe.metrics import Metrics
 from training.recipe.objective import Objective, Outputs, cross_entropy
 from training.recipe.optimizer import FlatSGD
+from training.recipe.part import Part
 
 
 class Hook:
@@ -38,7 +39,7 @@ class Step:
         bf16: whether convolutions and matrix products run in bfloat16 (master weights,
             normalisation statistics and loss stay in float32).
         objective: what is minimised.
-        changed: every tensor that a call changes, the same ones every time.
+        parts: everything that a call changes.
     """
 
     model: nn.Module
@@ -48,7 +49,7 @@ class Step:
     bf16: bool
     objective: Objective = cross_entropy
     hooks: Sequence[Hook] = ()
-    changed: list[Tensor] = field(default_factory=list)
+    parts: Sequence[Part] = ()
 
     def __call__(self, size: int) -> None:
         images, labels = self.draw(size)
@@ -74,6 +75,10 @@ class Step:
     def update(self) -> None:
         """Let the optimizer change the weights."""
         self.optimizer.update()
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that a call changes."""
+        return [tensor for part in self.parts for tensor in part.tensors()]
 
 
 def forward(model: nn.Module, images: Tensor, bf16: bool) -> Any:
