@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from records.files import ROOT
 from training.settings.checks import checked, typed
@@ -68,12 +68,15 @@ def read_settings(config: DictConfig, ignore: Sequence[str] = ()) -> Settings:
     Raises:
         ConfigError: a key is unknown or missing, a value of the wrong type or impossible.
     """
-    if empty := sorted(OmegaConf.missing_keys(config)):
-        raise ConfigError(f"{empty[0]} has no value; choose a row with experiment=..., or set it.")
     try:
+        empty = sorted(OmegaConf.missing_keys(config))
         plain: Any = OmegaConf.to_container(config, resolve=True)
+    except InterpolationToMissingValueError as error:
+        empty = [str(error).splitlines()[0].rpartition(" ")[2]]
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from None
+    if empty:
+        raise ConfigError(f"{empty[0]} has no value; choose a row with experiment=..., or set it.")
     return checked({k: v for k, v in plain.items() if k not in (*NOT_SETTINGS, *ignore)})
 
 

@@ -102,7 +102,7 @@ def test_a_whitened_run_holds_its_images_once(
     write(images, tmp_path / "noise.npz")
     monkeypatch.setattr("data.arrays.prepared.CHUNK", 500)
     settings = tiny("recipe.prepare=zca", "recipe.mean=none", "recipe.std=none")
-    data = replace(settings.data, source="noise", size=8, folder=str(tmp_path))
+    data = replace(settings.data, name="noise", source="noise", size=8, folder=str(tmp_path))
     settings, copy = replace(settings, data=data), 4 * x.nbytes
     for kept in (False, True):
         assert (tmp_path / "noise_zca55.npz").exists() == kept

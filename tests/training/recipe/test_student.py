@@ -171,8 +171,9 @@ def test_its_record_says_who_taught_and_is_read(settings: Settings, digits: Imag
     trainer.train_iteration()
     row = dict.fromkeys(("train_loss", "train_error", "test_loss", "test_error"), 50.0)
     told = summarise(
-        settings, trainer, rows=[row], seconds=1.0, code=["a"], commit={}, fingerprint="b"
-    )
+        settings, trainer, rows=[row], seconds=1.0, code=["a"], commit={}, devices=["c"],
+        fingerprint="b",
+    )  # fmt: skip
     row_name, run = ROW.partition("=")[2], {"status": "finished", "version": 1}
     run |= {"experiment": row_name, "run": f"{row_name}/digits/seed0"}
     assert told["teacher"] == teacher_hash(settings)

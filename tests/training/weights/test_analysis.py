@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from data.arrays.imageset import ImageSet
-from experiments.execution import complete
+from experiments import reproduce
 from experiments.verdicts.ask_eval import Answer
 from experiments.verdicts.records import load_all
 from models.densenet import DenseNet
@@ -108,8 +108,8 @@ def test_a_figure_asks_for_the_analyses_it_lacks(
         good = "resnet20" in run and run.endswith("seed1")
         return Answer() if good else Answer(reason="It has no weights.")
 
-    monkeypatch.setattr(complete, "ask_eval", ask)
-    complete.complete_figure("he2015_residual/fig7", load_all(runs))
+    monkeypatch.setattr(reproduce, "ask_eval", ask)
+    reproduce.complete_figure("he2015_residual/fig7", load_all(runs))
     row = "he2015_residual/table6/resnet"
     assert asked == [
         (f"{row}20/cifar10_aug/seed0", "analysis=responses"),
