@@ -27,7 +27,6 @@ def job(config: DictConfig) -> None:
     """Find settings and weights, evaluate, print."""
     from records.names import at_home
     from training.settings.config import check_left_to_record, eval_options
-    from training.settings.types import ConfigError
     from training.weights.ensemble import analyse, members, tested
     from training.weights.predict import seen
     from training.weights.result import record_to_save_in, save_result
@@ -38,11 +37,9 @@ def job(config: DictConfig) -> None:
     elif options.weights is not None:
         entry.chosen_experiment()
     chosen = members(config, options, Path(at_home(str(config.results_dir))))
-    record = record_to_save_in(options.save, chosen)
-    if options.analysis is not None:
-        if options.run is None or len(chosen) > 1:
-            raise ConfigError("analysis=... goes into a record: give run=<folder>.")
-        print(analyse(chosen[0], options.analysis, Path(options.run[0])))
+    record = record_to_save_in(chosen) if options.save or options.analysis else None
+    if options.analysis is not None and record is not None:
+        print(analyse(chosen[0], options.analysis, record))
         return
     if options.image is not None:
         for file, classes in zip(options.image, seen(chosen, options.image), strict=True):

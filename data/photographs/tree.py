@@ -144,9 +144,11 @@ def _known(folder: Path, names: list[str]) -> dict[str, Any] | None:
             content = json.loads(path.read_text(encoding="utf-8"))
             classes: dict[str, Any] = content["classes"]
             same = all(classes[name]["changed"] == _changed(folder / name) for name in names)
+            sizes = (size for known in classes.values() for size in known["files"].values())
+            same = same and all(isinstance(size, int) and abs(size) < 2**63 for size in sizes)
             if content["version"] == VERSION and same and len(classes) == len(names):
                 return classes
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return None
 

@@ -57,6 +57,11 @@ def eval_options(config: DictConfig) -> EvalOptions:
     if asked:  # neither tests anything
         defaults = {"protocol": "single", "crop": None, "short": None, "save": False, "json": False}
         asked += [name for name, default in defaults.items() if getattr(options, name) != default]
+    if options.short is not None and options.protocol not in ("single", "ten_crop"):
+        raise ConfigError(
+            f"short={options.short} has no effect beside protocol={options.protocol}, which has "
+            "sizes of its own; leave it out."
+        )
     if len(asked) > 1:
         raise ConfigError(f"{asked[1]}=... has no effect beside {asked[0]}=...; leave one out.")
     return options

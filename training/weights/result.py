@@ -13,17 +13,17 @@ from training.weights.ensemble import Member
 from training.weights.protocols import Result
 
 
-def record_to_save_in(save: bool, chosen: Sequence[Member]) -> Path | None:
-    """The folder of the record that is tested, or None where nothing is to be saved.
+def record_to_save_in(chosen: Sequence[Member]) -> Path:
+    """The folder of the record that is asked about.
 
     Raises:
         ConfigError: it is not one record with its own weights.
     """
-    if not save:
-        return None
     folder = chosen[0].record
     if len(chosen) > 1 or folder is None:
-        raise ConfigError("save=true is for one record and its own weights: run=<folder>.")
+        raise ConfigError(
+            "save=true and analysis=... are for one record and its own weights: run=<folder>."
+        )
     if summary_of(folder).get("weights") != digest(chosen[0].weights):
         raise ConfigError(
             f"{chosen[0].weights} is not the file that {folder} tells of, so the result is not its."

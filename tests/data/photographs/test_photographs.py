@@ -1,5 +1,7 @@
 """Folder trees of photographs: what is read, what is refused, and views of any size and shape."""
 
+import copy
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +59,14 @@ def test_the_index_is_used_until_a_folder_changes(
     assert scanned == ["train"] and list(again.paths) == list(first.paths)
     picture((9, 9)).save(tree / "made/train/n02/new.jpg")
     assert "n02/new.jpg" in read_tree(tree / "made" / "train", 2).paths
-    (tree / "made/train" / INDEX).write_text("{")
+    index = tree / "made/train" / INDEX
+    whole = json.loads(index.read_text())
+    for files in (None, [], {"a.jpg": "9"}, {"a.jpg": 10**30}, {"a.jpg": None}):
+        damaged = copy.deepcopy(whole)
+        damaged["classes"]["n01"]["files"] = files
+        index.write_text(json.dumps(damaged))
+        assert len(read_tree(tree / "made" / "train", 2)) == 11
+    index.write_text("{")
     assert len(read_tree(tree / "made" / "train", 2)) == 11
 
 

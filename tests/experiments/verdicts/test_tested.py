@@ -201,8 +201,10 @@ def test_the_command_notes_a_test_in_the_record(
     assert (found["data"], found["weights"]) == (told["data"], told["weights"])
     weights = summary.parent / "weights.safetensors"
     for wrong, message in (
-        ([run, f"weights='{weights}'", "save=true"], "save=true is for one record"),
-        ([f"run=['{summary.parent}','{summary.parent}']", "save=true"], "is for one record"),
+        ([run, f"weights='{weights}'", "save=true"], "are for one record"),
+        ([run, f"weights='{weights}'", "analysis=responses"], "are for one record"),
+        ([f"run=['{summary.parent}','{summary.parent}']", "save=true"], "are for one record"),
+        ([run, "protocol=multi_scale", "short=96"], "short=96 has no effect beside"),
         ([run, "save=maybe"], "save='maybe' is impossible: should be a valid boolean"),
         ([run, "analysis=responses", "save=true"], "has no effect beside analysis"),
     ):

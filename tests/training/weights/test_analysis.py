@@ -87,7 +87,7 @@ def test_the_command_writes_into_the_record(command: Callable, tmp_path: Path) -
         ended = command("eval.py", f"run='{summary.parent}'", f"analysis={analysis}")
         assert ended.code == 2 and message in ended.err
     ended = command("eval.py", f"experiment={ROW}", "weights=x.pt", "analysis=reuse")
-    assert ended.code == 2 and "give run=<folder>" in ended.err
+    assert ended.code == 2 and "own weights: run=<folder>" in ended.err
 
 
 def test_a_figure_asks_for_the_analyses_it_lacks(
