@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.papers import datasets, published
+from experiments.papers.claims import claims
 from experiments.papers.published import Line
 from experiments.papers.rows import all_rows
 from experiments.tables.cells import MISSING, VERDICT, number, ours, paper
-from experiments.tables.claims import FAILS, HOLDS
+from experiments.tables.claims import FAILS, HOLDS, judge
 from experiments.tables.results import result
 from experiments.tables.sheets import to_markdown
 from experiments.verdicts.aggregate import mean, working_error
@@ -39,21 +40,22 @@ def update(pages: tuple[Path, ...] = PAGES, compiled: Path = ROOT / "results") -
     return any(changed)
 
 
-def counted(compiled: Path) -> str:
-    """How many rows have been measured, of the full schedule and of others, and, from the compiled
-    claims, how many of these are decided. A row that several tables quote counts once."""
+def counted() -> str:
+    """How many rows have been measured, of the full schedule and of others, and how many claims
+    are decided. A row that several tables quote counts once."""
     texts = []
     rows = published.rows().keys()
-    for preset, folder in KEPT.items():
-        found = pd.read_csv(compiled / folder / "tables" / "claims.csv")["Verdict"].tolist()
-        claims = f"{found.count(HOLDS)} of {len(found)} claims hold, {found.count(FAILS)} do not"
-        lines = measured(records_of(preset), preset)
+    for preset in KEPT:
+        records = records_of(preset)
+        found = [one.verdict for one in judge(claims(), records, preset)]
+        decided = f"{found.count(HOLDS)} of {len(found)} claims hold, {found.count(FAILS)} do not"
+        lines = measured(records, preset)
         if preset == FULL:
             near = sum(line["Verdict"] == "reproduced" for line in lines)
             whole = f"{len(lines)} of {len(rows & all_rows().keys())} rows"
-            texts.append(f"In full: **{whole} measured, {near} reproduced**; **{claims}**.")
+            texts.append(f"In full: **{whole} measured, {near} reproduced**; **{decided}**.")
         else:
-            texts.append(f"On a {preset} of the schedule: **{len(lines)} rows**; **{claims}**.")
+            texts.append(f"On a {preset} of the schedule: **{len(lines)} rows**; **{decided}**.")
     return " ".join(texts)
 
 
@@ -68,7 +70,7 @@ def _update(page: Path, compiled: Path) -> bool:
         if kind == "measured":
             frame = pd.DataFrame(measured(records_of(name), name))
             return f"{head}{to_markdown(frame)}\n{end}"
-        return f"{head}{counted(compiled)}\n{end}"
+        return f"{head}{counted()}\n{end}"
 
     after = MARKED.sub(fill, before)
     if after != before:
