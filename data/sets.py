@@ -57,7 +57,8 @@ def _load(name: str, folder: Path) -> ImageSet | Photographs:
     if name == "digits":
         return digits.build()
     path = folder / f"{name}.npz"
-    if name not in MADE and not path.exists():
+    is_tree = (folder / name).is_dir() or not path.exists()
+    if name not in MADE and is_tree:
         if name not in KNOWN and not (folder / name).is_dir():
             known = did_you_mean(nearest(name, KNOWN)) or f"There are {', '.join(KNOWN)}."
             raise DataError(

@@ -108,7 +108,7 @@ def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list
         PublishedError: there is no such figure.
     """
     drawn = draw_figure(figure, preset, records)
-    return drawing.save(drawn, compiled_folder(preset) / "figures" / figure) if drawn else []
+    return drawing.save(drawn, compiled_folder(preset) / "figures" / figure)
 
 
 def draw_against(total: Overview) -> Figure | None:

@@ -74,10 +74,15 @@ def draw(
     return figure
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write a figure as <stem>.png and .svg, without dates, so that the same gives the same."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
+def save(figure: Figure | None, stem: Path) -> list[Path]:
+    """Write a figure as <stem>.png and .svg, without dates, so that the same gives the same; where
+    there is none, no older one stays, of runs that are gone."""
     paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
+    if figure is None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return []
+    stem.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         figure.savefig(paths[0], dpi=200, metadata={"Software": None})
         figure.savefig(paths[1], metadata={"Date": None})

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from experiments.verdicts.records import RunRecord
+from records.record import RecordError
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
@@ -43,8 +44,12 @@ class Panel(ABC):
 
     def shows(self, run: RunRecord) -> bool:
         """Whether a run of a preset's schedule has anything to show here."""
-        analysed = self.analysis is None or run.analysis(self.analysis) is not None
-        return run.row in self.rows and analysed
+        if run.row not in self.rows or self.analysis is None:
+            return run.row in self.rows
+        try:
+            return run.analysis(self.analysis) is not None
+        except RecordError:  # a damaged one is named where it would be drawn
+            return True
 
     def key(self, scale: float | None) -> Sequence[Line2D]:
         """What its lines mean, where that has to be said above the figure; `scale` as of `draw`."""

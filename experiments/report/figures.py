@@ -50,9 +50,10 @@ def _view(drawn: Figure | None, name: str, title: str, command: str, preset: str
         "axes": [],
         "command": command,
     }
+    files = drawing.save(drawn, compiled_folder(preset) / "figures" / name)
     if drawn is None:
         return view
-    _, svg = drawing.save(drawn, compiled_folder(preset) / "figures" / name)
+    _, svg = files
     return view | {
         "picture": f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}",
         "width": round(PANEL * drawn.get_figwidth() / drawing.WIDTH),

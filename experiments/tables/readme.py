@@ -115,7 +115,8 @@ def _minutes(records: Sequence[RunRecord]) -> str:
 
 def _device(record: RunRecord) -> str:
     name, at_once = str(record.summary.get("device")), record.summary.get("runs_at_once") or 1
-    short = name.removeprefix("NVIDIA ").split(" 80GB")[0]
+    each = name.split(", then ")
+    short = ", then ".join(one.replace("NVIDIA ", "").split(" 80GB")[0] for one in each)
     if record.summary.get("driver") is None and record.summary.get("threads") == 1:
         return f"{short}, one core"
     return short if at_once == 1 else f"{short}, {at_once} runs at once"

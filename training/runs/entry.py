@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from data.order import DataError
 from data.photographs.workers import why_lost
 from records.command import guarded
-from records.exits import BAD_CONFIG, BAD_DATA, BUSY, FAILED, FULL, NO_MEMORY
+from records.exits import BAD_CONFIG, BAD_DATA, BUSY, FAILED, FULL, INTERRUPTED, NO_MEMORY
 from records.files import FolderError
 from records.lock import Busy
 from records.names import at_home
@@ -91,6 +91,12 @@ def _start(task: Callable[[], Any]) -> int:
         if HydraConfig.initialized():
             raise
         return _print(f"{error} ({' '.join(sys.argv[1:])})", BAD_CONFIG)
+    except KeyboardInterrupt:
+        return _print("Interrupted.", INTERRUPTED)
+    except BrokenPipeError:
+        raise  # of whoever reads, who has seen enough
+    except OSError as error:  # where Hydra makes the folder of a run or sweep
+        return _print(*_of_a_file(error))
     return 0
 
 

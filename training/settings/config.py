@@ -51,7 +51,7 @@ def eval_options(config: DictConfig) -> EvalOptions:
     Raises:
         ConfigError: a value is of the wrong type or impossible.
     """
-    plain: Any = OmegaConf.to_container(config, resolve=True)
+    plain = _plain(config)
     options = typed(EvalOptions, {key: plain[key] for key in EVAL_OPTIONS if key in plain})
     asked = [name for name in ("image", "analysis") if getattr(options, name) is not None]
     if asked:  # neither tests anything
@@ -73,16 +73,22 @@ def read_settings(config: DictConfig, ignore: Sequence[str] = ()) -> Settings:
     Raises:
         ConfigError: a key is unknown or missing, a value of the wrong type or impossible.
     """
+    plain = _plain(config).items()
+    if empty := sorted(OmegaConf.missing_keys(config)):
+        raise ConfigError(f"{empty[0]} has no value; choose a row with experiment=..., or set it.")
+    return checked({k: v for k, v in plain if k not in (*NOT_SETTINGS, *ignore)})
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    """A configuration as plain data; a ConfigError where what others are made of has no value."""
     try:
-        empty = sorted(OmegaConf.missing_keys(config))
         plain: Any = OmegaConf.to_container(config, resolve=True)
     except InterpolationToMissingValueError as error:
-        empty = [str(error).splitlines()[0].rpartition(" ")[2]]
+        missing = str(error).splitlines()[0].rpartition(" ")[2]
+        raise ConfigError(f"{missing} has no value; set it.") from None
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from None
-    if empty:
-        raise ConfigError(f"{empty[0]} has no value; choose a row with experiment=..., or set it.")
-    return checked({k: v for k, v in plain.items() if k not in (*NOT_SETTINGS, *ignore)})
+    return dict(plain)
 
 
 def composed(*overrides: str) -> Settings:

@@ -69,9 +69,11 @@ class Settings:
     @model_validator(mode="after")
     def check(self) -> Self:
         """Refuse phases that are not the run, and data under another set's name."""
-        if not self.data.name.startswith(self.data.source):
+        name, source = self.data.name, self.data.source
+        if name != source and not name.startswith(f"{source}_"):
             raise ValueError(
-                f"data.name={self.data.name} names another set than data.source={self.data.source}"
+                f"data.name={name} names another set than data.source={source}; images of your own "
+                f"are data=own data.name={name}"
             )
         total = sum(phase.length for phase in self.recipe.phases)
         if self.recipe.phases and self.preset.name not in SMALL and total != self.recipe.length:

@@ -31,7 +31,7 @@ Place = Annotated[str, AfterValidator(at_home), MACHINE]  # a path; ~ is one's h
 Folder = Annotated[str, Field(min_length=1), AfterValidator(at_home), MACHINE]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
-Name = Annotated[str, Field(pattern=r"^\w+$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
 class ConfigError(Exception):

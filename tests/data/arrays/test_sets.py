@@ -236,6 +236,13 @@ def test_a_set_of_ones_own_is_read_in_canonical_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.train_images, canonical(images).train_images)
 
 
+def test_a_folder_tree_comes_before_an_array_file_of_its_name(tmp_path: Path) -> None:
+    write(replace(random_set(train=400, test=200), name="pets"), tmp_path / "pets.npz")
+    (tmp_path / "pets").mkdir()
+    with pytest.raises(DataError, match="pets/train"):
+        sets.load("pets", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

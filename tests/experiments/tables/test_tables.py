@@ -413,11 +413,33 @@ def test_a_figure_is_written_when_it_shows_a_run(
 ) -> None:
     """Plain networks ran, but nobody has asked how strongly their layers respond."""
     names = ["he2015_residual/fig6", "he2015_residual/fig7", "he2015_residual/fig4"]
+    figures = results / "figures" / "he2015_residual"
+    figures.mkdir(parents=True)
+    (figures / "fig4.png").write_text("of a run that is gone")
     assert compile.main(["figure", *names]) == 0
-    drawn = {path.name for path in (results / "figures" / "he2015_residual").iterdir()}
-    assert drawn == {"fig6.png", "fig6.svg"}
+    assert {path.name for path in figures.iterdir()} == {"fig6.png", "fig6.svg"}
     told = capsys.readouterr().out
     assert told.endswith(f"Not drawn, as nothing of it is measured yet: {', '.join(names[1:])}.\n")
+
+
+def test_a_damaged_analysis_is_left_out_of_its_figure_only(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (record,) = results.rglob("plain56/cifar10_aug/seed0")
+    for name in ("responses", "reuse"):
+        (record / f"{name}.csv").write_text("damaged")
+    assert compile.main(["figure", "he2015_residual/fig7", "huang2017_dense/fig5"]) == 0
+    told = capsys.readouterr()
+    assert "Left out" in told.err and "responses.csv is damaged" in told.err
+    assert told.out.endswith("measured yet: huang2017_dense/fig5.\n")
+
+
+def test_every_device_of_a_run_is_named(records: list[RunRecord]) -> None:
+    """Cut short each by itself."""
+    both = "NVIDIA H100 80GB HBM3, then 2 x NVIDIA A100-SXM4-80GB"
+    first = records[0]
+    told = readme._device(RunRecord(first.folder, first.summary | {"device": both, "driver": "5"}))
+    assert told == "H100, then 2 x A100-SXM4-80GB"
 
 
 def test_runs_to_decide_by_hand(records: list[RunRecord]) -> None:

@@ -51,6 +51,8 @@ CONFIGS = [
         "Unknown setting model.stride_on",
     ),
     ([ROW, "data=own", "data.name=pets"], "data.classes has no value"),
+    ([ROW, "data=cifar100_aug", "data.source=cifar10", "data.classes=10"], "names another set"),
+    ([ROW, "data=own", "data.classes=9", 'data.name="größe"'], "is no plain name"),
     ([ROW, "data.name=pets"], "data.name=pets names another set than data.source=cifar10"),
     ([*SMOKE, "recipe.dropout=0.3"], "recipe.dropout=0.3 has no effect without a network that"),
     ([ROW, "recipe.lrr=1"], "recipe.lrr.* Did you mean recipe.lr"),
