@@ -83,11 +83,11 @@ def training_images(name: str) -> int:
 def verify(images: ImageSet) -> None:
     """Raise a DataError where a set differs from the published facts about it, or one of which
     nothing is published is none."""
-    own = Facts(
+    of_arrays = Facts(
         train=images.train_labels.size, test=images.test_labels.size,
         classes=len(images.classes), size=max(images.train_images.shape[1:2], default=0),
     )  # fmt: skip
-    check(images, FACTS.get(images.name, own))
+    check(images, FACTS.get(images.name, of_arrays))
 
 
 def _fetch(name: str, path: Path) -> None:

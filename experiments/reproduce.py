@@ -82,11 +82,11 @@ def complete_figure(figure: str, records: Sequence[RunRecord]) -> None:
     """Make what a figure lacks: one analysis a row, of its lowest seed that has weights."""
     asked = [(panel.analysis, row) for panel in FIGURES[figure] for row, _ in panel.rows]
     for name, row in dict.fromkeys(asked):
-        own = [r for r in records if r.experiment == row and not r.diverged]
-        if name is None or any((record.folder / f"{name}.csv").exists() for record in own):
+        trained = [r for r in records if r.experiment == row and not r.diverged]
+        if name is None or any((record.folder / f"{name}.csv").exists() for record in trained):
             continue
         reason = ""
-        for record in own:
+        for record in trained:
             reason = ask_eval(record.folder, f"analysis={name}").reason
             if not reason:
                 break

@@ -100,8 +100,8 @@ class Record:
 
 def checksum(folder: Path, summary: Mapping[str, Any]) -> str:
     """SHA-256 over a summary, but for its checksum, and the other files of the record."""
-    told = {key: value for key, value in summary.items() if key != CHECKSUM}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    signed = {key: value for key, value in summary.items() if key != CHECKSUM}
+    digest = hashlib.sha256(json.dumps(signed, sort_keys=True).encode())
     for name in (CONFIG, METRICS):
         path = folder / name
         digest.update(no_pipe(path).read_bytes() if path.exists() else b"")

@@ -60,16 +60,16 @@ def prepared(images: ImageSet, kind: str, contrast: float, folder: Path) -> Imag
         return replace(images, **_changed(images, contrast, normalise_locally))
     kept = (folder / f"{images.name}.npz").exists()
     path = folder / f"{images.name}_zca{contrast:g}.npz"
-    if kept and (found := _read(path, images.fingerprint)) is not None:
-        return replace(images, **found)
+    if kept and (arrays := _read(path, images.fingerprint)) is not None:
+        return replace(images, **arrays)
     whitening = whitening_of(images.train_images, contrast)
     made = _changed(images, contrast, whitening)
     if kept:
         try:
             _write(path, images.fingerprint, made)
         except OSError as error:  # a read-only or full disk
-            told = f"{path} cannot be kept ({error.strerror}): whitening is done anew each time."
-            print(told, file=sys.stderr)
+            warning = f"{path} cannot be kept ({error.strerror}): whitening is done anew each time."
+            print(warning, file=sys.stderr)
     return replace(images, **made)
 
 
@@ -144,14 +144,14 @@ def _read(path: Path, fingerprint: str) -> Any:
         with np.load(path, allow_pickle=False) as file:
             if str(file["of"]) != fingerprint:
                 return None
-            found, checksum = {split: file[split] for split in SPLITS}, str(file["checksum"])
+            arrays, checksum = {split: file[split] for split in SPLITS}, str(file["checksum"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        found, checksum = {}, "unread"
-    if _checksum(found) != checksum:
+        arrays, checksum = {}, "unread"
+    if _checksum(arrays) != checksum:
         raise DataError(f"{path} is damaged; delete it, and it is made anew.")
-    return found
+    return arrays
 
 
 def _write(path: Path, fingerprint: str, made: dict[str, np.ndarray]) -> None:

@@ -16,8 +16,8 @@ def build(name: str, folder: Path) -> ImageSet:
     from torchvision.datasets import SVHN
 
     def part(split: str) -> tuple[np.ndarray, np.ndarray]:
-        found = SVHN(str(folder), split, download=True)
-        return np.ascontiguousarray(found.data.transpose(0, 2, 3, 1)), found.labels
+        images = SVHN(str(folder), split, download=True)
+        return np.ascontiguousarray(images.data.transpose(0, 2, 3, 1)), images.labels
 
     (train_x, train_y), (extra_x, extra_y) = part("train"), part("extra")
     test_x, test_y = part("test")

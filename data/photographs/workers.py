@@ -55,12 +55,12 @@ def _without_traceback(arriving: Iterator[Any]) -> Iterator[Any]:
         yield from arriving
         return
     except DataError as error:  # torch puts a worker's traceback before it
-        told = str(error).rpartition("DataError: ")[2].rstrip()
+        message = str(error).rpartition("DataError: ")[2].rstrip()
         error.__traceback__ = None  # a circle there would keep the loader, and its workers
     except (ConnectionError, EOFError) as error:  # it died before its images were fetched
         time.sleep(NOTICED_SECONDS)  # torch raises here what became of it
         raise RuntimeError(f"{LOST} was lost: {error}") from None
-    raise DataError(told)
+    raise DataError(message)
 
 
 def begin_worker(number: int) -> None:

@@ -70,9 +70,9 @@ def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
     if len(table) > LONG:  # what matters has left the screen
         say("\n" + summary.splitlines()[0])
     notes = overview.failures(plan), overview.without_teachers(plan), overview.in_no_table(plan)
-    if told := [line for lines in notes for line in lines]:
+    if warnings := [line for lines in notes for line in lines]:
         print()
-        say("\n".join(told))
+        say("\n".join(warnings))
     sys.stdout.flush()
 
 

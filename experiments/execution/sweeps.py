@@ -33,7 +33,7 @@ def registered(title: str, jobs: Sequence[Job]) -> Iterator[None]:
 
 def under_way() -> list[tuple[str, list[Job]]]:
     """Title and jobs of every plan that is carried out now."""
-    return [found for path in sorted(_folder().glob("*.json")) if (found := _read(path))]
+    return [sweep for path in sorted(_folder().glob("*.json")) if (sweep := _read(path))]
 
 
 def _read(path: Path) -> tuple[str, list[Job]] | None:

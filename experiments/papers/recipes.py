@@ -50,13 +50,13 @@ def sheet(recipe: str) -> str:
         for variant in sorted((FOLDER / group).glob(f"{recipe}_*.yaml")):
             name = variant.stem.removeprefix(f"{recipe}_")
             general = [] if group == "dataset" else [PRESETS / f"{name}.yaml"]
-            told = f"{_title(variant)} {_files(*general, variant)} All else is as above."
-            parts += [f"## {heading} {name}", told, _table(variant)]
+            words = f"{_title(variant)} {_files(*general, variant)} All else is as above."
+            parts += [f"## {heading} {name}", words, _table(variant)]
     if rows := rows_of(recipe):
         frame = pd.DataFrame(rows, columns=[*COLUMNS, "Rows"])
         text = frame.to_markdown(index=False, disable_numparse=True)
-        told = f"In their files below `{EXPERIMENTS.relative_to(ROOT).as_posix()}/`."
-        parts += ["## What rows and tables set beside it", told, str(text)]
+        words = f"In their files below `{EXPERIMENTS.relative_to(ROOT).as_posix()}/`."
+        parts += ["## What rows and tables set beside it", words, str(text)]
     deviations = pd.DataFrame(read(PAPER / "deviations.csv", Deviation))
     ours = deviations[deviations["recipe"] == recipe].drop(columns="recipe")
     if not ours.empty:

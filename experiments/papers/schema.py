@@ -236,8 +236,8 @@ def read(path: Path, kind: type[Entry]) -> list[Entry]:
             place = f"{path}, line {reader.line_num}"
             if len(cells) != len(head):
                 raise PublishedError(f"{place}: {len(cells)} cells under {len(head)} columns.")
-            told = {name: cell for name, cell in zip(head, cells, strict=True) if cell}
-            line = _line(adapter, told, place)
+            filled = {name: cell for name, cell in zip(head, cells, strict=True) if cell}
+            line = _line(adapter, filled, place)
             key = tuple(getattr(line, name) for name in once)
             if first := seen.get(key):
                 raise PublishedError(f"{place}: the same as line {first}; delete one.")
@@ -248,13 +248,13 @@ def read(path: Path, kind: type[Entry]) -> list[Entry]:
     return lines
 
 
-def _line(adapter: TypeAdapter[Entry], told: dict[str, str], place: str) -> Entry:
+def _line(adapter: TypeAdapter[Entry], filled: dict[str, str], place: str) -> Entry:
     try:
-        return adapter.validate_python(told)
+        return adapter.validate_python(filled)
     except ValidationError as error:
         first = error.errors()[0]
         column = ".".join(map(str, first["loc"][:1]))
-        cell = f"{column}={ascii(told.get(column, ''))[:80]}: " if column else ""
+        cell = f"{column}={ascii(filled.get(column, ''))[:80]}: " if column else ""
         reason = "is empty" if first["type"] == "missing" else first["msg"]
         reason = reason.removeprefix("Value error, ")
         raise PublishedError(f"{place}: {cell}{reason}.") from None

@@ -38,10 +38,10 @@ def committed(path: Path) -> Path:
         return path
     name = path.relative_to(RESULTS).as_posix()
     try:
-        found = _digest(path)
+        digest = _digest(path)
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}; git checkout brings it back.") from None
-    if _sums().get(name) != found:
+    if _sums().get(name) != digest:
         raise CommandError(
             f"{path} is not as committed (its SHA-256 is not the one in {SUMS.name}).\n"
             "git checkout brings it back; after a change on purpose: "

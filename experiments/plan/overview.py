@@ -79,8 +79,8 @@ def results(jobs: Sequence[Job]) -> pd.DataFrame:
 
 def failures(plan: Sequence[Entry]) -> list[str]:
     """Why runs failed, a line each."""
-    found = ((entry.job, failure_of(entry.job)) for entry in plan if entry.state == "failed")
-    return [f"{job.run}: {why.reason.splitlines()[0]}" for job, why in found if why]
+    failed = ((entry.job, failure_of(entry.job)) for entry in plan if entry.state == "failed")
+    return [f"{job.run}: {why.reason.splitlines()[0]}" for job, why in failed if why]
 
 
 def without_teachers(plan: Sequence[Entry]) -> list[str]:

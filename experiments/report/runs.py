@@ -36,12 +36,12 @@ def name(record: RunRecord) -> str:
 def facts(record: RunRecord) -> list[tuple[str, str]]:
     """Where its number comes from, name and value, and what other tests have found."""
     summary = record.summary
-    told = [(name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary]
+    lines = [(name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary]
     for test, one in results_of_tests(record)[0].items():
         name = f"Error by {' '.join(published.test_arguments(test))}"
         top5 = one.summary[published.TOP5]
-        told.append((name, f"{one.error('last'):.2f} %, top 5 {top5:.2f} %"))
-    return told
+        lines.append((name, f"{one.error('last'):.2f} %, top 5 {top5:.2f} %"))
+    return lines
 
 
 def command(record: RunRecord) -> str:

@@ -100,14 +100,14 @@ def commands(table: PaperTable, preset: str) -> list[tuple[str, str]]:
     for result in table.results:
         if result.line.row in trained:
             rows.setdefault(result.line.experiment, []).append(result.line)
-    told = []
+    labelled = []
     for experiment, lines in rows.items():
         layers = [f"{lines[0].layers} layers"] if lines[0].layers else []
         sets = dict.fromkeys(datasets.of(line.dataset).short for line in lines)
         row = experiment.rpartition("/")[2]
         command = f"make reproduce-table TABLE={table.name} ROWS={row} PRESET={preset} YES=1"
-        told.append((", ".join([lines[0].label, *layers, *sets]), command))
-    return told
+        labelled.append((", ".join([lines[0].label, *layers, *sets]), command))
+    return labelled
 
 
 def table_files(name: str, preset: str) -> list[tuple[str, str]]:

@@ -32,13 +32,13 @@ def write_all(records: Sequence[RunRecord], preset: str) -> list[Path]:
     paths = []
     for record in records:
         weights = weights_file(results(), preset, record.run)
-        if weights.exists() and _is_told(record):
+        if weights.exists() and _is_complete(record):
             paths.append(weights.with_suffix(".md"))
             write_atomically(paths[-1], card(record))
     return paths
 
 
-def _is_told(record: RunRecord) -> bool:
+def _is_complete(record: RunRecord) -> bool:
     """Whether a record says all that stands on a card."""
     summary, errors = record.summary, record.summary["test_error"]
     known = [summary.get(name) for name in ("macs", "device", "precision", "weights")]

@@ -65,8 +65,8 @@ def paper(line: Line) -> str | None:
 
 def paper_top5(line: Line) -> str | None:
     """The published top-5 error, where it stands beside another number."""
-    own = published.tables()[line.table].metric == published.TOP5
-    return None if own else line.text(published.TOP5)
+    first = published.tables()[line.table].metric == published.TOP5
+    return None if first else line.text(published.TOP5)
 
 
 def our_top5(result: Result) -> str | None:
@@ -97,10 +97,10 @@ def by_choice(result: Result) -> str | None:
     working = [record for record in result.records if working_error(record) is not None]
     if not of_errors or result.line.test or not working:
         return None  # of hours, or of a test that was made of the last weights only
-    own = "at_best_val" if "best_val" in {n.statistic for n in result.line.reported} else "last"
+    chosen = "at_best_val" if "best_val" in {n.statistic for n in result.line.reported} else "last"
     return " / ".join(
         (number(mean(record.error(which) for record in working)) or MISSING)
-        + ("*" if which == own else "")
+        + ("*" if which == chosen else "")
         for which in ("last", "best", "at_best_val")
     )
 

@@ -50,7 +50,7 @@ class Judged:
         if all(finding.holds for finding in self.findings):
             return HOLDS
         pairs = zip(self.findings, self.claim.comparisons, strict=True)
-        if not any(found.numbers for found, asked in pairs if asked.get("of") not in EXACT):
+        if not any(finding.numbers for finding, asked in pairs if asked.get("of") not in EXACT):
             return NOT_RUN
         return INCOMPLETE if any(finding.missing for finding in self.findings) else UNDECIDED
 
@@ -79,9 +79,9 @@ def judge(
     claimed: Sequence[Claim], records: Sequence[RunRecord], preset: str = FULL
 ) -> list[Judged]:
     """Decide every claim by the records of a kept preset that count."""
-    own = counting(records, preset)
+    counted = counting(records, preset)
     return [
-        Judged(claim, [find(comparison, own, preset) for comparison in claim.comparisons])
+        Judged(claim, [find(comparison, counted, preset) for comparison in claim.comparisons])
         for claim in claimed
     ]
 

@@ -33,17 +33,17 @@ CHANCE = 90.0  # error in percent of a network that has not learnt to tell ten c
 def decided(draws: int = DRAWS) -> pd.DataFrame:
     """Percent of draws in which each claim is decided rightly and wrongly, by the seeds a row."""
     rng = np.random.default_rng(0)
-    told = list(simulated())
-    true = [verdict_of(claim, exact(claim)) for claim in told]
+    claimed = list(simulated())
+    true = [verdict_of(claim, exact(claim)) for claim in claimed]
     lines = []
     for seeds in SEEDS:
-        counts = np.zeros((len(told), 2))
+        counts = np.zeros((len(claimed), 2))
         for _ in range(draws):
-            rows = _drawn(told, seeds, rng)
-            for number, claim in enumerate(told):
-                found = verdict_of(claim, rows)
-                counts[number] += found == true[number], found not in (true[number], UNDECIDED)
-        for claim, (right, wrong) in zip(told, 100 * counts / draws, strict=True):
+            rows = _drawn(claimed, seeds, rng)
+            for number, claim in enumerate(claimed):
+                verdict = verdict_of(claim, rows)
+                counts[number] += verdict == true[number], verdict not in (true[number], UNDECIDED)
+        for claim, (right, wrong) in zip(claimed, 100 * counts / draws, strict=True):
             lines.append({"claim": claim.name, "seeds": seeds, "right": right, "wrong": wrong})
     return pd.DataFrame(lines)
 
@@ -105,10 +105,10 @@ def exact(claim: Claim) -> dict[tuple[str, str], Sample]:
 
 
 def _drawn(
-    told: Sequence[Claim], seeds: int, rng: np.random.Generator
+    claimed: Sequence[Claim], seeds: int, rng: np.random.Generator
 ) -> dict[tuple[str, str], Sample]:
     """So many runs of every row, as the rules see them."""
-    rows = dict.fromkeys(row for claim in told for row in claim.rows)
+    rows = dict.fromkeys(row for claim in claimed for row in claim.rows)
     runs = {row: draw(rng, errors()[row], seeds, datasets.of(row[1]).test_images) for row in rows}
     prior = prior_of("test_error", FULL, [])
     if seeds > 1:

@@ -70,9 +70,9 @@ def quoted_table() -> Sheet:
     )
     cells = {kind: sum(len(entry.lines) for entry in rows if entry.here == kind)
              for kind in dict.fromkeys(frame["Here"])}  # fmt: skip
-    told = ", ".join(f"{count} {kind}" for kind, count in cells.items())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in cells.items())
     note = (
-        f"{sum(cells.values())} lines, one for each data set and test: {told}. What is "
+        f"{sum(cells.values())} lines, one for each data set and test: {kinds}. What is "
         "trainable is as its paper describes it but for what the sheet of its recipe lists "
         "(results/recipes). What *cannot be rebuilt* lacks something that nobody has published: a "
         "network of ours in its place would be another row."

@@ -47,8 +47,9 @@ def counted() -> str:
     rows = published.rows().keys()
     for preset in KEPT:
         records = records_of(preset)
-        found = [one.verdict for one in judge(claims(), records, preset)]
-        decided = f"{found.count(HOLDS)} of {len(found)} claims hold, {found.count(FAILS)} do not"
+        verdicts = [one.verdict for one in judge(claims(), records, preset)]
+        hold, fail = verdicts.count(HOLDS), verdicts.count(FAILS)
+        decided = f"{hold} of {len(verdicts)} claims hold, {fail} do not"
         lines = measured(records, preset)
         if preset == FULL:
             near = sum(line["Verdict"] == "reproduced" for line in lines)
@@ -82,17 +83,17 @@ def measured(records: Sequence[RunRecord], preset: str) -> list[dict[str, str]]:
     """Lines of the rows of published tables that have run with a preset; the paper's number stands
     by the full schedule only, which it is of. A row that several tables quote is named by the
     first."""
-    own = counting(records, preset)
-    runs, prior = by_row(own), prior_of("test_error", preset, own)
+    trained = counting(records, preset)
+    runs, prior = by_row(trained), prior_of("test_error", preset, trained)
     lines = published.rows().items()
     return [_line(line, runs[row], preset, prior) for row, line in lines if row in runs]
 
 
-def _line(line: Line, own: Sequence[RunRecord], preset: str, prior: Prior) -> dict[str, str]:
-    row, full = result(line, own, prior), preset == FULL
-    training = mean(r.summary.get("train_error") for r in own if working_error(r) is not None)
+def _line(line: Line, trained: Sequence[RunRecord], preset: str, prior: Prior) -> dict[str, str]:
+    row, full = result(line, trained, prior), preset == FULL
+    training = mean(r.summary.get("train_error") for r in trained if working_error(r) is not None)
     devices: dict[str, list[RunRecord]] = {}
-    for record in own:
+    for record in trained:
         devices.setdefault(_device(record), []).append(record)
     return {
         "Network": line.label + (f", {line.layers} layers" if line.layers else ""),
@@ -101,7 +102,7 @@ def _line(line: Line, own: Sequence[RunRecord], preset: str, prior: Prior) -> di
         "Paper (%)": (paper(line) or MISSING) if full else MISSING,
         "Ours (%)": ours(row) or MISSING,
         "Training error (%)": number(training) or MISSING,
-        "n": str(len(own)),
+        "n": str(len(trained)),
         "Minutes a run": "; ".join(map(_minutes, devices.values())),
         "On": "; ".join(devices),
         "Verdict": VERDICT.cell(row) if full else MISSING,

@@ -86,13 +86,13 @@ def _compared(line: Line, records: Sequence[RunRecord], untested: int, prior: Pr
     if len(line.reproductions) > 1:
         theirs_too = error_sample(line.reproductions, line.dataset, prior)
         others = ALIKE[compare_samples(ours, theirs_too, margin)]
-    told = None if paper.statistic == "reading" else decision
+    shown = None if paper.statistic == "reading" else decision
     return replace(
         plain,
-        verdict=told,
+        verdict=shown,
         difference=ours.mean - paper.number,
         interval=ours.interval(NEAR),
-        needed=runs_to_decide(ours, theirs, margin) if told == "undecided" else None,
+        needed=runs_to_decide(ours, theirs, margin) if shown == "undecided" else None,
         others=others,
     )
 

@@ -48,8 +48,8 @@ def paper_table(table: str, records: Sequence[RunRecord], preset: str = FULL) ->
     """
     if table not in published.tables():
         raise published.PublishedError(published.unknown("table", table, published.tables()))
-    own, paper = counting(records, preset), published.tables()[table]
-    runs, prior = by_row(own), prior_of("test_error", preset, own)
+    counted, paper = counting(records, preset), published.tables()[table]
+    runs, prior = by_row(counted), prior_of("test_error", preset, counted)
     results = [result(line, runs.get(line.row, []), prior) for line in published.lines(table)]
     columns = [
         column

@@ -131,8 +131,8 @@ def value_of(record: RunRecord, of: str, at: float = 0) -> float | None:
         return float(frame["gradient"].iloc[len(frame) // 2 :].mean())
     if of in OF_WEIGHTS:
         analysis, measure = OF_WEIGHTS[of]
-        found = record.analysis(analysis)
-        return None if found is None else measure(found)
+        values = record.analysis(analysis)
+        return None if values is None else measure(values)
     value = record.summary.get(of)
     return None if value is None else float(value)
 

@@ -11,16 +11,15 @@ INDENT, WIDTH = 20, 79
 
 @dataclass(frozen=True)
 class Finding:
-    """A line of the doctor's: what was looked at, what was found and, unless all is well, what to
-    do about it."""
+    """A line of `make doctor`: what was checked, the result and, unless all is well, the remedy."""
 
     mark: Mark
     what: str
-    found: str
+    result: str
     remedy: str = ""
 
     def __str__(self) -> str:
-        lines = [line for text in (self.found, self.remedy) if text for line in _broken(text)]
+        lines = [line for text in (self.result, self.remedy) if text for line in _broken(text)]
         return f"{self.mark:<4}  {self.what:<12}  " + f"\n{'':{INDENT}}".join(lines)
 
 
@@ -30,9 +29,9 @@ def _broken(text: str) -> list[str]:
     return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
-def judged(good: bool, what: str, found: str, remedy: str, *, otherwise: Mark = "FAIL") -> Finding:
+def judged(good: bool, what: str, result: str, remedy: str, *, otherwise: Mark = "FAIL") -> Finding:
     """A line that all is well, or what to do where it is not."""
-    return Finding("ok", what, found) if good else Finding(otherwise, what, found, remedy)
+    return Finding("ok", what, result) if good else Finding(otherwise, what, result, remedy)
 
 
 Check = Callable[[], Iterator[Finding]]

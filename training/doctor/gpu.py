@@ -27,7 +27,7 @@ def driver() -> Iterator[Finding]:
         return
     asked = subprocess.run([command], check=False, capture_output=True, text=True, timeout=60)
     versions = re.findall(r"(Driver|CUDA)[^:|]*Version: *([\d.]+)", asked.stdout)
-    found = ", ".join(f"{name} {number}" for name, number in versions)
+    installed = ", ".join(f"{name} {number}" for name, number in versions)
     if asked.returncode:
         lines = (asked.stdout + asked.stderr).strip().splitlines()
         yield Finding("FAIL", "driver", lines[0] if lines else "nvidia-smi fails",
@@ -35,9 +35,9 @@ def driver() -> Iterator[Finding]:
         return
     if fault := cuda_fault():
         reason, remedy = fault.split(". ", 1) if ". " in fault else (fault, "")
-        yield Finding("FAIL", "driver", f"{found or 'there'}; torch: {reason}", remedy)
+        yield Finding("FAIL", "driver", f"{installed or 'there'}; torch: {reason}", remedy)
         return
-    yield Finding("ok", "driver", f"{found}; torch was built for CUDA {torch.version.cuda}")
+    yield Finding("ok", "driver", f"{installed}; torch was built for CUDA {torch.version.cuda}")
 
 
 def devices() -> Iterator[Finding]:
@@ -51,22 +51,23 @@ def devices() -> Iterator[Finding]:
             continue
         free, total = torch.cuda.mem_get_info(device)
         major, minor = torch.cuda.get_device_capability(device)
-        found = (
+        state = (
             f"{torch.cuda.get_device_name(device)}, sm_{major}{minor}, "
             f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"
         )
         held = "Other processes hold its memory: nvidia-smi."
-        yield judged(free >= LEAST_MEMORY, name, found, held)
+        yield judged(free >= LEAST_MEMORY, name, state, held)
 
 
 def compiler() -> Iterator[Finding]:
     """What Triton needs on the machine to launch our kernels: a C compiler, Python's headers."""
     known = [os.environ.get("CC", ""), "gcc", "clang", "cc"]
-    found = next((path for name in known if name and (path := shutil.which(name))), None)
+    compilers = filter(None, (shutil.which(name) for name in known if name))
+    path = next(compilers, None)
     header = Path(sysconfig.get_path("include")) / "Python.h"
-    missing = ([] if found else ["C compiler"]) + ([] if header.exists() else [str(header)])
+    missing = ([] if path else ["C compiler"]) + ([] if header.exists() else [str(header)])
     if not missing:
-        yield Finding("ok", "compiler", f"{found}, {header}")
+        yield Finding("ok", "compiler", f"{path}, {header}")
         return
     needed = torch.cuda.is_available()
     yield Finding(

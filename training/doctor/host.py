@@ -58,8 +58,8 @@ def folders() -> Iterator[Finding]:
             yield Finding("FAIL", name, f"{folder}: {reason}", f"Set {name} to another folder.")
             continue
         free = shutil.disk_usage(existing).free
-        found = f"{folder}, {free / 1e9:.1f} GB free"
-        yield judged(free >= LEAST_DISK, name, found, f"Free some space, or set {name}.")
+        state = f"{folder}, {free / 1e9:.1f} GB free"
+        yield judged(free >= LEAST_DISK, name, state, f"Free some space, or set {name}.")
 
 
 def code() -> Iterator[Finding]:
@@ -94,8 +94,8 @@ def data() -> Iterator[Finding]:
         yield Finding("ok", name, f"{path}, fingerprint {images.fingerprint}")
     tree = folder / "imagenet" / "train"
     there = tree.is_dir() and any(tree.iterdir())
-    found = str(tree) if there else f"not in {folder}"
-    yield judged(there, "imagenet", found, "See docs/photographs.md.", otherwise="note")
+    state = str(tree) if there else f"not in {folder}"
+    yield judged(there, "imagenet", state, "See docs/photographs.md.", otherwise="note")
 
 
 def tracking() -> Iterator[Finding]:
@@ -107,8 +107,8 @@ def tracking() -> Iterator[Finding]:
         return
     from records.wandb_run import mode
 
-    told = "wandb login, to mirror runs online"
-    yield judged(mode() == "online", "W&B", f"wandb {version}, {mode()}", told, otherwise="note")
+    remedy = "wandb login, to mirror runs online"
+    yield judged(mode() == "online", "W&B", f"wandb {version}, {mode()}", remedy, otherwise="note")
 
 
 CHECKS = (python, cores, folders, code, data, tracking)

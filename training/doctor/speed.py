@@ -25,12 +25,14 @@ def engines() -> Iterator[Finding]:
     expected, where = None, device()
     for name in ("eager", "captured", "fused") if where != "cpu" else ("eager",):
         loss, seconds = steps(f"engine={name}", "precision=fp32", device=where)
-        found = f"{BATCH / seconds:,.0f} images/s, loss {loss:.4f} after {STEPS} steps of ResNet-20"
+        measured = (
+            f"{BATCH / seconds:,.0f} images/s, loss {loss:.4f} after {STEPS} steps of ResNet-20"
+        )
         expected = loss if expected is None else expected
         if abs(loss - expected) <= NEAR * expected:
-            yield Finding("ok", name, found)
+            yield Finding("ok", name, measured)
         else:
-            yield Finding("FAIL", name, f"{found}, but {expected:.4f} by engine=eager",
+            yield Finding("FAIL", name, f"{measured}, but {expected:.4f} by engine=eager",
                           f"Do not use engine={name} here.")  # fmt: skip
 
 

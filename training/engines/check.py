@@ -119,9 +119,9 @@ def _conv(device: torch.device) -> list[tuple[Tensor, Tensor]]:
         def fused(x: Tensor, weight: Tensor, stride: int = stride) -> Tensor:
             return convolve(x, weight, stride)
 
-        found = _gradients(fused, (x, weight), dy)
+        computed = _gradients(fused, (x, weight), dy)
         expected = _gradients(plain, (x.float(), weight.float()), dy.float())
-        results += list(zip(found, expected, strict=True))
+        results += list(zip(computed, expected, strict=True))
     return results
 
 

@@ -89,12 +89,12 @@ def _by_network(settings: Settings, config: DictConfig) -> list[Condition]:
 
 def _in_resnet(model: dict[str, Any]) -> list[Condition]:
     """Of the residual network, by its other arguments."""
-    told = _defaults(ResNet) | model
-    shortcut, projects = told["shortcut"], told["match"].startswith("project")
+    arguments = _defaults(ResNet) | model
+    shortcut, projects = arguments["shortcut"], arguments["match"].startswith("project")
     return [
-        ("model.survival below 1", told["survival"] < 1, ("survival_rule",)),
-        ("model.unit=bottleneck", told["unit"] == "bottleneck", ("stride_on",)),
-        ("a pre-activation model.order", "preact" in told["order"], ("share_preact",)),
+        ("model.survival below 1", arguments["survival"] < 1, ("survival_rule",)),
+        ("model.unit=bottleneck", arguments["unit"] == "bottleneck", ("stride_on",)),
+        ("a pre-activation model.order", "preact" in arguments["order"], ("share_preact",)),
         ("a model.shortcut", shortcut != "none", ("match",)),
         ("model.match=project or project_all", projects, ("projection_norm",)),
         ("model.shortcut=scale", shortcut == "scale", ("scale_shortcut", "scale_branch")),

@@ -27,7 +27,7 @@ def factors_of(model: nn.Module, recipe: Recipe) -> dict[str, Factors]:
     named = computing(model)
     last = next((n for n in reversed(named) if not n.startswith(HEADS)), "").rpartition(".")[0]
     convolutions = [n for n, module in model.named_modules() if isinstance(module, nn.Conv2d)]
-    found = {}
+    factors = {}
     for name, parameter in model.named_parameters():
         weight = parameter.ndim > 1
         lr = recipe.bias_lr if name in named and not weight else 1.0
@@ -38,8 +38,8 @@ def factors_of(model: nn.Module, recipe: Recipe) -> dict[str, Factors]:
         if layer in convolutions:
             lr *= recipe.conv_lr
         if parameter.requires_grad:
-            found[name] = Factors(lr, decay, name.startswith(HEADS))
-    return found
+            factors[name] = Factors(lr, decay, name.startswith(HEADS))
+    return factors
 
 
 def computing(model: nn.Module) -> list[str]:

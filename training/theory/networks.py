@@ -51,8 +51,8 @@ def train(name: str, iterations: int | None = None) -> Trained:
         iterations: fewer of them.
     """
     row, smaller = ROWS[name]
-    told = (f"experiment={row}", "preset=smoke", "device=cpu", "precision=fp32", smaller)
-    settings = composed(*told)
+    overrides = (f"experiment={row}", "preset=smoke", "device=cpu", "precision=fp32", smaller)
+    settings = composed(*overrides)
     images = load("digits", CONF)
     assert isinstance(images, ImageSet)
     trainer = Trainer(settings, images, torch.device("cpu"))

@@ -63,10 +63,10 @@ def probe_errors(trained: Trained) -> list[float]:
 def features(model: nn.Module, images: Tensor) -> list[np.ndarray]:
     """Pixel means of what each unit, or each dense layer and those before it, hand on."""
     model = deepcopy(model).eval()
-    found: list[np.ndarray] = []
+    means: list[np.ndarray] = []
 
     def keep(maps: Tensor) -> None:
-        found.append(maps.mean((2, 3)).numpy())
+        means.append(maps.mean((2, 3)).numpy())
 
     if isinstance(model, DenseNet):
         for block in (part for part in model.stages if isinstance(part, DenseBlock)):
@@ -77,7 +77,7 @@ def features(model: nn.Module, images: Tensor) -> list[np.ndarray]:
         for unit in units(model):
             unit.register_forward_hook(lambda _, x, y: keep(y))
     model(images)
-    return found
+    return means
 
 
 def _probe(x: np.ndarray, labels: np.ndarray, tested: np.ndarray, truth: np.ndarray) -> float:

@@ -30,34 +30,35 @@ def description(path: Path) -> dict[str, str]:
         return {}
     try:
         with safe_open(path, "pt") as file:
-            told = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
-        return {key: str(value) for key, value in dict(told).items()}
+            stated = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
+        return {key: str(value) for key, value in dict(stated).items()}
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError):
         return {}  # whoever reads its tensors says what is wrong
 
 
-def check_description(path: Path, told: dict[str, str], settings: Settings) -> None:
+def check_description(path: Path, stated: dict[str, str], settings: Settings) -> None:
     """Raise a WeightsError for weights of another network, or for images that were normalised
-    otherwise; `told` is what is known of the file, as by `describe`."""
+    otherwise; `stated` is what is known of the file, as by `describe`."""
     expected = describe(settings, "")
     differing = [
         f"{prefix}{key}={value}"
         for name, prefix in (("model", "model."), ("normalisation", "recipe."))
-        for key, value in _differing(told.get(name, expected[name]), expected[name]).items()
+        for key, value in _differing(stated.get(name, expected[name]), expected[name]).items()
     ]
     if differing:
-        row = _printable(told.get("experiment", "another row"))
+        data = _printable(stated.get("data", "other data"))
+        row = _printable(stated.get("experiment", "another row"))
         raise WeightsError(
-            f"{path} holds weights of {row} on {_printable(told.get('data', 'other data'))}, which "
+            f"{path} holds weights of {row} on {data}, which "
             f"differs from what is named here: {', '.join(map(_printable, differing[:3]))}.\n"
             "Name what they are of, or give force=true to evaluate them all the same."
         )
 
 
-def _differing(told: str, expected: str) -> dict[str, object]:
+def _differing(stated: str, expected: str) -> dict[str, object]:
     """The values of a JSON mapping that are others than expected."""
     try:
-        mine, theirs = json.loads(expected), dict(json.loads(told))
+        mine, theirs = json.loads(expected), dict(json.loads(stated))
     except (ValueError, TypeError, RecursionError):
         return {"description": "damaged"}
     keys = sorted(map(str, mine.keys() | theirs.keys()))

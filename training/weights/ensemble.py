@@ -123,7 +123,7 @@ def members(config: DictConfig, options: EvalOptions, results: Path) -> list[Mem
             raise ConfigError("Give run=<record folder>, or experiment=<row> and weights=<file>.")
         settings = read_settings(config, EVAL_OPTIONS)
         for path in [] if options.force else weights:
-            check_description(path, _told_of(config, path), settings)
+            check_description(path, _description_of(config, path), settings)
         return [Member(settings, path) for path in weights]
     folders = [Path(folder) for folder in options.run]
     settings_of = [record_settings(config, folder) for folder in folders]
@@ -138,10 +138,10 @@ def members(config: DictConfig, options: EvalOptions, results: Path) -> list[Mem
     return [Member(*parts) for parts in zip(settings_of, files, records, strict=True)]
 
 
-def _told_of(config: DictConfig, path: Path) -> dict[str, str]:
+def _description_of(config: DictConfig, path: Path) -> dict[str, str]:
     """What is known of a file: what it says, or, of one shipped beside its record, that does."""
-    if told := description(path):
-        return told
+    if stated := description(path):
+        return stated
     parts = path.absolute().with_suffix("").parts
     if "weights" not in parts:
         return {}

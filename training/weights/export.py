@@ -40,9 +40,9 @@ def export(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # As one entry: of several safetensors keeps no order, and the same run gives the same bytes.
-    told = {ABOUT: json.dumps(dict(about), sort_keys=True)} if about else None
+    metadata = {ABOUT: json.dumps(dict(about), sort_keys=True)} if about else None
     # Not by safetensors' own writing, whose errors on a full disk are none of a file's.
-    content = save(exported(weights), metadata=told)
+    content = save(exported(weights), metadata=metadata)
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
 
@@ -108,14 +108,16 @@ def by_order(
     """
     names = sorted(tensors, key=_natural) if sort else list(tensors)
     theirs = _kinds(names, tensors)
-    found: dict[str, Tensor] = {}
-    for kind, own in _kinds(list(expected), expected).items():
+    matched: dict[str, Tensor] = {}
+    for kind, names in _kinds(list(expected), expected).items():
         others = theirs.pop(kind, [])
-        shapes = zip(own, others, strict=False)
-        if len(own) != len(others) or any(expected[a].shape != tensors[b].shape for a, b in shapes):
+        shapes = zip(names, others, strict=False)
+        if len(names) != len(others) or any(
+            expected[a].shape != tensors[b].shape for a, b in shapes
+        ):
             return tensors
-        found |= {name: tensors[other] for name, other in zip(own, others, strict=True)}
-    return tensors if theirs else found
+        matched |= {name: tensors[other] for name, other in zip(names, others, strict=True)}
+    return tensors if theirs else matched
 
 
 def _kinds(names: Sequence[str], tensors: Mapping[str, Tensor]) -> dict[tuple[str, int], list[str]]:

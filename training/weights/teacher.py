@@ -33,11 +33,11 @@ def read_teacher(settings: Settings, device: torch.device) -> MaxoutNetwork:
         raise ConfigError(f"recipe.teacher={path} holds no Maxout network of this suite.")
     with torch.random.fork_rng([]):
         teacher = MaxoutNetwork(**model_arguments(model))
-    told = model.get("classes", 10), model.get("size", 32)
+    stated = model.get("classes", 10), model.get("size", 32)
     expected = settings.data.classes, settings.data.size
-    if told != expected:
+    if stated != expected:
         raise ConfigError(
-            f"recipe.teacher={path} is for {told[0]} classes and {told[1]} pixels, not for "
+            f"recipe.teacher={path} is for {stated[0]} classes and {stated[1]} pixels, not for "
             f"{expected[0]} and {expected[1]}."
         )
     load_weights(teacher, path)

@@ -56,15 +56,15 @@ def test_a_driver_that_is_too_old(
     driver(SMI, 0)
     monkeypatch.setattr(torch.cuda, "init", fail)
     line = found(gpu.driver, "driver")
-    assert line.mark == "FAIL" and "Driver 470.82.01, CUDA 11.4" in line.found
-    assert "too old (found version 11040)" in line.found
+    assert line.mark == "FAIL" and "Driver 470.82.01, CUDA 11.4" in line.result
+    assert "too old (found version 11040)" in line.result
     assert "update the driver, or install the wheel" in line.remedy
 
 
 def test_a_driver_that_fails(driver: Callable[[str, int], None]) -> None:
     driver("Failed to initialize NVML: Driver/library version mismatch\n", 18)
     line = found(gpu.driver, "driver")
-    assert line.mark == "FAIL" and "version mismatch" in line.found and "Restart" in line.remedy
+    assert line.mark == "FAIL" and "version mismatch" in line.result and "Restart" in line.remedy
 
 
 @without_gpu
@@ -85,7 +85,7 @@ def test_a_missing_compiler(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: with_gpu)
     line = found(gpu.compiler, "compiler")
     assert line.mark == ("FAIL" if with_gpu else "note")
-    assert "no C compiler and no" in line.found and "Python.h" in line.found
+    assert "no C compiler and no" in line.result and "Python.h" in line.result
     assert "gcc python3-dev" in line.remedy
 
 
@@ -100,8 +100,8 @@ def test_a_gpu_without_memory_and_one_without_code(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(torch.cuda, name, stand_in)
     full, old = findings(gpu.devices)
     assert (full.mark, old.mark) == ("FAIL", "FAIL")
-    assert "1.0 of 80.0 GB free" in full.found and "nvidia-smi" in full.remedy
-    assert "sm_61" in old.found and "older wheel" in old.remedy
+    assert "1.0 of 80.0 GB free" in full.result and "nvidia-smi" in full.remedy
+    assert "sm_61" in old.result and "older wheel" in old.remedy
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "outputs"))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(100e9, 99.9e9, 0.1e9))
     line = found(host.folders, "OUTPUT_DIR")
-    assert line.mark == "FAIL" and "0.1 GB free" in line.found and "Free some space" in line.remedy
+    assert line.mark == "FAIL" and "0.1 GB free" in line.result and "Free some space" in line.remedy
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
