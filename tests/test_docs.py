@@ -40,18 +40,18 @@ PROMISES = {
         f"{RUNS}::test_a_killed_run_ends_with_the_same_bits", f"{RUNS}::test_two_hundred_kills",
         "training/runs/test_faults.py::test_no_fault_of_a_call_does_harm",
     ],
-    "a run raises, dies or gives no sign of life for half an hour": [
+    "a run raises an error, dies or shows no progress for half an hour": [
         f"{EXECUTION}::test_sixteen_of_twenty_finish_and_the_next_call_runs_the_other_four",
         f"{EXECUTION}::test_a_run_that_dies_once_goes_on",
     ],
-    "two commands on one folder, also on two machines": [
+    "two commands on one folder, even from two machines": [
         f"{EXECUTION}::test_eight_planners_on_one_table_execute_each_run_once",
         "training/runs/test_runs.py::test_a_run_is_locked_before_its_data_are_loaded",
     ],
     "a checkpoint is damaged": [
         "training/runs/test_checkpoint.py::test_every_damage_is_noticed",
     ],
-    "a record, or a published number, was changed by accident": [
+    "a record or a published number was changed by accident": [
         f"{DAMAGE}::test_a_changed_byte_is_seen",
         "experiments/papers/test_sums.py::test_no_byte_of_them_changes_unseen",
     ],
@@ -59,21 +59,21 @@ PROMISES = {
         f"{BAD}::test_a_full_disk_keeps_the_last_checkpoint",
         f"{EXECUTION}::test_a_full_disk_pauses_the_plan",
     ],
-    "a disk breaks, is read-only, holds a folder where a file should be": [
+    "a disk fails, is read-only, or has a folder where a file should be": [
         "records/test_command.py::test_a_command_ends_with_a_line_and_a_code",
         f"{BAD}::test_a_folder_where_a_file_should_be",
         "training/runs/test_faults.py::test_no_fault_of_a_call_does_harm",
     ],
-    "a photograph is damaged, or changes after its folder was listed": [
+    "a photograph is damaged, or changed after its folder was listed": [
         "data/photographs/test_odd_images.py::"
         "test_what_cannot_be_read_is_named_and_skipped_in_training",
         "data/photographs/test_odd_trees.py::test_what_changed_after_it_was_listed_is_named",
     ],
-    "shared memory is short, or a process that decodes photographs dies": [
+    "shared memory runs out, or a decoding process dies": [
         "data/photographs/test_workers.py::test_no_worker_outlives_its_process",
         "data/photographs/test_workers.py::test_little_shared_memory_is_named_with_its_remedy",
     ],
-    "a terminal or a pipe takes ASCII only": [
+    "a terminal or pipe accepts only ASCII": [
         "records/test_command.py::test_commands_write_to_any_terminal",
     ],
     "the loss is not finite": [
@@ -83,10 +83,10 @@ PROMISES = {
         "training/recipe/test_learning.py::test_it_learns_sixteen_images",
         "models/test_stack.py::test_classes_that_have_fallen_silent_guess_and_learn_nothing",
     ],
-    "GPU memory is short": [
+    "GPU memory runs out": [
         f"{EXECUTION}::test_a_run_without_gpu_memory_beside_others_waits_until_one_has_ended",
     ],
-    "W&B does not answer, or dies": [
+    "W&B does not answer, or crashes": [
         "training/runs/test_tracking.py::"
         "test_a_server_that_does_not_answer_costs_half_a_minute_at_most",
         "training/runs/test_tracking.py::test_a_run_goes_on_without_wandb",
