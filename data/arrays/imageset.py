@@ -150,6 +150,7 @@ def check(images: ImageSet, facts: Facts) -> None:
         found = (x.dtype.name, x.shape, y.shape)
         _expect(name, f"{split} images", found, ("uint8", (count, size, size, 3), (count,)))
         _expect(name, f"{split} labels", set(y.tolist()), set(range(facts.classes)))
+    _expect(name, "number of different class names", len(set(images.classes)), facts.classes)
     for split, per_class in zip(("train", "test"), facts.per_class or (), strict=False):
         counts = set(np.bincount(getattr(images, f"{split}_labels")).tolist())
         _expect(name, f"{split} images a class", counts, {per_class})

@@ -74,8 +74,8 @@ class Curves(CurvesPanel):
         if errors is not axis:
             # Where the curves part they are near 0: only a logarithmic axis shows it.
             axis.set_yscale("log")
-            if not known:
-                axis.set_ylim(1e-3, 10)
+            low, high = axis.get_ylim() if known else (1e-3, 10)
+            axis.set_ylim(low, high * (high / low) ** 0.35)  # the names stand above the curves
 
     def _top(self, records: Sequence[RunRecord], scale: float | None) -> float:
         if scale is None or scale == 1:

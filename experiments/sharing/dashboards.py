@@ -86,11 +86,13 @@ def build(paper: Paper, compiled: Sequence[Sheet], project: str, entity: str = "
 
 def grid(panel: Curves | Gradients, project: str, entity: str) -> Any:
     """The curves of a panel, from the runs of its rows."""
-    (dataset,) = {curve.dataset for curve in panel.curves}
-    runs = runset(panel.title, [c.experiment for c in panel.curves], dataset, project, entity)
+    by_dataset: dict[str, list[str]] = {}
+    for curve in panel.curves:
+        by_dataset.setdefault(curve.dataset, []).append(curve.experiment)
+    runs = [runset(panel.title, rows, data, project, entity) for data, rows in by_dataset.items()]
     if isinstance(panel, Gradients):
         line = wr.LinePlot(title=panel.title, x="epoch", y=["gradient"], log_y=True)
-        return wr.PanelGrid(runsets=[runs], panels=[line])
+        return wr.PanelGrid(runsets=runs, panels=[line])
     x = "epoch" if panel.epochs else "iteration"
     training, errors = panel.training.replace("_", "/", 1), (panel.floor, panel.limit)
     limits = errors if training == "train/error" else (None, None)
@@ -100,7 +102,7 @@ def grid(panel: Curves | Gradients, project: str, entity: str) -> Any:
         for name, metric, limits in shown
         if metric
     ]
-    return wr.PanelGrid(runsets=[runs], panels=list(lines))
+    return wr.PanelGrid(runsets=runs, panels=list(lines))
 
 
 def bars(table: Sheet, project: str, entity: str) -> list[Any]:

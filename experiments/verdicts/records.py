@@ -186,7 +186,7 @@ def load(folder: Path) -> RunRecord:
             raise ValueError(f"version {ascii(summary['version'])[:20]}")
         if fault := validity.mistake(summary):
             raise ValueError(fault)
-        if summary.get(CHECKSUM, "") not in ("", checksum(folder, summary)):
+        if summary.get(CHECKSUM) != checksum(folder, summary):
             raise ValueError("a file of it was changed since it was written")
         record = RunRecord(folder, summary)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

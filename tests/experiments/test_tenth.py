@@ -23,6 +23,7 @@ from experiments.verdicts import check
 from experiments.verdicts.records import RunRecord, load_all, records_of
 from records.files import ROOT
 from tests.conftest import Ended
+from tests.sealed import seal
 from training.settings.identity import recipe_hash
 from training.settings.settings import Settings
 
@@ -37,8 +38,7 @@ def as_tenth(folder: Path) -> None:
         summary = json.loads(path.read_text(encoding="utf-8"))
         row = facts(summary["experiment"], summary["dataset"], "tenth")
         assert row is not None
-        facts_of_it = {"preset": "tenth", "recipe": row.hash, "iterations": row.iterations}
-        path.write_text(json.dumps(summary | facts_of_it), encoding="utf-8")
+        seal(path.parent, preset="tenth", recipe=row.hash, iterations=row.iterations)
 
 
 @pytest.fixture
@@ -137,9 +137,8 @@ def test_figures_of_a_tenth_reach_as_high_as_its_errors(
     error: float, top: float, results: Path
 ) -> None:
     for path in (results / "tenth").rglob("summary.json"):
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        summary["test_error"]["last"] = error
-        path.write_text(json.dumps(summary), encoding="utf-8")
+        errors = json.loads(path.read_text(encoding="utf-8"))["test_error"]
+        seal(path.parent, test_error=errors | {"last": error})
     figure = compile.draw_figure("he2015_residual/fig6", "tenth", records_of("tenth"))
     assert figure.axes[1].get_ylim() == (0, top)
     full = compile.draw_figure("he2015_residual/fig6", "paper", records_of("paper"))

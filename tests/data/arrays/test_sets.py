@@ -258,6 +258,13 @@ def test_a_folder_tree_comes_before_an_array_file_of_its_name(tmp_path: Path) ->
         ({"train_labels": np.int64(3)}, "train images: found"),
         ({"classes": np.str_("cat")}, "damaged or not an array file"),
         ({"classes": np.array([])}, "train labels: found"),
+        (
+            {
+                "train_labels": np.arange(40) % 10, "test_labels": np.arange(20) % 10,
+                "classes": np.array(["cat", "cat", *"abcdefgh"]),
+            },
+            "different class names: found 9",
+        ),
     ],
 )  # fmt: skip
 def test_a_set_of_ones_own_is_checked(

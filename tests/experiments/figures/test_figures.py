@@ -19,6 +19,7 @@ from experiments.papers.conf import table_rows
 from experiments.verdicts.records import RunRecord, load, load_all
 from records.files import ROOT
 from records.record import RecordError
+from tests.sealed import seal
 
 GOLDEN = ROOT / "tests" / "golden" / "runs"
 FIG6 = FIGURES["he2015_residual/fig6"]
@@ -177,6 +178,7 @@ def held_out(records: list[RunRecord], tmp_path: Path) -> RunRecord:
     shutil.copytree(record.folder, tmp_path / "run")
     frame = record.metrics().assign(val_error=[9.0, 8.0, 7.0, 7.5, 7.2])
     frame.to_csv(tmp_path / "run" / "metrics.csv", index=False)
+    seal(tmp_path / "run")
     return load(tmp_path / "run")
 
 
@@ -216,6 +218,7 @@ def test_gradients_are_drawn_where_they_were_measured(
     path = tmp_path / "run" / "metrics.csv"
     frame = record.metrics().assign(gradient=[0.02, 0.01, 0.005, 0.004, 0.003])
     frame.to_csv(path, index=False)
+    seal(path.parent)
     curve = Curve(record.experiment, "ResNet-32", "k")
     other = Curve("he2015_residual/table6/resnet110", "ResNet-110", "k")
     figure = draw((Gradients("", (curve, other), (82,)),), [*records[:1], load(tmp_path / "run")])

@@ -18,6 +18,7 @@ from experiments.plan.states import Failure, note_failure
 from records.files import ROOT
 from records.lock import locked
 from records.names import run_name
+from tests.sealed import seal
 from training.settings.config import named
 from training.settings.settings import Settings
 
@@ -128,12 +129,10 @@ def test_estimates_come_from_records_of_this_device(
     (before,) = plan_of(rows="resnet20")
     folder = tmp_path / "results/runs" / TABLE6 / "resnet20/cifar10_aug/seed5"
     shutil.copytree(GOLDEN / TABLE6 / "resnet20/cifar10_aug/seed0", folder)
-    path = folder / "summary.json"
-    summary = json.loads(path.read_text())
     changed = {"run": f"{TABLE6}/resnet20/cifar10_aug/seed5", "seed": 5, "seconds": 640.0,
                "iterations": 64000, "macs": 1, "bn_batch": 128}  # fmt: skip
     for device, expected in (("another", before.seconds), ("this one", 640 + 8)):
-        path.write_text(json.dumps(summary | changed | {"device": device}))
+        seal(folder, **changed, device=device)
         (entry,) = plan_of(rows="resnet20")
         assert entry.seconds == pytest.approx(expected)
 

@@ -18,6 +18,7 @@ from experiments.report import page as report_page
 from experiments.tables.tables import paper_table
 from experiments.verdicts.records import load
 from records.files import ROOT
+from tests.sealed import seal
 
 GOLDEN = ROOT / "tests" / "golden" / "runs"
 TABLE6 = "he2015_residual/table6"
@@ -36,8 +37,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("report") / "results"
     shutil.copytree(GOLDEN, folder / "runs")
     for path in folder.rglob("resnet110/**/summary.json"):
-        facts = {"device": "a GPU", "driver": "1.0", "seconds": 600.0, "runs_at_once": 2}
-        path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+        seal(path.parent, device="a GPU", driver="1.0", seconds=600.0, runs_at_once=2)
     add_long_name(folder)
     # One with all the files that a record can have.
     (folder / "runs" / TABLE6 / "resnet20" / "cifar10_aug" / "seed0" / "NOTE.md").touch()
@@ -58,10 +58,8 @@ def add_long_name(folder: Path) -> None:
     """A record of the row with the longest name."""
     run = "huang2016_stochastic/table1/resnet110_stochastic/cifar100_aug/seed0"
     shutil.copytree(GOLDEN / RESNET32, folder / "runs" / run)
-    path = folder / "runs" / run / "summary.json"
     row, dataset = run.rsplit("/", 2)[:2]
-    names = {"run": run, "experiment": row, "dataset": dataset}
-    path.write_text(json.dumps(json.loads(path.read_text()) | names))
+    seal(folder / "runs" / run, run=run, experiment=row, dataset=dataset)
 
 
 @pytest.fixture(scope="module")

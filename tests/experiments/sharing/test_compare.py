@@ -1,6 +1,5 @@
 """Two sets of records side by side."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from experiments.sharing import compare
 from experiments.verdicts.records import load
 from records.command import CommandError
 from records.files import ROOT
+from tests.sealed import seal
 
 GOLDEN = ROOT / "tests" / "golden" / "runs"
 ROW = "he2015_residual/table6/resnet20"
@@ -27,11 +27,10 @@ def made(tmp_path: Path) -> Callable[..., Path]:
             run = f"{ROW}{suffix}/cifar10_aug/seed{seed}"
             folder = tmp_path / name / "runs" / run
             shutil.copytree(TEMPLATE, folder)
-            summary = json.loads((folder / "summary.json").read_text())
             measured = dict.fromkeys(("last", "best", "at_best_val", "exported"), error)
             status = "finished" if error is not None else "diverged"
-            summary |= {"run": run, "seed": seed, "test_error": measured, "status": status}
-            (folder / "summary.json").write_text(json.dumps(summary | changes))
+            values = {"run": run, "seed": seed, "test_error": measured, "status": status}
+            seal(folder, **values | changes)
             assert load(folder).run == run
         return tmp_path / name
 
@@ -75,9 +74,11 @@ def test_equal_curves_are_counted(made: Callable[..., Path]) -> None:
     assert line(a, b)["Equal curves"] == "2 of 2"
     path = b / "runs" / ROW / "cifar10_aug" / "seed1" / "metrics.csv"
     path.write_text(path.read_text().replace("8.0640", "8.0641"))
+    seal(path.parent)
     assert line(a, b)["Equal curves"] == "1 of 2"
     text = path.read_text().replace("8.0641", "8.0640").replace(",340.0", ",999.0")
     path.write_text(text)
+    seal(path.parent)
     assert line(a, b)["Equal curves"] == "2 of 2", "times may differ"
 
 

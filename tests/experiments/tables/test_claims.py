@@ -1,6 +1,5 @@
 """The papers' claims: every one names known rows; records decide them."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from experiments.tables.claims import claims_table, find, judge
 from experiments.verdicts.measure import transition_least, weight_spread
 from experiments.verdicts.records import RunRecord, load
 from records.files import ROOT
+from tests.sealed import seal
 
 GOLDEN = ROOT / "tests" / "golden" / "runs"
 TEMPLATE = "he2015_residual/table6/resnet20/cifar10_aug/seed0"
@@ -33,14 +33,14 @@ def made(tmp_path: Path) -> Callable[..., list[RunRecord]]:
             run = f"{row}/cifar10_aug/seed{seed}"
             folder = tmp_path / run
             shutil.copytree(GOLDEN / TEMPLATE, folder)
-            path, fact = folder / "summary.json", facts(row, "cifar10_aug")
+            fact = facts(row, "cifar10_aug")
             assert fact is not None
-            summary = json.loads(path.read_text()) | {
+            values = {
                 "run": run, "experiment": row, "seed": seed, "recipe": fact.hash,
                 "iterations": fact.iterations, "status": "finished",
                 "test_error": dict.fromkeys(("last", "best", "at_best_val", "exported"), error),
             }  # fmt: skip
-            path.write_text(json.dumps(summary | changes))
+            seal(folder, **values | changes)
             records.append(load(folder))
         assert all(record.counts for record in records)
         return records
@@ -160,6 +160,7 @@ def curve(records: list[RunRecord], **columns: list[float]) -> list[RunRecord]:
         frame = pd.concat([frame.iloc[:1]] * count, ignore_index=True).assign(**columns)
         frame["iteration"] = [1000 * (i + 1) for i in range(count)]
         frame.to_csv(record.folder / "metrics.csv", index=False)
+        seal(record.folder)
     return records
 
 

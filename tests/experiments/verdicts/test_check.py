@@ -1,6 +1,5 @@
 """`make check`: which records may enter a table, and which contradict themselves."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from experiments.verdicts.ask_eval import quoted
 from experiments.verdicts.records import RunRecord, load
 from records.files import ROOT
 from records.record import RecordError
+from tests.sealed import seal
 from training.settings.network import build_model
 from training.settings.settings import Settings
 from training.weights.export import export
@@ -31,8 +31,7 @@ def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ru
     shutil.copytree(GOLDEN / RUN, folder)
 
     def change(**values: Any) -> RunRecord:
-        path = folder / "summary.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+        seal(folder, **values)
         return load(folder)
 
     return change
@@ -136,6 +135,7 @@ def test_metrics_that_do_not_fit_the_summary(
     path = record.folder / "metrics.csv"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n")
+    seal(record.folder)
     assert check.main() == 1
     assert "metrics.csv ends at iteration" in capsys.readouterr().out
 
@@ -190,6 +190,7 @@ def test_shipped_weights_are_evaluated_where_the_data_are(
         cells = line.split(",")
         cells[-2] = str(recorded + distance)
         path.write_text("\n".join([*lines, ",".join(cells)]) + "\n")
+        seal(record.folder)
         assert check.main() == code
 
 

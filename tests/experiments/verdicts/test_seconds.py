@@ -1,6 +1,5 @@
 """What a run took, where it was suspended now and then: the clock goes on, training does not."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import pytest
 
 from experiments.verdicts.records import RunRecord, load
 from records.files import ROOT
-from records.names import METRICS, SUMMARY
-from records.record import CHECKSUM
+from records.names import METRICS
+from tests.sealed import seal
 
 RUN = ROOT / "results" / "runs" / "he2015_residual/table6/resnet20/cifar10_aug/seed0"
 
@@ -23,10 +22,7 @@ def record_of(folder: Path, paces: np.ndarray, pauses: np.ndarray) -> RunRecord:
     steps = frame["iteration"].diff().fillna(frame["iteration"].iloc[0])
     frame["seconds"] = (steps * paces + pauses).cumsum()
     frame.to_csv(folder / METRICS, index=False)
-    summary = json.loads((folder / SUMMARY).read_text())
-    del summary[CHECKSUM]
-    summary["seconds"] = float(frame["seconds"].iloc[-1])
-    (folder / SUMMARY).write_text(json.dumps(summary))
+    seal(folder, seconds=float(frame["seconds"].iloc[-1]))
     return load(folder)
 
 

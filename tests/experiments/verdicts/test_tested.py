@@ -20,6 +20,7 @@ from experiments.verdicts.measure import row_of
 from experiments.verdicts.records import RunRecord, extras, load_all
 from experiments.verdicts.tested import results
 from tests.conftest import Ended, save_tree
+from tests.sealed import seal
 
 WHOLE = f"50000,{'0' * 16},{'f' * 64}"
 TABLE3, TABLE4 = "he2015_residual/table3", "he2015_residual/table4"
@@ -42,6 +43,8 @@ def made(runs: Path, row: str, seed: int = 0, *, diverged: bool = False, **tests
     (folder / "summary.json").write_text(json.dumps(summary))
     header = "iteration,epoch,lr,train_loss,train_error,test_loss,test_error"
     (folder / "metrics.csv").write_text(f"{header}\n1,1,0.1,1,20,1,24.5\n")
+    (folder / "config.yaml").write_text("made: for tests\n")
+    seal(folder)
     for name, content in tests.items():
         text = f"test_error,test_error_top5,test_loss,images,data,weights\n{content}\n"
         (folder / f"{name}.csv").write_text(text)
@@ -210,6 +213,6 @@ def test_the_command_notes_a_test_in_the_record(
     ):
         ended = command("eval.py", *wrong)
         assert ended.code == 2 and message in ended.err, ended.err
-    summary.write_text(json.dumps(told | {"weights": "0" * 64}))
+    seal(summary.parent, weights="0" * 64)
     ended = command("eval.py", run, "save=true")
     assert ended.code == 2 and "is not the file that" in ended.err
