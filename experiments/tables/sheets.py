@@ -30,7 +30,7 @@ def write(table: Sheet, preset: str) -> list[Path]:
     below = "".join(f"\n{note}\n" for note in table.notes)
     texts = {
         ".md": f"# {table.title}\n\n{to_markdown(frame)}\n{below}",
-        # In letters that a spreadsheet reads whatever it takes the file for.
+        # In characters that a spreadsheet reads whatever encoding it assumes.
         ".csv": frame.to_csv(index=False, lineterminator="\n").replace("±", "+/-"),
         ".tex": _latex(frame, table.title),
     }
