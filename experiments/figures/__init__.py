@@ -1,1 +1,1 @@
-"""The papers' figures: a file a paper, a file a kind of panel. It imports papers and verdicts."""
+"""The papers' figures: files for papers and for kinds of panels. It imports papers and verdicts."""
