@@ -18,7 +18,7 @@ LIVE_SECONDS, PLAIN_SECONDS = 1.0, 60.0
 
 
 class Display:
-    """Shows the progress of a plan: live on a terminal, once a minute elsewhere."""
+    """The progress display of a plan: live on a terminal, once a minute elsewhere."""
 
     def __init__(self, plan: Sequence[Entry]):
         self.plan = plan

@@ -34,7 +34,7 @@ PATIENCE = 1800.0  # seconds without a sign of life, after which a process is ki
 LAST_PATIENCE = 120.0  # the same, once asked to stop
 POLL_SECONDS = 0.2
 SPARE_BYTES = 200e6  # that must be free beyond a run's own before a paused plan resumes
-FULL_SECONDS = 60.0  # to wait first, since a quota shows only in the next try
+FULL_SECONDS = 60.0  # to wait before checking: a quota shows only in the next try
 
 
 @dataclass
@@ -126,7 +126,7 @@ class Execution:
         return bool(self.launched) or (self.needed > 0 and not self.stopped)
 
     def start_on(self, device: Device) -> bool:
-        """Start the next run on a device, if there is one and it has room; return whether."""
+        """Start the next open run on a device if there is room for it; return whether it did."""
         mine = {launched.job for launched in self.launched}
         under_way = [one.job for one in self.launched if one.device == device.name]
         if len(under_way) >= device.at_once:

@@ -58,7 +58,7 @@ class Launched:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # signals of the terminal reach it only from here
+                start_new_session=True,  # terminal signals reach it only through this process
             )
 
     def poll(self) -> int | None:

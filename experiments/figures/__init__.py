@@ -1,1 +1,1 @@
-"""The papers' figures: files for papers and for kinds of panels. It imports papers and verdicts."""
+"""The papers' figures: one file per paper, one per kind of panel. Imports papers and verdicts."""

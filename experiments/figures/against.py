@@ -38,7 +38,7 @@ def draw(dots: Sequence[Dot], schedule: str = "") -> Figure:
     """Draw the figure of one or more dots.
 
     Args:
-        schedule: ours, if not the papers': the two errors are then not comparable.
+        schedule: our schedule, if not the papers': the two errors are then not comparable.
     """
     with mpl.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(SIZE, SIZE), layout="constrained")

@@ -51,8 +51,8 @@ def draw(path: Path) -> list[Path]:
 
 
 def draw_network(ax: Axes, name: str, rows: pd.DataFrame, room: int) -> None:
-    """Draw the bars of one network's loops, labelled with their speeds, in a panel with `room` for
-    so many; a line across a bar marks the fastest possible."""
+    """Draw the bars of one network's loops, labelled with their speeds, in a panel with space for
+    `room` bars; a line across a bar marks the fastest possible."""
     speeds, most = rows["images_per_second"], 1000 * rows["batch"] / rows["floor_ms"]
     colours = [COLOURS[str(loop).split()[-1]] for loop in rows["loop"]]
     ax.barh(range(len(rows)), speeds, color=colours, height=0.74)

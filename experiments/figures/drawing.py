@@ -50,7 +50,7 @@ def draw(
 
     Args:
         records: of one preset.
-        note: printed below, for runs of another than the full schedule.
+        note: printed below, for runs that are not of the full schedule.
         scale: the share of the schedule that the runs did; None for shortened runs.
     """
     runs = by_row(sorted(records, key=lambda record: record.seed))
@@ -76,7 +76,7 @@ def draw(
 
 def save(figure: Figure | None, stem: Path) -> list[Path]:
     """Write a figure as <stem>.png and .svg, without dates, so that the same figure gives the same
-    bytes, and return the paths; if it is None, delete older files, whose runs are gone."""
+    bytes, and return the paths; given None, delete older files, whose runs are gone."""
     paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
     if figure is None:
         for path in paths:

@@ -1,4 +1,4 @@
-"""What figures are made of: panels, whose kinds have files beside this one, and their curves.
+"""Building blocks of figures: panels, whose kinds are in files beside this one, and their curves.
 
 A kind of panel is a dataclass that knows which rows it shows and how to draw itself.
 """
@@ -52,7 +52,7 @@ class Panel(ABC):
             return True
 
     def key(self, scale: float | None) -> Sequence[Line2D]:
-        """Legend for above the figure, empty if it needs none; `scale` as for `draw`."""
+        """Legend entries to show above the figure, if any; `scale` as for `draw`."""
         return ()
 
     @abstractmethod

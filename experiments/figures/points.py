@@ -25,7 +25,8 @@ class Family:
     Attributes:
         at: horizontal position of each, if not its size.
         table: the table that publishes their errors, if not each row's own.
-        name: what precedes the depth, the label of a point, in its row's name; empty for no labels.
+        name: what precedes the depth in each row's name; that depth labels its point. Empty for no
+            labels.
     """
 
     label: str
@@ -42,7 +43,7 @@ class Family:
 
 
 def family(label: str, colour: str, prefix: str, depths: Sequence[int | str], *more: str) -> Family:
-    """Make a family of rows named `prefix` and a depth, and of the rows in `more`."""
+    """Make a family of the rows named `prefix` plus a depth, and the rows in `more`."""
     return Family(label, colour, (*(f"{prefix}{depth}" for depth in depths), *more))
 
 

@@ -83,7 +83,7 @@ def _axes(axes: Axes) -> dict[str, Any]:
             "y": _rounded(line.get_ydata()),
         }
         for line in axes.get_lines()
-        if line.get_transform() == axes.transData  # not level lines, whose x is no value
+        if line.get_transform() == axes.transData  # no level lines: their x is in axes units
         and len(np.atleast_1d(line.get_xdata())) > 0
         and not str(line.get_label()).startswith("_child")  # unnamed guide lines
     ]

@@ -48,7 +48,7 @@ def gather(preset: str) -> dict[str, Any]:
     figures = [figure_views.view(name, records, preset) for name in FIGURES]
     tables = [table_views.view(table, groups.keys(), preset) for table in compiled]
     against = figure_views.against(total, preset)
-    # Recipe sheets describe full schedules: only that page shows them.
+    # Recipe sheets describe full schedules: only the page of those shows them.
     trained_by = {p.name: recipes_of(p.name) for p in published.papers() if preset == FULL}
     overview, waiting = table_views.overviews(total, preset)
     return {

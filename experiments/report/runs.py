@@ -34,7 +34,7 @@ def name(record: RunRecord) -> str:
 
 
 def facts(record: RunRecord) -> list[tuple[str, str]]:
-    """The provenance of its number, as names and values, and the results of other tests."""
+    """The provenance of a run's number, as names and values, and the results of other tests."""
     summary = record.summary
     lines = [(name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary]
     for test, one in results_of_tests(record)[0].items():
@@ -97,7 +97,7 @@ def curves(records: Iterable[RunRecord]) -> dict[str, dict[str, list[float | Non
 
 def costs(records: Iterable[RunRecord]) -> pd.DataFrame:
     """What runs took, one line per device, GPUs first: minutes of training, without evaluation, and
-    of device time, which runs at once share and which counts once for each of a run's processes."""
+    minutes of the device, shared by runs at once and multiplied by the processes of a run."""
     lines = []
     for record in records:
         summary, minutes = record.summary, (record.seconds or 0.0) / 60

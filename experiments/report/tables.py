@@ -92,8 +92,8 @@ def result_cells(
 
 
 def commands(table: PaperTable, preset: str) -> list[tuple[str, str]]:
-    """The command that measures each row of a table, on all its data sets there, after a label of
-    the row. Rows that are only quoted have none."""
+    """The label of each row of a table, and the command that measures it on all of the table's data
+    sets. Rows that are only quoted have none."""
     trained = table_rows(table.name) if is_planned(table.name) else []
     rows: dict[str, list[Line]] = {}
     for result in table.results:

@@ -22,7 +22,7 @@ from records.validity import PRESETS
 from records.wandb_run import mode, named, open_run
 
 PROJECT = "residual-to-dense"
-JOB = "record"  # job type of its runs, unlike those mirrored in training
+JOB = "record"  # job type of its runs, which those mirrored in training lack
 VERSION = 2  # of the format in which a record is sent
 MODES = ("online", "offline")
 INIT_SECONDS, FINISH_SECONDS = 30, 300

@@ -117,7 +117,7 @@ def interval(result: Result) -> str | None:
 
 
 def others(result: Result) -> str | None:
-    """Errors of independent reproductions: the range and how many, or each of up to two."""
+    """Errors of independent reproductions: the range and how many, or each if at most two."""
     values = result.line.reproductions
     if len(values) > 2:
         return f"{min(values):.2f} to {max(values):.2f} ({len(values)})"

@@ -145,8 +145,8 @@ def _by_failure(comparison: Mapping[str, Any], row: Row, other: Row) -> bool | N
 
 
 def _pair(comparison: Mapping[str, Any], row: Sample, other: Sample, numbers: str) -> Finding:
-    """Decide whether `times` a row is below the other, the row is above it by at most `within`, or
-    the row is `between` two multiples of it."""
+    """Decide whether a row, multiplied by `times`, is below the other, exceeds it by less than
+    `within`, or is `between` two multiples of it."""
     if "near" in comparison:
         return _decide(other, row, -float(comparison["within"]), numbers)
     if "share" in comparison:

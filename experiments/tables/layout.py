@@ -118,7 +118,7 @@ def _our_hours(line: Result | None) -> float | None:
 
 
 def _ratio(first: float | None, last: float | None) -> str:
-    """Ratio of the last line to the first, on which two machines can agree where hours differ."""
+    """Ratio of the last line to the first: comparable across machines, unlike hours."""
     return f"{last / first:.2f}" if first and last else MISSING
 
 

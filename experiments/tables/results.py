@@ -24,8 +24,8 @@ class Result:
 
     Attributes:
         records, untested: our runs with the test that the table asks for, and how many lack it.
-        verdict: None if the two cannot be compared, as hours on two machines, or the published one
-            was read off a figure, to half a point.
+        verdict: None if the two cannot be compared, e.g. hours on two machines, or the published
+            one was read off a figure, to half a point.
         measured: by the paper's statistic.
         difference: ours minus the published one.
         interval: the 90 % interval of our mean, which decides whether it is reproduced.

@@ -15,7 +15,7 @@ LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Sheet:
-    """A compiled table: its cells as text, and what stands above and below."""
+    """A compiled table: its cells as text, the title above and the notes below."""
 
     name: str
     title: str

@@ -18,7 +18,7 @@ DROPPED_FIRST = (
 )  # fmt: skip
 # Left-aligned columns.
 WORDS = ("Method", "Row", "Claim", "Run", "Data", "State", "Status", "Verdict")
-NAMES = ("Row", "Run")  # columns whose end says more than their beginning
+NAMES = ("Row", "Run")  # columns of names whose end says more than their beginning
 UNMEASURED = ("quoted", "not run")
 SENTENCE = 40  # characters above which text may wrap
 LEAST = 16  # characters that a name keeps, at least

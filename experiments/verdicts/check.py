@@ -27,7 +27,7 @@ SHIPPED = 30e6  # bytes of all weights, at most
 @guarded
 def main() -> int:
     """Exit code: 0 if no record contradicts itself and the weights take at most `SHIPPED`, else 1.
-    A record may enter no table, as a shortened run or another precision, without contradiction."""
+    That a record enters no table, e.g. as a shortened run, is no contradiction."""
     counts = [check(preset) for preset in KEPT]
     size = sum(path.stat().st_size for path in results().rglob("*.safetensors"))
     if size > SHIPPED:
@@ -81,7 +81,7 @@ def contradictions(record: RunRecord) -> list[str]:
 
 
 def code_faults(record: RunRecord) -> list[str]:
-    """Fault of a record that the code of its commit, if known here, did not train."""
+    """Fault of a record trained by other code than that of its commit, if the commit is known."""
     used, committed = record.summary.get("code"), committed_hash(str(record.summary.get("commit")))
     if committed is None or not isinstance(used, list) or record.summary.get("clean") is False:
         return []
