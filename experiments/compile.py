@@ -54,19 +54,19 @@ def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Shee
 
 
 def compile_all(records: Sequence[RunRecord], preset: str = FULL) -> Iterator[Sheet]:
-    """Every table, from the records of a kept preset; last of all their overview."""
+    """Yield every table, compiled from the records of a kept preset, then their overview."""
     compared = []
     for table in published.tables():
         compared.append(paper_table(table, records, preset))
         yield from forms(compared[-1])
-    if preset == FULL:  # networks are the same whatever the schedule
+    if preset == FULL:  # networks do not depend on the schedule
         yield from map(_architecture, architecture.tables())
         yield quoted_table()
     yield overview(compared, preset, {table.name: cost(table.name, preset) for table in compared})
 
 
 def cost(table: str, preset: str) -> str:
-    """How long a run of every row of a table takes on an H100; empty where nothing is trained."""
+    """Time to train every row of a table once on an H100; empty if it trains nothing."""
     try:
         rows = table_rows(table, preset)
     except PlanError:
@@ -75,14 +75,14 @@ def cost(table: str, preset: str) -> str:
 
 
 def forms(table: Sheet) -> list[Sheet]:
-    """A table, and what else it is compiled to: its paper's layout, where that is another."""
+    """The table and, if its paper prints it differently, the table in that layout."""
     other = printed(table) if isinstance(table, PaperTable) else None
     return [table, other] if other else [table]
 
 
 def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figure | None:
-    """Draw a figure from the records of a preset; None where they show nothing in it, since
-    published numbers alone are no figure of ours.
+    """Draw a figure from the records of a preset, or return None if none of them appears in it:
+    published numbers alone are not a figure of ours.
 
     Raises:
         PublishedError: there is no such figure.
@@ -102,7 +102,7 @@ def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figur
 
 
 def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list[Path]:
-    """Draw a figure and write it; returns the files, none where there is nothing to draw yet.
+    """Draw a figure and save it; return the files, none if there is nothing to draw yet.
 
     Raises:
         PublishedError: there is no such figure.
@@ -112,7 +112,7 @@ def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list
 
 
 def draw_against(total: Overview) -> Figure | None:
-    """Published errors against ours, of every row that has both; None where none has."""
+    """Plot published errors against ours for every row that has both; None if no row does."""
     full = total.preset == FULL
     dots = [
         against.Dot(
@@ -128,14 +128,14 @@ def draw_against(total: Overview) -> Figure | None:
 
 
 def figure_heading(figure: str) -> str:
-    """What a figure shows: the title of its table, or those of its panels where it has none."""
+    """Heading of a figure: the title of its table, or its panels' titles if it has no table."""
     if is_planned(figure):
         return str(table_config(figure)["table"]["title"])
     return "; ".join(panel.title for panel in FIGURES[figure])
 
 
 def figure_command(figure: str, preset: str) -> str:
-    """What draws a figure, and trains what it lacks where that is planned as a table."""
+    """Command that draws a figure and, if it is planned as a table, trains the missing runs."""
     if is_planned(figure):
         return f"make reproduce-table TABLE={figure} PRESET={preset} YES=1"
     return f"make figure FIGURE={figure}" + ("" if preset == FULL else f" PRESET={preset}")
@@ -149,7 +149,7 @@ def _architecture(table: str) -> Sheet:
 def _shortened(
     table: str, preset: str, records: Sequence[RunRecord]
 ) -> tuple[list[RunRecord], str]:
-    """The shortened runs that a table, or a figure, is made of, and what has to be said beside.
+    """The shortened runs behind a table or figure, and the note to print with them.
 
     Raises:
         PlanError: there is no such table.

@@ -79,7 +79,7 @@ def show(table: str, preset: str) -> None:
 
 
 def complete_figure(figure: str, records: Sequence[RunRecord]) -> None:
-    """Make what a figure lacks: one analysis a row, of its lowest seed that has weights."""
+    """Run the analyses a figure lacks: one per row, on its lowest seed that has weights."""
     asked = [(panel.analysis, row) for panel in FIGURES[figure] for row, _ in panel.rows]
     for name, row in dict.fromkeys(asked):
         trained = [r for r in records if r.experiment == row and not r.diverged]
@@ -95,10 +95,10 @@ def complete_figure(figure: str, records: Sequence[RunRecord]) -> None:
 
 
 def test_rows(table: str, rows: Collection[tuple[str, str]], records: Sequence[RunRecord]) -> None:
-    """Test the networks of a table as it asks for, where that is still to do.
+    """Run the tests that a table asks for on records that still lack them.
 
     Args:
-        rows: experiment and data set of those that are asked for.
+        rows: experiment and data set of each row to test.
     """
     asked = [
         (record, line.test)

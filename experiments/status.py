@@ -1,4 +1,4 @@
-"""What is being trained now, and what stands still: `make status`, from any shell."""
+"""Show which runs are training, stopped or failed: `make status`, from any shell."""
 
 import sys
 
@@ -19,17 +19,17 @@ UNFINISHED = {"running": "running,", "resumable": "stopped at"}
 
 @guarded
 def main() -> int:
-    """Exit code 0; 2 where a record is damaged."""
+    """Exit code: 0, or 2 if a record is damaged."""
     console = Console()
     print("\n".join(lines(console.width if console.is_terminal else None)))
     return 0
 
 
 def lines(width: int | None = None) -> list[str]:
-    """Every plan under way with its runs; then runs outside of plans, stopped and failed ones.
+    """Every plan under way with its runs; then running, stopped and failed runs of no plan.
 
     Args:
-        width: characters that a line may take; None for as many as it needs.
+        width: maximum characters per line, or None for no limit.
     """
     text, planned = list[str](), set[Job]()
     for title, jobs in under_way():
@@ -41,7 +41,7 @@ def lines(width: int | None = None) -> list[str]:
 
 
 def jobs_on_disk() -> list[Job]:
-    """Every run that has begun and not ended, with whatever preset."""
+    """Every run, of any preset, that has started but not finished."""
     jobs = dict[Job, None]()
     runs = outputs() / "runs"
     for pattern in (LOCK, CHECKPOINTS, FAILURE):
@@ -50,7 +50,7 @@ def jobs_on_disk() -> list[Job]:
             try:
                 jobs[parse_run(run, preset)] = None
             except PlanError:
-                continue  # of no row that is known today
+                continue  # its row no longer exists
     return list(jobs)
 
 

@@ -1,2 +1,2 @@
-"""Carrying out a plan: processes, devices, what is seen of them. Imports `plan/`, `tables/` and
-what lies below."""
+"""Carrying out a plan: processes, devices, display. Imports `plan/`, `tables/` and what lies
+below."""

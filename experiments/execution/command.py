@@ -1,4 +1,4 @@
-"""What the commands that train have in common: options, the plan, its execution, what failed."""
+"""What the commands that train share: options, the plan, its execution, and failures."""
 
 import argparse
 import os
@@ -22,11 +22,11 @@ from records.names import KEPT
 from records.validity import PRESETS
 
 ASK_ABOVE_SECONDS = 3600
-LONG = 20  # rows that a screen shows with what stands above them
+LONG = 20  # rows that fit on a screen together with the summary above
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of every command that trains."""
+    """Add the options of every command that trains."""
     parser.add_argument("--preset", default="auto", type=one_of("PRESET", ("auto", *PRESETS)))
     parser.add_argument("--jobs", default="auto", help="runs at once: a number, or `auto`")
     parser.add_argument("--minutes", default="", help="save and stop after so many")
@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raise a PlanError for numbers that cannot be, and for GPUs that torch cannot use."""
+    """Raise a PlanError for invalid numbers, and for GPUs that torch cannot use."""
     jobs, minutes = options.jobs, options.minutes
     if jobs != "auto" and not (jobs.isdecimal() and int(jobs) > 0):
         raise PlanError(f"JOBS={jobs} is neither `auto` nor a number of runs.")
@@ -49,7 +49,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def chosen_preset(options: argparse.Namespace) -> str:
-    """`auto` is the full recipe where there is a GPU, and a small version elsewhere."""
+    """The preset asked for; `auto` is the full recipe if there is a GPU, else a small version."""
     return options.preset if options.preset != "auto" else ("paper" if gpus() else "smoke")
 
 
@@ -67,7 +67,7 @@ def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
     print()
     table = overview.table(plan)
     print_table(table)
-    if len(table) > LONG:  # what matters has left the screen
+    if len(table) > LONG:  # the summary has scrolled off the screen
         say("\n" + summary.splitlines()[0])
     notes = overview.failures(plan), overview.without_teachers(plan), overview.in_no_table(plan)
     if warnings := [line for lines in notes for line in lines]:
@@ -77,8 +77,8 @@ def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
 
 
 def why_not(plan: Sequence[Entry], options: argparse.Namespace) -> int | None:
-    """The exit code where a plan that was shown is not carried out: because no more was asked for,
-    or because it takes so long that it has to be asked for, which is said."""
+    """The exit code if a plan is not to be carried out, else None: either only the plan was asked
+    for, or it takes so long that it must be confirmed, which is printed."""
     if options.plan:
         return 0
     total = sum(entry.seconds for entry in plan if entry.open)
@@ -93,7 +93,7 @@ def why_not(plan: Sequence[Entry], options: argparse.Namespace) -> int | None:
 
 
 def carry_out(title: str, plan: Sequence[Entry], options: argparse.Namespace) -> Execution:
-    """Train what is open."""
+    """Train the open runs of a plan."""
     todo = [entry.job for entry in plan if entry.open]
     places = devices(options.jobs)
     several = any(place.name and place.at_once > 1 for place in places) and len(todo) > 1
@@ -109,11 +109,11 @@ def carry_out(title: str, plan: Sequence[Entry], options: argparse.Namespace) ->
 
 
 def devices(at_once: str) -> list[Device]:
-    """The GPUs of this machine, or else its processor.
+    """The GPUs of this machine, or else its CPU.
 
     Args:
-        at_once: most runs on a GPU at a time, or `auto`: as many as its memory holds. On a
-            processor, which one run keeps busy, `auto` is one; several share its cores.
+        at_once: most runs on a GPU at a time, or `auto`: as many as its memory holds, up to
+            `AT_ONCE`. On a CPU, which one run keeps busy, `auto` is one; several share its cores.
     """
     if not gpus():
         count = 1 if at_once == "auto" else int(at_once)
@@ -125,8 +125,8 @@ def devices(at_once: str) -> list[Device]:
 
 
 def report(execution: Execution) -> int:
-    """Say what did not finish and why; the exit code of all. Runs that another process is at are
-    no failure."""
+    """Print what did not finish and why; return the exit code. Runs under way in another process
+    are no failure."""
     # Another process may have finished what failed here.
     failures = {job: why for job, why in execution.failures.items() if state_of(job) not in ENDED}
     for job, failure in failures.items():

@@ -1,4 +1,4 @@
-"""What is seen of a plan that is carried out: a line for every event, and where the runs are."""
+"""Progress of a plan under way: a line for every event, and how far the runs are."""
 
 import time
 from collections.abc import Sequence
@@ -18,11 +18,7 @@ LIVE_SECONDS, PLAIN_SECONDS = 1.0, 60.0
 
 
 class Display:
-    """Live on a terminal, a few lines a minute elsewhere.
-
-    Args:
-        plan: what was planned.
-    """
+    """The progress display of a plan: live on a terminal, once a minute elsewhere."""
 
     def __init__(self, plan: Sequence[Entry]):
         self.plan = plan
@@ -41,22 +37,22 @@ class Display:
             self.live.stop()
 
     def say(self, text: str) -> None:
-        """Print lines that stay."""
+        """Print lines that stay above the live display."""
         self.console.print(text, markup=False)
 
     def started(self, job: Job) -> None:
-        """A run was started."""
+        """Report that a run was started."""
         number = [entry.job for entry in self.plan].index(job) + 1
         self.say(f"[{number}/{len(self.plan)}] {job.run}")
 
     def finished(self, job: Job) -> None:
-        """A run has ended by itself."""
+        """Report how a run has ended, with its test error."""
         error = test_error_of(job)
         result = "" if error is None else f", test error {error:.2f} %"
         self.say(f"{job.run}: {state_of(job)}{result}")
 
     def refresh(self) -> None:
-        """Show where the runs are, if it is time to."""
+        """Show how far the runs are, if an update is due."""
         if time.monotonic() < self.due:
             return
         self.due = time.monotonic() + self.seconds
@@ -69,10 +65,10 @@ class Display:
 
 
 def progress_lines(plan: Sequence[Entry], width: int | None = None) -> list[str]:
-    """A line for every run under way, and one for all together.
+    """A line for every run under way, and one for the whole plan.
 
     Args:
-        width: characters that a line may take; None for as many as it needs.
+        width: maximum characters per line, or None for no limit.
     """
     states = {entry.job: state_of(entry.job) for entry in plan}
     running = sum(state == "running" for state in states.values())
@@ -95,19 +91,19 @@ def progress_lines(plan: Sequence[Entry], width: int | None = None) -> list[str]
 
 
 def fitted(run: str, width: int | None, before: int) -> str:
-    """The name of a run, in what a line of some width leaves it."""
+    """The name of a run, shortened to fit a line of `width` after `before` other characters."""
     return run if width is None else shortened(run, max(LEAST, width - before))
 
 
 def seconds_left(entry: Entry, progress: Progress) -> float:
-    """Seconds to the end of a run at its present pace, or at the planned one before it is known."""
+    """Seconds to the end of a run at its measured pace, or the planned one until that is known."""
     left = entry.job.iterations - progress.iteration
     pace = progress.pace or entry.seconds / entry.job.iterations
     return pace * left
 
 
 def how_far(job: Job, progress: Progress, seconds: float) -> str:
-    """Where a run is, its last test error, and how long it still takes, one below another."""
+    """A run's iteration, last test error and time left, in columns of fixed width."""
     error = "" if progress.test_error is None else f"{progress.test_error:.2f} %"
     where = f"{progress.iteration:,}/{job.iterations:,}"
     return f"{where:>15}  {error:>7}  {duration(seconds):>8} left"

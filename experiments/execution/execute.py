@@ -1,5 +1,5 @@
-"""Carry out a plan: each run in a process of its own, several at once on a GPU where they fit;
-several of these programs may share a folder. A failure stops no other run."""
+"""Carry out a plan: each run in its own process, several at once on a GPU if they fit. A failure
+stops no other run, and several of these programs may share a folder."""
 
 import math
 import random
@@ -21,7 +21,7 @@ from experiments.plan.states import Failure, state_of
 from records import exits
 from records.names import FAILURE, outputs, results
 
-# Signals that stop a plan, and its exit code.
+# Signals that stop a plan, and its exit code for each.
 SIGNALS = {
     signal.SIGTERM: exits.PREEMPTED,
     signal.SIGUSR1: exits.PREEMPTED,
@@ -29,23 +29,23 @@ SIGNALS = {
     signal.SIGHUP: exits.PREEMPTED,
     signal.SIGINT: exits.INTERRUPTED,
 }
-RETRIES = 2  # of a run that died or raised; it goes on from its checkpoint
+RETRIES = 2  # of a run that died or raised; it resumes from its checkpoint
 PATIENCE = 1800.0  # seconds without a sign of life, after which a process is killed
-LAST_PATIENCE = 120.0  # the same, once it was asked to stop
+LAST_PATIENCE = 120.0  # the same, once asked to stop
 POLL_SECONDS = 0.2
-SPARE_BYTES = 200e6  # that must be free, beyond a run's own, before a plan goes on
-FULL_SECONDS = 60.0  # before that is looked at: a quota shows nowhere else than in the next try
+SPARE_BYTES = 200e6  # that must be free beyond a run's own before a paused plan resumes
+FULL_SECONDS = 60.0  # to wait before checking: a quota shows only in the next try
 
 
 @dataclass
 class Device:
-    """Where runs are trained.
+    """A device to train runs on.
 
     Attributes:
-        name: of a GPU, as CUDA_VISIBLE_DEVICES has it; None leaves it to the runs.
+        name: of a GPU, as in CUDA_VISIBLE_DEVICES; None leaves the choice to the runs.
         at_once: most runs at a time.
-        memory: bytes they may take together, where a limit is known.
-        options: what train.py is told of the device.
+        memory: bytes they may take together, or None if no limit is known.
+        options: overrides of train.py for this device.
     """
 
     name: str | None = None
@@ -54,13 +54,13 @@ class Device:
     options: Sequence[str] = ()
 
     def most(self, job: Job) -> int:
-        """How many runs like this one are trained here at a time."""
+        """How many runs like this one can train here at a time."""
         if self.memory is None:
             return self.at_once
         return max(1, min(self.at_once, int(self.memory // gpu_bytes(job))))
 
     def has_room(self, under_way: Sequence[Job], job: Job) -> bool:
-        """Whether a run can start beside those under way; a single one always can."""
+        """Whether a run can start beside those under way; the first always can."""
         if not under_way or self.memory is None:
             return len(under_way) < self.at_once
         taken = sum(map(gpu_bytes, (*under_way, job)))
@@ -69,17 +69,17 @@ class Device:
 
 @dataclass
 class Execution:
-    """A plan that is carried out.
+    """The execution of a plan.
 
     Args:
-        jobs: to do, in order; what has ended already is skipped.
-        minutes: after which everything is saved and stops, or None.
+        jobs: to do, in order; those that have ended are skipped.
+        minutes: after which all runs save and stop, or None.
         patience: seconds without a sign of life after which a process is killed.
-        environment: of the runs, beside that of this process.
+        environment: variables for the runs, added to those of this process.
 
     Attributes:
-        failures: of every run that was given up.
-        stopped: 75 or 130 if something asked to stop, else 0.
+        failures: why each run that was given up failed.
+        stopped: exit code 75 or 130 if asked to stop, else 0.
     """
 
     jobs: Sequence[Job]
@@ -93,11 +93,11 @@ class Execution:
     tries: Counter[Job] = field(default_factory=Counter)
     launched: list[Launched] = field(default_factory=list)
     shared: bool = False  # whether another program works on the same runs
-    needed: float = 0.0  # bytes that a full disk must have free before the plan goes on,
-    again: float = 0.0  # and when to look
+    needed: float = 0.0  # bytes that a full disk must have free before the plan resumes,
+    again: float = 0.0  # and when to check
 
     def run(self) -> None:
-        """Do what can be done."""
+        """Train all runs, until each has ended or been given up, or the plan is stopped."""
         deadline = time.monotonic() + 60 * self.minutes if self.minutes is not None else None
         with self.signals(), self.display:
             try:
@@ -112,7 +112,7 @@ class Execution:
                 self.leave_nothing()
 
     def step(self) -> bool:
-        """See off what has ended, and start what can; whether anything is left to wait for."""
+        """Handle runs that ended, start those that can; return whether to go on waiting."""
         for launched in list(self.launched):
             code = launched.poll()
             if code is not None:
@@ -126,13 +126,13 @@ class Execution:
         return bool(self.launched) or (self.needed > 0 and not self.stopped)
 
     def start_on(self, device: Device) -> bool:
-        """Start the next run on a device, if there is one and it has room."""
+        """Start the next open run on a device if there is room for it; return whether it did."""
         mine = {launched.job for launched in self.launched}
         under_way = [one.job for one in self.launched if one.device == device.name]
         if len(under_way) >= device.at_once:
             return False
         order = list(self.jobs)
-        if self.shared:  # others start at the top as well: elsewhere one keeps out of their way
+        if self.shared:  # the others start at the top too: keep out of their way
             random.shuffle(order)
         job = next((job for job in order if job not in mine and self.is_open(job)), None)
         if job is None or not device.has_room(under_way, job):
@@ -143,18 +143,18 @@ class Execution:
         options = [*device.options, f"runs_at_once={min(device.most(job), share)}"]
         launched = Launched(job, device.name, options, self.environment)
         self.launched.append(launched)
-        if self.stopped:  # by a signal that came while it was made
+        if self.stopped:  # by a signal during the launch
             launched.send(signal.SIGTERM)
         return True
 
     def is_open(self, job: Job) -> bool:
-        """Whether a run waits to be done, nobody is at it, and its teacher has been trained."""
+        """Whether a run is not ended, running or given up, and its teacher, if any, has weights."""
         if job in self.failures or states.waits_for(job) is not None:
             return False
         return state_of(job) not in (*states.ENDED, "running")
 
     def judge(self, launched: Launched, code: int) -> None:
-        """Note what became of a run: give it up, or let it be tried again."""
+        """Act on how a process ended: report the run, retry it, give it up, or stop or pause."""
         job, reason = launched.job, launched.reason(code)
         if code in (0, exits.DIVERGED):
             if state_of(job) in states.ENDED:
@@ -179,7 +179,7 @@ class Execution:
                 self.display.say(f"{job.run}: {reason}; tried again.")
 
     def fewer_on(self, name: str | None) -> bool:
-        """Allow no more runs on a device than are left there; False where there are none."""
+        """Allow no more runs on a device than are left there; return False if none is left."""
         left = sum(one.device == name for one in self.launched)
         for device in self.devices:
             if device.name == name and left:
@@ -187,14 +187,14 @@ class Execution:
         return left > 0
 
     def give_up(self, job: Job, failure: Failure) -> None:
-        """Leave a run alone from now on."""
+        """Record why a run failed, and do not try it again."""
         self.failures[job] = failure
-        with suppress(OSError):  # a full disk; it is reported all the same
+        with suppress(OSError):  # on a full disk; it is reported anyway
             states.note_failure(job, failure)
         self.display.say(f"{job.run}: given up ({failure.reason})")
 
     def give_up_students(self) -> None:
-        """Leave those alone at the end whose teacher left no weights, and is not trained now."""
+        """Give up, at the end, students whose teacher has no weights and is not running."""
         left = [] if self.stopped else [job for job in self.jobs if job not in self.failures]
         for job in left:
             teacher = states.waits_for(job)
@@ -213,7 +213,7 @@ class Execution:
         return self.needed > 0
 
     def stop(self, code: int) -> None:
-        """Have every run save and stop, and the plan end with a code."""
+        """Make every run save and stop, and the plan end with an exit code."""
         again = code == exits.INTERRUPTED and self.stopped == exits.INTERRUPTED
         for launched in self.launched:
             if not self.stopped:
@@ -224,7 +224,7 @@ class Execution:
             self.display.say("Ending at once; the last checkpoints are intact.")
 
     def leave_nothing(self) -> None:
-        """Where this ends by an error: have every process save and stop, and wait for it."""
+        """If this ends by an error, make every process save and stop, and wait for it."""
         for launched in self.launched:
             launched.send(signal.SIGTERM)
         for launched in self.launched:
@@ -232,12 +232,12 @@ class Execution:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Pass signals on to the runs, which save and end with a code."""
+        """While entered, pass signals on to the runs, which save and stop."""
 
         def pass_on(number: int, frame: FrameType | None) -> None:
             self.stop(SIGNALS[signal.Signals(number)])
 
-        # Under nohup, the end of the terminal is to be ignored.
+        # Signals that are ignored stay so, as SIGHUP under nohup.
         heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
         previous = {number: signal.signal(number, pass_on) for number in heard}
         try:

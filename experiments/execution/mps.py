@@ -11,17 +11,17 @@ from records.names import outputs
 
 CONTROL = "nvidia-cuda-mps-control"
 PIPES = "CUDA_MPS_PIPE_DIRECTORY"
-SECONDS = 60  # that the daemon may take to answer
+SECONDS = 60  # that the daemon has to answer
 LONGEST = 90  # characters: its pipes are sockets, whose paths must be short
 
 
 @contextmanager
 def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
-    """While entered, an MPS daemon of this user's own runs, where one can be started; says so. One
-    that the environment names, as a cluster's does, is used as it is.
+    """Run an MPS daemon of this user while entered, if one can be started, and print whether it is
+    on. One that the environment names, as on a cluster, is used as it is.
 
     Yields:
-        The environment in which processes use it, empty without it.
+        The variables by which processes use the daemon, empty if none was started.
     """
     if wanted and PIPES in os.environ:
         print(f"NVIDIA MPS is used as {PIPES} says: {os.environ[PIPES]}.", flush=True)
@@ -47,7 +47,7 @@ def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
 
 
 def _start(environment: Mapping[str, str]) -> str:
-    """Start the daemon; why that cannot be done, or nothing."""
+    """Start the daemon; return why that failed, or an empty string."""
     if shutil.which(CONTROL) is None:
         return f"no {CONTROL} here"
     if len(environment[PIPES]) > LONGEST:
@@ -58,8 +58,8 @@ def _start(environment: Mapping[str, str]) -> str:
 
 
 def _control(environment: Mapping[str, str], *options: str, line: str = "") -> str:
-    """Call the daemon's control; what went wrong, or nothing."""
-    # The daemon serves all GPUs; each run says by itself which it uses.
+    """Call the daemon's control program; return what went wrong, or an empty string."""
+    # The daemon serves all GPUs; each run selects its own.
     variables = {**os.environ, **environment, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     variables.pop("CUDA_VISIBLE_DEVICES", None)
     try:

@@ -1,4 +1,4 @@
-"""Plans under way, each in a small file, so that another shell can tell how far they are."""
+"""Plans under way, each in a small file, so that another shell can show how far they are."""
 
 import fcntl
 import json
@@ -16,11 +16,11 @@ from records.names import outputs
 
 @contextmanager
 def registered(title: str, jobs: Sequence[Job]) -> Iterator[None]:
-    """While entered, others can see this plan; a process that dies is forgotten."""
+    """Let other processes see this plan while entered; that of a dead process is forgotten."""
     path = _folder() / f"{socket.gethostname()}-{os.getpid()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
-        with suppress(OSError):  # without locks it is forgotten at once
+        with suppress(OSError):  # without file locks it is forgotten at once
             fcntl.flock(file, fcntl.LOCK_EX)
         preset = jobs[0].preset if jobs else ""
         json.dump({"title": title, "preset": preset, "runs": [job.run for job in jobs]}, file)
@@ -32,7 +32,7 @@ def registered(title: str, jobs: Sequence[Job]) -> Iterator[None]:
 
 
 def under_way() -> list[tuple[str, list[Job]]]:
-    """Title and jobs of every plan that is carried out now."""
+    """Title and jobs of every plan under way."""
     return [sweep for path in sorted(_folder().glob("*.json")) if (sweep := _read(path))]
 
 

@@ -1,1 +1,1 @@
-"""The papers' figures: a file a paper, a file a kind of panel. It imports papers and verdicts."""
+"""The papers' figures: one file per paper, one per kind of panel. Imports papers and verdicts."""

@@ -1,4 +1,4 @@
-"""Published errors against ours: a dot a row, over all tables of all papers."""
+"""Published errors against ours: one dot per row, over all tables of all papers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ COLOURS = {"reproduced": GREEN, "better": BLUE, "undecided": ORANGE}
 OTHER = RED  # worse, or failing
 GREY = "0.45"
 SIZE = 3.9  # inches
-NAMED = 16  # dots, at most, that are named
-LETTER, LINE = 0.0155, 0.035  # of the axes: width of a letter of a name, height of a line
+NAMED = 16  # most dots for which names are drawn
+LETTER, LINE = 0.0155, 0.035  # fractions of the axes: width of a letter, height of a line
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A row: its name, the published error and ours in percent, where our mean lies with 90 %
-    confidence, the verdict (None where there is none) and its margin in points."""
+    """A row: its name, the published error and ours in percent, the 90 % interval of our mean, the
+    verdict (None if there is none) and its margin in points."""
 
     name: str
     published: float
@@ -35,10 +35,10 @@ class Dot:
 
 
 def draw(dots: Sequence[Dot], schedule: str = "") -> Figure:
-    """The figure of one or more dots.
+    """Draw the figure of one or more dots.
 
     Args:
-        schedule: another one than the papers', which makes the two errors no match for each other.
+        schedule: our schedule, if not the papers': the two errors are then not comparable.
     """
     with mpl.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(SIZE, SIZE), layout="constrained")
@@ -60,8 +60,8 @@ def draw(dots: Sequence[Dot], schedule: str = "") -> Figure:
 
 
 def _frame(axis: Axes, dots: Sequence[Dot], *, alike: bool) -> None:
-    """The limits, and what a perfect reproduction would lie on; errors that are alike have the
-    same scale both ways, and others a logarithmic one for ours."""
+    """Set limits and scales: the same scale both ways for errors that are `alike`, with a diagonal
+    for perfect reproduction and its margins; otherwise a logarithmic one for ours."""
     published, ours = [dot.published for dot in dots], [dot.ours for dot in dots]
     if not alike:
         axis.set_yscale("log")
@@ -87,7 +87,7 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _group(axis: Axes, dots: Sequence[Dot], verdict: str | None, label: str) -> None:
-    """Dots of one verdict, filled; hollow where they have none."""
+    """Plot the dots of one verdict, filled, or hollow if they have none."""
     colour = GREY if verdict is None else COLOURS.get(verdict, OTHER)
     x, y = [dot.published for dot in dots], [dot.ours for dot in dots]
     fill = "none" if verdict is None else colour
@@ -98,7 +98,7 @@ def _group(axis: Axes, dots: Sequence[Dot], verdict: str | None, label: str) -> 
 
 
 def _names(axis: Axes, dots: Sequence[Dot]) -> None:
-    """Names beside the dots, on the side where there is room; left out where there is none."""
+    """Write names beside the dots, on the side that has room; left out if neither has."""
     at = [axis.transAxes.inverted().transform(axis.transData.transform((d.published, d.ours)))
           for d in dots]  # fmt: skip
     taken = [(x - 0.02, x + 0.02, y) for x, y in at]

@@ -20,11 +20,11 @@ COLOURS = {
     "compiled_model": PINK,
 }  # fmt: skip
 UNITS = {"images/s": "images per second", "images/CPU-second": "images per CPU-second"}
-BAR, FRAME = 0.24, 0.62  # inches of a bar, and of a panel beside its bars
+BAR, FRAME = 0.24, 0.62  # height in inches of a bar, and of a panel without its bars
 
 
 def draw(path: Path) -> list[Path]:
-    """Draw one panel a network, two beside each other, and a bar a loop; the pictures' paths."""
+    """Draw one panel per network, two side by side, with one bar per loop; return the files."""
     table = pd.read_csv(path)
     panels = [(str(name), rows) for name, rows in table.groupby("network", sort=False)]
     columns = min(2, len(panels))
@@ -51,8 +51,8 @@ def draw(path: Path) -> list[Path]:
 
 
 def draw_network(ax: Axes, name: str, rows: pd.DataFrame, room: int) -> None:
-    """Bars of the loops on one network, in a panel with room for so many, each with its speed; the
-    fastest possible is a line across the bar."""
+    """Draw the bars of one network's loops, labelled with their speeds, in a panel with space for
+    `room` bars; a line across a bar marks the fastest possible."""
     speeds, most = rows["images_per_second"], 1000 * rows["batch"] / rows["floor_ms"]
     colours = [COLOURS[str(loop).split()[-1]] for loop in rows["loop"]]
     ax.barh(range(len(rows)), speeds, color=colours, height=0.74)
@@ -75,7 +75,7 @@ def draw_network(ax: Axes, name: str, rows: pd.DataFrame, room: int) -> None:
 
 
 def label(rows: pd.DataFrame, place: int) -> str:
-    """What stands behind a bar: `349 (1.44 × conventional)`."""
+    """The label behind a bar: `349 (1.44 × conventional)`."""
     row, first = rows.iloc[place], str(rows["loop"].iloc[0])
     speed = row["images_per_second"]
     text = f"{speed:,.0f}" if speed >= 100 else f"{speed:.1f}"

@@ -17,7 +17,7 @@ from experiments.figures import (
 from experiments.figures.panels import Panel
 from experiments.verdicts.records import RunRecord, by_row
 
-matplotlib.use("Agg")  # for all that draw: nobody looks on
+matplotlib.use("Agg")  # for all modules that draw: no window is needed
 WIDTH = 3.9  # of a panel, in inches
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -30,7 +30,7 @@ STYLE: dict[Any, Any] = {
     "lines.solid_capstyle": "round",
 }
 
-# Every figure: its panels, in a file a paper.
+# The panels of every figure, from one file per paper.
 FIGURES: dict[str, tuple[Panel, ...]] = (
     he2015_residual.FIGURES
     | he2016_identity.FIGURES
@@ -45,16 +45,16 @@ def draw(
     note: str = "",
     scale: float | None = 1.0,
 ) -> Figure:
-    """A figure of the panels that show anything yet, or of all, where none does; what has not run
-    is named below each.
+    """Draw a figure of the panels that have anything to show yet, or of all if none has; what has
+    not run is named below each.
 
     Args:
         records: of one preset.
-        note: printed below, for runs of other than the full schedule.
-        scale: the share of the schedule that they did; None for shortened runs.
+        note: printed below, for runs that are not of the full schedule.
+        scale: the share of the schedule that the runs did; None for shortened runs.
     """
     runs = by_row(sorted(records, key=lambda record: record.seed))
-    if scale is None:  # a small version has few of the paper's networks, on a data set of its own
+    if scale is None:  # shortened runs are of few networks, on a data set of their own
         datasets = dict.fromkeys(data for panel in panels for _, data in panel.rows)
         runs |= {(name, data): seeds for (name, _), seeds in runs.items() for data in datasets}
     panels = [panel for panel in panels if runs.keys() & set(panel.rows)] or panels
@@ -75,8 +75,8 @@ def draw(
 
 
 def save(figure: Figure | None, stem: Path) -> list[Path]:
-    """Write a figure as <stem>.png and .svg, without dates, so that the same gives the same; where
-    there is none, no older one stays, of runs that are gone."""
+    """Write a figure as <stem>.png and .svg, without dates, so that the same figure gives the same
+    bytes, and return the paths; given None, delete older files, whose runs are gone."""
     paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
     if figure is None:
         for path in paths:

@@ -32,7 +32,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
             ("Residual networks", "resnet", "ResNet"),
         )
     ),
-    # Plain-110 ends above 60 % and is not displayed there either.
+    # Plain-110 ends above 60 %, and the paper does not show it either.
     "he2015_residual/fig6": (
         Curves("Plain networks", _by_depth(PLAIN, "plain", (20, 32, 44, 56))),
         Curves("Residual networks", _by_depth(RESNET, "ResNet", (20, 32, 44, 56, 110))),

@@ -12,7 +12,7 @@ LOSS, LAST_BLOCK = "train_loss", "survival probability of the last block"
 
 
 def _depths(network: str, data: str = C10) -> tuple[Curve, ...]:
-    """A network of constant depth against the same of stochastic depth."""
+    """A network with constant depth against the same one with stochastic depth."""
     constant, stochastic = (
         (f"{network}_{kind}", f"{kind} depth") for kind in ("constant", "stochastic")
     )
@@ -20,7 +20,7 @@ def _depths(network: str, data: str = C10) -> tuple[Curve, ...]:
 
 
 def _decays(rule: str, *, middle: str | None = None) -> tuple[str, ...]:
-    """Rows of a rule of survival with a last probability of 0.1 to 0.9; `middle` is that of 0.5."""
+    """Rows of a survival rule with last probabilities of 0.1 to 0.9; `middle` is that of 0.5."""
     names = [f"{FIG8}{rule}_p0{tenth}" for tenth in range(1, 10)]
     return tuple(middle if middle and name.endswith("p05") else name for name in names)
 

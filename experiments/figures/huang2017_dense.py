@@ -49,7 +49,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
         )
         for title, x in zip(("parameters", "operations"), SIZES, strict=True)
     ),
-    # Ours: the same question on CIFAR-10, where the paper has a table only.
+    # Not in the paper: the same question on CIFAR-10, for which it has only a table.
     "huang2017_dense/fig3_cifar": tuple(
         Points(f"CIFAR-10: {title}", CIFAR_FAMILIES, x, published=True, log=True)
         for title, x in zip(("parameters", "operations"), SIZES, strict=True)

@@ -1,4 +1,4 @@
-"""What figures are made of: panels, whose kinds are each a file here, and the curves in them.
+"""Building blocks of figures: panels, whose kinds are in files beside this one, and their curves.
 
 A kind of panel is a dataclass that knows which rows it shows and how to draw itself.
 """
@@ -15,15 +15,15 @@ from matplotlib.lines import Line2D
 from experiments.verdicts.records import RunRecord
 from records.record import RecordError
 
-# Okabe and Ito's colours, which the colour-blind can tell apart.
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
 ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
 RED, BLUE, PINK, BLACK = "#D55E00", "#0072B2", "#CC79A7", "#000000"
 C10, C100 = "cifar10_aug", "cifar100_aug"
 MISSING = "not measured yet"
-BELOW = -36  # points from the bottom of a panel: what is below the label of its axis
+BELOW = -36  # points from the bottom of a panel: below the label of its axis
 
 Rows = list[tuple[str, str]]  # experiment and data set of each
-Runs = dict[tuple[str, str], list[RunRecord]]  # the runs of rows, by seed
+Runs = dict[tuple[str, str], list[RunRecord]]  # the runs of each row, by seed
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Panel(ABC):
     """A panel of a figure.
 
     Attributes:
-        analysis: what eval.py has to find out of the weights of its rows, if anything.
+        analysis: the analysis of its rows' weights by eval.py that it shows, if any.
     """
 
     title: str
@@ -40,34 +40,34 @@ class Panel(ABC):
     @property
     @abstractmethod
     def rows(self) -> Rows:
-        """All that it shows."""
+        """The rows that it shows."""
 
     def shows(self, run: RunRecord) -> bool:
-        """Whether a run of a preset's schedule has anything to show here."""
+        """Whether a run of a kept preset has anything to show here."""
         if run.row not in self.rows or self.analysis is None:
             return run.row in self.rows
         try:
             return run.analysis(self.analysis) is not None
-        except RecordError:  # a damaged one is named where it would be drawn
+        except RecordError:  # drawing will report it
             return True
 
     def key(self, scale: float | None) -> Sequence[Line2D]:
-        """What its lines mean, where that has to be said above the figure; `scale` as of `draw`."""
+        """Legend entries to show above the figure, if any; `scale` as for `draw`."""
         return ()
 
     @abstractmethod
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
-        """Draw it; what has not run is named in its legend.
+        """Draw it, and name what has not run.
 
         Args:
             scale: the share of the paper's schedule that the runs did; None for shortened runs,
-                which did no schedule to its end.
+                which complete no schedule.
         """
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One network on a data set."""
+    """One network on one data set."""
 
     experiment: str
     label: str
@@ -91,15 +91,15 @@ class CurvesPanel(Panel):
 
 
 def pair(first: tuple[str, str], second: tuple[str, str], data: str = C10) -> tuple[Curve, ...]:
-    """Two networks against each other, each by its row and label."""
+    """Two networks to compare, each given by its row and label."""
     return (Curve(*first, BLUE, data), Curve(*second, RED, data))
 
 
 def legend(
     axis: Axes, missing: Sequence[str], where: Literal["upper right", "best"] | None = "upper right"
 ) -> None:
-    """What is drawn, in the panel, unless it is said above the figure; what has not been measured,
-    below it, where it hides no curve."""
+    """Add a legend to the panel, unless `where` is None, and name what has not been measured below
+    it, where the note hides no curve."""
     if missing:
         text = fill(f"{MISSING}: " + ", ".join(missing), 48)
         note = axis.annotate(text, (0.5, 0), (0, BELOW), "axes fraction", "offset points")

@@ -20,12 +20,13 @@ PUBLISHED: dict[str, Any] = {"lw": 0.8, "ls": ":", "marker": "o", "ms": 5, "mfc"
 
 @dataclass(frozen=True)
 class Family:
-    """Networks of one kind, which a line joins.
+    """Networks of one kind, joined by a line.
 
     Attributes:
-        at: where each stands, if not at its size.
-        table: where their errors are published, if not in the table of each.
-        name: what a point's label, its depth, follows in the name of its row; empty for none.
+        at: horizontal position of each, if not its size.
+        table: the table that publishes their errors, if not each row's own.
+        name: what precedes the depth in each row's name; that depth labels its point. Empty for no
+            labels.
     """
 
     label: str
@@ -42,19 +43,19 @@ class Family:
 
 
 def family(label: str, colour: str, prefix: str, depths: Sequence[int | str], *more: str) -> Family:
-    """Networks whose rows differ in what follows `prefix`, and some more."""
+    """Make a family of the rows named `prefix` plus a depth, and the rows in `more`."""
     return Family(label, colour, (*(f"{prefix}{depth}" for depth in depths), *more))
 
 
 @dataclass(frozen=True)
 class Points(Panel):
-    """A panel of mean test errors, a line a family; hollow: published ones.
+    """A panel of mean test errors, one line per family; published ones are hollow.
 
     Attributes:
         x: label of the horizontal axis: `parameters (millions)`, `multiply-adds (billions)`, or
-            what the families' `at` is.
+            the meaning of the families' `at`.
         published: whether published errors are shown beside those of full schedules.
-        baseline: a network whose error is a level line, or None.
+        baseline: a network whose error is drawn as a level line, or None.
         log: whether the horizontal axis is logarithmic.
     """
 
@@ -132,7 +133,7 @@ class Grid(Panel):
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         means = [[mean_error(runs, (r, self.dataset)) for r in line] for line in self.experiments]
-        errors = np.array(means, dtype=float)  # not a number where there is none
+        errors = np.array(means, dtype=float)  # NaN if not measured
         axis.grid(visible=False)
         axis.imshow(errors, cmap="viridis_r", aspect="auto", origin="lower")
         axis.set_xticks(range(len(self.across)), self.across)
@@ -150,12 +151,12 @@ class Grid(Panel):
 
 
 def mean_error(runs: Runs, row: tuple[str, str]) -> float | None:
-    """Mean test error in percent over the runs that train, or None where there is none."""
+    """Mean test error in percent over the runs that train, or None if none does."""
     return aggregate(runs.get(row, []), "last").value
 
 
 def places(x: str, family: Family) -> Sequence[float]:
-    """Where the networks of a family stand on the horizontal axis."""
+    """The horizontal positions of a family's networks."""
     if family.at:
         return family.at
     known = [all_rows()[row] for row in family.rows]
@@ -170,7 +171,7 @@ def _draw_names(
     *,
     above: bool,
 ) -> None:
-    """What each point is: right above the points of one family, left below those of others."""
+    """Label the points: to the upper right in one family, to the lower left in the others."""
     offset = (4, 4) if above else (-4, -10)
     for x, y, row in zip(at, errors, family.experiments, strict=True):
         if y is not None and family.name:
@@ -180,7 +181,7 @@ def _draw_names(
 
 
 def _published(family: Family) -> list[float | None]:
-    """What is published of each network: a mean, as ours is one, where there is a mean."""
+    """The published error of each network: the mean, like ours, if there is one."""
     errors: list[float | None] = []
     for row in family.rows:
         table = family.table or row[0].rpartition("/")[0]

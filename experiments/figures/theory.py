@@ -20,7 +20,7 @@ COLOURS = {
     "plain": RED, "stochastic depth": SKY, "DenseNet": GREEN, "start": "0.6", "trained": ORANGE,
 }  # fmt: skip
 NOTE = "Small networks (38 layers; DenseNet 22), trained for 399 iterations on 16x16 digits."
-# Panel, title, equation and source, axes, and whether the value's axis is logarithmic.
+# Panel, title, equation and source, axis labels, and whether the vertical axis is logarithmic.
 PANELS = (
     (
         "gradient, start", "gradient at unit l, at the start",
@@ -62,7 +62,7 @@ def folder() -> Path:
 
 
 def draw(table: pd.DataFrame) -> list[Path]:
-    """Draw all panels; the paths of the pictures."""
+    """Draw all panels; return the files."""
     with plt.rc_context(drawing.STYLE):
         figure, axes = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
         for ax, (name, title, equation, x, y, log) in zip(axes.flat, PANELS, strict=True):
@@ -78,7 +78,7 @@ def draw(table: pd.DataFrame) -> list[Path]:
 
 
 def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
-    """A line a network; a dashed one at the error of the whole network."""
+    """Draw one line per network, and a dashed one at the error of the whole network."""
     for name, one in rows.groupby("network", sort=False):
         whole, points = one[one["position"] < 0], one[one["position"] >= 0]
         points = points[points["value"] > 0] if ax.get_yscale() == "log" else points
@@ -114,7 +114,7 @@ SAID: dict[str, Callable[[pd.DataFrame], str]] = {
 
 
 def describe(table: pd.DataFrame) -> str:
-    """The same in numbers: a Markdown table."""
+    """The panels in numbers, as a Markdown table."""
     lines = ["# What the papers' equations say, measured", "", NOTE, "",
              "| Panel | Equation, source | Network | Measured |", "|:--|:--|:--|:--|"]  # fmt: skip
     for name, title, equation, *_ in PANELS:

@@ -1,4 +1,4 @@
-"""Panels of what training measured by iteration: error or loss, and gradients."""
+"""Panels of what was measured during training: error or loss, and gradients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Curves(CurvesPanel):
     """A panel of training and test curves, shallow to deep, each of the lowest seed.
 
     Attributes:
-        training: `train_error`, on the axis of the test error, or `train_loss`, on its own; empty
-            where the paper shows test errors alone.
-        limit: top of the error axis in percent, as in the paper; on a part of the schedule, as
-            often twice that as it takes to show where the curves end.
-        floor: bottom of the error axis in percent, where the paper's is not at 0.
+        training: `train_error`, on the axis of the test error, or `train_loss`, on its own axis;
+            empty if the paper shows only test errors.
+        limit: top of the error axis in percent, as in the paper; on a part of the schedule, doubled
+            until it shows where the curves end.
+        floor: bottom of the error axis in percent, if the paper's is not at 0.
         epochs: whether the horizontal axis counts epochs instead of iterations.
         chosen: whether the epoch with the lowest validation error is circled.
     """
@@ -72,7 +72,7 @@ class Curves(CurvesPanel):
         else:
             axis.set_xlim(0, None)
         if errors is not axis:
-            # Where the curves part they are near 0: only a logarithmic axis shows it.
+            # The curves part near 0, which only a logarithmic axis shows.
             axis.set_yscale("log")
             low, high = axis.get_ylim() if known else (1e-3, 10)
             axis.set_ylim(low, high * (high / low) ** 0.35)  # the names stand above the curves
@@ -81,7 +81,7 @@ class Curves(CurvesPanel):
         if scale is None or scale == 1:
             return self.limit if scale else 100.0
         top, last = 2 * self.limit, max((r.error("last") or 0.0 for r in records), default=0.0)
-        while last > 0.6 * top:  # above are the names
+        while last > 0.6 * top:  # the legend is above
             top *= 2
         return min(100.0, top)
 
@@ -89,7 +89,7 @@ class Curves(CurvesPanel):
         metrics = record.metrics()
         x, y = metrics["epoch" if self.epochs else "iteration"], metrics["test_error"]
         if self.training:
-            training = f"_{curve.label}, training"  # no legend has what starts so
+            training = f"_{curve.label}, training"  # the underscore keeps it out of the legend
             axis.plot(x, metrics[self.training], color=curve.colour, label=training, **DASHED)
         errors.plot(x, y, color=curve.colour, lw=BOLD, label=curve.label)
         if self.chosen and "val_error" in metrics and metrics["val_error"].notna().any():
@@ -100,8 +100,8 @@ class Curves(CurvesPanel):
 
 @dataclass(frozen=True)
 class Gradients(CurvesPanel):
-    """A panel of the gradient at the first block by epoch; the learning rate falls
-    after `drops`."""
+    """A panel of the gradient at the first block by epoch; the learning rate drops after the epochs
+    in `drops`."""
 
     drops: tuple[float, ...]
 

@@ -1,4 +1,4 @@
-"""Panels of what trained weights show, from files that `eval.py run=... analysis=...` writes."""
+"""Panels of analyses of trained weights, from files that `eval.py run=... analysis=...` writes."""
 
 import sys
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from records.record import RecordError
 
 @dataclass(frozen=True)
 class Responses(CurvesPanel):
-    """A panel of the standard deviation of every 3x3 layer's output, a line a network: in the order
-    of the layers, or `ranked` by magnitude."""
+    """A panel of the standard deviation of every 3x3 layer's output, one line per network: in the
+    order of the layers, or `ranked` by magnitude."""
 
     analysis = "responses"
     ranked: bool = False
@@ -42,12 +42,12 @@ class Responses(CurvesPanel):
 
 @dataclass(frozen=True)
 class Reuse(Panel):
-    """A panel of the weights that the layers of a dense block give to those before them: by target
-    (across) and source (down), over the largest of each target. What follows the block, a
+    """A panel of the weights that the layers of a dense block give to earlier layers: by target
+    (across) and source (down), divided by the largest of each target. What follows the block, a
     transition or the classifier, is framed.
 
     Attributes:
-        bar: whether what the colours mean stands beside it.
+        bar: whether a colour bar stands beside it.
     """
 
     analysis = "reuse"
@@ -85,7 +85,7 @@ class Reuse(Panel):
 
 
 def _analysed(records: Sequence[RunRecord], name: str) -> pd.DataFrame | None:
-    """An analysis of the run of the lowest seed that has an intact one, or None."""
+    """An analysis of the lowest seed that has an intact one, or None."""
     for record in records:
         try:
             frame = record.analysis(name)

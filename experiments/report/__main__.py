@@ -1,9 +1,9 @@
 """Tables, verdicts, claims, figures, recipes and runs on one page: `make report`.
 
-One page of the full schedule, results/report/index.html, and one of a tenth, tenth.html: each is
-one file that needs no server, no network and no script but its own. They are made from records
+The page of the full schedule is results/report/index.html, that of a tenth tenth.html: each is a
+single file that needs no server, no network and no script but its own. They are made from records
 only, and the same records give the same bytes. Tables, figures, the README and the cards of shipped
-weights are compiled again with them.
+weights are rebuilt with them.
 """
 
 import sys
@@ -15,7 +15,7 @@ from records.names import results
 
 @guarded
 def main() -> int:
-    """Exit code: 0, or 2 where a file of published numbers or claims has a mistake."""
+    """Exit code: 0, or 2 if a file of published numbers or claims has a mistake."""
     contents = {file: gather(preset) for preset, file in PAGES.items()}
     for file, content in contents.items():
         path = results() / "report" / file

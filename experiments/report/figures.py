@@ -1,5 +1,5 @@
-"""The figures as the report shows them: drawn, saved, and put into the page with their values,
-which a pointer shows."""
+"""Figures for the report: drawn, saved, and embedded in the page with their values, which it shows
+on hover."""
 
 import math
 from collections.abc import Sequence
@@ -18,30 +18,30 @@ from experiments.tables.overview import Overview
 from experiments.verdicts.records import RunRecord
 from records.names import compiled_folder
 
-AGAINST = "against_paper"  # the name of the figure of all rows
-PANEL = 24  # rem, the width of one
-# What an address of data may contain as it is; the rest of ASCII is escaped.
+AGAINST = "against_paper"  # the figure of all rows
+PANEL = 24  # width of one, in rem
+# Characters that a data URL may contain unescaped, besides letters and digits.
 SAFE = " /:;,=()'!?@&+*-._~<>"
 DIGITS = 4
 
 
 def view(figure: str, records: Sequence[RunRecord], preset: str) -> dict[str, Any]:
-    """Draw a figure from records of a preset, save it, and make it part of the page."""
+    """Draw a figure from the records of a preset, save it, and return it for the template."""
     drawn = compile.draw_figure(figure, preset, records)
     command = compile.figure_command(figure, preset)
     return _view(drawn, figure, compile.figure_heading(figure), command, preset)
 
 
 def against(total: Overview, preset: str) -> dict[str, Any] | None:
-    """Published errors against ours, if anything can be compared, drawn and saved likewise."""
+    """Draw and save published errors against ours likewise; None if no row has both."""
     if (drawn := compile.draw_against(total)) is None:
         return None
     return _view(drawn, AGAINST, "Published test errors, and ours", "make report", preset)
 
 
 def _view(drawn: Figure | None, name: str, title: str, command: str, preset: str) -> dict[str, Any]:
-    """A figure for the template: its picture as an address that holds all of it, empty where
-    nothing has run, how wide that is on the page, and its curves, for the pointer."""
+    """A figure for the template: its picture as a data URL, empty if nothing has run, its width on
+    the page, and the values of its curves."""
     view: dict[str, Any] = {
         "anchor": f"figure-{slug(name)}",
         "paper": published.paper_of(name),
@@ -63,7 +63,7 @@ def _view(drawn: Figure | None, name: str, title: str, command: str, preset: str
 
 
 def axes_of(figure: Figure) -> list[dict[str, Any]]:
-    """Every pair of axes that has curves, in a figure that has been drawn.
+    """All axes with curves, in a figure that has been drawn.
 
     Returns:
         `box`: left, bottom, width and height, as fractions of the figure; `x`, `y`: labels;
@@ -83,9 +83,9 @@ def _axes(axes: Axes) -> dict[str, Any]:
             "y": _rounded(line.get_ydata()),
         }
         for line in axes.get_lines()
-        if line.get_transform() == axes.transData  # no level line, whose x are no values
+        if line.get_transform() == axes.transData  # no level lines: their x is in axes units
         and len(np.atleast_1d(line.get_xdata())) > 0
-        and not str(line.get_label()).startswith("_child")  # guides have no name of their own
+        and not str(line.get_label()).startswith("_child")  # unnamed guide lines
     ]
     return {
         "box": [round(float(edge), 5) for edge in axes.get_position().bounds],

@@ -1,5 +1,5 @@
-"""Everything that the report says, gathered from records and published numbers; as HTML, one file
-with its style, its script and its pictures."""
+"""The report: gathered from records and published numbers, and rendered as one HTML file with its
+style, script and pictures."""
 
 import json
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ PAGES = {preset: "index.html" if preset == FULL else f"{preset}.html" for preset
 
 def gather(preset: str) -> dict[str, Any]:
     """Compile everything from the records of a kept preset, write tables, figures and cards, and
-    collect what page.html.j2 shows by name.
+    return the variables of page.html.j2 by name.
 
     Raises:
         PublishedError, PlanError: a file of published numbers, claims or tables has a mistake.
@@ -48,7 +48,7 @@ def gather(preset: str) -> dict[str, Any]:
     figures = [figure_views.view(name, records, preset) for name in FIGURES]
     tables = [table_views.view(table, groups.keys(), preset) for table in compiled]
     against = figure_views.against(total, preset)
-    # The sheets are of full recipes, and stand on the page of these.
+    # Recipe sheets describe full schedules: only the page of those shows them.
     trained_by = {p.name: recipes_of(p.name) for p in published.papers() if preset == FULL}
     overview, waiting = table_views.overviews(total, preset)
     return {
@@ -102,7 +102,7 @@ def recipes_of(paper: str) -> list[str]:
 def tiles(
     total: Overview, judged: Sequence[Judged], records: Sequence[RunRecord]
 ) -> list[tuple[str, str]]:
-    """What stands at the top of the page."""
+    """Headline numbers and their captions, for the top of the page."""
     counting = sum(record.counts for record in records)
     verdicts = [claim.verdict for claim in judged]
     decided = [verdict for verdict in verdicts if verdict in (claims.HOLDS, claims.FAILS)]
@@ -126,7 +126,7 @@ def tiles(
 
 
 def render(content: dict[str, Any]) -> str:
-    """The page; the same content gives the same bytes."""
+    """Render the page; the same content gives the same bytes."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,

@@ -1,4 +1,4 @@
-"""What the report shows of every run: its result, where it comes from, and what it took."""
+"""What the report shows of every run: its result, its provenance, and its cost."""
 
 import math
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from experiments.verdicts.records import RunRecord, extras
 from experiments.verdicts.tested import results as results_of_tests
 from records.names import FULL, KEPT, PARTS, results, weights_file
 
-# What a summary says of where a number comes from, in the order of the page.
+# The provenance of a number, as summary.json has it, in the order of the page.
 PROVENANCE = {
     "status": "Status", "preset": "Preset", "iterations": "Iterations", "precision": "Precision",
     "engine": "Engine", "processes": "Processes", "deterministic": "Deterministic",
@@ -28,13 +28,13 @@ CURVES = ("epoch", "train_error", "test_error")
 
 
 def name(record: RunRecord) -> str:
-    """What a run is called among those of its row."""
+    """The name of a run among those of its row."""
     row = record.run.split("/")[2]
     return f"seed {record.seed}" if record.unchanged else f"{row}, seed {record.seed}"
 
 
 def facts(record: RunRecord) -> list[tuple[str, str]]:
-    """Where its number comes from, name and value, and what other tests have found."""
+    """The provenance of a run's number, as names and values, and the results of other tests."""
     summary = record.summary
     lines = [(name, shown(summary[key])) for key, name in PROVENANCE.items() if key in summary]
     for test, one in results_of_tests(record)[0].items():
@@ -45,9 +45,9 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def command(record: RunRecord) -> str:
-    """What repeats a run; nothing where its name does not tell all that was changed."""
+    """The command that repeats a run; empty if its name does not spell out every override."""
     row = record.run.split("/")[2]
-    if "-" in row:  # what stands in a name in place of whatever no name can hold
+    if "-" in row:  # replaces characters that a name cannot hold
         return ""
     arguments = [f"experiment={record.experiment}", *row.split("+")[1:], f"data={record.dataset}"]
     arguments += [] if record.preset == FULL else [f"preset={record.preset}"]
@@ -55,7 +55,7 @@ def command(record: RunRecord) -> str:
 
 
 def files(record: RunRecord) -> list[tuple[str, str]]:
-    """The files of a record, and its shipped weights, as seen from the page."""
+    """The files of a record and its shipped weights: names, and addresses relative to the page."""
     preset, run = record.preset, record.run
     links = [
         (name, address(preset, quote(f"runs/{run}/{name}")))
@@ -68,8 +68,7 @@ def files(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def address(preset: str, file: str) -> str:
-    """A file among the results of a preset, as seen from the page, which lies in
-    results/report."""
+    """The address of a preset's result file, relative to the page in results/report."""
     return "/".join(filter(None, ("..", KEPT[preset], file)))
 
 
@@ -85,7 +84,7 @@ def shown(value: Any) -> str:
 
 
 def curves(records: Iterable[RunRecord]) -> dict[str, dict[str, list[float | None]]]:
-    """Training and test error by epoch of every run, by the anchor of the run."""
+    """Training and test error of every run by epoch, keyed by the run's anchor."""
     return {
         run_anchor(record): {
             name: [round(float(v), 3) if math.isfinite(v) else None for v in frame[name]]
@@ -97,8 +96,8 @@ def curves(records: Iterable[RunRecord]) -> dict[str, dict[str, list[float | Non
 
 
 def costs(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """What runs took, a line a device, GPUs first: minutes of training, evaluation apart, and of
-    the device. Of that a run takes its share among the runs beside it, or all of several."""
+    """What runs took, one line per device, GPUs first: minutes of training, without evaluation, and
+    minutes of the device, shared by runs at once and multiplied by the processes of a run."""
     lines = []
     for record in records:
         summary, minutes = record.summary, (record.seconds or 0.0) / 60
@@ -110,15 +109,15 @@ def costs(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def group_anchor(experiment: str, dataset: str) -> str:
-    """Where the runs of a row are."""
+    """The anchor of a row's runs."""
     return f"runs-{slug(experiment)}-{dataset}"
 
 
 def run_anchor(record: RunRecord) -> str:
-    """Where a run is."""
+    """The anchor of a run."""
     return f"run-{slug(record.run)}"
 
 
 def slug(name: str) -> str:
-    """A name as an address within the page, another one for every name of a run."""
+    """A name as an anchor on the page, distinct for distinct names of runs."""
     return name.replace("/", "-").replace("=", "_is_").replace("+", "_with_").replace(" ", "-")

@@ -1,4 +1,4 @@
-"""The compiled tables as the report shows them: cells with links, and the command of each line."""
+"""Compiled tables for the report: cells with links, and the command that measures each row."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: its text, the address of what it comes from, and how it is marked."""
+    """A cell: its text, a link to where it comes from, and the CSS class of a verdict."""
 
     text: str
     link: str = ""
@@ -31,12 +31,12 @@ class Cell:
 
 
 def view(table: Sheet, measured: Collection[tuple[str, str]], preset: str) -> dict[str, Any]:
-    """A table as the page of a preset shows it, for the template; `measured` are the rows that
-    have runs, with their data."""
+    """A table for the template, as the page of a preset shows it; `measured` are the rows that have
+    runs, as experiment and data set."""
     names, rows = list(map(str, table.frame.columns)), cells(table, measured)
-    if isinstance(table, Overview):  # whose names of tables are for the command line
+    if isinstance(table, Overview):  # its first column is for the command line
         names, rows = names[1:], [row[1:] for row in rows]
-    if VERDICT.name in names:  # it is looked for first
+    if VERDICT.name in names:  # readers look for it first
         place = names.index(VERDICT.name)
         order = [0, 1, place, *(k for k in range(2, len(names)) if k != place)]
         names, rows = [names[k] for k in order], [[row[k] for k in order] for row in rows]
@@ -48,17 +48,16 @@ def view(table: Sheet, measured: Collection[tuple[str, str]], preset: str) -> di
         "title": table.title,
         "columns": names,
         "rows": rows,
-        # What is measured, and by which command.
         "commands": commands(table, preset) if isinstance(table, PaperTable) else [],
         "notes": [inline(note) for note in table.notes if note not in general(preset)],
         "files": table_files(table.name, preset),
-        # Whether all that it waits for are runs, and none has ended.
+        # Whether it has rows, of which none has run.
         "absent": bool(lines) and not any(line.row in measured for line in lines),
     }
 
 
 def overviews(total: Overview, preset: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The tables of which something has been measured, and those that wait, which are folded."""
+    """The overview of tables with measured rows, and that of tables still waiting, shown folded."""
     whole = view(total, (), preset)
     has_run = total.frame["Measured"] != "0"
     ran = [row for row, has in zip(whole["rows"], has_run, strict=True) if has]
@@ -69,7 +68,7 @@ def overviews(total: Overview, preset: str) -> tuple[dict[str, Any], dict[str, A
 
 
 def cells(table: Sheet, measured: Collection[tuple[str, str]]) -> list[list[Cell]]:
-    """The cells of a table; in an overview the tables lead to their place on the page."""
+    """The cells of a table; in an overview, each table links to its place on the page."""
     if isinstance(table, PaperTable):
         return [result_cells(result, table.columns, measured) for result in table.results]
     rows = [[Cell(str(text)) for text in row] for row in table.frame.to_numpy()]
@@ -82,7 +81,7 @@ def cells(table: Sheet, measured: Collection[tuple[str, str]]) -> list[list[Cell
 def result_cells(
     result: Result, columns: Sequence[Column], measured: Collection[tuple[str, str]]
 ) -> list[Cell]:
-    """The cells of a line: numbers of ours lead to their runs, verdicts are marked."""
+    """The cells of a line: our numbers link to their runs, verdicts are marked."""
     source = f"#{group_anchor(*result.line.row)}" if result.line.row in measured else ""
     kind = slug(result.verdict or "").lower()
     return [
@@ -93,8 +92,8 @@ def result_cells(
 
 
 def commands(table: PaperTable, preset: str) -> list[tuple[str, str]]:
-    """What measures each row of a table, on all the data sets that the table has it on; the row in
-    words, and the command. What is quoted only has none."""
+    """The label of each row of a table, and the command that measures it on all of the table's data
+    sets. Rows that are only quoted have none."""
     trained = table_rows(table.name) if is_planned(table.name) else []
     rows: dict[str, list[Line]] = {}
     for result in table.results:
@@ -111,17 +110,17 @@ def commands(table: PaperTable, preset: str) -> list[tuple[str, str]]:
 
 
 def table_files(name: str, preset: str) -> list[tuple[str, str]]:
-    """The files of a compiled table, as seen from the page."""
+    """The files of a compiled table: types, and addresses relative to the page."""
     return [(kind, address(preset, f"tables/{name}.{kind}")) for kind in ("md", "csv", "tex")]
 
 
 def inline(text: str) -> Markup:
-    """A line of Markdown."""
+    """Render a line of Markdown."""
     return Markup(MARKDOWN.renderInline(text))  # noqa: S704 -- it escapes what it does not know
 
 
 def block(text: str) -> Markup:
-    """A Markdown text, its headings two levels down, its tables where they can be scrolled."""
+    """Render Markdown, with headings three levels down and tables that scroll."""
     html = MARKDOWN.render(text)
     for level in (4, 3, 2, 1):
         html = html.replace(f"<h{level}>", f"<h{level + 3}>")

@@ -1,1 +1,1 @@
-"""Records beside those of others, and on Weights & Biases. It may import every room but report."""
+"""Comparing sets of records, and sending them to W&B. It may import every room but report."""

@@ -26,9 +26,9 @@ from records.command import CommandError, guarded
 from records.names import KEPT
 
 Key = tuple[str, str, str, str]  # row, data set, preset, fingerprint of the data
-Pairs = list[tuple[RunRecord, RunRecord]]  # of the seeds that both sets have
+Pairs = list[tuple[RunRecord, RunRecord]]  # one pair for each seed that both sets have
 
-# What beside the measured may differ between two sets of runs of a row.
+# What else may differ between two sets of runs of a row.
 ALIKE = {
     "configuration": "recipe", "iterations": "iterations", "code": "code", "device": "device",
     "runs at once": "runs_at_once", "processes": "processes",
@@ -44,7 +44,7 @@ NOTE = (
 
 
 def records_of(side: str) -> dict[Key, list[RunRecord]]:
-    """The intact records of `FOLDER[+override...]` by what they measure; the others are named.
+    """Load the intact records of `FOLDER[+override...]` by `Key`; report the others on stderr.
 
     Raises:
         CommandError: there are none.
@@ -66,7 +66,7 @@ def records_of(side: str) -> dict[Key, list[RunRecord]]:
 
 
 def compare(a: str, b: str) -> pd.DataFrame:
-    """A line a row that both sets have measured.
+    """Compare two sets, one line for each row that both have measured.
 
     Raises:
         CommandError: a set is empty, or no row is in both.
@@ -81,13 +81,13 @@ def compare(a: str, b: str) -> pd.DataFrame:
 def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str, str]:
     experiment, dataset, preset, data = key
     one, other = aggregate(first, "last"), aggregate(second, "last")
-    # How far shortened runs lie apart, no other run says.
+    # No other runs show how far shortened runs lie apart.
     prior = prior_of("test_error", preset, [*first, *second]) if preset in KEPT else None
     gap = None if one.value is None or other.value is None else other.value - one.value
     by_seed = {record.seed: record for record in second}
     pairs = [(record, by_seed[record.seed]) for record in first if record.seed in by_seed]
     equal = sum(_alike(*pair) for pair in pairs)
-    # What differs that might make a difference, beside the seed.
+    # What differs besides the seed and might matter.
     values = {name: {repr(r.summary.get(key)) for r in (*first, *second)}
               for name, key in ALIKE.items()}  # fmt: skip
     unlike = [name for name, different in values.items() if len(different) > 1]
@@ -107,7 +107,7 @@ def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str
 
 
 def _data(dataset: str, fingerprint: str) -> str:
-    """A data set by its short name, with its fingerprint where that is not the published one."""
+    """The short name of a data set, with the fingerprint if it is not the published one."""
     known = datasets.of(dataset)
     is_known = known.fingerprint in (None, fingerprint)
     return known.short if is_known else f"{known.short}, {fingerprint}"
@@ -116,7 +116,7 @@ def _data(dataset: str, fingerprint: str) -> str:
 def _verdict(
     key: Key, first: Sequence[RunRecord], second: Sequence[RunRecord], prior: Prior | None
 ) -> str:
-    """B against A, by the rule of the tables, of the runs that train."""
+    """The verdict on B against A by the rule of the tables, over the runs that train."""
     dataset, values = key[1], [measured_errors("test_error", runs) for runs in (first, second)]
     if not all(values):
         return "one fails" if any(values) else "both fail"
@@ -136,7 +136,7 @@ def _mean(measured: Measured) -> str:
 
 
 def _paired(pairs: Pairs) -> str:
-    """Mean difference over the seeds that both have, with its deviation."""
+    """Mean difference over common seeds, with its standard deviation."""
     errors = [(one.error("last"), other.error("last")) for one, other in pairs]
     gaps = [second - first for first, second in errors if first is not None and second is not None]
     if not gaps:
@@ -152,7 +152,7 @@ def _alike(one: RunRecord, other: RunRecord) -> bool:
 
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0, or 2 where there is nothing to compare."""
+    """Exit code: 0, or 2 if there is nothing to compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("a")
     parser.add_argument("b")

@@ -1,8 +1,8 @@
 """The W&B dashboard of each paper, as code: its figures' panels, and its tables.
 
-A dashboard is a W&B report, because only there a panel chooses its runs: those of its figure's
-rows, as `make wandb-sync` has sent them. It is written as JSON, which needs no network, and
-published where one is logged in; publishing again renews it.
+A dashboard is a W&B report, because only there can a panel select its runs: those of its figure's
+rows, as sent by `make wandb-sync`. It is written as JSON, which needs no network, and published
+when logged in; publishing again updates it.
 """
 
 import json
@@ -27,7 +27,7 @@ from records.names import outputs
 
 
 def write(records: Sequence[RunRecord], project: str) -> list[Path]:
-    """Write the dashboard of every paper as JSON; returns the files."""
+    """Write the dashboard of every paper as JSON; return the files."""
     compiled = list(compile.compile_all(records))
     paths = []
     for paper in published.papers():
@@ -41,7 +41,7 @@ def write(records: Sequence[RunRecord], project: str) -> list[Path]:
 
 
 def publish(records: Sequence[RunRecord], project: str, entity: str) -> list[str]:
-    """Publish the dashboard of every paper, or renew it; returns their addresses."""
+    """Publish or update the dashboard of every paper; return their URLs."""
     compiled = list(compile.compile_all(records))
     addresses = []
     for paper in published.papers():
@@ -62,11 +62,11 @@ def folder() -> Path:
 
 
 def build(paper: Paper, compiled: Sequence[Sheet], project: str, entity: str = "") -> Any:
-    """The dashboard of a paper."""
+    """Build the dashboard of a paper."""
     blocks: list[Any] = [wr.TableOfContents()]
     for name, panels in FIGURES.items():
         if name.startswith(f"{paper.name}/"):
-            # W&B knows curves, but no analyses of weights.
+            # W&B has curves, but no analyses of weights.
             shown = [panel for panel in panels if isinstance(panel, Curves | Gradients)]
             grids = [grid(panel, project, entity) for panel in shown]
             blocks += [wr.H2(compile.figure_heading(name)), *grids] if grids else []
@@ -106,7 +106,7 @@ def grid(panel: Curves | Gradients, project: str, entity: str) -> Any:
 
 
 def bars(table: Sheet, project: str, entity: str) -> list[Any]:
-    """The test errors of a table as bars, one picture a data set; none where it has no errors."""
+    """The test errors of a table as bars, one plot per data set; none if it has no errors."""
     if not isinstance(table, PaperTable) or table.paper.metric != published.ERROR:
         return []
     rows: dict[str, list[str]] = {}
@@ -122,7 +122,7 @@ def bars(table: Sheet, project: str, entity: str) -> list[Any]:
 
 
 def runset(name: str, rows: Sequence[str], dataset: str, project: str, entity: str) -> Any:
-    """The records of some rows on a data set, the seeds of a row together."""
+    """The records of rows on a data set, with the seeds of a row grouped."""
     return wr.Runset(
         entity=entity,
         project=project,
@@ -137,7 +137,7 @@ def runset(name: str, rows: Sequence[str], dataset: str, project: str, entity: s
 
 
 def numbered(content: Any, numbers: Iterator[int]) -> Any:
-    """The same content with ids that are counted, not drawn: the same gives the same bytes."""
+    """Replace random ids by counted ones, so that the same content gives the same bytes."""
     if isinstance(content, list):
         return [numbered(item, numbers) for item in content]
     if not isinstance(content, dict):

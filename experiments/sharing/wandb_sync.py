@@ -22,15 +22,15 @@ from records.validity import PRESETS
 from records.wandb_run import mode, named, open_run
 
 PROJECT = "residual-to-dense"
-JOB = "record"  # what its runs are called, beside those that were mirrored in training
-VERSION = 2  # of what is sent of a record
+JOB = "record"  # job type of its runs, which those mirrored in training lack
+VERSION = 2  # of the format in which a record is sent
 MODES = ("online", "offline")
 INIT_SECONDS, FINISH_SECONDS = 30, 300
 
 
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0 all that are intact were sent or written, 1 W&B failed."""
+    """Exit code: 0 if all intact records were sent or written, 1 if W&B failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", default=FULL, type=one_of("PRESET", PRESETS))
     parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT") or PROJECT)
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def sync(record: RunRecord, project: str) -> bool:
-    """Send a record, unless it was sent as it is; whether it was sent now."""
+    """Send a record, unless it was sent unchanged before; return whether it was sent now."""
     identity, folder, way = run_id(record), outputs() / "wandb-sync", mode()
     mark = folder / f"{identity}-{project}-{way}.sent"
     if mark.exists():
@@ -74,7 +74,7 @@ def sync(record: RunRecord, project: str) -> bool:
         finish_seconds=FINISH_SECONDS,
         tags=("record", record.preset),
         project=project,
-        # Dashboards show full schedules: runs on another one are of another kind there.
+        # Dashboards show full schedules: runs on another one have their own job type.
         job_type=JOB if record.preset == FULL else f"{JOB}-{record.preset}",
         config=(read_config(config) if config.exists() else {}) | {"dataset": record.dataset},
     )
@@ -88,7 +88,7 @@ def sync(record: RunRecord, project: str) -> bool:
 
 
 def refresh_dashboards(records: Sequence[RunRecord], project: str) -> None:
-    """Write the dashboard of every paper and, where logged in, publish it."""
+    """Write the dashboard of every paper and, when logged in, publish it."""
     import wandb
 
     try:
@@ -103,7 +103,7 @@ def refresh_dashboards(records: Sequence[RunRecord], project: str) -> None:
 
 
 def run_id(record: RunRecord) -> str:
-    """The id of a record there: the same for the same record, on any machine."""
+    """The W&B id of a record: the same for the same record, on any machine."""
     sent = b"".join((record.folder / name).read_bytes() for name in (METRICS, SUMMARY))
     digest = hashlib.sha256(sent).hexdigest()
     name = f"{VERSION}/{record.preset}/{record.run}/{digest}"

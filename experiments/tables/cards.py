@@ -1,4 +1,4 @@
-"""A card beside each shipped file of weights: what it is, what it can do, and what it cannot."""
+"""A card beside each shipped weights file: what it is, what it can do, and what it cannot."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,9 +26,9 @@ collected anew networks like it err more often than on the test set (Recht et al
 
 
 def write_all(records: Sequence[RunRecord], preset: str) -> list[Path]:
-    """Write the card of every record whose weights are shipped, as <weights>.md; their paths.
+    """Write the card of every record whose weights are shipped, as <weights>.md; return the paths.
 
-    A record that does not say all that a card does has none."""
+    Records that lack a fact printed on the card get none."""
     paths = []
     for record in records:
         weights = weights_file(results(), preset, record.run)
@@ -39,7 +39,7 @@ def write_all(records: Sequence[RunRecord], preset: str) -> list[Path]:
 
 
 def _is_complete(record: RunRecord) -> bool:
-    """Whether a record says all that stands on a card."""
+    """Whether a record has every fact printed on a card."""
     summary, errors = record.summary, record.summary["test_error"]
     known = [summary.get(name) for name in ("macs", "device", "precision", "weights")]
     known += [record.seconds, errors["last"], errors["exported"], summary["train_error"]]
@@ -76,7 +76,7 @@ def card(record: RunRecord) -> str:
 
 
 def _published(record: RunRecord) -> tuple[str, str | None]:
-    """Title of the table that a row is of, and its number there."""
+    """Short title of a row's own table, and its published number there, if any."""
     table = record.experiment.rpartition("/")[0]
     for line in published.lines(table):
         if line.row == record.row:

@@ -1,4 +1,4 @@
-"""How a line of a paper's table is printed: the paper's number, those of others, ours."""
+"""How a line of a paper's table is printed: the paper's number, other reproductions, ours."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ class Column:
     """A column of the papers' tables.
 
     Attributes:
-        text: what a line has there, or None.
+        text: the text of a line's cell, or None.
         ours: whether it comes from our runs.
-        optional: whether it is left out where it says the same on every line.
-        against: whether it holds our number against a published one, which only a full schedule
-            can be.
-        note: what is said of it below the table.
+        optional: whether it is left out if it is the same on every line.
+        against: whether it compares our number with a published one, which only a full schedule
+            allows.
+        note: its explanation below the table.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Column:
     note: str = ""
 
     def cell(self, result: Result) -> str:
-        """What a line has there."""
+        """The text of a line's cell, or a dash."""
         return self.text(result) or MISSING
 
 
 def parameters(result: Result) -> str | None:
-    """Parameters of the network as built, or as printed."""
+    """Parameters of the network as built here, else as the paper prints them."""
     if row := facts(*result.line.row):
         return f"{row.params / 1e6:.2f}M"
     printed = result.line.text("params_millions")
@@ -64,13 +64,13 @@ def paper(line: Line) -> str | None:
 
 
 def paper_top5(line: Line) -> str | None:
-    """The published top-5 error, where it stands beside another number."""
+    """The published top-5 error, if it stands beside another number."""
     first = published.tables()[line.table].metric == published.TOP5
     return None if first else line.text(published.TOP5)
 
 
 def our_top5(result: Result) -> str | None:
-    """Our mean top-5 error, where the networks were tested for it."""
+    """Our mean top-5 error, if the networks were tested for it."""
     return number(mean(record.summary.get(published.TOP5) for record in result.records))
 
 
@@ -91,12 +91,12 @@ def ours(result: Result) -> str | None:
 
 
 def by_choice(result: Result) -> str | None:
-    """Our mean error at the last epoch, at the best one on the test set, and where validation was
-    best; the paper's choice is marked."""
+    """Our mean error at the last epoch, at the best one on the test set, and at the best one on
+    validation images; the paper's choice is marked."""
     of_errors = published.tables()[result.line.table].metric == published.ERROR
     working = [record for record in result.records if working_error(record) is not None]
     if not of_errors or result.line.test or not working:
-        return None  # of hours, or of a test that was made of the last weights only
+        return None  # hours, or a test that only the last weights have
     chosen = "at_best_val" if "best_val" in {n.statistic for n in result.line.reported} else "last"
     return " / ".join(
         (number(mean(record.error(which) for record in working)) or MISSING)
@@ -106,18 +106,18 @@ def by_choice(result: Result) -> str | None:
 
 
 def test(result: Result) -> str | None:
-    """How the network is tested, where that is not as in training."""
+    """How the network is tested, if not as in training."""
     return published.test_words(result.line.test) if result.line.test else None
 
 
 def interval(result: Result) -> str | None:
-    """Where our mean lies with 90 % confidence."""
+    """The 90 % interval of our mean."""
     limits = result.interval
     return None if limits is None else "{:.2f} to {:.2f}".format(*limits)
 
 
 def others(result: Result) -> str | None:
-    """What independent reproductions report: from lowest to highest, and how many."""
+    """Errors of independent reproductions: the range and how many, or each if at most two."""
     values = result.line.reproductions
     if len(values) > 2:
         return f"{min(values):.2f} to {max(values):.2f} ({len(values)})"
@@ -125,7 +125,7 @@ def others(result: Result) -> str | None:
 
 
 def count(result: Result) -> str | None:
-    """How many runs a number is of."""
+    """How many runs our number is from, and out of how many if some lack the test."""
     runs = len(result.records)
     if result.untested:
         return f"{runs} of {runs + result.untested}"

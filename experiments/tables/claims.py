@@ -1,7 +1,7 @@
 """The papers' claims as comparisons, decided by records: `make claims`.
 
-Claims are data, results/paper/claims.yaml. A comparison holds, or does not, where the 95 % interval
-of the difference says so; of one that is open is said how many seeds would decide it.
+Claims are data, in results/paper/claims.yaml. The 95 % interval of the difference decides whether a
+comparison holds; for one that stays open, the number of seeds that would decide it is given.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,13 +22,13 @@ from experiments.verdicts.records import RunRecord, counting
 from records.names import FULL
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
-INCOMPLETE, NOT_RUN = "incomplete", "not run"  # rows of some comparisons have not run, or of all
+INCOMPLETE, NOT_RUN = "incomplete", "not run"  # some rows have not run, or none has
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What records say of a comparison: whether it holds (None: undecided), their numbers, and
-    whether one that it needs has not run."""
+    """What records say about a comparison: whether it holds (None: undecided), its numbers, and
+    whether a row that it needs has not run."""
 
     holds: bool | None
     numbers: str
@@ -37,14 +37,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim, and what records say of each of its comparisons."""
+    """A claim, and what records say about each of its comparisons."""
 
     claim: Claim
     findings: Sequence[Finding]
 
     @property
     def verdict(self) -> str:
-        """A claim falls with one comparison, and stands when all hold."""
+        """A claim fails with any one comparison, and holds if all hold."""
         if any(finding.holds is False for finding in self.findings):
             return FAILS
         if all(finding.holds for finding in self.findings):
@@ -56,7 +56,7 @@ class Judged:
 
     @property
     def numbers(self) -> str:
-        """The numbers of all comparisons that have some; a dash where none has."""
+        """The numbers of all comparisons, or a dash if there are none."""
         return "; ".join(filter(None, (finding.numbers for finding in self.findings))) or MISSING
 
 
@@ -87,7 +87,7 @@ def judge(
 
 
 def claims_table(judged: Sequence[Judged], preset: str = FULL) -> Sheet:
-    """A line a claim: what it says, where, what was found, and its verdict."""
+    """One line per claim: its statement, source, our numbers, and its verdict."""
     lines = [
         {
             "Claim": f"{one.claim.name}: {one.claim.statement}",
@@ -106,8 +106,8 @@ def claims_table(judged: Sequence[Judged], preset: str = FULL) -> Sheet:
 def find(
     comparison: Mapping[str, Any], records: Sequence[RunRecord], preset: str = FULL
 ) -> Finding:
-    """Decide a comparison. One with a level that a paper states, as a failure is one above 20 %,
-    is open on other schedules than the paper's."""
+    """Decide a comparison. One with a level that a paper states (a failure is an error above 20 %)
+    stays open on any schedule but the paper's."""
     if preset != FULL and {"fails", "below", "above"} & comparison.keys():
         return Finding(None, "asks for the full schedule", missing=True)
     of = comparison.get("of", "test_error")
@@ -138,15 +138,15 @@ def decide(comparison: Mapping[str, Any], rows: Sequence[Row]) -> Finding:
 
 
 def _by_failure(comparison: Mapping[str, Any], row: Row, other: Row) -> bool | None:
-    """Whether a comparison holds of two rows of which one or both fail to train."""
+    """Whether a comparison of two rows holds if one or both fail to train; None if undecided."""
     if "lower" in comparison and not (row.failed and other.failed):
         return other.failed
     return False if "near" in comparison and row.failed else None
 
 
 def _pair(comparison: Mapping[str, Any], row: Sample, other: Sample, numbers: str) -> Finding:
-    """Whether a row is below another so many times, not above it by more than so much, or between
-    so many times the other."""
+    """Decide whether a row, multiplied by `times`, is below the other, exceeds it by less than
+    `within`, or is `between` two multiples of it."""
     if "near" in comparison:
         return _decide(other, row, -float(comparison["within"]), numbers)
     if "share" in comparison:
@@ -163,7 +163,7 @@ def _pair(comparison: Mapping[str, Any], row: Sample, other: Sample, numbers: st
 
 
 def _level(row: Row, comparison: Mapping[str, Any]) -> Finding:
-    """Whether a row lies below a level, or above one; a loss that is not finite is above any."""
+    """Decide whether a row lies below or above a level; a non-finite loss is above any."""
     name = "below" if "below" in comparison else "above"
     limit, wanted = float(comparison[name]), name == "below"
     numbers = f"{row.text}; asked: {name} {limit:g}"
@@ -176,7 +176,7 @@ def _level(row: Row, comparison: Mapping[str, Any]) -> Finding:
 
 
 def _decide(high: Sample, low: Sample, least: float, numbers: str) -> Finding:
-    """Whether the first lies above the second by so much; else how many seeds would tell."""
+    """Decide whether `high` exceeds `low` by `least`; if open, say how many seeds would decide."""
     lower, upper = difference(high, low)
     if lower > least:
         return Finding(True, numbers)

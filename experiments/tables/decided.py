@@ -1,10 +1,10 @@
-"""How often the claims are decided, and how often wrongly, if the papers' numbers are the truth.
+"""How often the claims are decided, and how often wrongly, if the papers' numbers are true.
 
 python -m experiments.tables.decided        writes results/claims_decided.csv
 
-Runs are drawn around the published test errors, with deviations of their own that the rules do not
-know. What is compared by other measures, or with rows whose errors nobody has published, is left
-out; so is a claim of which nothing remains.
+Runs are drawn around the published test errors, with a deviation for each row that the rules do not
+know. Comparisons by other measures, or with rows that have no published error, are left out, and so
+are claims with no comparison left.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,11 +27,11 @@ from records.names import FULL
 
 DRAWS = 100
 PATH = ROOT / "results" / "claims_decided.csv"
-CHANCE = 90.0  # error in percent of a network that has not learnt to tell ten classes apart
+CHANCE = 90.0  # error in percent of guessing among ten classes
 
 
 def decided(draws: int = DRAWS) -> pd.DataFrame:
-    """Percent of draws in which each claim is decided rightly and wrongly, by the seeds a row."""
+    """Percentage of draws in which each claim is decided rightly and wrongly, by seeds per row."""
     rng = np.random.default_rng(0)
     claimed = list(simulated())
     true = [verdict_of(claim, exact(claim)) for claim in claimed]
@@ -49,7 +49,7 @@ def decided(draws: int = DRAWS) -> pd.DataFrame:
 
 
 def table() -> pd.DataFrame:
-    """The committed results as text: a line a claim, a column a number of seeds."""
+    """The committed results as text: one line per claim, one column per number of seeds."""
     frame = pd.read_csv(PATH)
     everything = frame.groupby("seeds")[["right", "wrong"]].mean().reset_index()
     frame = pd.concat([frame, everything.assign(claim="all of them, on average")])
@@ -65,7 +65,7 @@ def table() -> pd.DataFrame:
 
 
 def simulated() -> Iterator[Claim]:
-    """The claims, each with those of its comparisons that published test errors decide."""
+    """Yield each claim with only those of its comparisons that published test errors decide."""
     for claim in claims():
         kept = tuple(
             one
@@ -78,8 +78,8 @@ def simulated() -> Iterator[Claim]:
 
 @cache
 def errors() -> dict[tuple[str, str], float]:
-    """The test error in percent of every row that has one, by experiment and data set; by its own
-    table where that gives it."""
+    """Published test error in percent of every row that has one, by experiment and data set; from
+    the row's own table if that gives it."""
     known: dict[tuple[str, str], float] = {}
     for table in published.tables():
         if published.tables()[table].metric != published.ERROR:
@@ -93,21 +93,21 @@ def errors() -> dict[tuple[str, str], float]:
 
 
 def verdict_of(claim: Claim, samples: Mapping[tuple[str, str], Sample]) -> str:
-    """What is found of a claim, given runs of its rows."""
+    """The verdict on a claim, given samples of its rows."""
     rows = {row: Row(one, errors()[row] == CHANCE, False, "") for row, one in samples.items()}
     findings = [decide(one, [rows[row] for row in rows_in(one)]) for one in claim.comparisons]
     return Judged(claim, findings).verdict
 
 
 def exact(claim: Claim) -> dict[tuple[str, str], Sample]:
-    """The rows of a claim as if their errors were known as published."""
+    """Samples of a claim's rows, as if the published errors were exact."""
     return {row: Sample(errors()[row], 0.0, 1, 1) for row in claim.rows}
 
 
 def _drawn(
     claimed: Sequence[Claim], seeds: int, rng: np.random.Generator
 ) -> dict[tuple[str, str], Sample]:
-    """So many runs of every row, as the rules see them."""
+    """Draw `seeds` runs of every row, as the rules see them."""
     rows = dict.fromkeys(row for claim in claimed for row in claim.rows)
     runs = {row: draw(rng, errors()[row], seeds, datasets.of(row[1]).test_images) for row in rows}
     prior = prior_of("test_error", FULL, [])

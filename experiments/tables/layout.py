@@ -1,6 +1,6 @@
-"""A table as its paper prints it: what tells its lines apart in one respect stands side by side.
+"""A table as its paper prints it: lines that differ in one respect stand side by side.
 
-Which respect that is says results/paper/tables.csv, in the column `across`.
+The column `across` of results/paper/tables.csv names that respect.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,13 +29,13 @@ TOP5 = "Behind the stroke: top-5 errors."
 LAYERS = "Layers: where there are several, the data sets have networks of different depths."
 RATIO = "ratio, last to first"
 
-PRINTED = "_printed"  # what follows the name of a table in its paper's layout
+PRINTED = "_printed"  # suffix of a table's name in its paper's layout
 
-Group = list[Result]  # the lines that share a line here
+Group = list[Result]  # the lines that share one line here
 
 
 def printed(table: PaperTable) -> Sheet | None:
-    """The table in its paper's layout, or None where that is a line a number."""
+    """The table in its paper's layout, or None if that has one line per number."""
     across = table.paper.across
     if not across:
         return None
@@ -60,8 +60,8 @@ def printed(table: PaperTable) -> Sheet | None:
 
 
 def grouped(results: Sequence[Result], across: str) -> list[Group]:
-    """The lines that are alike in all but one respect. Networks of one method that differ in depth
-    share a line, too, where no two of them are held against the same thing."""
+    """Group the lines that are alike in all but one respect. Networks of one method that differ in
+    depth share a line too, unless two of them would fall into the same column."""
     exact: dict[tuple[str | None, ...], Group] = {}
     for line in results:
         key = tuple(of(line) for name, of in RESPECTS.items() if name != across)
@@ -77,7 +77,7 @@ def grouped(results: Sequence[Result], across: str) -> list[Group]:
 
 
 def _agree(one: Group, other: Group, across: str) -> bool:
-    """Whether two groups differ in depth only, and have no column in common."""
+    """Whether two groups differ at most in depth and have no column in common."""
     respect = RESPECTS[across]
     alike = (RESPECTS[name] for name in RESPECTS if name not in (across, "layers"))
     return all(of(one[0]) == of(other[0]) for of in alike) and not (
@@ -86,7 +86,7 @@ def _agree(one: Group, other: Group, across: str) -> bool:
 
 
 def _heads(groups: Sequence[Group], across: str, results: Sequence[Result]) -> dict[str, list[str]]:
-    """The columns that say what a line is: those that tell lines apart."""
+    """The leading columns, which tell lines apart."""
     heads: dict[str, list[str]] = {}
     for name, of in RESPECTS.items():
         texts = [", ".join(dict.fromkeys(filter(None, map(of, group)))) for group in groups]
@@ -118,7 +118,7 @@ def _our_hours(line: Result | None) -> float | None:
 
 
 def _ratio(first: float | None, last: float | None) -> str:
-    """Of the last line to the first: what two machines can agree on, where hours differ."""
+    """Ratio of the last line to the first: comparable across machines, unlike hours."""
     return f"{last / first:.2f}" if first and last else MISSING
 
 

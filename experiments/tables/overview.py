@@ -1,4 +1,4 @@
-"""What has been measured in all: the verdicts of every table, and how many comparisons."""
+"""Overview of what has been measured: the verdicts of every table, and how many comparisons."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ COST = (
 
 @dataclass(frozen=True)
 class Overview(Sheet):
-    """What has been measured of all tables, a line each.
+    """What has been measured, one line per table.
 
     Attributes:
-        results: of every row on a data set that has run and has a published number; a row that
-            several tables quote counts once, in the first one.
-        compared: the verdicts of its results; a number read off a figure has none.
+        results: of every row that has run and has a published number; a row that several tables
+            quote counts once, in the first one.
+        compared: the verdicts of `results`; a number read off a figure has none.
     """
 
     results: Sequence[Result]
@@ -39,7 +39,7 @@ class Overview(Sheet):
 
 
 def overview(tables: Sequence[PaperTable], preset: str, costs: Mapping[str, str]) -> Overview:
-    """Count the verdicts of all tables; `costs` says how long each takes, by name."""
+    """Count the verdicts of all tables; `costs` gives the training time of each, by name."""
     results: dict[tuple[str, str], Result] = {}
     for result in (result for table in tables for result in table.results):
         is_compared = result.verdict not in (NOT_RUN, NOT_TESTED, QUOTED, None)
@@ -55,7 +55,7 @@ def overview(tables: Sequence[PaperTable], preset: str, costs: Mapping[str, str]
 
 
 def _line(table: PaperTable, costs: Mapping[str, str]) -> dict[str, str]:
-    """A table: its lines that we train, those that have run, and how many have each verdict."""
+    """The line of a table: its rows to train, those measured, and how many have each verdict."""
     verdicts = [result.verdict for result in table.results]
     trained = [verdict for verdict in verdicts if verdict != QUOTED]
     measured = [verdict for verdict in trained if verdict not in (NOT_RUN, NOT_TESTED)]
@@ -71,7 +71,7 @@ def _line(table: PaperTable, costs: Mapping[str, str]) -> dict[str, str]:
 
 
 def _notes(compared: int, preset: str) -> list[str]:
-    """What has to be said once for the verdicts of all tables."""
+    """Notes on the verdicts of all tables."""
     if preset != FULL:
         return [scaled_note(preset), COST]
     if not compared:

@@ -21,11 +21,11 @@ class Quoted:
     """A row as tables quote it.
 
     Attributes:
-        label: what its own paper's table calls it, where we have that; else the table that quotes.
-        row, recipe: what trains it, and by which recipe; empty where nothing does.
+        label: its name in its own paper's table, if we have that, else in the table that quotes it.
+        row, recipe: the row and recipe that train it, or empty.
         lines: one for each table, data set and test.
-        here: whether it can be trained, or by the words of quoted.csv why not.
-        remark: why it is not trained; of one that is, what the tables' notes say of it.
+        here: `trainable`, or why not, in the words of quoted.csv.
+        remark: why it is not trained or, if it is, the tables' notes on it.
     """
 
     label: str
@@ -38,10 +38,10 @@ class Quoted:
 
 def quoted() -> list[Quoted]:
     """Every row that a table has from another paper, or that nothing trains, in the order of the
-    tables; one that is trained once, whoever quotes it.
+    tables; a trained row appears once, however often it is quoted.
 
     Raises:
-        PublishedError: nothing says why a row is not trained.
+        PublishedError: quoted.csv does not say why a row is not trained.
     """
     groups: dict[tuple[str, str], list[Line]] = {}
     for table in published.tables():
@@ -54,7 +54,7 @@ def quoted() -> list[Quoted]:
 
 
 def quoted_table() -> Sheet:
-    """All of them as a table; below it, how many cells of the papers that are."""
+    """All quoted rows as a table, with a count of their lines below."""
     rows = quoted()
     frame = pd.DataFrame(
         {

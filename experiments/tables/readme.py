@@ -1,5 +1,5 @@
-"""What the README and the docs say of what has been measured: compiled tables, and a line a row,
-between markers that name them."""
+"""Results in the README and the docs: compiled tables, and one line per measured row, between
+markers that name them."""
 
 import re
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ MARKED = re.compile(r"(<!-- (\w+)(?:: (\S+))? -->\n).*?(<!-- end -->)", re.DOTAL
 
 
 def update(pages: tuple[Path, ...] = PAGES, compiled: Path = ROOT / "results") -> bool:
-    """Replace what stands between `<!-- table: FILE -->` and `<!-- end -->`, with `FILE` as seen
-    from results/, behind `<!-- measured: PRESET -->` the rows that have run, and behind
-    `<!-- counted -->` how many; True if a page changed.
+    """Replace the text between a marker and `<!-- end -->`, and return whether a page changed.
 
-    Where results go elsewhere, the pages are left as they are.
+    `<!-- table: FILE -->` gets the table in FILE, relative to results/; `<!-- measured: PRESET -->`
+    the rows that have run; `<!-- counted -->` how many. If results are written elsewhere, the pages
+    are left as they are.
     """
     if compiled.resolve() != results().resolve():
         return False
@@ -41,7 +41,7 @@ def update(pages: tuple[Path, ...] = PAGES, compiled: Path = ROOT / "results") -
 
 
 def counted() -> str:
-    """How many rows have been measured, of the full schedule and of others, and how many claims
+    """How many rows have been measured, on the full schedule and on others, and how many claims
     are decided. A row that several tables quote counts once."""
     texts = []
     rows = published.rows().keys()
@@ -80,9 +80,8 @@ def _update(page: Path, compiled: Path) -> bool:
 
 
 def measured(records: Sequence[RunRecord], preset: str) -> list[dict[str, str]]:
-    """Lines of the rows of published tables that have run with a preset; the paper's number stands
-    by the full schedule only, which it is of. A row that several tables quote is named by the
-    first."""
+    """One line for each published row that has run with a preset, named by the first table that has
+    it. The paper's number is of the full schedule, and shown beside that only."""
     trained = counting(records, preset)
     runs, prior = by_row(trained), prior_of("test_error", preset, trained)
     lines = published.rows().items()

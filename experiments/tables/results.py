@@ -24,13 +24,13 @@ class Result:
 
     Attributes:
         records, untested: our runs with the test that the table asks for, and how many lack it.
-        verdict: None where the two are no matter of error, as hours on two machines, or the
-            published one was read off a figure, to half a point.
+        verdict: None if the two cannot be compared, e.g. hours on two machines, or the published
+            one was read off a figure, to half a point.
         measured: by the paper's statistic.
-        difference: ours less the published one.
-        interval: where our mean lies, with 90 % confidence: what decides whether it is reproduced.
-        needed: how many runs would decide what is undecided, were our mean to stay.
-        others: ours against independent reproductions of the same protocol, where there are some.
+        difference: ours minus the published one.
+        interval: the 90 % interval of our mean, which decides whether it is reproduced.
+        needed: how many runs would settle an undecided verdict if our mean stays the same.
+        others: ours against independent reproductions of the same protocol, if there are several.
     """
 
     line: Line
@@ -45,10 +45,10 @@ class Result:
 
 
 def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
-    """A line of a table, with the runs of its row that count.
+    """Compare a line of a table with the runs of its row that count.
 
     Raises:
-        PublishedError: nobody has counted what its row trains.
+        PublishedError: results/rows.csv lacks its row, which is trained here.
     """
     row = facts(line.experiment, line.dataset)
     if row is None and (ROOT / "conf" / "experiment" / f"{line.experiment}.yaml").exists():
@@ -61,7 +61,7 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
         return Result(line, records, untested, QUOTED, aggregate([], "last"))
     if untested and all(record.diverged for record in records):
         return Result(line, records, untested, NOT_TESTED, aggregate([], "last"))
-    if not line.reported:  # a row that the table gives no number of, or a top-5 error only
+    if not line.reported:  # the table gives no number of the row, or only a top-5 error
         measured = aggregate(records, "last")
         return Result(line, records, untested, None if records else NOT_RUN, measured)
     if published.tables()[line.table].metric == published.HOURS:
@@ -70,7 +70,7 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
 
 
 def _compared(line: Line, records: Sequence[RunRecord], untested: int, prior: Prior) -> Result:
-    """Our runs of a row against what a paper reports of it, and against others'."""
+    """Compare our runs of a row with the paper's number and with other reproductions."""
     paper = published.typical(line.reported)
     measured = aggregate(records, paper.statistic)
     margin, fails = datasets.of(line.dataset).margin, paper.statistic == "fail"
@@ -100,7 +100,7 @@ def _compared(line: Line, records: Sequence[RunRecord], untested: int, prior: Pr
 def _sample(
     line: Line, measured: Measured, records: Sequence[RunRecord], prior: Prior
 ) -> Sample | None:
-    """The runs that train, around the paper's statistic of them."""
+    """The runs that train, centred on the paper's statistic; None if none does."""
     if measured.value is None:
         return None
     statistic = published.typical(line.reported).statistic

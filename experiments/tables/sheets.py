@@ -15,7 +15,7 @@ LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Sheet:
-    """A compiled table: its cells as text, and what stands above and below."""
+    """A compiled table: its cells as text, the title above and the notes below."""
 
     name: str
     title: str
@@ -30,7 +30,7 @@ def write(table: Sheet, preset: str) -> list[Path]:
     below = "".join(f"\n{note}\n" for note in table.notes)
     texts = {
         ".md": f"# {table.title}\n\n{to_markdown(frame)}\n{below}",
-        # In letters that a spreadsheet reads whatever it takes the file for.
+        # In characters that a spreadsheet reads whatever encoding it assumes.
         ".csv": frame.to_csv(index=False, lineterminator="\n").replace("±", "+/-"),
         ".tex": _latex(frame, table.title),
     }

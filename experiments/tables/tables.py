@@ -20,11 +20,11 @@ DASH = f"`{MISSING}`: not run yet, or not published."
 
 @dataclass(frozen=True)
 class PaperTable(Sheet):
-    """A table of a paper: on every line what it says, what we measured with a kept preset and,
-    where that is the full recipe, how they compare.
+    """A table of a paper: on every line the published number, what we measured with a kept preset
+    and, on the full schedule, how they compare.
 
     Attributes:
-        columns: those that tell the lines apart, or are never left out.
+        columns: those shown; optional ones only if they tell lines apart.
     """
 
     results: Sequence[Result]
@@ -33,7 +33,7 @@ class PaperTable(Sheet):
 
     @property
     def paper(self) -> published.Table:
-        """What the paper says it is."""
+        """The table as published."""
         return published.tables()[self.name]
 
 
@@ -44,7 +44,7 @@ def paper_table(table: str, records: Sequence[RunRecord], preset: str = FULL) ->
         records: any records; only unchanged runs of the preset on the right data count.
 
     Raises:
-        PublishedError: there is no such table, or nobody has counted what it trains.
+        PublishedError: there is no such table, or results/rows.csv lacks a row that it trains.
     """
     if table not in published.tables():
         raise published.PublishedError(published.unknown("table", table, published.tables()))
@@ -65,7 +65,7 @@ def paper_table(table: str, records: Sequence[RunRecord], preset: str = FULL) ->
 
 
 def _heading(column: Column, paper: published.Table, preset: str) -> str:
-    """The name of a column, in the table's unit."""
+    """The heading of a column, in the table's unit."""
     unit = "h" if paper.metric == published.HOURS else "%"
     name = column.name
     if preset != FULL and name.startswith("Paper"):
@@ -74,7 +74,7 @@ def _heading(column: Column, paper: published.Table, preset: str) -> str:
 
 
 def _row_notes(results: Sequence[Result]) -> list[str]:
-    """What has to be said of some rows."""
+    """Notes on single rows, each with the rows it is about."""
     noted: dict[str, list[Line]] = {}
     for one in results:
         for note in one.line.notes:
@@ -84,7 +84,7 @@ def _row_notes(results: Sequence[Result]) -> list[str]:
 
 
 def _test_notes(results: Sequence[Result]) -> list[str]:
-    """How the networks are tested that are trained here."""
+    """How the networks trained here are tested."""
     ours = [one.line for one in results if one.verdict != QUOTED]
     commands = [
         f"`python eval.py run=<record> {' '.join(published.test_arguments(name))} save=true`"
@@ -99,7 +99,7 @@ def _test_notes(results: Sequence[Result]) -> list[str]:
 
 
 def _names(noted: Sequence[Line], every: Sequence[Line]) -> list[str]:
-    """The rows a note is about, with their data sets where it is not about all of a row's."""
+    """The rows a note is about, with their data sets if it is not about all of them."""
     names = []
     for experiment in dict.fromkeys(line.experiment for line in noted):
         lines = [line for line in noted if line.experiment == experiment]
@@ -112,18 +112,18 @@ def _names(noted: Sequence[Line], every: Sequence[Line]) -> list[str]:
 
 
 def general(preset: str) -> list[str]:
-    """What is said below many tables of a kept preset."""
+    """Notes shared by the tables of a kept preset."""
     columns = [column.note for column in shown_columns(preset) if column.note]
     return [RULE if preset == FULL else scaled_note(preset), *columns, DASH]
 
 
 def shown_columns(preset: str) -> list[Column]:
-    """The columns of a kept preset: what holds ours against the paper's is of full schedules."""
+    """The columns of a kept preset; only full schedules are compared with the paper."""
     return [column for column in COLUMNS if preset == FULL or not column.against]
 
 
 def scaled_note(preset: str) -> str:
-    """What has to be said beside numbers of another schedule than the paper's."""
+    """The note beside numbers from a schedule other than the paper's."""
     return (
         f"Ours: the paper's recipe on a {preset} of its schedule (length, drops of the learning "
         "rate and patience scaled, warm-up at most a sixteenth of the run), all else equal. The "
@@ -132,7 +132,7 @@ def scaled_note(preset: str) -> str:
 
 
 def shortened_table(name: str, title: str, note: str, records: Sequence[RunRecord]) -> Sheet:
-    """Runs that were cut short, each by itself, beside no published number."""
+    """Compile a table of shortened runs, one per line, without published numbers."""
     lines = [
         {
             "Run": record.run,

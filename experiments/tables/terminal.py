@@ -1,4 +1,4 @@
-"""A table for whoever looks: as wide as the terminal at hand, and whole where there is none."""
+"""Print tables: fitted to the width of a terminal, and in full elsewhere."""
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -7,7 +7,7 @@ from rich.table import Table
 
 from experiments.tables.sheets import to_markdown
 
-# The columns that a narrow terminal goes without, the first to go first; all else stays.
+# Columns that a narrow terminal drops, in this order; all others stay.
 DROPPED_FIRST = (
     "Recipe",
     "Not the same", "Equal curves", "Same seed", "Last / best / at best val", "90 % interval",
@@ -16,20 +16,20 @@ DROPPED_FIRST = (
     "Best test error (%)", "Difference",
     "H100", "n", "Layers", "Paper, top 5 (%)", "Ours, top 5 (%)",
 )  # fmt: skip
-# Columns that stand to the left.
+# Left-aligned columns.
 WORDS = ("Method", "Row", "Claim", "Run", "Data", "State", "Status", "Verdict")
-NAMES = ("Row", "Run")  # columns whose end says more than their beginning
+NAMES = ("Row", "Run")  # columns of names whose end says more than their beginning
 UNMEASURED = ("quoted", "not run")
-SENTENCE = 40  # characters from which text may take several lines
-LEAST = 16  # characters that a name keeps
-GAP = 2  # between two columns
+SENTENCE = 40  # characters above which text may wrap
+LEAST = 16  # characters that a name keeps, at least
+GAP = 2  # characters between two columns
 
 
 def print_table(frame: pd.DataFrame, whole: str = "", console: Console | None = None) -> None:
-    """Print a frame of text cells; Markdown with every column where nobody looks.
+    """Print a frame of text cells; outside a terminal, as Markdown with every column.
 
     Args:
-        whole: where the columns that find no room are to be seen.
+        whole: the file that has all columns, named if some find no room.
     """
     console = console or Console(highlight=False)
     if not console.is_terminal:
@@ -52,7 +52,7 @@ def print_table(frame: pd.DataFrame, whole: str = "", console: Console | None = 
 
 
 def shortened(name: str, width: int) -> str:
-    """A name in so many characters: its end, from the beginning of a part where one is near."""
+    """Shorten a name to `width` characters: its end, from the start of a part if one is near."""
     if len(name) <= width:
         return name
     end = name[len(name) - width + 1 :]
@@ -61,15 +61,15 @@ def shortened(name: str, width: int) -> str:
 
 
 def say(text: str, console: Console | None = None) -> None:
-    """Print sentences, broken between words on a terminal and nowhere else."""
+    """Print sentences, wrapped between words on a terminal and not at all elsewhere."""
     console = console or Console(highlight=False)
     console.print(text, markup=False, soft_wrap=not console.is_terminal)
 
 
 def fitting(frame: pd.DataFrame, width: int) -> list[str]:
-    """The columns that fit into so many characters, in their order.
+    """The columns that fit into `width` characters, in their order.
 
-    Those that may go are left out one after another; what must stay may still be too wide.
+    Those of `DROPPED_FIRST` are left out one after another; the rest may still be too wide.
     """
     names = [str(name) for name in frame]
     for name in DROPPED_FIRST:
@@ -81,7 +81,7 @@ def fitting(frame: pd.DataFrame, width: int) -> list[str]:
 
 
 def _with_short_names(frame: pd.DataFrame, width: int) -> pd.DataFrame:
-    """A frame whose names take what room the other columns leave."""
+    """Shorten names to the room that the other columns leave."""
     for name in NAMES:
         if name in frame:
             room = width - _width(frame.drop(columns=name)) - GAP

@@ -1,1 +1,1 @@
-"""What our records say of a row, and whether that is the paper's number. It may import papers."""
+"""What our records show for a row, and whether it is the paper's number. It may import papers."""

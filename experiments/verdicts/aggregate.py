@@ -1,4 +1,4 @@
-"""From the runs of a row to one number, by the statistic that its paper reports."""
+"""Reduce the runs of a row to one number, by the statistic that its paper reports."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -8,8 +8,8 @@ from statistics import fmean, median, stdev
 from experiments.verdicts.records import RunRecord
 from records.names import FULL
 
-# He et al. 2016, Table 1: an error above 20 % is printed as a failure. That is said of CIFAR-10;
-# on sets with more classes networks that train well lie above it.
+# He et al. 2016, Table 1: an error above 20 % is printed as a failure. This is for CIFAR-10; on
+# data sets with more classes, networks that train well lie above it.
 FAIL_ABOVE = {"cifar10": 20.0, "cifar10_aug": 20.0, "svhn": 20.0}
 
 
@@ -18,7 +18,7 @@ class Measured:
     """A row as we measured it.
 
     Attributes:
-        value: in percent, by the paper's statistic; None where no run trained.
+        value: in percent, by the paper's statistic; None if no run trained.
         std: sample standard deviation over the runs, None for a single one.
         runs: number of runs in `value`.
         failed: runs that diverged or ended above `FAIL_ABOVE`; never part of `value`.
@@ -30,7 +30,7 @@ class Measured:
     failed: int = 0
 
 
-# All others are the mean over the runs of the error at the last iteration.
+# For any other statistic, the mean over the runs.
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "best": min,  # He et al. 2015, Table 6: "best (mean ± std)"
     "median5": median,  # He et al. 2016, Table 1: median of five
@@ -38,7 +38,7 @@ STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
 
 
 def aggregate(records: Sequence[RunRecord], statistic: str) -> Measured:
-    """The runs of one row by a paper's statistic."""
+    """Summarise the runs of one row by a paper's statistic."""
     which = "at_best_val" if statistic == "best_val" else "last"
     errors = [error for record in records if (error := working_error(record, which)) is not None]
     value = STATISTICS.get(statistic, fmean)(errors) if errors else None
@@ -47,7 +47,7 @@ def aggregate(records: Sequence[RunRecord], statistic: str) -> Measured:
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean of those that are known, or None where none is."""
+    """Mean of the values that are not None, or None if there are none."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
 
@@ -55,7 +55,7 @@ def mean(values: Iterable[float | None]) -> float | None:
 def working_error(record: RunRecord, which: str = "last") -> float | None:
     """Test error at the last iteration, or `at_best_val`; None for a run that failed.
 
-    What an error tells of failure is known of full recipes only.
+    The limit of `FAIL_ABOVE` holds for full schedules only.
     """
     full = record.summary["preset"] == FULL
     error, limit = record.error(which), FAIL_ABOVE.get(record.dataset if full else "", math.inf)

@@ -1,4 +1,4 @@
-"""Ask eval.py, in a process of its own, what only the weights of a record can tell."""
+"""Run eval.py in its own process, for results that need the weights of a record."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from records.names import datasets
 
 @dataclass(frozen=True)
 class Answer:
-    """What eval.py said: its last line where it succeeded, else why it did not, in a line."""
+    """What eval.py printed: its last line if it succeeded, else one line saying why it failed."""
 
     line: str = ""
     reason: str = ""
@@ -35,7 +35,7 @@ def ask_eval(record: Path, *options: str) -> Answer:
 
 
 def test_error(record: Path, weights: Path) -> tuple[float | None, str]:
-    """Test error in percent of a weights file as the record's network, or None and the reason."""
+    """Test error in percent of the record's network with `weights`, or None and the reason."""
     answer = ask_eval(record, f"weights={quoted(str(weights.resolve()))}", "json=true")
     if answer.reason:
         return None, answer.reason
@@ -43,10 +43,10 @@ def test_error(record: Path, weights: Path) -> tuple[float | None, str]:
 
 
 def data_file(dataset: str) -> Path:
-    """The file of a data set, wherever it should be."""
+    """Where the file of a data set should be."""
     return datasets() / f"{dataset.removesuffix('_aug')}.npz"
 
 
 def quoted(text: str) -> str:
-    """A value as Hydra's command line takes it, whatever it contains."""
+    """Quote a value for Hydra's command line, whatever it contains."""
     return "'" + text.replace("'", "\\'") + "'"

@@ -1,8 +1,8 @@
-"""May a record enter a table of its preset, and is it what its weights say? `make check`.
+"""Check which records may enter a table of their preset, and that none contradicts itself or its
+weights: `make check`.
 
-Every record is held against its row, the code of its commit, its own metrics, and the checksum of
-its shipped weights.
-Where the data set is at hand, the weights are evaluated again.
+Every record is checked against its row, the code of its commit, its own metrics, and the checksum
+of its shipped weights. If the data set is available, the weights are evaluated again.
 """
 
 import hashlib
@@ -17,17 +17,17 @@ from records.command import guarded
 from records.names import KEPT, PARTS, results, runs_folder, weights_file, weights_folder
 from records.record import RecordError, is_finished
 
-# Between a new evaluation of the exported weights and what is recorded, in percent points: of the
-# same weights, and of the last iterate in the precision of training.
+# Largest gap, in percentage points, between a new evaluation of the exported weights and the
+# recorded error: of the same weights, and of the last iteration in training precision.
 SAME, TRAINED = 0.02, 0.1
-PRINTED = 0.0051  # what rounding to two digits adds
-SHIPPED = 30e6  # bytes of weights in all
+PRINTED = 0.0051  # added by rounding to two decimals
+SHIPPED = 30e6  # bytes of all weights, at most
 
 
 @guarded
 def main() -> int:
-    """Exit code: 0 if nothing contradicts itself, else 1. That a record stands for itself, as a
-    shortened run or another precision does, is no contradiction."""
+    """Exit code: 0 if no record contradicts itself and the weights take at most `SHIPPED`, else 1.
+    That a record enters no table, e.g. as a shortened run, is no contradiction."""
     counts = [check(preset) for preset in KEPT]
     size = sum(path.stat().st_size for path in results().rglob("*.safetensors"))
     if size > SHIPPED:
@@ -38,8 +38,8 @@ def main() -> int:
 
 
 def check(preset: str) -> tuple[int, int, int]:
-    """How many records of a preset there are, enter a table, and contradict themselves or are
-    weights of no record; each is named."""
+    """Check every record of a preset and print the outcome; return the number of records, of those
+    that enter a table, and of those that contradict themselves plus weights without a record."""
     runs, counting, bad = runs_folder(preset), 0, 0
     folders = sorted({path.parent for name in PARTS for path in runs.rglob(name)})
     for folder in folders:
@@ -65,14 +65,14 @@ def check(preset: str) -> tuple[int, int, int]:
 
 
 def contradictions(record: RunRecord) -> list[str]:
-    """What in a record cannot be true.
+    """List what cannot be true in a record.
 
     Raises:
         RecordError: its metrics are missing or damaged.
     """
     faults = metrics_faults(record)
     faults += [f"{name} is missing" for name in PARTS if not (record.folder / name).exists()]
-    # Tests by other protocols may be of other weights or photographs.
+    # Saved tests by other protocols may be of other weights or photographs.
     faults += results_of_tests(record)[1] + code_faults(record)
     weights = weights_file(results(), record.preset, record.run)
     if weights.exists():
@@ -81,7 +81,7 @@ def contradictions(record: RunRecord) -> list[str]:
 
 
 def code_faults(record: RunRecord) -> list[str]:
-    """Whether it was trained by the code of its commit, where this repository has that."""
+    """Fault of a record trained by other code than that of its commit, if the commit is known."""
     used, committed = record.summary.get("code"), committed_hash(str(record.summary.get("commit")))
     if committed is None or not isinstance(used, list) or record.summary.get("clean") is False:
         return []
@@ -91,7 +91,7 @@ def code_faults(record: RunRecord) -> list[str]:
 
 
 def metrics_faults(record: RunRecord) -> list[str]:
-    """Whether the metrics tell what the summary tells."""
+    """Disagreements between the metrics and the summary."""
     frame, faults = record.metrics(), []
     last = frame.iloc[-1]
     if int(last["iteration"]) != record.summary["iterations"]:
@@ -111,7 +111,7 @@ def metrics_faults(record: RunRecord) -> list[str]:
 
 
 def weights_faults(record: RunRecord, weights: Path) -> list[str]:
-    """Whether the shipped weights are the recorded ones, and give the recorded error."""
+    """Fault of shipped weights that are not the recorded ones or miss the recorded error."""
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     if digest != record.summary.get("weights"):
         return [f"{weights} is not the file that was recorded"]
@@ -130,7 +130,7 @@ def weights_faults(record: RunRecord, weights: Path) -> list[str]:
 
 
 def stray_weights(weights: Path, runs: Path) -> list[str]:
-    """Weights of no record."""
+    """Weights files that belong to no record."""
     return [
         f"{path} belongs to no record; delete it"
         for path in sorted(weights.rglob("*.safetensors"))

@@ -1,5 +1,5 @@
-"""A row as its records measured it: an error, a loss, a magnitude, the time, or its size, with what
-is known of the spread."""
+"""Measures of a row from its records: an error, a loss, a magnitude, the time, or its size, with
+the spread between runs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from experiments.verdicts.priors import ERRORS, error_sample, measured_errors, p
 from experiments.verdicts.records import RunRecord
 from experiments.verdicts.tested import as_tested
 
-EXACT = ("params", "macs")  # of the network, whatever its runs
+EXACT = ("params", "macs")  # properties of the network, not of its runs
 
-# What Huang et al. 2017 read off their Fig. 5, as numbers of an analysis of reuse. A frame has a
-# line for each `block`, `target` (a layer, or what follows the block) and `source` (a layer before
-# it, 0 for the block's input), and the mean magnitude of the `weight` between them.
+# What Huang et al. 2017 read off their Fig. 5, as numbers computed from a reuse analysis. Its frame
+# has a line for each `block`, `target` (a layer, or what follows the block) and `source` (a layer
+# before it, 0 for the block's input), with the mean magnitude of the `weight` between them.
 
 
 def weight_spread(reuse: pd.DataFrame) -> float:
-    """The share of its sources that a target uses in effect, on average: 1 where all get the same
-    weight, 1 / n where one of n gets all (the participation ratio, over n)."""
+    """Effective share of its sources that a target uses, on average: 1 if all have the same weight,
+    1 / n if one of n has all of it (the participation ratio, over n)."""
     return float(_targets(reuse)["weight"].agg(_participation).mean())
 
 
 def transition_least(reuse: pd.DataFrame) -> float:
-    """The share of the targets in the blocks after the first that give the least of all their
-    weights to the output of the transition before their block."""
+    """Share of the targets in the blocks after the first whose smallest weight is on the output of
+    the transition before their block."""
     after = _targets(reuse[reuse["block"] > 1])
     least = after.apply(lambda lines: lines.set_index("source")["weight"].idxmin() == 0)
     return float(least.mean())
 
 
 def _targets(reuse: pd.DataFrame) -> "pd.api.typing.DataFrameGroupBy":
-    """The lines of each target that has a choice of sources."""
+    """Group the lines by target, without targets that have a single source."""
     choice = reuse.groupby(["block", "target"])["source"].transform("size") > 1
     return reuse[choice].groupby(["block", "target"])
 
@@ -45,7 +45,7 @@ def _participation(weights: pd.Series) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
 
 
-# Each by its analysis, and the number that it comes to.
+# The analysis behind each measure, and the function that reduces it to a number.
 OF_WEIGHTS: dict[str, tuple[str, Callable[[pd.DataFrame], float]]] = {
     "responses": ("responses", lambda frame: float(frame["std"].mean())),
     "weight_spread": ("reuse", weight_spread),
@@ -58,11 +58,11 @@ class Row:
     """A row by one of its measures.
 
     Attributes:
-        sample: its runs that train, or that do not where most of them fail; of what is exact, one
-            without deviation; None where nothing is measured.
+        sample: its runs that train, or all with a finite loss if most fail; without deviation for
+            an exact measure; None if nothing is measured.
         failed: whether most of its runs fail to train.
-        missing: whether there are no runs, or none that has the measure.
-        text: its name and the value, as they are printed.
+        missing: whether it has no runs, or does not fail and has no run with the measure.
+        text: its name and value, as printed.
         machines: device, engine and runs at once of every run: what a time depends on.
     """
 
@@ -81,10 +81,10 @@ def row_of(
     prior: Prior,
     at: float = 0,
 ) -> Row:
-    """A row's runs among `records`, by a measure.
+    """Measure a row by its runs among `records`.
 
     Args:
-        prior: that of errors.
+        prior: the prior for errors.
         at: for `train_loss`, the iteration.
     """
     name = experiment.rpartition("/")[2]
@@ -99,7 +99,7 @@ def row_of(
         return Row(None, False, True, f"{name} not run")
     working = [record for record in runs if measured_errors("test_error", [record])]
     failed = 2 * len(working) < len(runs)
-    # Where most fail, theirs can still be asked for, as long as the loss was finite.
+    # If most fail, a measure can still be taken of the runs with a finite loss.
     asked = [record for record in runs if not record.diverged] if failed else working
     values = [v for record in asked if (v := value_of(record, of, at)) is not None]
     if not values:
@@ -115,7 +115,7 @@ def row_of(
 
 
 def value_of(record: RunRecord, of: str, at: float = 0) -> float | None:
-    """A measure of a run, or None where it was not taken."""
+    """A measure of a run, or None if it was not taken."""
     if of == "test_error":
         return record.error("last")
     if of == "train_loss":

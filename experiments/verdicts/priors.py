@@ -1,4 +1,4 @@
-"""How far runs of a row lie apart, as the other rows show it: the prior of `inference`."""
+"""The prior of `inference`: how far runs of a row lie apart, estimated from many rows."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -11,8 +11,8 @@ from experiments.verdicts.records import RunRecord, by_row
 from records.names import FULL
 
 ERRORS = ("test_error", "train_error")
-ENOUGH = 3  # degrees of freedom from which our own runs are asked alone
-SHARE = 0.05  # deviation to mean of what is no error, as times on one machine: set, not measured
+ENOUGH = 3  # degrees of freedom at which our own runs are used alone
+SHARE = 0.05  # deviation over mean of measures that are not errors, e.g. times: set, not measured
 
 Rows = list[tuple[float, int, float, int]]  # deviation, runs, mean, images
 
@@ -20,13 +20,13 @@ Rows = list[tuple[float, int, float, int]]  # deviation, runs, mean, images
 def prior_of(of: str, preset: str, records: Sequence[RunRecord]) -> Prior:
     """The prior for errors of runs with a preset.
 
-    Pooled over the rows of which we have several runs, and the published deviations, which are of
-    test errors and full schedules. On another schedule ours speak alone as soon as there are
-    enough, and until then the published ones for them. So do those of test errors for training's.
+    Test errors of the full schedule pool the rows of which we have several runs and the published
+    deviations. Training errors, and other schedules, use our rows alone once they have `ENOUGH`
+    degrees of freedom, and until then the published deviations too.
 
     Args:
         of: `test_error` or `train_error`.
-        records: of that preset.
+        records: the records of that preset.
     """
     ours = _ours(of, records)
     if of == "test_error" and preset == FULL:
@@ -38,19 +38,19 @@ def prior_of(of: str, preset: str, records: Sequence[RunRecord]) -> Prior:
 
 
 def error_sample(values: Sequence[float], dataset: str, prior: Prior) -> Sample:
-    """Errors of the runs of a row, in percent."""
+    """Make a sample of the errors of a row's runs, in percent."""
     expected = prior.deviation(fmean(values), datasets.of(dataset).test_images)
     return sample(values, expected, prior.freedom)
 
 
 def positive_sample(values: Sequence[float]) -> Sample:
-    """What the runs of a row have that is no error: seconds, a loss, a magnitude."""
+    """Make a sample of a row's runs by a measure other than error: seconds, a loss, a magnitude."""
     return sample(values, SHARE * fmean(values), PRIOR_FREEDOM)
 
 
 def measured_errors(of: str, records: Sequence[RunRecord], which: str = "last") -> list[float]:
-    """The errors of the runs among some that train, in percent; test errors at the `last` iteration
-    or `at_best_val`."""
+    """Errors in percent of those runs that train; test errors at the `last` iteration or
+    `at_best_val`."""
     values = [
         working_error(record, which) if of == "test_error" else record.summary[of]
         for record in records
@@ -71,7 +71,7 @@ def _ours(of: str, records: Sequence[RunRecord]) -> Rows:
 
 @cache
 def _published() -> Rows:
-    """Every deviation that a paper gives, once however often it is quoted."""
+    """Every published deviation, each once however often it is quoted."""
     known = {
         line.row: (*number.deviation, number.number)
         for table in published.tables()

@@ -1,4 +1,4 @@
-"""Run records, as they lie under results/runs or outputs/runs."""
+"""Run records, read from results/runs or outputs/runs."""
 
 import json
 import sys
@@ -28,16 +28,16 @@ METRICS = ("iteration", "epoch", "lr", "train_loss", "train_error", "test_loss",
 
 
 def extras() -> list[str]:
-    """What eval.py, or people, add to a record: analyses of the weights, tests, a note."""
+    """Files that eval.py or people add to a record: analyses of the weights, tests, a note."""
     return [*(f"{name}.csv" for name in (*ANALYSES, *tests())), "NOTE.md"]
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The record of one run that has ended.
+    """The record of a finished run.
 
     Attributes:
-        folder: where it lies.
+        folder: the folder that holds it.
         summary: the content of summary.json.
     """
 
@@ -71,7 +71,7 @@ class RunRecord:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of training, evaluations and suspension apart, or None where unmeasured."""
+        """Seconds of training, without evaluations and suspensions, or None if not measured."""
         whole, metrics = self.summary.get("seconds"), self.metrics()
         return whole if whole is None or "seconds" not in metrics else active(whole, metrics)
 
@@ -81,7 +81,7 @@ class RunRecord:
 
     @property
     def unchanged(self) -> bool:
-        """Whether nothing was overridden beyond row, data set and seed."""
+        """Whether it has no overrides beyond row, data set and seed."""
         return self.run == f"{self.experiment}/{self.dataset}/seed{self.seed}"
 
     @property
@@ -93,9 +93,9 @@ class RunRecord:
     def objections(self) -> list[str]:
         """Why its numbers may not enter a table of its preset; empty if they may.
 
-        The row's recipe, on the schedule of the preset, must have run, unchanged by overrides or
-        edits, to its end or to a loss that is not finite, by committed code, on the right data
-        (where the fingerprint is known: nobody has made SVHN's yet).
+        The row's recipe must have run on the preset's schedule, unchanged by overrides or edits,
+        to its end or to a non-finite loss, with committed code, on the right, undamaged data (if
+        its fingerprint is known: SVHN's is not yet).
         """
         summary = self.summary
         if self.preset not in KEPT:
@@ -125,7 +125,7 @@ class RunRecord:
         return None if value is None else float(value)
 
     def analysis(self, name: str) -> pd.DataFrame | None:
-        """What eval.py analysis=<name> has found, or None where nobody has asked.
+        """The result of `eval.py analysis=<name>`, or None if it has not been run.
 
         Raises:
             RecordError: the file is damaged.
@@ -143,7 +143,7 @@ class RunRecord:
             raise RecordError(f"{path} is damaged ({error}); make it again by eval.py.") from None
 
     def metrics(self) -> pd.DataFrame:
-        """The metrics, one row an evaluation.
+        """The metrics, one row per evaluation.
 
         Raises:
             RecordError: metrics.csv is missing or damaged.
@@ -163,7 +163,7 @@ class RunRecord:
 
 
 def _odd(metrics: pd.DataFrame) -> str | None:
-    """What no run can have measured, if there is any; a loss may be anything but missing."""
+    """Describe a value that no run can measure, or return None; any loss is possible."""
     places = metrics[["iteration", "epoch"]].to_numpy(dtype=float)
     if not np.isfinite(places).all() or (np.diff(places[:, 0]) <= 0).any() or places.min() < 0:
         return "iterations or epochs that do not rise"
@@ -174,10 +174,10 @@ def _odd(metrics: pd.DataFrame) -> str | None:
 
 
 def load(folder: Path) -> RunRecord:
-    """The record in a folder.
+    """Load the record in a folder.
 
     Raises:
-        RecordError: it has not ended, or its summary is damaged.
+        RecordError: the record is missing, damaged, changed or of another version.
     """
     path = folder / SUMMARY
     try:
@@ -199,12 +199,12 @@ def load(folder: Path) -> RunRecord:
 
 
 def records_of(preset: str) -> list[RunRecord]:
-    """Every intact record of a preset; the others are named."""
+    """Load every intact record of a preset; report the others on stderr."""
     return load_all(runs_folder(preset), preset)
 
 
 def load_all(runs: Path, preset: str | None = None) -> list[RunRecord]:
-    """Every intact record under a folder, in the order of their names; the others are named."""
+    """Load the intact records under a folder, by row and seed; report the others on stderr."""
     records, faults = survey(runs, preset)
     for fault in faults:
         print(f"Left out: {fault}", file=sys.stderr)
@@ -212,12 +212,12 @@ def load_all(runs: Path, preset: str | None = None) -> list[RunRecord]:
 
 
 def counting(records: Iterable[RunRecord], preset: str) -> list[RunRecord]:
-    """Those whose numbers may enter a table of a kept preset."""
+    """Records whose numbers may enter a table of a kept preset."""
     return [record for record in records if record.preset == preset and record.counts]
 
 
 def by_row(records: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:
-    """Records by experiment and data set, in their order."""
+    """Group records by experiment and data set, in their order."""
     rows: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
         rows.setdefault(record.row, []).append(record)
@@ -225,8 +225,8 @@ def by_row(records: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord
 
 
 def survey(runs: Path, preset: str | None = None) -> tuple[list[RunRecord], list[RecordError]]:
-    """The intact records under a folder, and what is wrong with the others: damaged, of another
-    version, without metrics, in the folder of another run or, where it is said whose folder it is,
+    """Load the intact records under a folder, by row and seed, and the faults of the others:
+    damaged, of another version, without metrics, in another run's folder or, if `preset` is given,
     of another preset."""
     records, faults = list[RunRecord](), list[RecordError]()
     for path in sorted(runs.rglob(SUMMARY)):

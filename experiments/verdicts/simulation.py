@@ -1,4 +1,4 @@
-"""How often the rules decide, and how often wrongly: on runs that are drawn, not trained.
+"""How often the verdict rules decide, and how often wrongly, on simulated runs.
 
 python -m experiments.verdicts.simulation        writes results/decisions.csv
 """
@@ -15,9 +15,9 @@ from records.files import ROOT
 
 SEEDS = (1, 2, 5, 40)
 GAPS = (0.0, 0.26, 0.6, 1.5)
-RATE, IMAGES, MARGIN = 7.0, 10_000, 0.5  # a row's error in percent, test images, points
-RATIO, SCATTER = 0.7, 0.4  # of rows' deviations to the binomial one: median, and spread of its log
-ROWS = 12  # of three runs each, from which the prior is pooled
+RATE, IMAGES, MARGIN = 7.0, 10_000, 0.5  # a row's error in percent, test images, margin in points
+RATIO, SCATTER = 0.7, 0.4  # rows' deviations over the binomial one: median, and spread of its log
+ROWS = 12  # rows of three runs each that a prior is pooled from
 DRAWS = 2_000
 PATH = ROOT / "results" / "decisions.csv"
 SHARES = {
@@ -27,11 +27,11 @@ SHARES = {
 
 
 def decisions(draws: int = DRAWS) -> pd.DataFrame:
-    """Percent of draws in which a difference is decided rightly or wrongly, and a published number
-    is called reproduced, by the true difference in points and the seeds a row.
+    """Percentage of draws in which a difference is decided rightly or wrongly, and a published
+    number called reproduced, better or worse, by true difference in points and seeds per row.
 
-    The paper's number is one run. Rows' deviations differ among themselves, and the rules know
-    neither the row's own nor any other: they see runs only.
+    The paper's number is a single run. Every row has its own deviation, and the rules know none of
+    them: they see only runs.
     """
     rng = np.random.default_rng(0)
     lines = []
@@ -54,7 +54,7 @@ def decisions(draws: int = DRAWS) -> pd.DataFrame:
 
 
 def table() -> pd.DataFrame:
-    """The committed results as text, a line a difference and number of seeds."""
+    """The committed results as text, one line per true difference and number of seeds."""
     frame = pd.read_csv(PATH)
     return pd.DataFrame({
         "True difference": frame["gap"].map("{:.2f}".format),
@@ -64,7 +64,7 @@ def table() -> pd.DataFrame:
 
 
 def draw_prior(rng: np.random.Generator) -> Prior:
-    """The prior that some rows with three runs each would tell."""
+    """Draw a prior, pooled from `ROWS` rows of three runs each."""
     drawn = (draw(rng, RATE, 3) for _ in range(ROWS))
     prior = pooled((stdev(values), 3, fmean(values), IMAGES) for values in drawn)
     assert prior is not None
@@ -72,13 +72,13 @@ def draw_prior(rng: np.random.Generator) -> Prior:
 
 
 def draw_row(rng: np.random.Generator, rate: float, runs: int, prior: Prior) -> Sample:
-    """The runs of a row as the rules see them."""
+    """Draw the runs of a row, as the rules see them."""
     values = draw(rng, rate, runs)
     return sample(values, prior.deviation(fmean(values), IMAGES), prior.freedom)
 
 
 def draw(rng: np.random.Generator, rate: float, runs: int, images: int = IMAGES) -> list[float]:
-    """Errors in percent of the runs of a row with a deviation of its own."""
+    """Draw the errors in percent of a row's runs, with a deviation drawn for the row."""
     known = Prior(RATIO * float(np.exp(SCATTER * rng.standard_normal())), 1)
     return [float(x) for x in rng.normal(rate, known.deviation(rate, images), runs)]
 

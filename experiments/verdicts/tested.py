@@ -1,7 +1,7 @@
-"""Networks on photographs as a paper tests them: by ten crops, several scales or a larger crop.
+"""Tests of networks on photographs as in a paper: ten crops, several scales or a larger crop.
 
-`eval.py run=<record> protocol=... save=true` notes the result in the record, with the checksum of
-the weights and the fingerprint of the photographs, by which it is known to belong there.
+`eval.py run=<record> protocol=... save=true` saves the result in the record, with the checksum of
+the weights and the fingerprint of the photographs, which show that it belongs there.
 """
 
 import math
@@ -19,15 +19,15 @@ from records.record import RecordError
 
 ERRORS = ("test_error", "test_error_top5")
 SINGLE = "single"  # the centre crop, which training itself evaluates: only the top-5 error is new
-WHOLE = ("data", "weights")  # what a test and the record have to agree on
+WHOLE = ("data", "weights")  # where a test and its record must agree
 
 
 def tested(record: RunRecord, name: str) -> RunRecord | None:
-    """The record with the errors of a test in place of those of training, and the top-5 error
-    beside them; None where nobody has made the test.
+    """The record with the errors of a test in place of those measured in training, and its top-5
+    error; None if the test has not been run.
 
     Raises:
-        RecordError: its file is damaged, or of other weights or photographs.
+        RecordError: the test's file is damaged, or of other weights or photographs.
     """
     path = record.folder / f"{name}.csv"
     if not path.exists():
@@ -48,7 +48,7 @@ def tested(record: RunRecord, name: str) -> RunRecord | None:
 def as_tested(records: Sequence[RunRecord], name: str) -> tuple[list[RunRecord], int]:
     """The records with the errors of a test, as a published line names it, and how many lack it.
 
-    What lacks it is left out; where training failed no test can follow.
+    Records that lack it are left out, except diverged ones, which cannot be tested.
     """
     if not name:
         return list(records), 0
@@ -65,7 +65,7 @@ def as_tested(records: Sequence[RunRecord], name: str) -> tuple[list[RunRecord],
 
 
 def results(record: RunRecord) -> tuple[dict[str, RunRecord], list[str]]:
-    """Every test that a record holds, by its name, and what is wrong with others."""
+    """The tests that a record holds, by name, and what is wrong with the others."""
     by_name, faults = dict[str, RunRecord](), list[str]()
     for name in published.tests():
         try:

@@ -1,4 +1,4 @@
-"""Our number against the published one, and against those of others."""
+"""Our number against the published one, and against other reproductions."""
 
 from experiments.papers import datasets
 from experiments.papers.published import Published
@@ -24,8 +24,8 @@ ALIKE = {"reproduced": "as others", "better": "below others", "worse": "above ot
 
 
 def paper_sample(number: Published, dataset: str, prior: Prior) -> Sample:
-    """A published number as runs: its own deviation where it has one, else what the prior expects
-    of the runs it is of (one, where that is not said)."""
+    """A published number as a sample: its own deviation if it has one, else what the prior expects,
+    and the number of runs behind it (one if not stated)."""
     runs = number.n_runs or 1
     if number.deviation:
         return Sample(number.number, number.deviation[0], prior.freedom + runs - 1, runs)
@@ -37,8 +37,8 @@ def compare(ours: Sample, theirs: Sample, margin: float) -> str:
     """One of: reproduced, better, worse, undecided.
 
     Args:
-        margin: by which ours may differ and be near; `theirs` counts as exact there, since the
-            margin is what it may be off by.
+        margin: by which ours may differ and count as reproduced; `theirs` is taken as exact there,
+            since the margin is what it may be off by.
     """
     low, high = ours.interval(NEAR)
     if theirs.mean - margin <= low and high <= theirs.mean + margin:
@@ -50,7 +50,7 @@ def compare(ours: Sample, theirs: Sample, margin: float) -> str:
 
 
 def runs_to_decide(ours: Sample, theirs: Sample, margin: float) -> str:
-    """How many runs of ours would decide what is undecided, if their mean stays."""
+    """How many runs of ours would settle an undecided verdict if their mean stays the same."""
     for runs in range(ours.runs + 1, MOST_SEEDS + 1):
         if compare(ours.of(runs), theirs, margin) != "undecided":
             return str(runs)
