@@ -67,8 +67,8 @@ def size_behind(layer: nn.Module, size: int) -> int:
 
 
 def make_head(values: int, classes: int) -> nn.Linear:
-    """A linear classifier with weights uniform within sqrt(3 / (classes * values)), as Caffe's
-    filler takes the number of all weights for the fan-in."""
+    """A linear classifier with weights uniform within sqrt(3 / (classes * values)): Caffe's filler
+    takes the total number of weights as the fan-in."""
     head = nn.Linear(values, classes)
     bound = math.sqrt(3 / (classes * values))
     nn.init.uniform_(head.weight, -bound, bound)

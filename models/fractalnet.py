@@ -70,7 +70,7 @@ class FractalBlock(nn.Module):
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, x: Tensor, weights: Tensor | None) -> Tensor:
-        """Combine the columns with `weights` (joins, columns), or by their mean if None."""
+        """Run and join the columns, with `weights` (joins, columns) or by their mean if None."""
         levels, columns = 2 ** (len(self.columns) - 1), len(self.columns)
         maps, joins = [x] * columns, iter(weights if weights is not None else ())
         for level in range(levels):

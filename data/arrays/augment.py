@@ -84,7 +84,7 @@ def statistics(images: np.ndarray, mean: str, std: str) -> tuple[Tensor, Tensor]
     """Mean and scale of the training images, for `crop_and_flip` and `normalise`.
 
     Args:
-        images: uint8 (N, H, W, 3), or float32 if neither statistic is over channels.
+        images: uint8 (N, H, W, 3), or float32 with mean `pixel` or `none` and std `none`.
         mean: `pixel` (one value per pixel and channel), `channel`, `half` (127.5), or `none` (0).
         std: `channel` or `global` (one deviation over all pixels and channels), `255`, `half`
             (127.5), or `none` (1); the scale is its reciprocal.

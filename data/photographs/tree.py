@@ -48,7 +48,7 @@ class Tree:
         return len(self.paths)
 
     def file(self, index: int) -> Path:
-        """Path of an image, checked against the listing so that the fingerprint stays valid.
+        """Return an image's path, checked against the listing so that the fingerprint stays valid.
 
         Raises:
             DataError: it cannot be read as a file, or its size has changed.

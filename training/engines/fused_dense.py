@@ -15,7 +15,7 @@ class SharedBlock(nn.Module):
     """A dense block that returns its buffer; the last to read it is a transition or the final
     activation.
 
-    In evaluation, every layer has its own statistics, so that it concatenates like the plain block.
+    In evaluation, every layer has its own statistics, so it concatenates like the plain block.
     """
 
     def __init__(self, block: DenseBlock):

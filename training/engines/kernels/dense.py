@@ -7,9 +7,9 @@ gradient from all layers, G = sum of weight_l dz_l, is corrected once:
 
     dmap = scale (G - mean(G) - xhat mean(G xhat))
 
-The two means are weighted sums of the layers' gradients of shift and scale, so that they are exact
-and need no extra pass. The buffer is a matrix of `rows` pixels by `stride` channels. `channels`,
-`stride` and `first` are given in units of UNIT channels (see `tiles.Tiles.units`).
+The two means are weighted sums of the layers' gradients of shift and scale: exact algebra without
+an extra pass. The buffer is a matrix of `rows` pixels by `stride` channels. `channels`, `stride`
+and `first` are given in units of UNIT channels (see `tiles.Tiles.units`).
 """
 
 import triton
