@@ -103,7 +103,7 @@ def _eight_bits(image: Tensor) -> Tensor:
 
 
 def training_view(crop: str, size: int, high: int = HIGH) -> View:
-    """Return a random crop and horizontal flip: uint8 (3, H, W) to (3, size, size).
+    """Return a transform that crops and flips at random: uint8 (3, H, W) to (3, size, size).
 
     It draws from PyTorch's global generator.
 
@@ -123,7 +123,7 @@ def training_view(crop: str, size: int, high: int = HIGH) -> View:
 
 
 def test_view(size: int, short: int | None = None) -> View:
-    """Return a centre crop: uint8 (3, H, W) to (3, size, size).
+    """Return a transform that resizes and crops the centre: uint8 (3, H, W) to (3, size, size).
 
     Args:
         short: length of the short side before the crop; by default 256 / 224 of `size`.

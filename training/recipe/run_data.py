@@ -50,7 +50,8 @@ def load_run_data(
     Raises:
         ConfigError: the recipe needs more images than there are, or the data do not match the
             config.
-        DataError: a test image is damaged, or a training image is empty and `damaged` is `stop`.
+        DataError: a test image or the cached file of prepared images is damaged, or a training
+            image is empty and `damaged` is `stop`.
     """
     check_fit(settings, images)
     images = prepared_for(settings, images)
