@@ -10,15 +10,15 @@ from models.stack import spell_stack
 
 WIDTHS = (64, 128, 256, 512, 512)
 GROUPS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # 3x3 convolutions: Table 1, columns D and E
-WINDOW = 7  # sides of the last maps, of images of 224 pixels
+WINDOW = 7  # height and width of the last feature maps for 224-pixel images
 
 
 class VGG(nn.Module):
     """VGG-16 and -19 (Simonyan and Zisserman 2015, Table 1, D and E): (N, 3, H, W) to (N, classes).
 
     Five groups of 3x3 convolutions, each followed by max pooling, and three fully connected layers,
-    which slide over the maps of images larger than 224 pixels (Section 3.2). Smaller maps are
-    brought to 7x7 by averages.
+    which slide over the feature maps of images larger than 224 pixels (Section 3.2). Smaller maps
+    are resized to 7x7 by adaptive average pooling.
 
     Args:
         depth: 16 or 19.

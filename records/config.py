@@ -1,4 +1,4 @@
-"""Reading the configuration of a record, which may be a stranger's."""
+"""Reading the config of a record, which may come from an untrusted source."""
 
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ MAX_BYTES, MAX_DEPTH = 100_000, 8  # ours have 2,000 and 3
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The plain data of a record's config.yaml: mappings, lists, texts, numbers, truth values.
+    """Read a record's config.yaml as plain data: mappings, lists, strings, numbers and booleans.
 
-    Nothing in it is resolved or built: interpolations, tags and aliases are refused, of which a
-    configuration that was written by a run has none.
+    Nothing in it is resolved or instantiated. Interpolations, tags and aliases are rejected: a
+    config written by a run has none.
 
     Raises:
-        RecordError: it holds something else, or cannot be read.
+        RecordError: the file holds anything else, or cannot be read.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -41,7 +41,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether JSON could hold it: no dates, no names that are no texts."""
+    """Whether JSON could represent it: no dates, and only strings as keys."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
     if isinstance(value, list):
@@ -50,7 +50,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _look(path: Path, text: str) -> None:
-    """Refuse what is more than plain data, before anything is made of it."""
+    """Reject anything but plain data before it is loaded."""
     if "${" in text:
         raise RecordError(f"{path} holds an interpolation (${{...}}), which no run has written.")
     depth = 0

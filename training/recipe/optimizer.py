@@ -1,4 +1,4 @@
-"""Stochastic gradient descent over flat storage: one update, and one cast, for all parameters."""
+"""SGD on flat storage: one update and one cast for all parameters."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from training.recipe.factors import Factors, computing, factors_of
 from training.settings.recipe import Recipe
 
-# Parameters begin at multiples of this many elements, so that every one is aligned.
+# Parameters start at multiples of this many elements, for aligned memory access.
 ALIGNMENT = 64
-LEAST_ROOT = 1e-5  # what RMSProp divides by, at least: 1 / max_scaling of pylearn2
+LEAST_ROOT = 1e-5  # lower bound of RMSProp's divisor: 1 / max_scaling of pylearn2
 
 
 class FlatSGD:
@@ -18,29 +18,30 @@ class FlatSGD:
 
     The parameters move into one float32 tensor, the master copy; gradients and momentum have
     tensors of the same layout. With `half`, convolutions and linear layers compute with a bfloat16
-    copy that every update renews. Their order is
+    copy that is refreshed at every update. The parameters are ordered as
 
-        decayed | decayed, half | kept, half | kept
+        decayed | decayed, half | not decayed, half | not decayed
 
-    so that what decays, and what is cast, each is one piece. `torch.optim.SGD` does the arithmetic.
-    Where a recipe has rates or decays of their own for biases, convolutions, heads or the last
-    layer, there are more groups than these two; what is cast is one piece still.
+    so that those that decay are contiguous, and so are those that are cast. `torch.optim.SGD` does
+    the arithmetic. If a recipe has separate learning rates or decays for biases, convolutions,
+    heads or the last layer, there are more than these two groups; those that are cast are still
+    contiguous.
 
     `decay: weights` decays the weights of convolutions and linear layers (all tensors of two or
-    more dimensions); `decay: all` decays normalisation and biases too.
+    more dimensions); `decay: all` also decays normalisation and biases.
 
-    With `captured` the learning rate is a tensor on the device, which a captured step reads anew;
-    so is a momentum that changes within a run. A recipe's `max_norms` bound the weights of every
-    output of a convolution or linear layer, layer by layer, after each update.
+    With `captured`, the learning rate is a tensor on the device that a captured step reads each
+    time; so is a momentum that changes within a run. A recipe's `max_norms` bound the norm of the
+    weights of each output of a convolution or linear layer, layer by layer, after each update.
 
-    With `rule: rmsprop` (Tieleman and Hinton 2012) gradients are divided by the root of their mean
-    square instead, which has momentum's place, and over which `momentum` averages. `epsilon` is
-    added to the mean square, and `step_momentum` is that of the steps, the rate in them, both as
-    TensorFlow has it.
+    With `rule: rmsprop` (Tieleman and Hinton 2012), gradients are instead divided by the root of
+    their running mean square, which is stored in place of the momentum; `momentum` is its decay
+    rate. `epsilon` is added to the mean square; `step_momentum` is the momentum of the steps, which
+    include the learning rate; both as in TensorFlow.
 
     Attributes:
         master, gradient, momentum: each parameter's float32 tensor, by name.
-        velocity: the same of RMSProp's steps, where these have momentum.
+        velocity: momentum of RMSProp's steps, in the same form; empty without `step_momentum`.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class FlatSGD:
                 working = _view(self.half, first[name] - begin, named[name])
             named[name].data = working
         self.renew_half()
-        borders: list[tuple[Factors, int]] = []  # pieces of one group each, and where they end
+        borders: list[tuple[Factors, int]] = []  # consecutive pieces of one group, and their ends
         for name, end in zip(order, ends, strict=True):
             if borders and borders[-1][0] == factors[name]:
                 borders.pop()
@@ -121,17 +122,18 @@ class FlatSGD:
         for group in sgd.param_groups:
             if captured:
                 group["lr"] = torch.tensor(group["lr"], device=self.weights.device)
-            # Momentum 0 before the first step gives the same first update as none.
+            # A zero momentum buffer gives the same first update as none.
             sgd.state[group["params"][0]]["momentum_buffer"] = self.momenta[group["piece"]]
         return sgd
 
     def update(self, combine: Callable[[Tensor], None] | None = None) -> None:
-        """Do one update with the gradients that the parameters have, and take those away.
+        """Do one update with the parameters' gradients, and clear them.
 
-        `combine` is given all of them as one tensor first, to change it in place.
+        `combine` first gets all gradients as one tensor, which it may change in place.
 
-        What has none took no part in the step: its gradient is 0, and it still decays and keeps its
-        momentum, as in the code of Huang et al. 2016, which holds all weights in one vector.
+        A parameter without a gradient took no part in the step: its gradient counts as 0, so that
+        it still decays and follows its momentum, as in the code of Huang et al. 2016, which keeps
+        all weights in one vector.
         """
         kinds: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
         missing = False
@@ -145,11 +147,11 @@ class FlatSGD:
             parameter.grad = None
         if missing:
             self.gradients.zero_()
-        for places, given in kinds.values():  # of one type each, they are copied by few kernels
+        for places, given in kinds.values():  # grouped by dtype, they are copied by few kernels
             torch._foreach_copy_(places, given)
         if combine is not None:
             combine(self.gradients)
-        if self.moving is not None:  # torch.optim.SGD takes no tensor, and so adds to what is left
+        if self.moving is not None:  # torch.optim.SGD takes no tensor: its own momentum is 1
             self.momenta.mul_(self.moving)
         self.step()
         for weight, norm in self.limits:
@@ -158,7 +160,7 @@ class FlatSGD:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Change the weights by the gradients."""
+        """Update the weights from the flat gradients."""
         if self.rule == "sgd":
             self.sgd.step()
             return
@@ -174,10 +176,9 @@ class FlatSGD:
             self.weights[piece].sub_(step)
 
     def set_learning_rate(self, lr: float, heads: float = 1.0) -> None:
-        """Set the learning rate, in place where it lives on a device; that of heads is `heads`
-        times as high."""
+        """Set the learning rate, in place if it is a tensor; heads get `heads` times the rate."""
         if (lr, heads) == self.lr:
-            return  # on a GPU, a kernel saved
+            return  # saves kernels on a GPU
         self.lr = lr, heads
         for group in self.sgd.param_groups:
             rate = lr * group["factor"] * (heads if group["head"] else 1)
@@ -187,26 +188,26 @@ class FlatSGD:
                 group["lr"] = rate
 
     def set_momentum(self, momentum: float) -> None:
-        """Set the momentum of a recipe in which it moves, in place."""
+        """Set the momentum in place; only for recipes in which it changes."""
         assert self.moving is not None
         self.moving.fill_(momentum)
 
     def clear_momentum(self) -> None:
-        """Begin anew, but for the weights."""
+        """Reset everything but the weights: momentum, mean squares and velocity."""
         for tensor in (self.momenta, *self.velocities):
             tensor.zero_()
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """`model`: the network's state in float32; `momentum`: that of every parameter, and
-        `velocity`, where there is one; by name."""
+        """Return `model` (the network's state in float32), `momentum` and, if there is one,
+        `velocity`, each by parameter name."""
         kept = {"model": {**self.model.state_dict(), **self.master}, "momentum": self.momentum}
         return kept | ({"velocity": self.velocity} if self.velocity else {})
 
     def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Go on from a state made by `state`, on whatever device and with whatever precision.
+        """Restore what `state` returned, on any device and at any precision.
 
         Raises:
-            KeyError, RuntimeError: it is another network's.
+            KeyError, RuntimeError: the state is that of another network.
         """
         for name, buffer in self.model.named_buffers():
             buffer.copy_(state["model"][name])
@@ -218,11 +219,11 @@ class FlatSGD:
         self.renew_half()
 
     def tensors(self) -> list[Tensor]:
-        """Every tensor that a training step changes of the network and here."""
+        """Every tensor of the network and the optimizer that a training step changes."""
         return [self.weights, self.half, self.momenta, *self.velocities, *self.model.buffers()]
 
     def renew_half(self) -> None:
-        """Make the bfloat16 copy of the weights that compute."""
+        """Refresh the bfloat16 copy of the weights."""
         self.half.copy_(self.halved)
 
 
@@ -231,7 +232,7 @@ def _aligned(size: int) -> int:
 
 
 def _view(flat: Tensor, first: int, like: Tensor) -> Tensor:
-    """A parameter's place in flat storage, channels last where it has four dimensions."""
+    """View of a parameter in flat storage, channels last if it has four dimensions."""
     piece = flat[first : first + like.numel()]
     if like.ndim != 4:
         return piece.view(like.shape)
