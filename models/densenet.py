@@ -203,16 +203,16 @@ def layers_per_block(
     if images == "imagenet":
         if depth not in IMAGENET:
             known = ", ".join(map(str, IMAGENET))
-            raise ValueError(f"depth={depth} is none of {known}")
+            raise ValueError(f"depth={depth} is not one of {known}")
         if not bottleneck or compression == 1:
             given = "bottleneck=False" if not bottleneck else "compression=1"
-            raise ValueError(f"{given} is none of the ImageNet networks; they are all -BC")
+            raise ValueError(f"{given} is not for the ImageNet networks, which are all -BC")
         return IMAGENET[depth]
     period = 6 if bottleneck else 3
     if depth < period + 4 or (depth - 4) % period:
         near = period * max(1, round((depth - 4) / period)) + 4
         raise ValueError(
             f"depth={depth} is not {period}n + 4; "
-            f"the nearest that is: {near} (bottleneck={bottleneck})"
+            f"the nearest valid depth is {near} (bottleneck={bottleneck})"
         )
     return ((depth - 4) // period,) * 3

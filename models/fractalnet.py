@@ -118,7 +118,7 @@ class FractalNet(nn.Module):
         if classes < 2:
             raise ValueError(f"classes={classes} is below 2")
         if not widths or min(widths) < 1:
-            raise ValueError(f"widths={list(widths)} are no widths of blocks")
+            raise ValueError(f"widths={list(widths)} are not positive block widths")
         for name, rate in (("dropout", dropout), ("drop_path", drop_path)):
             if not 0 <= rate < 1:
                 raise ValueError(f"{name}={rate} is not in [0, 1)")

@@ -59,9 +59,9 @@ class Highway(nn.Module):
         if classes < 2:
             raise ValueError(f"classes={classes} is below 2")
         if depth < OTHERS + len(WIDTHS):
-            raise ValueError(f"depth={depth} is below {OTHERS + len(WIDTHS)}: a layer a stage")
+            raise ValueError(f"depth={depth} is below {OTHERS + len(WIDTHS)}, one layer per stage")
         if len(deviations) > 2:
-            raise ValueError(f"deviations={list(deviations)} are more than two")
+            raise ValueError(f"deviations={list(deviations)} has more than two values")
         self.stages, w_in, left = nn.Sequential(), 3, depth - OTHERS
         for number, width in enumerate(WIDTHS):
             layers = left // (len(WIDTHS) - number)  # later stages get the remainder

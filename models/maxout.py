@@ -66,7 +66,7 @@ class MaxoutNetwork(nn.Module):
                 raise ValueError(f"{name}={count} is below 1")
         for name, rate in (("drop_image", drop_image), ("drop", drop)):
             if not 0 <= rate < 1:
-                raise ValueError(f"{name}={rate} is no rate from 0 to below 1")
+                raise ValueError(f"{name}={rate} is not in [0, 1)")
         self.layers, width, size = spell_maxout(layers, size, pieces, (drop_image, drop))
         values = width * size**2
         self.hidden = nn.Sequential(
@@ -117,9 +117,9 @@ def spell_maxout(
             layers.append(nn.AdaptiveMaxPool2d(1))
             size = 1
         else:
-            raise ValueError(f"layers={words!r}: {word!r} is no layer; as 8x96p4, m4, g")
+            raise ValueError(f"layers={words!r}: {word!r} is not a layer such as 8x96p4, m4 or g")
         if size < 1:
-            raise ValueError(f"layers={words!r}: nothing is left of the images behind {word!r}")
+            raise ValueError(f"layers={words!r}: nothing is left of the images after {word!r}")
     return layers, width, size
 
 

@@ -140,13 +140,14 @@ def units_per_stage(depth: int, images: str, unit: str, widen: int = 1) -> tuple
             raise ValueError(f"widen={widen} is for images=cifar; the networks for ImageNet have 1")
         if (unit, depth) not in IMAGENET:
             known = ", ".join(f"{depth} ({unit})" for unit, depth in IMAGENET)
-            raise ValueError(f"depth={depth} with unit={unit} is none of {known}")
+            raise ValueError(f"depth={depth} with unit={unit} is not one of {known}")
         return IMAGENET[unit, depth]
     period, rest = 3 * UNITS[unit], 2 if widen == 1 else 4
     if depth < period + rest or (depth - rest) % period:
         near = period * max(1, round((depth - rest) / period)) + rest
         raise ValueError(
-            f"depth={depth} is not {period}n + {rest}; the nearest that is: {near} (unit={unit})"
+            f"depth={depth} is not {period}n + {rest}; "
+            f"the nearest valid depth is {near} (unit={unit})"
         )
     return ((depth - rest) // period,) * 3
 

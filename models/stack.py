@@ -46,7 +46,7 @@ class Stack(nn.Module):
             raise ValueError(f"classes={classes} is below 2")
         choose("init", init, STARTS)
         if (init == "normal") != bool(deviations):
-            raise ValueError(f"deviations={list(deviations)} and init={init!r} do not go together")
+            raise ValueError(f"deviations={list(deviations)} and init={init!r} cannot be combined")
         self.layers = spell_stack(layers, classes, scaled)
         self.pool = nn.AdaptiveAvgPool2d(1)
         convs = [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
@@ -99,7 +99,7 @@ def spell_stack(words: str, classes: int, scaled: bool) -> nn.Sequential:
             kind, layer = "drop", dropout(float(match[1]))
         else:
             raise ValueError(
-                f"layers={words!r}: {word!r} is no layer; as 5x192, 1xK, r, e, m3, d0.5"
+                f"layers={words!r}: {word!r} is not a layer such as 5x192, 1xK, r, e, m3 or d0.5"
             )
         add(kind, layer)
     return nn.Sequential(layers)

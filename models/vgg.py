@@ -30,7 +30,7 @@ class VGG(nn.Module):
         if classes < 2:
             raise ValueError(f"classes={classes} is below 2")
         if depth not in GROUPS:
-            raise ValueError(f"depth={depth} is none of {', '.join(map(str, GROUPS))}")
+            raise ValueError(f"depth={depth} is not one of {', '.join(map(str, GROUPS))}")
         groups = zip(WIDTHS, GROUPS[depth], strict=True)
         words = " ".join(f"3x{width} r " * count + "m2" for width, count in groups)
         self.features = spell_stack(words, classes, scaled=True)

@@ -80,8 +80,8 @@ def in_words(changed: list[str]) -> str:
     """Summarise the changed files on one line."""
     first = changed[0] if changed[0].isprintable() else ascii(changed[0])
     if len(changed) == 1:
-        return f"{first} has changes that are not committed"
-    return f"{first} and {len(changed) - 1} more have changes that are not committed"
+        return f"{first} has uncommitted changes"
+    return f"{first} and {len(changed) - 1} more have uncommitted changes"
 
 
 def _git(*arguments: str) -> bytes:

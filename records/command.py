@@ -49,7 +49,7 @@ def guarded(main: Callable[P, int | None]) -> Callable[P, int]:
             print(error, file=sys.stderr)
             return BAD_CONFIG
         except KeyboardInterrupt:
-            print("Stopped; the same command goes on.", file=sys.stderr)
+            print("Stopped; repeat the command to continue.", file=sys.stderr)
             return INTERRUPTED
         except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

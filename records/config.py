@@ -23,7 +23,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RecordError(
-                f"{path} has more than {MAX_BYTES:,} bytes: no record's configuration."
+                f"{path} has more than {MAX_BYTES:,} bytes: not the configuration of a record."
             )
         text = no_pipe(path).read_text(encoding="utf-8")
         _look(path, text)
@@ -35,7 +35,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path} is damaged: {reason}.") from None
     if not isinstance(plain, dict) or not _is_plain(plain):
         raise RecordError(
-            f"{path} is damaged: it is no mapping of texts, numbers and truth values."
+            f"{path} is damaged: it is not a mapping of strings, numbers and booleans."
         )
     return plain
 
@@ -52,13 +52,13 @@ def _is_plain(value: Any) -> bool:
 def _look(path: Path, text: str) -> None:
     """Reject anything but plain data before it is loaded."""
     if "${" in text:
-        raise RecordError(f"{path} holds an interpolation (${{...}}), which no run has written.")
+        raise RecordError(f"{path} holds an interpolation (${{...}}), which no run writes.")
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise RecordError(f"{path} holds an alias, which no run has written.")
+            raise RecordError(f"{path} holds an alias, which no run writes.")
         if getattr(event, "tag", None):
-            raise RecordError(f"{path} holds a tag, which no run has written.")
+            raise RecordError(f"{path} holds a tag, which no run writes.")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         if isinstance(event, yaml.CollectionEndEvent):

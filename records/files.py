@@ -95,7 +95,7 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         raise FolderError(
             f"{folder} cannot be written ({error.strerror}); "
-            "set output_dir and results_dir (or OUTPUT_DIR and RESULTS_DIR) to folders that can."
+            "set output_dir and results_dir (or OUTPUT_DIR and RESULTS_DIR) to writable folders."
         ) from None
 
 

@@ -90,7 +90,7 @@ def is_locked(path: Path) -> bool:
 
 def _acquire(path: Path) -> IO[str]:
     if (path.exists() or path.is_symlink()) and not (path.is_file() or path.is_dir()):
-        raise FolderError(f"{path} is a pipe or a broken link, no lock; remove it.")
+        raise FolderError(f"{path} is a pipe or a broken link, not a lock; remove it.")
     for _ in range(TRIES):
         file = path.open("a+")
         try:
@@ -104,12 +104,12 @@ def _acquire(path: Path) -> IO[str]:
             pass
         except OSError as error:
             raise FolderError(
-                f"{path.parent}: no locks on this file system ({error.strerror}); set output_dir "
+                f"{path.parent}: this file system has no locks ({error.strerror}); set output_dir "
                 "(or OUTPUT_DIR) to a folder on one that has them."
             ) from None
         file.close()
         time.sleep(PAUSE)
-    raise Busy(f"{path.parent} is being trained by {_owner(path)}; left to it.")
+    raise Busy(f"{path.parent} is being trained by {_owner(path)}; skipped here.")
 
 
 def _is_at(file: IO[str], path: Path) -> bool:

@@ -86,7 +86,9 @@ def follow(trainer: Trainer, signals: Signals) -> None:
 def _stopped(trainer: Trainer, signals: Signals) -> Stopped:
     finite = trainer.metrics.is_finite()
     where = "there" if finite else "the last checkpoint, because the loss is not finite"
-    message = f"stopped at iteration {trainer.iteration}; the same command goes on from {where}."
+    message = (
+        f"stopped at iteration {trainer.iteration}; repeat the command to continue from {where}."
+    )
     return Stopped(message, signals.code or PREEMPTED)
 
 

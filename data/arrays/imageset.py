@@ -113,7 +113,7 @@ def read(path: Path, name: str) -> ImageSet:
         images = {k: arrays[k] for k in ("train_images", "test_images")}
         labels = {k: arrays[k] for k in ("train_labels", "test_labels")}
         if any(array.dtype.kind not in "iu" for array in labels.values()):
-            raise ValueError("labels that are no whole numbers")
+            raise ValueError("labels that are not integers")
         labels = {k: array.astype(np.int64) for k, array in labels.items()}
         return ImageSet(name, **images, **labels, classes=tuple(map(str, arrays["classes"])))
     except FileNotFoundError:
@@ -186,7 +186,7 @@ def _expect(name: str, what: str, found: object, expected: object) -> None:
 def _remedy(name: str) -> str:
     if name in MADE:
         return f"Delete it and run `make data DATASET={name}`."
-    return "docs/running.md says what the file of a set of your own holds."
+    return "docs/running.md says what a data file of your own must contain."
 
 
 def _short(value: object) -> str:

@@ -68,7 +68,7 @@ def prepared(images: ImageSet, kind: str, contrast: float, folder: Path) -> Imag
         try:
             _write(path, images.fingerprint, made)
         except OSError as error:  # a read-only or full disk
-            warning = f"{path} cannot be kept ({error.strerror}): whitening is done anew each time."
+            warning = f"{path} cannot be saved ({error.strerror}): whitening is repeated each time."
             print(warning, file=sys.stderr)
     return replace(images, **made)
 
@@ -151,7 +151,7 @@ def _read(path: Path, fingerprint: str) -> Any:
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         arrays, checksum = {}, "unread"
     if _checksum(arrays) != checksum:
-        raise DataError(f"{path} is damaged; delete it, and it is made anew.")
+        raise DataError(f"{path} is damaged; delete it to have it recreated.")
     return arrays
 
 

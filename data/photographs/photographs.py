@@ -68,7 +68,7 @@ def read(name: str, folder: Path) -> Photographs:
     test = read_tree(folder / name / "val", len(train.classes))
     if train.classes != test.classes:
         odd = sorted(set(train.classes) ^ set(test.classes))[0]
-        raise DataError(f"{folder / name}: class {odd} is in one of train and val only.")
+        raise DataError(f"{folder / name}: class {odd} is in only one of train and val.")
     check_sizes(test)
     return Photographs(name, train, test)
 
@@ -88,7 +88,7 @@ def decode(path: Path) -> Tensor:
     except (RuntimeError, OSError, ValueError) as error:
         reason = IN_TORCHVISION.sub("", str(error).splitlines()[0]).split(". ")[0].rstrip(".")
         raise DataError(
-            f"{path} is damaged or no image ({reason}).\nFetch it again, or delete it."
+            f"{path} is damaged or not an image ({reason}).\nFetch it again, or delete it."
         ) from None
 
 

@@ -17,7 +17,7 @@ from data.photographs.workers import delivered, make_loader
 
 Key = tuple[int, int]  # epoch and image
 WHOLE = -1  # index of the damaged image if there is none
-SKIP = "Or let damaged training images be left out: damaged=skip."
+SKIP = "Or leave damaged training images out with damaged=skip."
 
 
 class Views(Dataset[tuple[Tensor, int, int]]):
@@ -47,7 +47,7 @@ class Views(Dataset[tuple[Tensor, int, int]]):
                 # `torch.manual_seed` would also queue a call for a GPU that workers never use.
                 torch.default_generator.manual_seed(derived_seed(self.seed, *key))
                 return self.view(image), int(self.tree.labels[chosen]), damaged
-        raise DataError(f"{self.tree.folder} holds no image that is whole.")
+        raise DataError(f"{self.tree.folder} has no intact image.")
 
 
 class Order(Spans):

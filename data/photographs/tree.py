@@ -56,10 +56,10 @@ class Tree:
         path, size = self.folder / self.paths[index], int(self.sizes[index])
         now = _size(path)
         if now == UNREADABLE:
-            raise DataError(f"{path} cannot be read: a broken link, no file, or not yours.")
+            raise DataError(f"{path} cannot be read: a broken link, not a file, or no permission.")
         if now != size:
             kept = [place for place in _places(self.folder) if place.is_file()]
-            anew = f", if it is right now, delete {kept[0]}" if kept else " start again"
+            anew = f", if the change is intended, delete {kept[0]}" if kept else " start again"
             raise DataError(
                 f"{path} has {now:,} bytes, and had {size:,} when its folder was listed.\n"
                 f"Restore it or{anew}."
@@ -80,7 +80,7 @@ def read_tree(folder: Path, classes: int | None = None) -> Tree:
     """
     if not folder.is_dir():
         raise DataError(
-            f"{folder} is missing; photographs lie in {folder.parent}/{{train,val}}/<class>/.\n"
+            f"{folder} is missing; expected {folder.parent}/{{train,val}}/<class>/.\n"
             "Set DATA_DIR to the folder that holds such a tree."
         )
     entries = [entry for entry in os.scandir(folder) if entry.is_dir()]
@@ -132,7 +132,7 @@ def _legible(name: str, folder: Path) -> str:
         name.encode()
     except UnicodeEncodeError:
         raise DataError(
-            f"{folder} holds a file whose name is no UTF-8: {name!a}; rename it."
+            f"{folder} holds a file whose name is not UTF-8: {name!a}; rename it."
         ) from None
     return name
 
@@ -203,7 +203,7 @@ def check_sizes(tree: Tree, remedy: str = "") -> None:
     reading any file. `remedy` is appended to the message."""
     if len(empty := np.flatnonzero(tree.sizes <= 0)):
         others = f", as are {len(empty) - 1} others" if len(empty) > 1 else ""
-        what = "empty" if tree.sizes[empty[0]] == 0 else "no file that can be read"
+        what = "empty" if tree.sizes[empty[0]] == 0 else "not a readable file"
         raise DataError(
             f"{tree.folder / tree.paths[empty[0]]} is {what}{others}.\n"
             f"Fetch it again, or delete it{remedy}."

@@ -21,8 +21,8 @@ PR_SET_PDEATHSIG = 1  # from Linux's sys/prctl.h
 LOST = "DataLoader worker"  # in torch's error messages about workers, and no others
 NOTICED_SECONDS = 1
 REMEDY = (
-    "Give them more shared memory (docker run --shm-size=8g), or fewer of them: workers=1, or "
-    "workers=0 to decode in the process that trains."
+    "Increase shared memory (docker run --shm-size=8g), or use fewer workers: workers=1, or "
+    "workers=0 to decode in the training process."
 )
 
 
@@ -87,7 +87,7 @@ def why_lost(error: RuntimeError) -> str | None:
     reason = text.splitlines()[0 if lost else -1].removeprefix("RuntimeError: ")
     if not lost and "shared memory" not in reason and "No space" not in reason:
         return None  # an error inside a worker: its traceback says which
-    return f"The processes that decode photographs failed ({reason.split('. ')[0]}).\n{REMEDY}"
+    return f"The decoding workers failed ({reason.split('. ')[0]}).\n{REMEDY}"
 
 
 @atexit.register

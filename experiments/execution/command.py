@@ -143,5 +143,5 @@ def report(execution: Execution) -> int:
     if elsewhere:
         print(f"{len(elsewhere)} runs are under way in another process: `make status`.")
     if execution.stopped:
-        print("Stopped; the same command goes on from the last checkpoints.", file=sys.stderr)
+        print("Stopped; repeat the command to continue from the last checkpoints.", file=sys.stderr)
     return execution.stopped or int(bool(failures))

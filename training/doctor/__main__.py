@@ -30,7 +30,7 @@ def look(checks: Sequence[Check]) -> int:
             print(finding, flush=True)
             failed += finding.mark == "FAIL"
     some = f"{failed} problem{'s' if failed > 1 else ''}."
-    print(f"\n{some}" if failed else "\nNothing stands in the way of a run.")
+    print(f"\n{some}" if failed else "\nThis machine is ready to train.")
     return int(failed > 0)
 
 

@@ -92,7 +92,7 @@ def mps() -> Iterator[Finding]:
     """What lets several runs on one GPU work side by side."""
     if not torch.cuda.is_available():
         return
-    path, turns = shutil.which(MPS), "Without it runs on one GPU take turns."
+    path, turns = shutil.which(MPS), "Without it, runs on one GPU take turns."
     yield judged(path is not None, "MPS", path or f"no {MPS}", turns, otherwise="note")
 
 

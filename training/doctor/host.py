@@ -71,8 +71,8 @@ def code() -> Iterator[Finding]:
         yield Finding("ok", "code", f"commit {state['commit'][:12]}, nothing changed")
     else:
         yield Finding(
-            "note", "code", f"commit {state['commit'][:12]}, and changes that are not committed",
-            "Commit them: what runs now enters no table.",
+            "note", "code", f"commit {state['commit'][:12]} with uncommitted changes",
+            "Commit them, or new runs will enter no table.",
         )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def choose_engine(name: str, device: torch.device, *, alone: bool = True) -> tup
     """
     if not alone:
         if name not in ("auto", "eager"):
-            raise ConfigError(f"engine={name} is for one process a run; use engine=eager.")
+            raise ConfigError(f"engine={name} supports one process per run only; use engine=eager.")
         return "eager", None
     if device.type != "cuda":
         if name not in ("auto", "eager"):

@@ -51,7 +51,7 @@ def find_device(name: str) -> torch.device:
 def cuda_fault() -> str | None:
     """Why torch can use no GPU here, in its own words, and the remedy; None where it can."""
     if torch.version.cuda is None:
-        return f"torch {torch.__version__} was built without CUDA; install a wheel that has it."
+        return f"torch {torch.__version__} was built without CUDA; install a wheel with CUDA."
     try:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:

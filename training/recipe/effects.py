@@ -62,7 +62,7 @@ def _in_recipe(settings: Settings) -> list[Condition]:
         ("recipe.schedule=linear, polynomial or exponential",
          bool(schedules & {"linear", "polynomial", "exponential"}), ("lr_length",)),
         ("recipe.schedule=step", "step" in schedules, ("milestones",)),
-        ("another recipe.schedule than polynomial", schedules != {"polynomial"}, ("lr_factor",)),
+        ("a recipe.schedule other than polynomial", schedules != {"polynomial"}, ("lr_factor",)),
         ("recipe.warmup_iterations", recipe.warmup_iterations > 0, ("warmup_lr",)),
         ("recipe.prepare=gcn, lcn or zca", recipe.prepare != "none", ("contrast",)),
         ("recipe.crop=scale", recipe.crop == "scale", ("short_to",)),

@@ -116,7 +116,7 @@ def normalisation(settings: Settings, images: Images) -> tuple[Tensor, Tensor]:
             "255": torch.full((3,), 1 / 255), "half": torch.full((3,), 1 / 127.5),
         }  # fmt: skip
         if recipe.std not in scales:
-            raise ConfigError(f"recipe.std={recipe.std} is not known of {images.name}.")
+            raise ConfigError(f"recipe.std={recipe.std} is unknown for {images.name}.")
         return mean, scales[recipe.std]
     kept = images.train_count - recipe.holdout
     return statistics(images.train_images[:kept], recipe.mean, recipe.std)
@@ -181,7 +181,7 @@ def _stream(
     common: dict[str, Any],
 ) -> Stream:
     if settings.damaged == "stop":
-        check_sizes(images.train, ", or let damaged images be left out: damaged=skip")
+        check_sizes(images.train, ", or leave damaged images out with damaged=skip")
     return Stream(
         images.train,
         training_view(settings.recipe.crop, settings.data.size, settings.recipe.short_to),

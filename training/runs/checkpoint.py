@@ -69,7 +69,7 @@ def load(folder: Path, deciding: dict[str, Any]) -> dict[str, Any] | None:
         state = _check(content, path, deciding)
         for bad in damaged:
             os.replace(bad, bad.with_name(f"damaged-{bad.name}"))
-            print(f"{bad} is damaged; going on from {path.name}.", file=sys.stderr)
+            print(f"{bad} is damaged; continuing from {path.name}.", file=sys.stderr)
         return state
     if damaged:
         names = " and ".join(path.name for path in damaged)
@@ -130,12 +130,12 @@ def _check(content: Any, path: Path, deciding: dict[str, Any]) -> dict[str, Any]
     try:
         version, saved, state = content["version"], content["science"], content["state"]
     except (KeyError, TypeError):
-        raise CheckpointError(f"{path} is no checkpoint of this suite.\n{remedy}.") from None
+        raise CheckpointError(f"{path} is not a checkpoint of this suite.\n{remedy}.") from None
     if version != VERSION:
         raise CheckpointError(f"{path} has format {version}, not {VERSION}.\n{remedy}.")
     if differing := differences(saved, deciding):
         raise CheckpointError(
-            f"{path} was made with another configuration: {'; '.join(differing)}.\n"
+            f"{path} was made with a different configuration: {'; '.join(differing)}.\n"
             f"{remedy}, or set these back."
         )
     return dict(state)

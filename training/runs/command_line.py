@@ -83,7 +83,7 @@ def explain(error: Exception) -> str:
         return _unreadable(str(error.override))
     text = str(error)
     if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
-        return f"{match[1]}: several values make several runs; add -m to start them all."
+        return f"{match[1]}: several values mean several runs; add -m to start them all."
     if match := re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text):
         # A key of another network than the chosen one is known, and no help.
         others = [key for key in known_keys() if key != match[1]]
@@ -100,7 +100,7 @@ def _unreadable(override: str) -> str:
         return f"{override[:LONGEST]!a} cannot be read; settings are given as key=value."
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     whole = shlex.quote(f'{key}="{escaped}"')
-    return f"{override} cannot be read; if that is a text, quote it for the shell, too: {whole}"
+    return f"{override} cannot be read; if it is text, quote it for the shell as well: {whole}"
 
 
 def known_keys() -> list[str]:

@@ -43,7 +43,7 @@ NOTHING = (
     "The sweep names no run: does a glob match no row?\n"
     "`table=he2015_residual/table6` sweeps a table."
 )
-GOES_ON = "The last checkpoint is intact; the same command goes on."
+GOES_ON = "The last checkpoint is intact; repeat the command to continue."
 begun: list[bool] = []  # a job that has begun in this process, each
 ended: list[tuple[str, str, float | None]] = []  # name, status and test error (%) of each run
 
@@ -114,7 +114,7 @@ def guard(job: Callable[[], None], *, resumable: bool) -> None:
     """Do one job of an application, with every error a user can cause as a short message.
 
     Args:
-        resumable: whether the same command goes on where it has ended.
+        resumable: whether repeating the command continues it.
 
     Raises:
         SystemExit: with the job's exit code.

@@ -35,9 +35,9 @@ def check_same(settings: Settings, folder: Path, processes: int = 1) -> None:
     summary, teacher = summary_of(folder), teacher_hash(settings)
     another = teacher is not None and summary.get("teacher") != teacher
     if summary.get("recipe") != recipe_hash(settings) or another:
+        what = "teacher" if another else "configuration"
         raise ConfigError(
-            f"{folder} holds a finished run of another {'teacher' if another else 'configuration'} "
-            "(see its config.yaml).\n"
+            f"{folder} holds a finished run with another {what} (see its config.yaml).\n"
             "Move it away, or set the configuration back."
         )
     part, seen = settings.recipe.batch // processes, summary.get("bn_batch")

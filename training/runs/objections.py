@@ -39,9 +39,9 @@ def _of_the_row(settings: Settings, experiment: str, fingerprint: str) -> list[s
         return ["no table trains its row on this data set"]
     reasons = []
     if known != recipe_hash(settings):
-        reasons.append("its configuration is another than was counted (`make architecture`)")
+        reasons.append("its configuration differs from the one counted (`make architecture`)")
     with (ROOT / "results/paper/datasets.csv").open(encoding="utf-8", newline="") as file:
         prints = {row["dataset"]: row["fingerprint"] for row in csv.DictReader(file)}
     if fingerprint != (prints.get(settings.data.name) or fingerprint):
-        reasons.append(f"its data are others than the paper's ({settings.data.folder})")
+        reasons.append(f"its data differ from the paper's ({settings.data.folder})")
     return reasons

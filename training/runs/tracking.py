@@ -91,7 +91,7 @@ def answer_sweep(settings: Settings, experiment: str, name: str) -> None:
     if "WANDB_SWEEP_ID" not in os.environ:
         preset = settings.preset.name
         only = "" if preset == FULL else f" PRESET={preset}"
-        print(f"W&B: `make wandb-sync{only}` tells it of runs that had ended before.")
+        print(f"W&B: `make wandb-sync{only}` uploads runs that have already finished.")
         return
     working, record = folders(settings, name)
     make_folder(working)

@@ -84,10 +84,10 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
         except ValidationError as error:
             raise ConfigError(_explained(error.errors()[0], f"model.{key}")) from None
         if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"model.{key}={value} is no finite number.")
+            raise ConfigError(f"model.{key}={value} is not a finite number.")
         most = LARGEST.get(key, LARGE)
         if isinstance(value, int) and abs(value) > most:
-            raise ConfigError(f"model.{key}={value} is beyond {most:,}, the most that is built.")
+            raise ConfigError(f"model.{key}={value} is beyond {most:,}, the largest that is built.")
     if arguments.get("images") == "imagenet" and data.size < IMAGENET_SIZE:
         raise ConfigError(
             f"data.size={data.size} is too small for model.images=imagenet, which halves "
@@ -145,7 +145,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def _explained(error: ErrorDetails, path: str) -> str:
     """The first complaint of pydantic in our words."""
     if error["type"] == "json_invalid":  # of all settings at once
-        return "A setting, or the name of a folder, holds bytes that are no text in UTF-8."
+        return "A setting, or the name of a folder, contains bytes that are not UTF-8."
     path = ".".join([path] * bool(path) + [str(part) for part in error["loc"]])
     reason, value, context = error["msg"], error["input"], error.get("ctx", {})
     match error["type"]:

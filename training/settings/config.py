@@ -59,8 +59,8 @@ def eval_options(config: DictConfig) -> EvalOptions:
         asked += [name for name, default in defaults.items() if getattr(options, name) != default]
     if options.short is not None and options.protocol not in ("single", "ten_crop"):
         raise ConfigError(
-            f"short={options.short} has no effect beside protocol={options.protocol}, which has "
-            "sizes of its own; leave it out."
+            f"short={options.short} has no effect beside protocol={options.protocol}, which sets "
+            "its own sizes; leave it out."
         )
     if len(asked) > 1:
         raise ConfigError(f"{asked[1]}=... has no effect beside {asked[0]}=...; leave one out.")

@@ -113,7 +113,7 @@ class Recipe:
         if self.schedule == "exponential" and not self.lr_length:
             yield "schedule=exponential needs recipe.lr_length, from drop to drop"
         if self.phases and self.schedule == "plateau":
-            yield "phases need another recipe.schedule than plateau"
+            yield "phases cannot be combined with recipe.schedule=plateau"
         if any(phase.schedule and phase.lr is None for phase in self.phases):
             yield "phases with a schedule need their own lr"
         for ramp in ("momentum", "auxiliary"):
@@ -127,7 +127,7 @@ class Recipe:
         if self.rule == "rmsprop" and (self.nesterov or self.momentum_moves):
             yield "rule=rmsprop needs a constant recipe.momentum without nesterov"
         if self.rule == "sgd" and (self.epsilon or self.step_momentum):
-            yield "epsilon and recipe.step_momentum are of rule=rmsprop"
+            yield "epsilon and recipe.step_momentum are for rule=rmsprop"
         if self.momentum_moves and self.nesterov:
             yield "nesterov=true needs a constant recipe.momentum"
         if self.weight_average and self.statistics_batches:

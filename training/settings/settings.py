@@ -72,7 +72,7 @@ class Settings:
         name, source = self.data.name, self.data.source
         if name != source and not name.startswith(f"{source}_"):
             raise ValueError(
-                f"data.name={name} names another set than data.source={source}; images of your own "
+                f"data.name={name} is another data set than data.source={source}; images of your own "
                 f"are data=own data.name={name}"
             )
         total = sum(phase.length for phase in self.recipe.phases)

@@ -156,7 +156,7 @@ def _description_of(config: DictConfig, path: Path) -> dict[str, str]:
 def _say_how(member: Member) -> None:
     recipe = member.settings.recipe
     print(
-        f"{member.weights}: its names are not ours; its tensors were matched by kind and order.\n"
+        f"{member.weights}: its names are not ours, so tensors were matched by type and order.\n"
         f"Images are normalised by mean={recipe.mean} and std={recipe.std}; if its code has other "
         "values, give recipe.mean and recipe.std.",
         file=sys.stderr,

@@ -159,7 +159,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     named = isinstance(content, dict) and all(isinstance(key, str) for key in content)
     if not named or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(
-            f"{path} is no weights file (safetensors, or a torch state dict of tensors only)."
+            f"{path} is not a weights file (safetensors, or a torch state dict of tensors only)."
         )
     for name, tensor in content.items():
         if not name.endswith("num_batches_tracked") and (kind := _unusual(tensor)):
@@ -175,7 +175,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def not_finite(path: Path) -> str:
     """What is said of weights whose network says nothing finite."""
-    return f"{path} gives no finite loss: damaged, or another network's."
+    return f"{path} gives no finite loss: damaged, or of another network."
 
 
 def _unusual(tensor: Tensor) -> str | None:

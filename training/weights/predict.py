@@ -44,29 +44,33 @@ def picture(path: Path) -> Tensor:
     """
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe: reading would wait
-            raise ConfigError(f"image={path}: no file.")
+            raise ConfigError(f"image={path}: not a file.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             opened = Image.open(path)
         with opened:
             return v2.functional.pil_to_tensor(_in_colour(path, opened))
     except Image.DecompressionBombError:
-        raise ConfigError(f"image={path}: more pixels than Pillow reads.") from None
+        raise ConfigError(f"image={path}: more pixels than Pillow accepts.") from None
     except (OSError, ValueError, SyntaxError, EOFError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or "no picture that Pillow reads"
+        reason = getattr(error, "strerror", None) or "not a picture that Pillow can read"
         raise ConfigError(f"image={path}: {reason}.") from None
 
 
 def _in_colour(path: Path, opened: Image.Image) -> Image.Image:
     """An opened picture of any mode in three bytes a pixel."""
     if max(opened.size) > STRIP * min(opened.size):  # resized, it would take all memory
-        raise ConfigError(f"image={path}: {opened.width} x {opened.height} pixels are a strip.")
+        raise ConfigError(
+            f"image={path}: {opened.width} x {opened.height} pixels is too narrow a strip."
+        )
     upright = ImageOps.exif_transpose(opened)
     if upright.mode.startswith("I;16") or (upright.mode == "I" and opened.format == "PNG"):
         values = np.asarray(upright).astype(np.int64) >> 8  # Pillow would cut values off at 255
         upright = Image.fromarray(values.astype(np.uint8))
     elif upright.mode in ("I", "F"):
-        raise ConfigError(f"image={path}: its values have no range (mode {upright.mode}).")
+        raise ConfigError(
+            f"image={path}: its pixel values have no known range (mode {upright.mode})."
+        )
     return upright.convert("RGB")
 
 

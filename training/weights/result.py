@@ -26,7 +26,8 @@ def record_to_save_in(chosen: Sequence[Member]) -> Path:
         )
     if summary_of(folder).get("weights") != digest(chosen[0].weights):
         raise ConfigError(
-            f"{chosen[0].weights} is not the file that {folder} tells of, so the result is not its."
+            f"{chosen[0].weights} is not the weights file recorded in {folder}, so its result does "
+            "not belong there."
         )
     return folder
 

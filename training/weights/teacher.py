@@ -30,7 +30,7 @@ def read_teacher(settings: Settings, device: torch.device) -> MaxoutNetwork:
         )
     model = json.loads(description(path).get("model", "{}"))
     if not model or model_class(model) is not MaxoutNetwork:
-        raise ConfigError(f"recipe.teacher={path} holds no Maxout network of this suite.")
+        raise ConfigError(f"recipe.teacher={path} is not a Maxout network of this suite.")
     with torch.random.fork_rng([]):
         teacher = MaxoutNetwork(**model_arguments(model))
     stated = model.get("classes", 10), model.get("size", 32)
