@@ -167,8 +167,8 @@ def load_networks(chosen: Sequence[Member]) -> Loaded:
     """Load networks and their data, ready for tests in float32.
 
     Raises:
-        ConfigError: the networks are not for the same data.
-        WeightsError, DataError: weights or data are missing or damaged, or do not fit.
+        ConfigError: the networks are not for the same data, or not for the data at hand.
+        WeightsError, DataError: weights or data are missing or damaged, or of another network.
     """
     settings = chosen[0].settings
     if len({member.settings.data.source for member in chosen}) > 1:
