@@ -108,7 +108,7 @@ class Trainer:
         )  # fmt: skip
 
     def begin_segment(self) -> int:
-        """Draw the batches up to the next evaluation and return the iteration of that."""
+        """Draw the batches up to the next evaluation and return its iteration."""
         end = schedules.next_evaluation(self.recipe, self.images, self.iteration, self.last)
         self.model.train()
         self.batches.begin(self.iteration, end)

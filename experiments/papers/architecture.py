@@ -43,7 +43,7 @@ def layers_table(table: str) -> pd.DataFrame:
     """A line per layer and a column per network, as built, noting where the paper differs.
 
     Raises:
-        PublishedError: a network has another number of layers than the paper prints.
+        PublishedError: a network has more or fewer layers than the paper prints.
     """
     columns: dict[str, list[str]] = {}
     published = _published()[_published()["table"] == table]

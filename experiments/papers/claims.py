@@ -1,4 +1,4 @@
-"""The papers' claims as comparisons, in the format that results/paper/claims.yaml explains."""
+"""The papers' claims as comparisons, read from results/paper/claims.yaml (format at its head)."""
 
 from collections.abc import Mapping
 from contextlib import suppress

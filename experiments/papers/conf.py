@@ -14,7 +14,7 @@ FOLDER = ROOT / "conf" / "table"
 
 
 class PlanError(CommandError):
-    """The request makes no plan: an unknown table, row or run, or an impossible number of seeds."""
+    """A plan is impossible: an unknown table, row or run, or an invalid number of seeds."""
 
 
 def is_planned(table: str) -> bool:

@@ -127,7 +127,7 @@ def test_words(name: str) -> str:
 
 
 def tests() -> list[str]:
-    """Every test that a line asks for."""
+    """Every test that a line of some table uses."""
     return sorted({line.test for table in tables() for line in lines(table)} - {""})
 
 

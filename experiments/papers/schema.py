@@ -98,8 +98,7 @@ class Published:
 
 @dataclass(frozen=True, config=CELLS)
 class Paper:
-    """A paper: its id, citation, title and address, and whether it is one that the others compare
-    with."""
+    """A paper: its id, citation, title and address, and whether the others compare with it."""
 
     once: ClassVar = ("paper",)
 

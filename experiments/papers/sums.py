@@ -22,7 +22,7 @@ SUMS = RESULTS / "paper" / "sha256.txt"
 
 
 def files() -> list[Path]:
-    """The files that have a sum."""
+    """The files whose sums are kept."""
     rows = [RESULTS / folder / "rows.csv" for folder in KEPT.values()]
     paper = [path for path in (RESULTS / "paper").iterdir() if path.suffix in (".csv", ".yaml")]
     return sorted([*rows, *paper, RESULTS / "architecture.csv"])

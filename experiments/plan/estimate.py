@@ -26,7 +26,7 @@ START_SECONDS = 8.0
 CHECKPOINT_BYTES_PER_PARAMETER = 3 * 8
 WEIGHT_BYTES = 2  # per parameter in the file of final weights
 PIXELS = {"digits": (16 / 32) ** 2, "imagenette": (64 / 224) ** 2}  # of stand-ins, over the row's
-AT_ONCE = 8  # runs on a GPU at most, by default: small ones then fill a large one
+AT_ONCE = 8  # most runs per GPU by default: small ones then fill a large GPU
 # GPU memory of a run, as a safe upper estimate: CUDA's context, libraries and the data set; then,
 # for every image of a batch, three float32 values per output value of a layer, of which there is at
 # most one per 100 multiply-adds.

@@ -55,7 +55,7 @@ class Job:
 
     @property
     def facts(self) -> RowFacts:
-        """What its row trains; on a small data set, what it trains on one that this stands in for.
+        """What its row trains; for a small stand-in data set, as counted on the original.
 
         Raises:
             PlanError: rows.csv does not have the row.

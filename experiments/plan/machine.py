@@ -1,4 +1,4 @@
-"""The machine at hand, asked without torch: its GPUs, its processor, its free disk space."""
+"""The machine at hand, queried without torch: its GPUs, its processor, its free disk space."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A plan for people: what it takes in total, and a line per row."""
+"""A plan in readable form: what it takes in total, and a line per row."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -108,7 +108,7 @@ def in_no_table(plan: Sequence[Entry]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """A duration in words, rounded."""
+    """A duration, rounded, with its unit."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 7200:
@@ -117,7 +117,7 @@ def duration(seconds: float) -> str:
 
 
 def _size(count: float) -> str:
-    """A number of bytes in words, rounded."""
+    """A number of bytes, rounded, with its unit."""
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 

@@ -1,4 +1,4 @@
-"""The state of a run, as its files alone tell it."""
+"""The state of a run, read from its files alone."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -2,7 +2,7 @@
 
 Counted for the fused form: a convolution is three library kernels (two for the first, as images
 need no gradient), a normalisation with its ReLU and additions four of ours. Bytes are those of the
-feature maps; weights are small beside them. The floor holds for kernels of this form only: data
+feature maps; weights are small by comparison. The floor holds for kernels of this form only: data
 that stay in a cache between two kernels count as moved, and the fused engine's shared statistics in
 dense blocks are not credited.
 """
@@ -38,7 +38,7 @@ class Limits:
     launch: float
 
     def floor(self, kernels: list[int]) -> float:
-        """The least seconds that kernels take, given the bytes that each moves."""
+        """Lower bound on the seconds that kernels take, given the bytes that each moves."""
         return sum(max(self.launch, moved / self.bandwidth) for moved in kernels)
 
 

@@ -33,7 +33,7 @@ def row_of(loop: Loop, seconds: list[float], first: list[float], limits: Limits 
 
 
 def floor_ms(loop: Loop, limits: Limits) -> float | None:
-    """The least milliseconds that a step takes; None for a network that skips layers."""
+    """Lower bound on a step's milliseconds; None for a network that skips layers."""
     settings = loop.settings()
     network, element = outline(settings.model), 2 if loop.precision == "bf16" else 4
     if skips(network):

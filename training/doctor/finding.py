@@ -38,7 +38,7 @@ Check = Callable[[], Iterator[Finding]]
 
 
 def findings(check: Check) -> Iterator[Finding]:
-    """Run a check and yield its findings; that it could not be made is one, too."""
+    """Run a check and yield its findings; an exception becomes a finding, too."""
     name = check.__name__
     try:
         yield from check()

@@ -64,7 +64,7 @@ def cuda_fault() -> str | None:
 
 
 def age_fault(device: torch.device) -> str | None:
-    """Why this torch has no code for a GPU, and the remedy; None if it has."""
+    """Why this torch has no code for a GPU, and the remedy; None if it has some."""
     built = [int(name[3:].rstrip("af")) for name in torch.cuda.get_arch_list() if "sm_" in name]
     major, minor = torch.cuda.get_device_capability(device)
     if not built or 10 * major + minor >= min(built):

@@ -40,7 +40,7 @@ class Signals:
         known = {number: signal.getsignal(number) for number in CODES}
         self.previous = {number: was for number, was in known.items() if was is not None}
         if self.previous.get(signal.SIGHUP) == signal.SIG_IGN:
-            del self.previous[signal.SIGHUP]  # under nohup, closing the terminal ends nothing
+            del self.previous[signal.SIGHUP]  # under nohup, runs outlive the terminal
         users = SCHEDULERS[1:]
         self.launchers = {number for number in users if callable(self.previous.get(number))}
         for number in self.previous:

@@ -29,7 +29,7 @@ class CheckpointError(Exception):
 
 
 def save(folder: Path, iteration: int, state: dict[str, Any], deciding: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all even if the power fails; then delete the oldest.
+    """Write a checkpoint atomically, even if the power fails; then delete the oldest.
 
     Args:
         iteration: iterations done.
@@ -125,7 +125,7 @@ def differences(saved: dict, now: dict, path: str = "") -> list[str]:
 
 
 def _check(content: Any, path: Path, deciding: dict[str, Any]) -> dict[str, Any]:
-    """Return the state in a checkpoint, once it is known to be this run's."""
+    """Return the state in a checkpoint after checking that it is this run's."""
     remedy = f"Delete {path.parent} to start this run afresh"
     try:
         version, saved, state = content["version"], content["science"], content["state"]

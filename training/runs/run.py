@@ -206,7 +206,7 @@ class Run:
         return status
 
     def finish(self, status: str) -> None:
-        """Export the weights and write the summary, with which the run has ended."""
+        """Export the weights and write the summary, which marks the run as ended."""
         weights = None
         if status == "finished":
             about = describe(self.settings, self.experiment)

@@ -1,4 +1,4 @@
-"""The summary of a run: its numbers, the machine they come from, and what makes them credible."""
+"""The summary of a run: its numbers, the machine behind them, and what it takes to trust them."""
 
 import resource
 import subprocess

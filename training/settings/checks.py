@@ -114,7 +114,7 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
 
 
 def check_layers(settings: Settings) -> None:
-    """Raise a ConfigError for a recipe that assumes other layers than the network has."""
+    """Raise a ConfigError for a recipe that does not fit the network's layers."""
     recipe = settings.recipe
     for name in (recipe.objective, *(phase.objective for phase in recipe.phases)):
         if name in OF_STUDENTS and not issubclass(model_class(settings.model), FitNet):
@@ -144,7 +144,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _explained(error: ErrorDetails, path: str) -> str:
-    """An error of pydantic's in our words."""
+    """A pydantic error in our words."""
     if error["type"] == "json_invalid":  # raised for the settings as a whole
         return "A setting, or the name of a folder, holds bytes that are no text in UTF-8."
     path = ".".join([path] * bool(path) + [str(part) for part in error["loc"]])

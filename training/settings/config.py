@@ -23,7 +23,7 @@ EVAL_OPTIONS = tuple(field.name for field in fields(EvalOptions))
 
 
 def defaults_of(kind: Any) -> dict[str, Any]:
-    """The default of every field of a group of settings that has one, by name."""
+    """The defaults of a group's optional settings, by name."""
     return {field.name: field.default for field in fields(kind) if field.default is not MISSING}
 
 

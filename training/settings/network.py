@@ -76,7 +76,7 @@ def set_dropouts(model: nn.Module, rates: Sequence[float]) -> None:
 
 
 def skips(model: nn.Module) -> bool:
-    """Whether a training step skips layers as the host decides (stochastic depth)."""
+    """Whether the host skips layers in a training step (stochastic depth)."""
     return any(isinstance(module, StochasticDepth) for module in model.modules())
 
 

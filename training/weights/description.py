@@ -11,7 +11,7 @@ from training.weights.export import ABOUT, WeightsError
 
 
 def describe(settings: Settings, experiment: str) -> dict[str, str]:
-    """The description of the row that weights are trained for."""
+    """Describe the row that weights are trained for, as kept in their file."""
     recipe = settings.recipe
     normalisation: dict[str, object] = {"mean": recipe.mean, "std": recipe.std}
     if recipe.prepare != "none":

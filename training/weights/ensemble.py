@@ -46,7 +46,7 @@ from training.weights.protocols import Result, evaluate_photographs
 
 
 def record_settings(config: DictConfig, folder: Path) -> Settings:
-    """The settings of a recorded run, with those of this machine.
+    """The settings of a recorded run, combined with those of this machine.
 
     Raises:
         ConfigError: the folder holds no record, or one with impossible settings.
@@ -115,7 +115,7 @@ def members(config: DictConfig, options: EvalOptions, results: Path) -> list[Mem
     """The networks named on the command line: by records, or by a row and weights files.
 
     Raises:
-        ConfigError, WeightsError: it names none, or none that can be read.
+        ConfigError, WeightsError: none is named, or one cannot be read.
     """
     weights = None if options.weights is None else [Path(path) for path in options.weights]
     if options.run is None:
@@ -139,7 +139,7 @@ def members(config: DictConfig, options: EvalOptions, results: Path) -> list[Mem
 
 
 def _description_of(config: DictConfig, path: Path) -> dict[str, str]:
-    """The description of a weights file: its own or, if it was shipped without, its record's."""
+    """The description of a weights file: its own or, if it is shipped without one, its record's."""
     if stated := description(path):
         return stated
     parts = path.absolute().with_suffix("").parts

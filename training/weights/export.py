@@ -39,7 +39,7 @@ def export(
         OSError: it could not be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One entry, as safetensors keeps no order of several and the same run must give the same bytes.
+    # A single entry: safetensors keeps no order of several, and a run must always give equal bytes.
     metadata = {ABOUT: json.dumps(dict(about), sort_keys=True)} if about else None
     # Not by safetensors' own writer, which raises no OSError when the disk is full.
     content = save(exported(weights), metadata=metadata)

@@ -36,8 +36,8 @@ def seen(chosen: Sequence[Member], files: Sequence[str]) -> list[list[tuple[str,
 
 
 def picture(path: Path) -> Tensor:
-    """Read a picture as uint8 (3, H, W), RGB, upright: of 16 bits it keeps the upper 8, of
-    transparent pixels the colour.
+    """Read a picture as uint8 (3, H, W), RGB, upright: 16-bit values keep their upper 8 bits,
+    transparent pixels their colour.
 
     Raises:
         ConfigError: the file is not a picture, is too large or a strip, or its values have no
@@ -84,8 +84,8 @@ def _likeliest(loaded: Loaded, image: Tensor) -> list[tuple[str, float]]:
 
 
 def _view(image: Tensor, loaded: Loaded) -> Tensor:
-    """The centre crop as in tests, uint8 (H, W, 3); for networks of small images the short side is
-    first resized to it."""
+    """The centre crop as in tests, uint8 (H, W, 3); for networks of small images the picture is
+    first resized so that its short side fits."""
     size = loaded.settings.data.size
     if isinstance(loaded.images, Photographs):
         return test_view(size)(image).permute(1, 2, 0)

@@ -49,8 +49,8 @@ def multi_scale(image: Tensor, size: int, short: int | None) -> Views:
 
 
 def dense(image: Tensor, size: int, short: int | None) -> Views:
-    """The whole image and its mirror image at three scales, for networks that slide over it
-    (Simonyan and Zisserman 2015, Sections 3.2 and 4.2)."""
+    """The whole image and its mirror image at three scales, for networks applied densely (Simonyan
+    and Zisserman 2015, Sections 3.2 and 4.2)."""
     sides = [round(side * size / USUAL) for side in DENSE]
     resized = [v2.functional.resize(image, [side]) for side in sides]
     return [_rows(torch.stack([view, view.flip(-1)])) for view in resized]
