@@ -62,8 +62,8 @@ def _load(name: str, folder: Path) -> ImageSet | Photographs:
         if name not in KNOWN and not (folder / name).is_dir():
             known = did_you_mean(nearest(name, KNOWN)) or f"There are {', '.join(KNOWN)}."
             raise DataError(
-                f"Unknown data set {name!r}: there is no {path}, and {folder / name} is not a folder. "
-                f"{known}"
+                f"Unknown data set {name!r}: there is no {path}, and {folder / name} is not a "
+                f"folder. {known}"
             )
         return photographs.read(name, folder)
     if not path.exists():

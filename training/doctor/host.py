@@ -37,7 +37,7 @@ def python() -> Iterator[Finding]:
 
 
 def cores() -> Iterator[Finding]:
-    """Cores that may be used, and threads that torch takes."""
+    """Cores available to this process, and threads that torch uses."""
     import torch
 
     has = hasattr(os, "sched_getaffinity")
@@ -77,7 +77,7 @@ def code() -> Iterator[Finding]:
 
 
 def data() -> Iterator[Finding]:
-    """The data sets at hand, each read whole and held against its published facts."""
+    """The data sets present, each read in full and checked against its published facts."""
     folder = datasets()
     for name in SETS:
         path = folder / f"{name}.npz"

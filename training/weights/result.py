@@ -1,4 +1,4 @@
-"""The result of a test, noted in the record whose weights were tested."""
+"""The result of a test, saved in the record whose weights were tested."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ from training.weights.protocols import Result
 
 
 def record_to_save_in(chosen: Sequence[Member]) -> Path:
-    """The folder of the record that is asked about.
+    """The folder of the record whose weights are tested or analysed.
 
     Raises:
-        ConfigError: it is not one record with its own weights.
+        ConfigError: this is not a single record with its own weights.
     """
     folder = chosen[0].record
     if len(chosen) > 1 or folder is None:
@@ -33,7 +33,7 @@ def record_to_save_in(chosen: Sequence[Member]) -> Path:
 
 
 def save_result(result: Result, member: Member, folder: Path, options: EvalOptions) -> Path:
-    """Note what a test found, of which weights and photographs; returns the file."""
+    """Save a test's result, with hashes of weights and photographs, and return the file."""
     parts = (options.protocol, options.crop, options.short)
     name = "_".join(str(part) for part in parts if part is not None)
     data = member.settings.data
