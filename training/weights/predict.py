@@ -69,9 +69,7 @@ def _in_colour(path: Path, opened: Image.Image) -> Image.Image:
         values = np.asarray(upright).astype(np.int64) >> 8  # Pillow would clip values at 255
         upright = Image.fromarray(values.astype(np.uint8))
     elif upright.mode in ("I", "F"):
-        raise ConfigError(
-            f"image={path}: its pixel values have no known range (mode {upright.mode})."
-        )
+        raise ConfigError(f"image={path}: its values have no known range (mode {upright.mode}).")
     return upright.convert("RGB")
 
 
