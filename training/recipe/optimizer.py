@@ -5,27 +5,20 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from training.recipe.factors import Factors, computing, factors_of
+from training.recipe.factors import computing
+from training.recipe.layout import Layout, layout_of
 from training.settings.recipe import Recipe
 
-# Parameters start at multiples of this many elements, for aligned memory access.
-ALIGNMENT = 64
 LEAST_ROOT = 1e-5  # lower bound of RMSProp's divisor: 1 / max_scaling of pylearn2
 
 
 class FlatSGD:
     """SGD with momentum and weight decay on all parameters of a network at once.
 
-    The parameters move into one float32 tensor, the master copy; gradients and momentum have
-    tensors of the same layout. With `half`, convolutions and linear layers compute with a bfloat16
-    copy that is refreshed at every update. The parameters are ordered as
-
-        decayed | decayed, half | not decayed, half | not decayed
-
-    so that those that decay are contiguous, and so are those that are cast. `torch.optim.SGD` does
-    the arithmetic. If a recipe has separate learning rates or decays for biases, convolutions,
-    heads or the last layer, there are more than these two groups; those that are cast are still
-    contiguous.
+    The parameters move into one float32 tensor, the master copy, in the order of
+    `training.recipe.layout`; gradients and momentum have tensors of the same layout. With `half`,
+    convolutions and linear layers compute with a bfloat16 copy that is refreshed at every update.
+    `torch.optim.SGD` does the arithmetic.
 
     `decay: weights` decays the weights of convolutions and linear layers (all tensors of two or
     more dimensions); `decay: all` also decays normalisation and biases.
@@ -48,70 +41,48 @@ class FlatSGD:
         self, model: nn.Module, recipe: Recipe, *, half: bool = False, captured: bool = False
     ):
         self.model = model
-        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        halved = set(computing(model)) if half else set()
-        factors = factors_of(model, recipe)
-        groups = sorted(set(factors.values()), key=lambda group: (-group.decay, *group))
-        kinds = {name: (factors[name], name in halved) for name in named}
-        pieces = [
-            (groups[0], False),
-            *((g, True) for g in groups),
-            *((g, False) for g in groups[1:]),
-        ]
-        order = [n for piece in pieces for n, kind in kinds.items() if kind == piece]
-        sizes = [_aligned(named[name].numel()) for name in order]
-        ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-        first = {name: end - size for name, end, size in zip(order, ends, sizes, strict=True)}
-        device = next(model.parameters()).device
+        layout, device = layout_of(model, recipe, half=half), next(model.parameters()).device
         flat = [
-            torch.zeros(sum(sizes), device=device) for _ in range(3 + bool(recipe.step_momentum))
+            torch.zeros(layout.size, device=device) for _ in range(3 + bool(recipe.step_momentum))
         ]
         self.weights, self.gradients, self.momenta, *self.velocities = flat
+        parameters = dict(model.named_parameters())
         self.master, self.gradient, self.momentum, *velocity = (
-            {name: _view(tensor, first[name], named[name]) for name in order} for tensor in flat
+            {name: _view(tensor[at], parameters[name]) for name, at in layout.places.items()}
+            for tensor in flat
         )
         self.velocity = velocity[0] if velocity else {}
-        self.parameters = [named[name] for name in order]
-        cast = [place for place, name in enumerate(order) if name in halved]
-        begin = ends[cast[0]] - sizes[cast[0]] if cast else 0
-        self.halved = self.weights[begin : ends[cast[-1]] if cast else 0]
+        self.parameters = [parameters[name] for name in layout.places]
+        self.halved = self.weights[layout.half]
         self.half = self.halved.bfloat16()
-        for name in order:
-            self.master[name].copy_(named[name].detach())
+        for name, place in layout.places.items():
             working = self.master[name]
-            if name in halved:
-                working = _view(self.half, first[name] - begin, named[name])
-            named[name].data = working
+            working.copy_(parameters[name].detach())
+            if layout.half.start <= place.start < layout.half.stop:
+                at = slice(place.start - layout.half.start, place.stop - layout.half.start)
+                working = _view(self.half[at], working)
+            parameters[name].data = working
         self.renew_half()
-        borders: list[tuple[Factors, int]] = []  # consecutive pieces of one group, and their ends
-        for name, end in zip(order, ends, strict=True):
-            if borders and borders[-1][0] == factors[name]:
-                borders.pop()
-            borders.append((factors[name], end))
-        self.sgd, self.lr = self._make_sgd(recipe, borders, captured), (recipe.lr, 1.0)
+        self.sgd, self.lr = self._make_sgd(recipe, layout, captured), (recipe.lr, 1.0)
         self.rule, self.decay = recipe.rule, recipe.momentum
         self.epsilon, self.step_momentum = recipe.epsilon, recipe.step_momentum
         moves = recipe.momentum_moves
         self.moving = torch.tensor(recipe.momentum, device=device) if moves else None
-        names = [name for name in computing(model) if named[name].ndim > 1]
+        names = [name for name in computing(model) if parameters[name].ndim > 1]
         norms = zip(names, recipe.max_norms, strict=True) if recipe.max_norms else ()
         self.limits = [(self.master[name], norm) for name, norm in norms]
 
-    def _make_sgd(
-        self, recipe: Recipe, borders: list[tuple[Factors, int]], captured: bool
-    ) -> torch.optim.SGD:
-        groups, begin = [], 0
-        for factor, end in borders:
-            piece = slice(begin, end)
-            parameter = nn.Parameter(self.weights[piece])
-            parameter.grad = self.gradients[piece]
+    def _make_sgd(self, recipe: Recipe, layout: Layout, captured: bool) -> torch.optim.SGD:
+        groups = []
+        for factors, place in layout.groups:
+            parameter = nn.Parameter(self.weights[place])
+            parameter.grad = self.gradients[place]
             rates = {
-                "lr": recipe.lr * factor.lr,
-                "weight_decay": recipe.weight_decay * factor.decay,
+                "lr": recipe.lr * factors.lr,
+                "weight_decay": recipe.weight_decay * factors.decay,
             }
-            kind = {"piece": piece, "factor": factor.lr, "head": factor.head}
+            kind = {"piece": place, "factor": factors.lr, "head": factors.head}
             groups.append({"params": [parameter], **kind, **rates})
-            begin = end
         sgd = torch.optim.SGD(
             groups,
             lr=recipe.lr,
@@ -227,13 +198,10 @@ class FlatSGD:
         self.half.copy_(self.halved)
 
 
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def _view(flat: Tensor, first: int, like: Tensor) -> Tensor:
-    """View of a parameter in flat storage, channels last if it has four dimensions."""
-    piece = flat[first : first + like.numel()]
+def _view(piece: Tensor, like: Tensor) -> Tensor:
+    """View the beginning of flat storage as a parameter, channels last if it has four
+    dimensions."""
+    piece = piece[: like.numel()]
     if like.ndim != 4:
         return piece.view(like.shape)
     out, into, height, width = like.shape
