@@ -58,5 +58,5 @@ def _parted(line: str) -> tuple[str, frozenset[str]]:
     """A command without its comment, and what that says in brackets at its end."""
     command, _, comment = line.partition(" #")
     needs = re.search(r"\(([^()]*)\)$", comment.strip())
-    told = frozenset(needs[1].split(", ")) if needs else frozenset[str]()
-    return command.strip(), told & NEEDS
+    stated = frozenset(needs[1].split(", ")) if needs else frozenset[str]()
+    return command.strip(), stated & NEEDS

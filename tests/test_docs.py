@@ -139,19 +139,19 @@ def test_there_are_commands_to_try() -> None:
 def test_hydra_takes_what_is_written(line: str) -> None:
     words = shlex.split(line)
     script = next(word for word in words if word.endswith(".py"))
-    told = [w for w in words[words.index(script) + 1 :] if not w.startswith(MULTIRUN)]
-    told = [word for word in told if not word.startswith("hydra")]
-    for choice in next(([w] for w in told if w.startswith("experiment=")), [""]):
+    arguments = [w for w in words[words.index(script) + 1 :] if not w.startswith(MULTIRUN)]
+    arguments = [word for word in arguments if not word.startswith("hydra")]
+    for choice in next(([w] for w in arguments if w.startswith("experiment=")), [""]):
         rows = choice.removeprefix("experiment=").split(",") if choice else [""]
         for row in rows:
-            others = [w for w in told if not w.startswith(("experiment=", "table="))]
+            others = [w for w in arguments if not w.startswith(("experiment=", "table="))]
             others = [re.sub(r"^(seed=\d+),.*", r"\1", word) for word in others]
             chosen = [f"experiment={row}"] if row else []
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 config = compose("eval" if script == "eval.py" else "config", [*chosen, *others])
             if row:
                 read_settings(config, EVAL_OPTIONS if script == "eval.py" else ())
-    for word in told:
+    for word in arguments:
         if word.startswith("table="):
             assert (CONF / "table" / f"{word.removeprefix('table=')}.yaml").exists(), word
         if word.startswith("run=") and not PLACEHOLDER.search(word) and "results/" in word:

@@ -82,8 +82,8 @@ class TestPictures:
         for line, path, seen in zip(ended.out.splitlines(), files, expected, strict=True):
             best = images.classes[int(seen.argmax())]
             assert line.startswith(f"{path}: {best} ")
-            told = float(line.split(" %")[0].rpartition(" ")[2])
-            assert told == pytest.approx(
+            stated = float(line.split(" %")[0].rpartition(" ")[2])
+            assert stated == pytest.approx(
                 100 * float(seen.max()), abs=0.1 if "32" in path.name else 20
             )
 

@@ -64,8 +64,8 @@ def test_the_code_of_a_commit_has_the_hash_it_had(checkout: Path) -> None:
     (checkout / "models" / "deep.py").write_text("x = 3\n")
     (checkout / "models" / "deep" / "two.py").write_text("x = 2\n")
     subprocess.run(["git", "add", "-A"], cwd=checkout, check=True)
-    told = ["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m"]
-    subprocess.run(["git", *told], cwd=checkout, check=True)
+    arguments = ["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m"]
+    subprocess.run(["git", *arguments], cwd=checkout, check=True)
     commit, before = code.commit()["commit"], code.code_hash()
     (checkout / "models" / "one.py").write_text("x = 2\n")
     assert code.committed_hash(commit) == before != code.code_hash()

@@ -13,13 +13,13 @@ from records.lock import written_whole
 CONTEXT = multiprocessing.get_context("fork")
 
 
-def begin(path: Path, told: Connection) -> None:
+def begin(path: Path, connection: Connection) -> None:
     """Write half a file, say so, and wait to be killed or told to go on."""
     with written_whole(path) as file:
         file.write(b"half of ")
         file.flush()
-        told.send("half")
-        told.recv()
+        connection.send("half")
+        connection.recv()
         file.write(b"the other")
 
 
@@ -49,11 +49,11 @@ def test_what_a_killed_writer_left_is_swept(
 def test_a_live_writer_is_left_alone(
     writer: tuple[multiprocessing.Process, Connection, Path],
 ) -> None:
-    process, told, path = writer
+    process, connection, path = writer
     with written_whole(path) as file:
         file.write(b"whole")
     assert path.read_bytes() == b"whole"
-    told.send("go on")
+    connection.send("go on")
     process.join(10)
     assert process.exitcode == 0 and path.read_bytes() == b"half of the other"
     assert len(list(path.parent.iterdir())) == 1

@@ -109,8 +109,8 @@ def test_where_nothing_can_be_written_it_is_made_anew(
     monkeypatch.setattr("os.replace", refuse)
     first, again = (prepared(small, "zca", 55.0, tmp_path) for _ in range(2))
     np.testing.assert_array_equal(first.train_images, again.train_images)
-    told = capsys.readouterr().err
-    assert "few_zca55.npz cannot be saved (Read-only file system)" in told
+    printed = capsys.readouterr().err
+    assert "few_zca55.npz cannot be saved (Read-only file system)" in printed
     assert [path.name for path in tmp_path.iterdir()] == ["few.npz"]
 
 

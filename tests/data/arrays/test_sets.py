@@ -181,8 +181,8 @@ def test_a_truncated_file_is_named(tmp_path: Path, kept: int) -> None:
 def of_huge_arrays(path: Path) -> None:
     """Whose arrays say that they have a terabyte."""
     head = io.BytesIO()
-    told = {"descr": "|u1", "fortran_order": False, "shape": (10**12,)}
-    np.lib.format.write_array_header_1_0(head, told)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (10**12,)}
+    np.lib.format.write_array_header_1_0(head, header)
     with zipfile.ZipFile(path, "w") as archive:
         for key in KEYS:
             archive.writestr(f"{key}.npy", head.getvalue() + bytes(1000))

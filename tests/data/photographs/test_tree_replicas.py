@@ -16,10 +16,12 @@ from PIL import Image
 from tests.conftest import save_tree
 from tests.training.runs.test_replicas import result, torchrun
 
-TOLD = ["experiment=he2015_residual/table2/resnet18", "preset=imagenette", "data.name=made",
-        "data.source=made", "data.classes=2", "recipe.batch=4", "recipe.length=4",
-        "recipe.milestones=[3]", "recipe.statistics_batches=6", "device=cpu", "threads=1",
-        "workers=1", "checkpoint_seconds=0"]  # fmt: skip
+OVERRIDES = [
+    "experiment=he2015_residual/table2/resnet18", "preset=imagenette", "data.name=made",
+    "data.source=made", "data.classes=2", "recipe.batch=4", "recipe.length=4",
+    "recipe.milestones=[3]", "recipe.statistics_batches=6", "device=cpu", "threads=1",
+    "workers=1", "checkpoint_seconds=0",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +46,10 @@ def trainers(launcher: int) -> list[int]:
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_of_two_changes_nothing(victim: int, data: Path, tmp_path: Path) -> None:
     there = {"DATA_DIR": str(data)}
-    whole = torchrun(tmp_path / "whole", *TOLD, **there)
+    whole = torchrun(tmp_path / "whole", *OVERRIDES, **there)
     _, errors = whole.communicate(timeout=180)
     assert whole.returncode == 0, errors
-    process = torchrun(tmp_path / "killed", *TOLD, **there)
+    process = torchrun(tmp_path / "killed", *OVERRIDES, **there)
     deadline = time.monotonic() + 180
     while not list((tmp_path / "killed").rglob("checkpoint-0000000[5-9]*")):
         assert time.monotonic() < deadline and process.poll() is None
@@ -55,7 +57,7 @@ def test_a_killed_process_of_two_changes_nothing(victim: int, data: Path, tmp_pa
     os.kill(trainers(process.pid)[victim], signal.SIGKILL)
     process.communicate(timeout=180)
     assert process.returncode != 0 and not list((tmp_path / "killed").rglob("summary.json"))
-    again = torchrun(tmp_path / "killed", *TOLD, **there)
+    again = torchrun(tmp_path / "killed", *OVERRIDES, **there)
     _, errors = again.communicate(timeout=180)
     assert again.returncode == 0, errors
     (rows, weights, _), (other_rows, other_weights, _) = map(result, tmp_path.iterdir())
@@ -70,8 +72,8 @@ def test_what_either_process_leaves_out_is_counted(length: int, data: Path, tmp_
     shutil.copytree(data, tmp_path / "data")
     for number in (2, 5):
         (tmp_path / f"data/made/train/n1/{number}.JPEG").write_bytes(b"damaged")
-    told = ["damaged=skip", f"recipe.length={length}", "recipe.milestones=[]"]
-    process = torchrun(tmp_path / "out", *TOLD, *told, DATA_DIR=str(tmp_path / "data"))
+    overrides = ["damaged=skip", f"recipe.length={length}", "recipe.milestones=[]"]
+    process = torchrun(tmp_path / "out", *OVERRIDES, *overrides, DATA_DIR=str(tmp_path / "data"))
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
     (summary,) = (tmp_path / "out").rglob("summary.json")

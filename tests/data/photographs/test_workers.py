@@ -120,10 +120,10 @@ def test_little_shared_memory_is_named_with_its_remedy(folder: Path) -> None:
 
 def test_other_errors_are_not_taken_for_lost_workers() -> None:
     assert why_lost(RuntimeError("shapes differ")) is None
-    told = (
+    message = (
         "Caught ValueError in DataLoader worker process 0.\nOriginal Traceback ...\nValueError: x"
     )
-    assert why_lost(RuntimeError(told)) is None
+    assert why_lost(RuntimeError(message)) is None
     assert why_lost(torch.OutOfMemoryError("CUDA out of memory.")) is None
     killed = why_lost(RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. Try"))
     assert killed is not None and "pid 7" in killed and killed.count("\n") == 1

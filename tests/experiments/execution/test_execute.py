@@ -43,8 +43,8 @@ def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Tell runs, by seed, how to go wrong."""
 
     def tell(**behaviour: str) -> None:
-        told = {name.removeprefix("seed"): how for name, how in behaviour.items()}
-        monkeypatch.setenv("BEHAVIOUR", json.dumps(told))
+        behaviours = {name.removeprefix("seed"): how for name, how in behaviour.items()}
+        monkeypatch.setenv("BEHAVIOUR", json.dumps(behaviours))
 
     return tell
 

@@ -75,6 +75,6 @@ def test_every_command_refuses_them(
     monkeypatch.setattr(sums, "_digest", lambda path: "0" * 64)
     main, arguments = COMMANDS[name]
     code = main(arguments) if arguments or "arguments" in main.__annotations__ else main()
-    told = capsys.readouterr().err
-    assert code == BAD_CONFIG, told
-    assert "is not as committed" in told and told.count("\n") <= 3
+    printed = capsys.readouterr().err
+    assert code == BAD_CONFIG, printed
+    assert "is not as committed" in printed and printed.count("\n") <= 3

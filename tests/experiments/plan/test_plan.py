@@ -354,8 +354,8 @@ def test_resnet50_is_planned_at_its_published_rate() -> None:
     on an H100."""
     (job,) = table_jobs("he2015_residual/table3", preset="paper", rows="resnet50")
     for precision, published in (("tf32", 938), ("bf16", 2470)):
-        told = replace(job, overrides=(f"precision={precision}",))
-        seconds = estimate.seconds_on_gpu(told) - estimate.START_SECONDS
+        changed = replace(job, overrides=(f"precision={precision}",))
+        seconds = estimate.seconds_on_gpu(changed) - estimate.START_SECONDS
         assert job.iterations * job.batch / seconds == pytest.approx(1.6 * published, rel=0.1)
 
 

@@ -74,15 +74,15 @@ def test_a_plan_says_which_weights_are_lacking(
     arguments = ["--table", "he2015_residual/table6", "--rows", "fitnet19", "--preset", "paper"]
     job = Job(FITNET, "cifar10_aug", 0, "paper")
 
-    def told() -> str:
+    def printed() -> str:
         assert reproduce.main([*arguments, "--plan"]) == 0
         return " ".join(capsys.readouterr().out.split())
 
-    assert "0 of 2 runs done" in (plan := told()) and "is missing" not in plan
+    assert "0 of 2 runs done" in (plan := printed()) and "is missing" not in plan
     leave_record(teacher_of(job))  # as in a checkout: its 33 MB of weights are not in it
-    plan = told()
+    plan = printed()
     assert "weights.safetensors is missing, the weights of its teacher, whose run is done" in plan
     assert f"train.py experiment={FITNET} seed=0 preset=paper data=cifar10_aug recipe.teach" in plan
     leave_weights(teacher_of(job))
-    assert "is missing" not in told()
+    assert "is missing" not in printed()
     assert not overview.without_teachers(make_plan([job]))

@@ -10,10 +10,10 @@ DRAWS = 20
 
 
 def test_by_their_own_numbers_the_papers_claims_hold() -> None:
-    told = list(simulated())
-    assert len(told) >= 25 and len(told) < len(claims())
-    assert {claim.name: verdict_of(claim, exact(claim)) for claim in told} == {
-        claim.name: HOLDS for claim in told
+    claimed = list(simulated())
+    assert len(claimed) >= 25 and len(claimed) < len(claims())
+    assert {claim.name: verdict_of(claim, exact(claim)) for claim in claimed} == {
+        claim.name: HOLDS for claim in claimed
     }
 
 

@@ -49,8 +49,8 @@ def test_every_number_of_a_table_has_one_place(table: str) -> None:
     theirs = frame[[name for name in frame.columns if name.endswith(", paper")]]
     if published.tables()[table].metric == published.HOURS:
         theirs = theirs.iloc[:-1]
-    told = [line for line in published.lines(table) if line.reported]
-    assert (theirs != "-").sum().sum() == len(told)
+    reported = [line for line in published.lines(table) if line.reported]
+    assert (theirs != "-").sum().sum() == len(reported)
 
 
 def test_what_has_a_line_a_number_has_no_other_layout() -> None:

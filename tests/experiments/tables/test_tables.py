@@ -86,9 +86,9 @@ def test_last_best_and_best_on_validation_stand_side_by_side(
     known = facts(row, "cifar10_aug")
     assert known is not None
     errors = {"last": 5.5, "best": 5.1, "at_best_val": 5.25, "exported": 5.5}
-    told = {"experiment": row, "run": f"{row}/cifar10_aug/seed0", "test_error": errors, "seed": 0,
+    values = {"experiment": row, "run": f"{row}/cifar10_aug/seed0", "test_error": errors, "seed": 0,
             "recipe": known.hash, "iterations": known.iterations}  # fmt: skip
-    made = RunRecord(tmp_path, source.summary | told)
+    made = RunRecord(tmp_path, source.summary | values)
     table = paper_table("huang2016_stochastic/table1", [made]).frame
     assert "5.50 / 5.10 / 5.25*" in set(table["Last / best / at best val"])
     assert {"C10+", "C100+", "SVHN"} <= set(table["Data"]), "as the papers write them"
@@ -189,8 +189,10 @@ def test_a_shortened_preset_is_labelled_and_apart(tmp_path: Path, results: Path)
 def test_the_readme_is_filled_between_its_markers(tmp_path: Path, results: Path) -> None:
     write(paper_table(TABLE6, compile.records_of("paper")), "paper")
     path = tmp_path / "README.md"
-    told = f"<!-- measured: paper -->\nold\n<!-- end -->\n<!-- table: tables/{TABLE6}.md -->\nold\n"
-    path.write_text(f"before\n{told}<!-- end -->\nafter\n")
+    blocks = (
+        f"<!-- measured: paper -->\nold\n<!-- end -->\n<!-- table: tables/{TABLE6}.md -->\nold\n"
+    )
+    path.write_text(f"before\n{blocks}<!-- end -->\nafter\n")
     assert readme.update((path,), results)
     text = path.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("<!-- end -->\nafter\n")
@@ -234,12 +236,12 @@ def test_every_row_that_may_run_can_be_listed(preset: str, records: list[RunReco
     source = next(r for r in records if r.counts and not r.diverged)
     made = []
     for (experiment, dataset), row in all_rows(preset).items():
-        told = {"experiment": experiment, "dataset": dataset, "preset": preset, "seed": 0,
+        values = {"experiment": experiment, "dataset": dataset, "preset": preset, "seed": 0,
                 "run": f"{experiment}/{dataset}/seed0", "recipe": row.hash,
                 "iterations": row.iterations, "train_error": None,
                 "data": datasets.of(dataset).fingerprint or "x"}  # fmt: skip
         summary = {k: v for k, v in source.summary.items() if k not in ("seconds", "device")}
-        made.append(RunRecord(source.folder, summary | told))
+        made.append(RunRecord(source.folder, summary | values))
     table = pd.DataFrame(readme.measured(made, preset))
     assert len(table) > 80 and set(table["n"]) == {"1"}
     assert not table.duplicated(["Network", "Data", "Paper (%)", "Ours (%)"]).all()
@@ -418,8 +420,10 @@ def test_a_figure_is_written_when_it_shows_a_run(
     (figures / "fig4.png").write_text("of a run that is gone")
     assert compile.main(["figure", *names]) == 0
     assert {path.name for path in figures.iterdir()} == {"fig6.png", "fig6.svg"}
-    told = capsys.readouterr().out
-    assert told.endswith(f"Not drawn, as nothing of it is measured yet: {', '.join(names[1:])}.\n")
+    printed = capsys.readouterr().out
+    assert printed.endswith(
+        f"Not drawn, as nothing of it is measured yet: {', '.join(names[1:])}.\n"
+    )
 
 
 def test_a_damaged_analysis_is_left_out_of_its_figure_only(
@@ -429,17 +433,19 @@ def test_a_damaged_analysis_is_left_out_of_its_figure_only(
     for name in ("responses", "reuse"):
         (record / f"{name}.csv").write_text("damaged")
     assert compile.main(["figure", "he2015_residual/fig7", "huang2017_dense/fig5"]) == 0
-    told = capsys.readouterr()
-    assert "Left out" in told.err and "responses.csv is damaged" in told.err
-    assert told.out.endswith("measured yet: huang2017_dense/fig5.\n")
+    printed = capsys.readouterr()
+    assert "Left out" in printed.err and "responses.csv is damaged" in printed.err
+    assert printed.out.endswith("measured yet: huang2017_dense/fig5.\n")
 
 
 def test_every_device_of_a_run_is_named(records: list[RunRecord]) -> None:
     """Cut short each by itself."""
     both = "NVIDIA H100 80GB HBM3, then 2 x NVIDIA A100-SXM4-80GB"
     first = records[0]
-    told = readme._device(RunRecord(first.folder, first.summary | {"device": both, "driver": "5"}))
-    assert told == "H100, then 2 x A100-SXM4-80GB"
+    device = readme._device(
+        RunRecord(first.folder, first.summary | {"device": both, "driver": "5"})
+    )
+    assert device == "H100, then 2 x A100-SXM4-80GB"
 
 
 def test_runs_to_decide_by_hand(records: list[RunRecord]) -> None:

@@ -186,10 +186,12 @@ def data(tmp_path: Path) -> Path:
 def test_the_command_notes_a_test_in_the_record(
     data: Path, command: Callable[..., Ended], tmp_path: Path
 ) -> None:
-    told = ["experiment=he2015_residual/table2/resnet18", "preset=imagenette", "data.classes=2",
-            "recipe.batch=4", "recipe.length=1", "recipe.milestones=[]", "device=cpu",
-            "recipe.statistics_batches=1", "workers=0"]  # fmt: skip
-    ended = command("train.py", *told)
+    arguments = [
+        "experiment=he2015_residual/table2/resnet18", "preset=imagenette", "data.classes=2",
+        "recipe.batch=4", "recipe.length=1", "recipe.milestones=[]", "device=cpu",
+        "recipe.statistics_batches=1", "workers=0",
+    ]  # fmt: skip
+    ended = command("train.py", *arguments)
     assert ended.code == 0, ended.err
     (summary,) = tmp_path.rglob("summary.json")
     run = f"run='{summary.parent}'"
@@ -200,8 +202,8 @@ def test_the_command_notes_a_test_in_the_record(
     printed = re.findall(r"[\d.]+(?= %)", ended.out)
     assert [f"{float(found[k]):.2f}" for k in ("test_error", "test_error_top5")] == printed
     assert found["images"] == "8"
-    told = json.loads(summary.read_text())
-    assert (found["data"], found["weights"]) == (told["data"], told["weights"])
+    recorded = json.loads(summary.read_text())
+    assert (found["data"], found["weights"]) == (recorded["data"], recorded["weights"])
     weights = summary.parent / "weights.safetensors"
     for wrong, message in (
         ([run, f"weights='{weights}'", "save=true"], "are for one record"),

@@ -48,8 +48,8 @@ def test_the_maps_are_those_of_the_paper(settings_of: Callable[..., Settings]) -
 def test_it_prints_or_says_what_is_wrong(
     words: str, wrong: str, command: Callable[..., Ended]
 ) -> None:
-    told = f"experiment=he2015_residual/table6/{words}".split()
-    ended = command("training/counts/summary.py", *told)
+    arguments = f"experiment=he2015_residual/table6/{words}".split()
+    ended = command("training/counts/summary.py", *arguments)
     assert ended.code == (2 if wrong else 0)
     if wrong:
         assert wrong in ended.err and len(ended.err.splitlines()) == 1

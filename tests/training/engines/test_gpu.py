@@ -165,15 +165,15 @@ def test_photographs_train_in_a_graph(
     engine: str, settings_of: Callable[..., Settings], tmp_path: Path
 ) -> None:
     save_tree(tmp_path / "made", noise, 9)
-    told = [
+    overrides = [
         "experiment=he2015_residual/table3/resnet50", "preset=imagenette", "data.name=made",
         "data.source=made", "data.classes=2", "recipe.batch=4", "recipe.length=2",
         "recipe.milestones=[1]", "recipe.colour=jitter", "workers=2", "precision=fp32",
         "recipe.lr=1e-7",  # in batches of four an update magnifies rounding ten thousandfold
     ]  # fmt: skip
     images = photographs.read("made", tmp_path)
-    eager, _ = trained(settings_of(*told, "engine=eager"), images)
-    found, trainer = trained(settings_of(*told, f"engine={engine}"), images)
+    eager, _ = trained(settings_of(*overrides, "engine=eager"), images)
+    found, trainer = trained(settings_of(*overrides, f"engine={engine}"), images)
     assert isinstance(trainer.step, Captured) and len(trainer.step.launches) == 2
     assert found == pytest.approx(eager, rel=1e-3)
 

@@ -22,8 +22,8 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def settings(settings_of: Callable[..., Settings]) -> Settings:
-    told = settings_of(ROW, "device=cpu", "seed=5", "precision=fp32")
-    return small(told, batch=8, size=12, depth=13, widths=[4, 6, 6], dropout=0.0)
+    settings = settings_of(ROW, "device=cpu", "seed=5", "precision=fp32")
+    return small(settings, batch=8, size=12, depth=13, widths=[4, 6, 6], dropout=0.0)
 
 
 def test_every_engine_draws_what_the_network_by_itself_draws(settings: Settings) -> None:

@@ -52,9 +52,9 @@ def test_averages_follow_their_formula(
 def test_averages_are_evaluated_and_training_goes_on_without_them(
     precision: str, tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
-    told = f"precision={precision}"
-    averaging = trainer_of(tiny("recipe.weight_average=0.9", told), digits)
-    plain = trainer_of(tiny(told), digits)
+    override = f"precision={precision}"
+    averaging = trainer_of(tiny("recipe.weight_average=0.9", override), digits)
+    plain = trainer_of(tiny(override), digits)
     for trainer in (averaging, plain):
         for _ in range(5):
             trainer.train_iteration()

@@ -16,8 +16,9 @@ from training.settings.settings import Settings
 from training.trainer import Trainer
 
 # Tiny epochs of 1,500 images in batches of 500; a rate of 0 keeps the error where it is.
-TOLD = ["recipe.schedule=plateau", "recipe.milestones=[]", "recipe.batch=500",
-        "recipe.wrap=false"]  # fmt: skip
+OVERRIDES = [
+    "recipe.schedule=plateau", "recipe.milestones=[]", "recipe.batch=500", "recipe.wrap=false",
+]  # fmt: skip
 
 
 def reference(patience: int, errors: list[float], lr: float) -> list[float]:
@@ -48,7 +49,7 @@ def test_recorded_rates_follow_the_recorded_training_errors(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
     arguments = ["experiment=he2015_residual/table6/resnet20", "preset=smoke", "device=cpu",
-                 "model.depth=8", "recipe.length=18", "recipe.patience=1", *TOLD]  # fmt: skip
+                 "model.depth=8", "recipe.length=18", "recipe.patience=1", *OVERRIDES]  # fmt: skip
     ended = command("train.py", *arguments)
     assert ended.code == 0, ended.err
     (metrics,) = tmp_path.rglob("metrics.csv")
@@ -62,7 +63,7 @@ def test_recorded_rates_follow_the_recorded_training_errors(
 def test_a_resumed_run_knows_how_long_it_has_waited(
     tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
-    settings = tiny(*TOLD, "recipe.lr=1e-12", "recipe.patience=2")
+    settings = tiny(*OVERRIDES, "recipe.lr=1e-12", "recipe.patience=2")
 
     def epoch(trainer: Trainer) -> float:
         trainer.begin_segment()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from data.arrays.imageset import ImageSet
-from tests.training.runs.test_replicas import TOLD, result, torchrun
+from tests.training.runs.test_replicas import OVERRIDES, result, torchrun
 from training.settings.network import build_model
 from training.settings.settings import Settings
 from training.trainer import Trainer
@@ -56,7 +56,7 @@ def test_statistics_are_means_over_batches(
     engine: str, settings_of: Callable[..., Settings], digits: ImageSet
 ) -> None:
     settings = settings_of(
-        *TOLD, "recipe.length=2", "recipe.milestones=[1]", f"recipe.statistics_batches={COUNT}"
+        *OVERRIDES, "recipe.length=2", "recipe.milestones=[1]", f"recipe.statistics_batches={COUNT}"
     )
     trainer = Trainer(settings, digits, torch.device("cpu"))
     if engine == "fused":
@@ -79,12 +79,12 @@ def test_statistics_are_means_over_batches(
 def test_two_processes_average_over_both_shares(
     settings_of: Callable[..., Settings], digits: ImageSet, tmp_path: Path
 ) -> None:
-    told = ["recipe.length=2", "recipe.milestones=[1]", f"recipe.statistics_batches={COUNT}"]
-    process = torchrun(tmp_path, *TOLD, *told)
+    overrides = ["recipe.length=2", "recipe.milestones=[1]", f"recipe.statistics_batches={COUNT}"]
+    process = torchrun(tmp_path, *OVERRIDES, *overrides)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     rows, weights, _ = result(tmp_path)
-    settings = settings_of(*TOLD, *told)
+    settings = settings_of(*OVERRIDES, *overrides)
     trainer = Trainer(settings, digits, torch.device("cpu"))
     model = build_model(settings)
     model.load_state_dict(weights, strict=False)

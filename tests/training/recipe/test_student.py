@@ -99,10 +99,11 @@ def test_updates_are_those_of_a_plain_loop(settings: Settings, digits: ImageSet)
             n, channels, _, columns = hint.shape
             loss = ((regressed - hint) ** 2).sum() / (2 * n * channels * columns)
         else:
-            told, said = (taught / 3).exp(), (logits / 3).exp()
-            told, said = told / told.sum(1, keepdim=True), said / said.sum(1, keepdim=True)
+            teaching, said = (taught / 3).exp(), (logits / 3).exp()
+            teaching = teaching / teaching.sum(1, keepdim=True)
+            said = said / said.sum(1, keepdim=True)
             weight = 4 - 3 * (iteration - 6) / 10
-            loss = F.cross_entropy(logits, y) - weight * (told * said.log()).sum(1).mean()
+            loss = F.cross_entropy(logits, y) - weight * (teaching * said.log()).sum(1).mean()
         loss.backward()
         with torch.no_grad():
             for name, p in plain.named_parameters():
@@ -170,14 +171,14 @@ def test_its_record_says_who_taught_and_is_read(settings: Settings, digits: Imag
     trainer.begin_segment()
     trainer.train_iteration()
     row = dict.fromkeys(("train_loss", "train_error", "test_loss", "test_error"), 50.0)
-    told = summarise(
+    summary = summarise(
         settings, trainer, rows=[row], seconds=1.0, code=["a"], commit={}, devices=["c"],
         fingerprint="b",
     )  # fmt: skip
     row_name, run = ROW.partition("=")[2], {"status": "finished", "version": 1}
     run |= {"experiment": row_name, "run": f"{row_name}/digits/seed0"}
-    assert told["teacher"] == teacher_hash(settings)
-    assert mistake(run | told) is None
+    assert summary["teacher"] == teacher_hash(settings)
+    assert mistake(run | summary) is None
 
 
 def test_no_other_network_is_a_teacher(

@@ -22,7 +22,7 @@ RECORD = ROOT / "results/runs" / ROW / "cifar10_aug/seed0/summary.json"
 
 @pytest.mark.parametrize("preset", ["paper", "tenth"])
 @pytest.mark.parametrize(
-    ("told", "fingerprint", "changed", "said"),
+    ("overrides", "fingerprint", "changed", "said"),
     [
         ([], None, [], ""),
         (["seed=3", "device=cpu", "threads=1"], None, [], ""),
@@ -36,7 +36,7 @@ RECORD = ROOT / "results/runs" / ROW / "cifar10_aug/seed0/summary.json"
 )
 def test_it_is_said_where_a_record_would_be_refused(
     preset: str,
-    told: list[str],
+    overrides: list[str],
     fingerprint: str | None,
     changed: list[str],
     said: str,
@@ -44,9 +44,9 @@ def test_it_is_said_where_a_record_would_be_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(objections, "uncommitted", lambda: changed)
-    settings = settings_of(f"experiment={ROW}", f"preset={preset}", *told)
+    settings = settings_of(f"experiment={ROW}", f"preset={preset}", *overrides)
     data = fingerprint or (datasets.of(settings.data.name).fingerprint or "")
-    name = run_name(ROW, named(told), settings.data.name, settings.seed)
+    name = run_name(ROW, named(overrides), settings.data.name, settings.seed)
     found = objections.objections(settings, ROW, name, data)
     assert said in "; ".join(found) and bool(found) == bool(said)
 
@@ -68,8 +68,15 @@ def test_a_row_that_was_edited(settings_of: Callable[..., Settings]) -> None:
 
 def test_it_is_printed_before_the_first_step(command: Callable) -> None:
     small = ["model.depth=8", "recipe.length=300", "recipe.milestones=[200]", "recipe.batch=64"]
-    told = [f"experiment={ROW}", "preset=tenth", "data=digits", "device=cpu", "threads=1", *small]
-    ended = command("train.py", *told)
+    arguments = [
+        f"experiment={ROW}",
+        "preset=tenth",
+        "data=digits",
+        "device=cpu",
+        "threads=1",
+        *small,
+    ]
+    ended = command("train.py", *arguments)
     assert ended.code == 0, ended.err
     first = ended.out.splitlines()[0]
     assert "will enter no table: its row is changed by overrides" in first

@@ -28,9 +28,11 @@ from training.weights.export import exported
 
 # 1,500 images in batches of 33: shares of unequal size, and a short last batch of 15. At a higher
 # learning rate, rounding grows into differences that can be seen.
-TOLD = ["experiment=he2015_residual/table6/resnet20", "preset=smoke", "device=cpu", "threads=1",
-        "model.depth=8", "recipe.batch=33", "recipe.wrap=false", "recipe.length=60",
-        "recipe.milestones=[30]", "data.pad=1", "data.flip=true", "recipe.lr=0.002"]  # fmt: skip
+OVERRIDES = [
+    "experiment=he2015_residual/table6/resnet20", "preset=smoke", "device=cpu", "threads=1",
+    "model.depth=8", "recipe.batch=33", "recipe.wrap=false", "recipe.length=60",
+    "recipe.milestones=[30]", "data.pad=1", "data.flip=true", "recipe.lr=0.002",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [2, 15, 33, 128])
@@ -48,11 +50,11 @@ def test_batches_too_small_to_share_are_refused() -> None:
         check_shares({128, 15}, 8)
 
 
-def torchrun(folder: Path, *told: str, **environment: str) -> subprocess.Popen:
+def torchrun(folder: Path, *overrides: str, **environment: str) -> subprocess.Popen:
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
     places = {"OUTPUT_DIR": str(folder), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, *command, *told], cwd=ROOT, env=os.environ | places | environment,
+        [sys.executable, *command, *overrides], cwd=ROOT, env=os.environ | places | environment,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -69,7 +71,7 @@ def result(folder: Path) -> tuple[list[dict[str, str]], dict[str, torch.Tensor],
 @pytest.fixture(scope="module")
 def on_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
-    process = torchrun(folder, *TOLD)
+    process = torchrun(folder, *OVERRIDES)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     return folder
@@ -81,7 +83,7 @@ def test_two_processes_give_the_loss_curve_of_one(
     """Statistics of normalisation are those of a half, which one process has to imitate."""
     rows, weights, summary = result(on_two)
     assert (summary["processes"], summary["bn_batch"]) == (2, 16)
-    trainer = Trainer(settings_of(*TOLD), digits, torch.device("cpu"))
+    trainer = Trainer(settings_of(*OVERRIDES), digits, torch.device("cpu"))
     losses, begin = imitate(trainer), 0
     assert [row["iteration"] for row in rows] == ["46", "60"]
     for row in rows:
@@ -98,7 +100,7 @@ def test_a_record_of_other_parts_of_a_batch_is_another_result(
     on_two: Path, settings_of: Callable[..., Settings]
 ) -> None:
     (summary,) = on_two.rglob("summary.json")
-    settings = settings_of(*TOLD)
+    settings = settings_of(*OVERRIDES)
     for processes in (1, 2):
         check_same(settings, summary.parent, processes)
     with pytest.raises(ConfigError, match="saw 16 images at once; with 4 processes it sees 8"):
@@ -143,14 +145,14 @@ def imitate(trainer: Trainer) -> list[tuple[float, int]]:
 
 @pytest.mark.slow
 def test_a_signal_saves_once_and_the_run_goes_on(on_two: Path, tmp_path: Path) -> None:
-    process = torchrun(tmp_path, *TOLD, "checkpoint_seconds=0")
+    process = torchrun(tmp_path, *OVERRIDES, "checkpoint_seconds=0")
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob("checkpoint-0000002*")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode != 0 and not list(tmp_path.rglob("summary.json"))
-    process = torchrun(tmp_path, *TOLD, "checkpoint_seconds=0")
+    process = torchrun(tmp_path, *OVERRIDES, "checkpoint_seconds=0")
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert result(tmp_path)[0] == result(on_two)[0]
@@ -159,13 +161,13 @@ def test_a_signal_saves_once_and_the_run_goes_on(on_two: Path, tmp_path: Path) -
 
 
 def test_a_bad_configuration_is_named_and_nobody_waits(tmp_path: Path) -> None:
-    process = torchrun(tmp_path, *TOLD, "engine=fused")
+    process = torchrun(tmp_path, *OVERRIDES, "engine=fused")
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0 and "engine=fused supports one process per run" in errors
     assert "RuntimeError" not in errors and not list(tmp_path.rglob("*.csv"))
 
 
 def test_a_finished_run_lets_all_processes_go(on_two: Path) -> None:
-    process = torchrun(on_two, *TOLD)
+    process = torchrun(on_two, *OVERRIDES)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors

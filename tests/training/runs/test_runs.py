@@ -75,10 +75,10 @@ def test_neither_the_clock_nor_the_locale_shows_in_a_record(
     command: Callable, tmp_path: Path
 ) -> None:
     odd = {"LC_ALL": "C", "LANG": "tr_TR.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONUTF8": "0"}
-    told = ["train.py", f"experiment={ROW}", *SMOKE]
+    arguments = ["train.py", f"experiment={ROW}", *SMOKE]
     plain, shifted = tmp_path / "plain", tmp_path / "shifted"
-    assert command(*told, OUTPUT_DIR=str(plain)).code == 0
-    ended = command(*told, before=set_the_clock_back, OUTPUT_DIR=str(shifted), **odd)
+    assert command(*arguments, OUTPUT_DIR=str(plain)).code == 0
+    ended = command(*arguments, before=set_the_clock_back, OUTPUT_DIR=str(shifted), **odd)
     assert ended.code == 0, ended.err
     rows = []
     for folder in (plain, shifted):
@@ -130,9 +130,9 @@ def test_a_multirun_skips_what_is_finished(command: Callable, tmp_path: Path) ->
     summaries = [record(tmp_path, row, seed) / "summary.json" for row in rows for seed in (0, 1)]
     assert all(path.exists() for path in summaries)
     closing = [line.split() for line in ended.out.splitlines()[-4:]]
-    told = [json.loads(path.read_text()) for path in summaries]
+    records = [json.loads(path.read_text()) for path in summaries]
     assert ended.out.splitlines()[-5].startswith("4 of 4 runs ended")
-    assert closing == [[f"{one['test_error']['last']:.2f}", "%", one["run"]] for one in told]
+    assert closing == [[f"{one['test_error']['last']:.2f}", "%", one["run"]] for one in records]
     weights = {(path.parent / "weights.safetensors").read_bytes() for path in summaries}
     assert len(weights) == 4, "two of the runs are the same"
     summaries[2].unlink()

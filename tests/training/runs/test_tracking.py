@@ -51,8 +51,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_the_environment_names_project_and_entity(monkeypatch: pytest.MonkeyPatch) -> None:
     def logger() -> Logger:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            told = [f"experiment={EXPERIMENT}", "logger=wandb"]
-            return read_settings(compose("config", overrides=told)).logger
+            overrides = [f"experiment={EXPERIMENT}", "logger=wandb"]
+            return read_settings(compose("config", overrides=overrides)).logger
 
     for name in ("WANDB_PROJECT", "WANDB_ENTITY"):
         monkeypatch.delenv(name, raising=False)
@@ -147,8 +147,8 @@ def test_who_wants_a_mirror_of_a_run_that_has_ended_hears_how(
             named = [f"experiment={EXPERIMENT}", f"preset={preset}", f"logger={name}"]
             settings = read_settings(compose("config", overrides=named))
         answer_sweep(settings, EXPERIMENT, "a/b/c/d/seed0")
-        told = capsys.readouterr().out
-        assert (f"`make wandb-sync{typed}`" in told) == (name == "wandb")
+        printed = capsys.readouterr().out
+        assert (f"`make wandb-sync{typed}`" in printed) == (name == "wandb")
     assert not list(tmp_path.iterdir())
 
 
@@ -169,8 +169,8 @@ def test_a_record_is_told_again_completely_and_once(
         rows = list(csv.DictReader(file))
     assert [item["_step"] for item in history] == [int(row["iteration"]) for row in rows]
     assert [item["test/error"] for item in history] == [float(row["test_error"]) for row in rows]
-    (told,) = inspect(offline, "--summary")
-    assert told["summary"]["run"] == run and told["state"] == "finished"
+    (mirrored,) = inspect(offline, "--summary")
+    assert mirrored["summary"]["run"] == run and mirrored["state"] == "finished"
     assert wandb_sync.main([]) == 0
     assert "1 records, 0 sent or written now." in capsys.readouterr().out
 
@@ -215,9 +215,9 @@ def kill_service(iteration: int) -> None:
 def untracked_weights(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Weights of the same run without W&B."""
     folder = tmp_path_factory.mktemp("untracked")
-    told = [part for part in SMOKE if part != "logger=wandb"]
+    overrides = [part for part in SMOKE if part != "logger=wandb"]
     environment = os.environ | {"OUTPUT_DIR": str(folder)}
-    command = [sys.executable, "train.py", *told]
+    command = [sys.executable, "train.py", *overrides]
     root = ROOT
     subprocess.run(command, check=True, capture_output=True, env=environment, cwd=root)
     (file,) = folder.rglob("weights.safetensors")

@@ -372,27 +372,27 @@ def test_a_table_is_no_row(command: Callable) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "answer"),
+    ("arguments", "answer"),
     [
         (["--help"], "experiment=he2015_residual/table6/resnet20"),
         (["--cfg", "job", ROW], "name: he2015"),
         (["--version"], r"^Residual to Dense \d+[.]\d+[.]\d+$"),
     ],
 )
-def test_questions_are_answered(told: list[str], answer: str, command: Callable) -> None:
-    ended = command("train.py", *told)
+def test_questions_are_answered(arguments: list[str], answer: str, command: Callable) -> None:
+    ended = command("train.py", *arguments)
     assert ended.code == 0 and not ended.err, ended.err
     assert re.search(answer, ended.out, re.MULTILINE), ended.out
 
 
 def test_every_field_is_set_without_a_plus(command: Callable) -> None:
-    told = {"crop": "aspect", "colour": "pca", "schedule": "plateau", "patience": "7",
+    settings = {"crop": "aspect", "colour": "pca", "schedule": "plateau", "patience": "7",
             "statistics_batches": "9"}  # fmt: skip
     for plus in ("", "+", "++"):
-        words = [f"{plus}recipe.{key}={value}" for key, value in told.items()]
+        words = [f"{plus}recipe.{key}={value}" for key, value in settings.items()]
         ended = command("train.py", "--cfg", "job", ROW, *words)
         assert ended.code == 0, ended.err
-        assert all(f"  {key}: {value}" in ended.out for key, value in told.items())
+        assert all(f"  {key}: {value}" in ended.out for key, value in settings.items())
 
 
 def test_a_plus_changes_no_run() -> None:
@@ -401,8 +401,8 @@ def test_a_plus_changes_no_run() -> None:
 
 
 def test_of_a_setting_given_twice_the_last_names_the_run() -> None:
-    told = ["model.depth=14", "recipe.lr=0.2", "++model.depth=8"]
-    assert sorted(named(told)) == ["model.depth=8", "recipe.lr=0.2"]
+    overrides = ["model.depth=14", "recipe.lr=0.2", "++model.depth=8"]
+    assert sorted(named(overrides)) == ["model.depth=8", "recipe.lr=0.2"]
 
 
 def test_what_others_call_a_setting_leads_to_ours() -> None:
@@ -437,9 +437,9 @@ LONG = "from records.command import guarded; exit(guarded(lambda: print('x\\n' *
 
 @pytest.mark.parametrize("words", ["train.py --help", f'-c "{LONG}"'])
 def test_who_has_seen_enough_is_left_alone(words: str) -> None:
-    told = f"{sys.executable} {words} | head -1; echo ${{PIPESTATUS[0]}}"
+    line = f"{sys.executable} {words} | head -1; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(
-        ["bash", "-c", told], cwd=ROOT, capture_output=True, text=True, check=True
+        ["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "0" and not ended.stderr, ended.stderr
 
@@ -479,8 +479,8 @@ def test_names_too_long_are_named(words: list[str], command: Callable, tmp_path:
 
 
 def test_of_a_checkpoint_speaks_only_who_has_one(command: Callable) -> None:
-    told = ["eval.py", ROW, "data=digits", f"weights={__file__}"]
-    ended = command(*told, before=break_the_disk)
+    arguments = ["eval.py", ROW, "data=digits", f"weights={__file__}"]
+    ended = command(*arguments, before=break_the_disk)
     assert ended.code == FAILED and ended.err == "a/disk: Input/output error.\n"
 
 
@@ -531,25 +531,25 @@ def test_a_folder_whose_name_is_no_text(name: str, command: Callable, tmp_path: 
     assert "are not UTF-8" in ended.err, ended.err
 
 
-@pytest.mark.parametrize("told", [["hydra.run.dir=/proc/x"], ["-m", "output_dir=/proc/x"]])
-def test_a_folder_that_hydra_cannot_make_is_named(told: list[str], command: Callable) -> None:
-    ended = command("train.py", *SMOKE, *told)
+@pytest.mark.parametrize("arguments", [["hydra.run.dir=/proc/x"], ["-m", "output_dir=/proc/x"]])
+def test_a_folder_that_hydra_cannot_make_is_named(arguments: list[str], command: Callable) -> None:
+    ended = command("train.py", *SMOKE, *arguments)
     assert ended.code and is_short(ended.err) and "/proc/x" in ended.err, ended.err
 
 
 def test_home_is_found_by_the_folder_of_a_sweep(command: Callable, tmp_path: Path) -> None:
-    told = ["train.py", "-m", *SMOKE, "seed=-1"]  # which ends before it trains
-    assert command(*told, HOME=str(tmp_path), OUTPUT_DIR="~/one").code == FAILED
-    assert command(*told, "output_dir=~/two", HOME=str(tmp_path)).code == FAILED
+    arguments = ["train.py", "-m", *SMOKE, "seed=-1"]  # which ends before it trains
+    assert command(*arguments, HOME=str(tmp_path), OUTPUT_DIR="~/one").code == FAILED
+    assert command(*arguments, "output_dir=~/two", HOME=str(tmp_path)).code == FAILED
     assert all((tmp_path / name / "multirun").is_dir() for name in ("one", "two"))
     assert not [path for path in tmp_path.rglob("*") if path.name == "~"]
 
 
 def test_an_empty_variable_names_no_folder(command: Callable, tmp_path: Path) -> None:
-    told = "output_dir: outputs\nresults_dir: results"
+    folders = "output_dir: outputs\nresults_dir: results"
     empty = dict.fromkeys(("OUTPUT_DIR", "RESULTS_DIR", "DATA_DIR"), "")
     ended = command("train.py", "--cfg", "job", "--resolve", *SMOKE, **empty)
-    assert told in ended.out and "folder: datasets" in ended.out
+    assert folders in ended.out and "folder: datasets" in ended.out
 
 
 @pytest.mark.parametrize("name", ["output_dir", "results_dir", "data.folder"])
@@ -566,25 +566,25 @@ class TestEval:
         return str(ended.err)
 
     @pytest.mark.parametrize(
-        "told", ["experiment=he2015_residual/table6/resnet56", "data=cifar100", "seed=3",
+        "argument", ["experiment=he2015_residual/table6/resnet56", "data=cifar100", "seed=3",
                  "recipe.mean=channel", "+model.depth=56", "~seed", "preset=smoke"],
     )  # fmt: skip
-    def test_beside_a_record_nothing_is_ignored(self, told: str, command: Callable) -> None:
-        ended = command("eval.py", "run=anything", told)
+    def test_beside_a_record_nothing_is_ignored(self, argument: str, command: Callable) -> None:
+        ended = command("eval.py", "run=anything", argument)
         assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
-        assert f"{told} has no effect beside run=" in ended.err
+        assert f"{argument} has no effect beside run=" in ended.err
 
     @pytest.mark.parametrize("question", ["image=x.png", "analysis=responses"])
     @pytest.mark.parametrize(
-        "told", ["protocol=ten_crop", "crop=8", "short=9", "save=true", "json=true"]
+        "argument", ["protocol=ten_crop", "crop=8", "short=9", "save=true", "json=true"]
     )
-    def test_one_question_at_a_time(self, question: str, told: str, command: Callable) -> None:
-        ended = command("eval.py", "run=anything", question, told)
+    def test_one_question_at_a_time(self, question: str, argument: str, command: Callable) -> None:
+        ended = command("eval.py", "run=anything", question, argument)
         assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
         assert "has no effect beside" in ended.err
 
     @pytest.mark.parametrize(
-        ("told", "message"),
+        ("argument", "message"),
         [
             ("run=[]", r"run=\[\] is impossible"),
             ("weights=[]", r"weights=\[\] is impossible"),
@@ -593,8 +593,8 @@ class TestEval:
             ("save=perhaps", "save='perhaps' is impossible"),
         ],
     )
-    def test_odd_questions(self, told: str, message: str, command: Callable) -> None:
-        ended = command("eval.py", told)
+    def test_odd_questions(self, argument: str, message: str, command: Callable) -> None:
+        ended = command("eval.py", argument)
         assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
         assert re.search(message, ended.err), ended.err
 
@@ -614,10 +614,10 @@ class TestEval:
         assert "the-secret" not in ended.out + ended.err
 
     @pytest.mark.parametrize(
-        "told", ["model.depth=60002", "data.classes=1000000000", "model.depth=1000000000"]
+        "argument", ["model.depth=60002", "data.classes=1000000000", "model.depth=1000000000"]
     )
-    def test_numbers_beyond_all_bounds(self, told: str, command: Callable) -> None:
-        ended = command("train.py", ROW, "data=digits", told)
+    def test_numbers_beyond_all_bounds(self, argument: str, command: Callable) -> None:
+        ended = command("train.py", ROW, "data=digits", argument)
         assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
 
     def test_a_missing_file(self, command: Callable, tmp_path: Path) -> None:

@@ -202,17 +202,17 @@ def test_a_file_says_what_it_is_of(tmp_path: Path, settings_of: Callable[..., Se
     row = "he2015_residual/table6/resnet20"
     own, path = settings_of(f"experiment={row}"), tmp_path / "weights.safetensors"
     export(ResNet(20).state_dict(), path, describe(own, row))
-    told = description(path)
-    assert told == describe(own, row) and told["experiment"] == row
+    stated = description(path)
+    assert stated == describe(own, row) and stated["experiment"] == row
     again = tmp_path / "again.safetensors"
     for _ in range(5):  # the same bytes, by which a record knows its weights
         model = ResNet(20)
         model.load_state_dict(load_state(path), strict=False)
         export(model.state_dict(), again, describe(own, row))
         assert again.read_bytes() == path.read_bytes()
-    check_description(path, told, own)
+    check_description(path, stated, own)
     check_description(
-        path, told, settings_of(f"experiment={row}", "recipe.length=70_000", "seed=3")
+        path, stated, settings_of(f"experiment={row}", "recipe.length=70_000", "seed=3")
     )
     for other, differing in (
         (["experiment=he2015_residual/fig6/plain20"], "model.shortcut=default"),
@@ -223,10 +223,10 @@ def test_a_file_says_what_it_is_of(tmp_path: Path, settings_of: Callable[..., Se
         ([f"experiment={row}", "recipe.std=channel"], f"recipe.std={own.recipe.std}"),
     ):
         with pytest.raises(WeightsError, match=f"weights of {row} on cifar10, .*{differing}"):
-            check_description(path, told, settings_of(*other))
+            check_description(path, stated, settings_of(*other))
     for damaged in ("{", "[1]", "null", "[" * 100_000, '{"a": "\\ud800"}'):
         with pytest.raises(WeightsError, match="differs") as error:
-            check_description(path, told | {"model": damaged, "experiment": "\x1b[2J"}, own)
+            check_description(path, stated | {"model": damaged, "experiment": "\x1b[2J"}, own)
         assert str(error.value).count("\n") < 3 and "\x1b" not in str(error.value)
     check_description(path, {}, settings_of("experiment=he2015_residual/fig6/plain20"))
 
@@ -236,7 +236,7 @@ def test_shipped_weights_are_known_by_their_record(command: Callable) -> None:
     ended = command("eval.py", "experiment=he2015_residual/fig6/plain20", weights)
     assert ended.code == BAD_CONFIG, ended.err
     assert "holds weights of he2015_residual/table6/resnet20" in ended.err
-    for told in (["experiment=he2015_residual/table6/resnet20"],
+    for arguments in (["experiment=he2015_residual/table6/resnet20"],
                  ["experiment=he2015_residual/fig6/plain20", "force=true"]):  # fmt: skip
-        ended = command("eval.py", *told, weights)
+        ended = command("eval.py", *arguments, weights)
         assert "holds weights of" not in ended.err  # the data are missing

@@ -150,12 +150,12 @@ def test_errors_are_those_of_the_ranking(tree: Tree) -> None:
     model = Network(1)
     scores, labels = found([model], tree, "single"), torch.from_numpy(tree.labels)
     ranked = scores.argsort(1, descending=True)
-    told = evaluate_photographs(
+    result = evaluate_photographs(
         [model], tree, "single", size=SIZE, short=None, mean=MEAN, scale=SCALE, workers=0
     )
     wrong = [int(label not in row[:5]) for row, label in zip(ranked, labels, strict=True)]
     loss = -scores[range(16), labels].log().mean()
-    assert told == Result(
+    assert result == Result(
         100 * float((ranked[:, 0] != labels).float().mean()), 100 * sum(wrong) / 16,
         pytest.approx(float(loss), rel=1e-5), 16,
     )  # fmt: skip
@@ -171,11 +171,11 @@ def evaluated(
     tree: Tree, command: Callable, settings_of: Callable[..., Settings], tmp_path: Path
 ) -> Callable:
     """Run eval.py on the tree; 0, 1 and `nine`, of as many classes, are weights of ResNet-18."""
-    for name, told in {"0": "seed=0", "1": "seed=1", "nine": "data.classes=9"}.items():
-        model = build_model(settings_of(ROW, *SMALL, told))
+    for name, overrides in {"0": "seed=0", "1": "seed=1", "nine": "data.classes=9"}.items():
+        model = build_model(settings_of(ROW, *SMALL, overrides))
         export(model.state_dict(), tmp_path / f"{name}.safetensors")
     folder = {"DATA_DIR": str(tree.folder.parent.parent)}
-    return lambda *told: command("eval.py", ROW, *SMALL, *told, **folder)
+    return lambda *overrides: command("eval.py", ROW, *SMALL, *overrides, **folder)
 
 
 def test_the_command_evaluates_networks_and_ensembles(evaluated: Callable, tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_the_command_evaluates_networks_and_ensembles(evaluated: Callable, tmp_p
     assert one.code == 0 and "(16 test images, ten_crop)" in one.out, one.err
     two = evaluated(f"weights=[{tmp_path}/0.safetensors,{tmp_path}/1.safetensors]")
     assert two.code == 0 and "top-5 error" in two.out, two.err
-    told = evaluated(f"weights={tmp_path}/0.safetensors", "protocol=ten_crop", "json=true")
-    result = Result(**json.loads(told.out))
+    ended = evaluated(f"weights={tmp_path}/0.safetensors", "protocol=ten_crop", "json=true")
+    result = Result(**json.loads(ended.out))
     assert result.images == 16 and str(result) in one.out
 
 
@@ -200,18 +200,18 @@ def test_what_is_not_finite_is_no_result(
     assert ended.code == 2 and "gives no finite loss" in ended.err, ended.err
 
 
-@pytest.mark.parametrize("told", ["recipe.std=channel", "recipe.mean=none", "data.size=72"])
+@pytest.mark.parametrize("override", ["recipe.std=channel", "recipe.mean=none", "data.size=72"])
 def test_an_ensemble_sees_its_images_alike(
-    told: str, settings_of: Callable[..., Settings], tmp_path: Path
+    override: str, settings_of: Callable[..., Settings], tmp_path: Path
 ) -> None:
     """Not those of one network as another was trained to see them."""
-    members = [Member(settings_of(ROW, *SMALL, *more), tmp_path) for more in ([], [told])]
+    members = [Member(settings_of(ROW, *SMALL, *more), tmp_path) for more in ([], [override])]
     with pytest.raises(ConfigError, match="different size or normalisation"):
         load_networks(members)
 
 
 @pytest.mark.parametrize(
-    ("weights", "told", "message"),
+    ("weights", "override", "message"),
     [
         ("0", "protocol=twelve_crop", "protocol=twelve_crop is unknown; choose one of single,"),
         (
@@ -226,8 +226,8 @@ def test_an_ensemble_sees_its_images_alike(
     ],
 )
 def test_what_cannot_be_evaluated_is_named(
-    weights: str, told: str, message: str, evaluated: Callable, tmp_path: Path
+    weights: str, override: str, message: str, evaluated: Callable, tmp_path: Path
 ) -> None:
-    ended = evaluated(f"weights={tmp_path}/{weights}.safetensors", *told.split())
+    ended = evaluated(f"weights={tmp_path}/{weights}.safetensors", *override.split())
     assert ended.code in (2, 3) and message in ended.err, ended.err
     assert len(ended.err.splitlines()) <= 3
