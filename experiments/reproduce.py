@@ -1,4 +1,4 @@
-"""Reproduce a table: print it as measured so far, plan, run what is missing, compile, print.
+"""Reproduce a table: print it as measured so far, plan, train what is missing, and compile it.
 
 make reproduce-table [TABLE=...] [PRESET=auto|paper|tenth|smoke] [SEEDS=paper|5] [ROWS=...]
                      [MINUTES=9] [JOBS=auto|4] [PLAN=1] [YES=1]

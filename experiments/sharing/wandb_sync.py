@@ -1,9 +1,9 @@
 """Send records to Weights & Biases, complete and in order: `make wandb-sync`.
 
-A run that was mirrored while it trained may have gaps there, after an outage or a resume. From its
-record it is told anew, as one run with an id made of its name and content: one curve, however
-often it was resumed. Online where logged in; otherwise the runs are written for `wandb sync`. The
-dashboard of each paper goes with them.
+A run mirrored while it trained may have gaps in W&B after an outage or a resume. Its record is sent
+as a separate run, with an id made from its name and content: one curve, however often it was
+resumed. Without a login, the runs are written to disk for `wandb sync`. The dashboard of each paper
+is sent with them.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     asked = os.environ.get("WANDB_MODE")
     if asked not in (None, *MODES):
-        print(f"WANDB_MODE={asked} sends nothing; it may be {' or '.join(MODES)}.", file=sys.stderr)
+        print(f"WANDB_MODE={asked} sends nothing; use {' or '.join(MODES)}.", file=sys.stderr)
         return 1
     records = records_of(options.preset)
     try:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     offline = outputs() / "wandb-sync" / "wandb"
     if any(offline.glob("offline-run-*")):
         there = f"{shlex.quote(str(offline))}/offline-run-*"
-        print(f"What is not online yet can be sent later: wandb sync {there}")
+        print(f"To send what is not online yet: wandb sync {there}")
     return 0
 
 

@@ -108,7 +108,7 @@ def test_a_run_that_leaves_no_record_is_not_run_for_ever(
 ) -> None:
     behave(seed0="nothing")
     (failure,) = carry_out(jobs(2)).failures.values()
-    assert "left no record in" in failure.reason
+    assert "ended without a record in" in failure.reason
     assert executed(tmp_path) == Counter(seed0=1, seed1=1)
 
 
@@ -288,7 +288,7 @@ def test_a_full_disk_pauses_the_plan(
     assert not carry_out(jobs(2)).failures
     assert executed(tmp_path) == Counter(seed0=2, seed1=1), "seed1 waits, and does not fail"
     printed = capsys.readouterr().out
-    assert "No space left" in printed and printed.index("pauses") < printed.index("goes on")
+    assert "No space left" in printed and printed.index("pauses") < printed.index("continues")
 
 
 def test_the_status_can_be_asked_for_from_another_shell(behave: Callable[..., None]) -> None:

@@ -55,7 +55,7 @@ def test_a_daemon_of_the_environment_is_used_and_left_alone(
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "/of/the/cluster")
     with side_by_side(wanted=True) as environment:
         assert not environment
-    assert "MPS is used as CUDA_MPS_PIPE_DIRECTORY says: /of/the/cluster" in capsys.readouterr().out
+    assert "daemon of CUDA_MPS_PIPE_DIRECTORY=/of/the/cluster" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
