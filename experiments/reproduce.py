@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 some runs failed, 2 nothing could be planned, 75 or 130 stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", default="he2015_residual/table6")
-    parser.add_argument("--seeds", default="paper", help="runs a row: a number, or `paper`")
+    parser.add_argument("--seeds", default="paper", help="runs per row: a number, or `paper`")
     parser.add_argument("--rows", default="", help="only these rows, comma-separated")
     command.add_options(parser)
     options = parser.parse_args(arguments)

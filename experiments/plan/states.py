@@ -51,8 +51,8 @@ def waits_for(job: Job) -> Job | None:
 def no_teacher(job: Job, teacher: Job) -> str:
     """What a student lacks that cannot be trained, and the remedy."""
     return (
-        f"its teacher's weights, {teacher.weights}, are missing; the teacher's run is "
-        f"{state_of(teacher)}.\nPut them there, or name another file: python train.py "
+        f"its teacher's weights, {teacher.weights}, are missing (state of that run: "
+        f"{state_of(teacher)}).\nPut them there, or name another file: python train.py "
         f"{' '.join(job.arguments)} recipe.teacher=FILE"
     )
 

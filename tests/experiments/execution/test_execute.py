@@ -135,8 +135,8 @@ def test_students_start_when_their_teachers_have_finished(
     assert [state_of(job) for job in students] == ["done", "failed", "done", "failed"]
     assert executed(tmp_path) == Counter(seed0=2, seed1=1 + execute.RETRIES, seed2=2)
     reasons = {job.seed: f.reason for job, f in execution.failures.items() if job in students}
-    assert "its teacher, whose run is failed" in reasons[1]
-    assert "its teacher, whose run is done" in reasons[3] and "recipe.teacher=FILE" in reasons[3]
+    assert "state of that run: failed" in reasons[1]
+    assert "state of that run: done" in reasons[3] and "recipe.teacher=FILE" in reasons[3]
     behave()  # whatever was wrong is mended
     assert list(carry_out(with_teachers(students)).failures) == [students[3]]
 

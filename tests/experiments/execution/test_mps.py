@@ -60,7 +60,7 @@ def test_a_daemon_of_the_environment_is_used_and_left_alone(
 
 @pytest.mark.parametrize(
     ("control", "why"),
-    [(None, f"no {CONTROL} here"), ("echo An instance is running >&2; exit 1", "An instance is")],
+    [(None, f"{CONTROL} not found"), ("echo An instance is running >&2; exit 1", "An instance is")],
 )
 def test_without_it_runs_take_turns(
     control: str | None,
