@@ -153,7 +153,8 @@ def _alike(one: RunRecord, other: RunRecord) -> bool:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 if there is nothing to compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("a")
     parser.add_argument("b")
     options = parser.parse_args(arguments)

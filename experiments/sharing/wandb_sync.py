@@ -31,7 +31,8 @@ INIT_SECONDS, FINISH_SECONDS = 30, 300
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 if all intact records were sent or written, 1 if W&B failed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--preset", default=FULL, type=one_of("PRESET", PRESETS))
     parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT") or PROJECT)
     options = parser.parse_args(arguments)

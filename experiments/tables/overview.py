@@ -13,7 +13,7 @@ from records.names import FULL
 
 ORDER = (
     "reproduced", "better", "worse", "undecided", "fails as in the paper", "fails",
-    "fails in part", "trains unlike in the paper",
+    "fails in part", "trains contrary to the paper",
 )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def verdict(
     ours: Sample | None, theirs: Sample, margin: float, *, runs: int, failed: int, fails: bool
 ) -> str:
     """One of: not run, reproduced, better, worse, undecided, fails, fails in part, fails as in the
-    paper, trains unlike in the paper.
+    paper, trains contrary to the paper.
 
     Args:
         ours: the runs that train, if any do.
@@ -75,7 +75,7 @@ def verdict(
     if failed > runs:
         return "fails as in the paper" if fails else "fails"
     if fails:
-        return "trains unlike in the paper"
+        return "trains contrary to the paper"
     if failed or ours is None:
         return "fails in part"
     return compare(ours, theirs, margin)

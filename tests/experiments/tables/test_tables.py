@@ -257,7 +257,7 @@ def test_every_row_that_may_run_can_be_listed(preset: str, records: list[RunReco
         (8.1, 8.2, 2, 3, False, "fails"),  # as its median does
         (None, 60.0, 0, 5, True, "fails as in the paper"),
         (19.0, 20.0, 2, 3, True, "fails as in the paper"),
-        (19.0, 20.0, 3, 2, True, "trains unlike in the paper"),
+        (19.0, 20.0, 3, 2, True, "trains contrary to the paper"),
         (None, 8.2, 0, 0, False, "not run"),
         (None, 20.0, 0, 0, True, "not run"),
     ],
