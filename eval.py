@@ -24,7 +24,7 @@ from training.runs import entry
 
 
 def job(config: DictConfig) -> None:
-    """Find settings and weights, evaluate, print."""
+    """Resolve the settings and weights, evaluate and print the result."""
     from records.names import at_home
     from training.settings.config import check_left_to_record, eval_options
     from training.weights.ensemble import analyse, members, tested

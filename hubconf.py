@@ -1,10 +1,10 @@
-"""The networks that are shipped with their weights, by name, for torch.hub and for import.
+"""Networks with shipped weights, for torch.hub or a plain import.
 
     model = torch.hub.load("<this checkout>", "resnet56", source="local")
-    logits = model(images)  # RGB, (N, 3, 32, 32), from 0 to 1
+    logits = model(images)  # RGB, (N, 3, 32, 32), in [0, 1]
 
-Each was trained by the paper's full recipe, seed 0, in this suite: the card beside its file in
-results/weights/ says how, and what it is good for.
+Each was trained in this suite with the paper's full recipe and seed 0. The card beside its file in
+results/weights/ describes the training and the intended use.
 """
 
 from pathlib import Path
@@ -24,11 +24,11 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 
 class Cifar10Classifier(nn.Module):
-    """A network with the normalisation that it was trained for.
+    """A network with the input normalisation it was trained with.
 
     Attributes:
-        mean: mean training image of CIFAR-10 in values from 0 to 255, (1, 3, 32, 32).
-        classes: their names, in the order of the logits.
+        mean: mean training image of CIFAR-10, scale 0 to 255, (1, 3, 32, 32).
+        classes: class names, in the order of the logits.
     """
 
     def __init__(self, network: nn.Module):
@@ -38,10 +38,10 @@ class Cifar10Classifier(nn.Module):
         self.network, self.classes = network, CLASSES
 
     def forward(self, images: Tensor) -> Tensor:
-        """RGB images from 0 to 1, (N, 3, 32, 32), to logits (N, 10).
+        """Map RGB images in [0, 1], (N, 3, 32, 32), to logits (N, 10).
 
         Raises:
-            TypeError: they are in bytes, thus from 0 to 255.
+            TypeError: the images are integers, so presumably 0 to 255.
         """
         if not images.is_floating_point():
             raise TypeError(f"Images are floats from 0 to 1, not {images.dtype}: divide by 255.")
@@ -59,17 +59,17 @@ def resnet56(pretrained: bool = True) -> Cifar10Classifier:
 
 
 def plain20(pretrained: bool = True) -> Cifar10Classifier:
-    """The plain network of 20 layers of He et al. 2015, Fig. 6."""
+    """The 20-layer plain network of He et al. 2015, Fig. 6."""
     return _classifier(ResNet(20, shortcut="none"), "fig6/plain20", pretrained)
 
 
 def plain56(pretrained: bool = True) -> Cifar10Classifier:
-    """The plain network of 56 layers of He et al. 2015, Fig. 6."""
+    """The 56-layer plain network of He et al. 2015, Fig. 6."""
     return _classifier(ResNet(56, shortcut="none"), "fig6/plain56", pretrained)
 
 
 def _classifier(network: nn.Module, row: str, pretrained: bool) -> Cifar10Classifier:
-    """A network in evaluation mode, with the weights of a row if they are asked for."""
+    """Wrap a network in evaluation mode, with a row's weights if `pretrained`."""
     if pretrained:
         path = WEIGHTS / "he2015_residual" / row / "cifar10_aug" / "seed0.safetensors"
         network.load_state_dict(safetensors.torch.load_file(path))

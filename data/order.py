@@ -1,5 +1,5 @@
-"""Which samples a training iteration takes, the same for every kind of data set; what a training
-run asks of its batches."""
+"""The samples of each training iteration, for every kind of data set, and the interface of training
+batches."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -11,15 +11,15 @@ EVERYTHING = slice(None)
 
 
 class DataError(Exception):
-    """A dataset is missing, damaged or not the one it claims to be."""
+    """A data set is missing, damaged or not what it claims to be."""
 
 
 class Spans:
-    """Which samples an iteration takes, counted from the start of training.
+    """The samples of each iteration, counted from the start of training.
 
     Args:
-        count: training images of an epoch.
-        wrap: whether batches run on across the end of an epoch (as in Caffe) or the last batch of
+        count: training images per epoch.
+        wrap: whether batches continue across the end of an epoch (as in Caffe) or the last batch of
             an epoch is short (as in Torch).
     """
 
@@ -27,7 +27,7 @@ class Spans:
         self.count, self.batch, self.wrap = count, batch, wrap
 
     def span(self, iteration: int) -> tuple[int, int]:
-        """First and last + 1 sample of an iteration."""
+        """First sample and last sample + 1 of an iteration."""
         if self.wrap:
             return iteration * self.batch, (iteration + 1) * self.batch
         epoch, step = divmod(iteration, iterations_per_epoch(self.count, self.batch))
@@ -35,17 +35,18 @@ class Spans:
         return first, min(first + self.batch, (epoch + 1) * self.count)
 
     def size(self, iteration: int) -> int:
-        """Samples in the batch of an iteration."""
+        """Batch size of an iteration."""
         first, last = self.span(iteration)
         return last - first
 
 
 class TrainingBatches(Spans, ABC):
-    """Random training batches on a device, a pure function of seed and iteration.
+    """Random training batches on a device: a pure function of seed and iteration.
 
-    The sequence is cut into segments (the iterations between two evaluations): `begin` starts one,
-    then `fetch` and `next` take turns. `next` can be captured in a CUDA graph. It is a part of a
-    run, too (see `training.recipe.part`); what only some kinds of batches have is nothing here.
+    The sequence is divided into segments (the iterations between two evaluations): `begin` starts
+    one, then `fetch` and `next` alternate. `next` can be captured in a CUDA graph. It is also a
+    part of a run (see `training.recipe.part`). Methods that only some kinds of batches need do
+    nothing by default.
 
     Attributes:
         mean, scale: see `data.arrays.augment.normalise`.
@@ -56,40 +57,40 @@ class TrainingBatches(Spans, ABC):
 
     @abstractmethod
     def begin(self, first: int, last: int) -> None:
-        """Start the segment of iterations `first` to `last` - 1, an epoch at most."""
+        """Start the segment of iterations `first` to `last` - 1, at most an epoch."""
 
     def fetch(self, size: int) -> None:
-        """Bring the next batch, of `size` samples over all processes, to the device."""
+        """Copy the next batch, of `size` samples over all processes, to the device."""
 
     @abstractmethod
     def next(self, size: int, share: slice = EVERYTHING) -> tuple[Tensor, Tensor]:
-        """The next batch, or only a share of it: images float32 (n, 3, H, W), labels int64 (n,)."""
+        """Return the next batch or a share: images float32 (n, 3, H, W), labels int64 (n,)."""
 
     def share_skipped(self, union: Callable[[set[int], int], set[int]]) -> None:
-        """Exchange which images were skipped with the other processes of a run."""
+        """Combine the skipped images of all processes of a run."""
 
     def facts(self) -> dict[str, int]:
-        """What a record says of how the batches were read."""
+        """Return facts about reading the batches, for the record."""
         return {}
 
     def state(self) -> list[int]:
-        """What a checkpoint keeps: the images skipped so far."""
+        """Return what a checkpoint keeps: the images skipped so far."""
         return []
 
     def load(self, state: list[int]) -> None:
-        """Go on from what `state` gave."""
+        """Restore what `state` returned."""
 
     def tensors(self) -> list[Tensor]:
-        """Every tensor that `next` changes, and nobody overwrites before the next call."""
+        """Return every tensor that `next` changes and that persists until its next call."""
         return []
 
 
 def iterations_per_epoch(images: int, batch: int) -> int:
-    """Batches in an epoch, the short one included."""
+    """Batches per epoch, including a short one."""
     return -(-images // batch)
 
 
 def derived_seed(*numbers: int) -> int:
-    """A seed for PyTorch from several numbers, unlike that of any others."""
+    """Derive a seed for PyTorch from several numbers, independent of the seeds of others."""
     state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
     return int(state) & (2**63 - 1)

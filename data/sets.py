@@ -1,4 +1,4 @@
-"""Image sets by name: load what is there, build what is not.
+"""Image sets by name: loads them, and builds the missing ones.
 
 python -m data.sets cifar10          (or cifar100, svhn; `make data DATASET=...`)
 """
@@ -22,7 +22,7 @@ from records.words import did_you_mean, nearest
 
 KNOWN = ("cifar10", "cifar100", "svhn", "digits", "imagenet")
 FACTS = cifar.FACTS | svhn.FACTS
-# The official files of a set, as the sites of their authors have them.
+# Official files of each set, and the authors' sites that offer them.
 FILES = {
     "cifar10": "cifar-10-python.tar.gz (www.cs.toronto.edu/~kriz)",
     "cifar100": "cifar-100-python.tar.gz (www.cs.toronto.edu/~kriz)",
@@ -31,17 +31,17 @@ FILES = {
 
 
 def load(name: str, folder: Path) -> ImageSet | Photographs:
-    """A verified set: arrays in canonical order, or a tree of photographs.
+    """Load and verify a data set: arrays in canonical order, or a tree of photographs.
 
     Args:
-        name: one of `KNOWN`, whose array file is built first where it is missing, or that of an
-            array file or of a folder tree of photographs.
-        folder: where `<name>.npz` lies, or goes, or the tree `<name>/{train,val}/<class>/` is.
+        name: one of `KNOWN`, or the name of an array file or a folder tree of photographs. The
+            array files of CIFAR and SVHN are built first if missing.
+        folder: folder of `<name>.npz`, or of the tree `<name>/{train,val}/<class>/`.
 
     Raises:
-        DataError: the set is missing and cannot be fetched, cannot be read, damaged, or not what it
-            claims.
-        OSError: a name is too long.
+        DataError: the set is missing and cannot be fetched, cannot be read, is damaged, or is not
+            what it claims to be.
+        OSError: the name is too long.
     """
     try:
         return _load(name, folder)
@@ -62,8 +62,8 @@ def _load(name: str, folder: Path) -> ImageSet | Photographs:
         if name not in KNOWN and not (folder / name).is_dir():
             known = did_you_mean(nearest(name, KNOWN)) or f"There are {', '.join(KNOWN)}."
             raise DataError(
-                f"Unknown data set {name!r}: there is no {path}, and {folder / name} is no folder. "
-                f"{known}"
+                f"Unknown data set {name!r}: there is no {path}, and {folder / name} is not a "
+                f"folder. {known}"
             )
         return photographs.read(name, folder)
     if not path.exists():
@@ -74,15 +74,15 @@ def _load(name: str, folder: Path) -> ImageSet | Photographs:
 
 
 def training_images(name: str) -> int:
-    """Size of a training set, held-out images included."""
+    """Number of training images of a known set, including held-out ones."""
     if name in FACTS:
         return FACTS[name].train
     return {"digits": digits.TRAIN, "imagenet": photographs.TRAIN}[name]
 
 
 def verify(images: ImageSet) -> None:
-    """Raise a DataError where a set differs from the published facts about it, or one of which
-    nothing is published is none."""
+    """Raise a DataError if a set differs from the published facts about it, or, for other sets, is
+    inconsistent."""
     of_arrays = Facts(
         train=images.train_labels.size, test=images.test_labels.size,
         classes=len(images.classes), size=max(images.train_images.shape[1:2], default=0),
@@ -91,15 +91,15 @@ def verify(images: ImageSet) -> None:
 
 
 def _fetch(name: str, path: Path) -> None:
-    """Make an array file from the official ones; of several processes one does it."""
+    """Build an array file from the official files; with several processes, only one does."""
     print(f"{name}: {path} is missing; fetching the official files", flush=True)
-    with suppress(OSError):  # what that means is said where the files are written
+    with suppress(OSError):  # reported where the files are written
         path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        with suppress(OSError):  # without locks they would all do it
+        with suppress(OSError):  # without locks, every process builds it
             handle = os.open(path.parent, os.O_RDONLY)
             stack.callback(os.close, handle)
-            fcntl.flock(handle, fcntl.LOCK_EX)  # on the folder itself: nothing is left of it
+            fcntl.flock(handle, fcntl.LOCK_EX)  # on the folder itself: leaves no lock file
         if not path.exists():
             images = _build(name, path.parent)
             verify(images)
@@ -107,7 +107,7 @@ def _fetch(name: str, path: Path) -> None:
 
 
 def _build(name: str, folder: Path) -> ImageSet:
-    """Fetch a set, with every failure as a DataError that says what to do."""
+    """Build a set from its official files; every failure becomes a DataError with the remedy."""
     try:
         return svhn.build(name, folder) if name == "svhn" else cifar.build(name, folder)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
@@ -121,7 +121,7 @@ def _build(name: str, folder: Path) -> ImageSet:
 
 @guarded
 def main(names: list[str]) -> int:
-    """Exit code: 0, 2 where a name is too long, 3 where a set is missing or damaged."""
+    """Exit code: 0, 2 if a name is too long, 3 if a set is missing or damaged."""
     folder = datasets()
     try:
         for name in names:

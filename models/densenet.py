@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from models.layers import choose, conv1x1, conv3x3, imagenet_stem, init_weights, spell
 
-# Layers a dense block: Huang et al. 2017, Table 1 (161 in its first versions, 264 in its last).
+# Layers per dense block: Huang et al. 2017, Table 1 (161 in early versions, 264 in the last).
 IMAGENET = {
     121: (6, 12, 24, 16),
     161: (6, 12, 36, 24),
@@ -20,18 +20,18 @@ IMAGENET = {
     264: (6, 12, 64, 48),
 }
 IMAGES = ("cifar", "imagenet")
-BOTTLENECK = 4  # a bottleneck's 1x1 convolution puts out 4k maps (Section 3)
+BOTTLENECK = 4  # a bottleneck's 1x1 convolution outputs 4k feature maps (Section 3)
 
 
 class DenseLayer(nn.Module):
-    """H_l of Huang et al. 2017, Section 3: k new maps from the concatenation of all before.
+    """H_l of Huang et al. 2017, Section 3: k new feature maps from the concatenation of all before.
 
-    BN-ReLU-conv3x3(k), or with `bottleneck` BN-ReLU-conv1x1(4k)-BN-ReLU-conv3x3(k). Takes a list
-    of maps (N, *, H, W), w_in channels in all, to (N, growth, H, W). Dropout follows each
+    BN-ReLU-conv3x3(k), or with `bottleneck` BN-ReLU-conv1x1(4k)-BN-ReLU-conv3x3(k). Maps a list of
+    feature maps (N, *, H, W) with w_in channels in total to (N, growth, H, W). Dropout follows each
     convolution.
 
-    With `efficient`, the concatenation and what its first convolution needs are computed again in
-    the backward pass instead of kept: the same outputs and gradients in less memory.
+    With `efficient`, the concatenation and the inputs of the first convolution are recomputed in
+    the backward pass instead of stored: the same outputs and gradients in less memory.
     """
 
     def __init__(
@@ -56,16 +56,16 @@ class DenseLayer(nn.Module):
         return self.dropout(self.second(x)) if self.bottleneck else x
 
     def concatenated(self, *maps: Tensor) -> Tensor:
-        """The first convolution, over everything so far."""
+        """Apply the first convolution to all feature maps so far."""
         return self.first(torch.cat(maps, 1))
 
     def contexts(self) -> tuple[AbstractContextManager, AbstractContextManager]:
-        """For the forward pass, and for computing it again."""
+        """Contexts of the forward pass and of its recomputation."""
         return nullcontext(), self.frozen_statistics()
 
     @contextmanager
     def frozen_statistics(self) -> Iterator[None]:
-        """Keep the running statistics as they are: they have seen this batch already."""
+        """Leave the running statistics alone: they already include this batch."""
         norm: Any = self.first[0]
         before = norm.momentum, norm.num_batches_tracked
         norm.momentum, norm.num_batches_tracked = 0.0, None
@@ -76,7 +76,7 @@ class DenseLayer(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Layers that each see the maps of all layers before: (N, w_in, H, W) to (N, w_out, H, W)."""
+    """Layers that each see the outputs of all before: (N, w_in, H, W) to (N, w_out, H, W)."""
 
     def __init__(
         self,
@@ -121,9 +121,9 @@ class Transition(nn.Module):
 class DenseNet(nn.Module):
     """DenseNet, -B, -C and -BC (Huang et al. 2017, Section 3): (N, 3, H, W) to (N, classes).
 
-    For CIFAR and SVHN: a 3x3 convolution and three dense blocks of equally many layers. For
-    ImageNet (Table 1): a 7x7 convolution of stride 2, max pooling and four blocks. Transitions in
-    between; BN, ReLU, global average pooling and a linear classifier at the end. The first
+    For CIFAR and SVHN: a 3x3 convolution and three dense blocks with the same number of layers. For
+    ImageNet (Table 1): a 7x7 convolution with stride 2, max pooling and four blocks. Transitions
+    between blocks; BN, ReLU, global average pooling and a linear classifier at the end. The first
     convolution has 16 channels, or twice the growth rate in DenseNet-BC (Section 3,
     "Implementation Details").
 
@@ -133,9 +133,9 @@ class DenseNet(nn.Module):
         growth: growth rate k.
         images: `cifar` or `imagenet`.
         bottleneck: a 1x1 convolution before each 3x3 one (-B).
-        compression: theta, the share of maps a transition keeps (-C: below 1).
+        compression: theta, the fraction of feature maps a transition keeps (-C: below 1).
         dropout: rate after each convolution but the first.
-        efficient: save memory by computing concatenations twice.
+        efficient: save memory by recomputing concatenations.
         init: variance rule of the convolutions, `fan_in` or `fan_out`.
     """
 
@@ -194,25 +194,25 @@ class DenseNet(nn.Module):
 def layers_per_block(
     depth: int, images: str, bottleneck: bool, compression: float
 ) -> tuple[int, ...]:
-    """How many layers each dense block has.
+    """Number of layers in each dense block.
 
     Raises:
-        ValueError: there is no such network; the message names the nearest that is.
+        ValueError: there is no such network; the message names the valid or nearest depths.
     """
     choose("images", images, IMAGES)
     if images == "imagenet":
         if depth not in IMAGENET:
             known = ", ".join(map(str, IMAGENET))
-            raise ValueError(f"depth={depth} is none of {known}")
+            raise ValueError(f"depth={depth} is not one of {known}")
         if not bottleneck or compression == 1:
             given = "bottleneck=False" if not bottleneck else "compression=1"
-            raise ValueError(f"{given} is none of the ImageNet networks; they are all -BC")
+            raise ValueError(f"{given} is not for the ImageNet networks, which are all -BC")
         return IMAGENET[depth]
     period = 6 if bottleneck else 3
     if depth < period + 4 or (depth - 4) % period:
         near = period * max(1, round((depth - 4) / period)) + 4
         raise ValueError(
             f"depth={depth} is not {period}n + 4; "
-            f"the nearest that is: {near} (bottleneck={bottleneck})"
+            f"the nearest valid depth is {near} (bottleneck={bottleneck})"
         )
     return ((depth - 4) // period,) * 3

@@ -1,4 +1,4 @@
-"""Deeply-supervised nets (Lee et al. 2015): a straight stack with a classifier at every stage."""
+"""Deeply-supervised nets (Lee et al. 2015): a straight stack with a classifier at each stage."""
 
 import math
 from collections.abc import Sequence
@@ -10,15 +10,16 @@ from models.stack import Stack
 
 
 class DeeplySupervised(nn.Module):
-    """A straight stack, companioned by linear classifiers: (N, 3, size, size) to (N, classes).
+    """A straight stack with companion classifiers: (N, 3, size, size) to (N, classes).
 
-    In training mode the logits are followed by those of the heads, one for each convolution larger
-    than 1x1, of what it puts out before its ReLU (Lee et al. 2015, Fig. 1; their code).
+    In training mode, the logits are followed by those of the heads: one linear classifier on the
+    output of each convolution larger than 1x1, before its ReLU (Lee et al. 2015, Fig. 1; their
+    code).
 
     Args:
         layers: words of the stack, see `models.stack.Stack`.
-        size: of the images.
-        scaled, deviations: see `models.stack.Stack`, whose weights start normal.
+        size: height and width of the images.
+        scaled, deviations: see `models.stack.Stack`; its init is `normal`.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class DeeplySupervised(nn.Module):
             if pixels < 1:
                 raise ValueError(f"size={size} is too small for layers={layers!r}")
             if isinstance(layer, nn.ReLU):
-                layer.inplace = False  # a head reads what was before
+                layer.inplace = False  # a head reads its input
             if isinstance(layer, nn.Conv2d) and layer.kernel_size[0] > 1:
                 self.at.append(name)
                 self.heads.append(make_head(layer.out_channels * pixels**2, classes))
@@ -56,18 +57,18 @@ class DeeplySupervised(nn.Module):
 
 
 def size_behind(layer: nn.Module, size: int) -> int:
-    """Pixels on a side of what a layer of a stack puts out."""
+    """Height and width of a layer's output, for input of height and width `size`."""
     if isinstance(layer, nn.Conv2d):
         return (size + 2 * int(layer.padding[0]) - layer.kernel_size[0]) // layer.stride[0] + 1
     if isinstance(layer, nn.MaxPool2d):
         window: Any = layer.kernel_size
-        return -(-(size - window) // 2) + 1  # places over the edge count
+        return -(-(size - window) // 2) + 1  # as with ceil_mode
     return size
 
 
 def make_head(values: int, classes: int) -> nn.Linear:
-    """A linear classifier, its weights uniform within sqrt(3 / (classes * values)): Caffe's filler
-    takes all of them for the values that go in."""
+    """A linear classifier with weights uniform within sqrt(3 / (classes * values)): Caffe's filler
+    takes the total number of weights as the fan-in."""
     head = nn.Linear(values, classes)
     bound = math.sqrt(3 / (classes * values))
     nn.init.uniform_(head.weight, -bound, bound)

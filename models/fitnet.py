@@ -1,4 +1,4 @@
-"""FitNets (Romero et al. 2015): a thin, deep student that follows a teacher's hint and outputs."""
+"""FitNets (Romero et al. 2015): a thin, deep student guided by a teacher's hint and logits."""
 
 from itertools import accumulate
 from typing import Any
@@ -8,23 +8,22 @@ from torch import Tensor, nn
 
 from models.maxout import Maxout, MaxoutNetwork
 
-POOLS = 2  # below the hint, in student and teacher: the middle layer of both
-REGRESSOR = 2  # its kernel, in pixels
-BOUND = 0.05  # within which its weights start
+POOLS = 2  # pooling layers up to the hint, which is the middle layer of student and teacher
+REGRESSOR = 2  # kernel size of the regressor, in pixels
+BOUND = 0.05  # its weights are initialised uniformly within +-BOUND
 
 
 class FitNet(nn.Module):
-    """A maxout network without dropout that a teacher may guide: (N, 3, size, size) to
+    """A maxout network without dropout, with an optional teacher: (N, 3, size, size) to
     (N, classes).
 
-    In training mode, once it has a teacher, the logits are followed by what the regressor makes of
-    the student's layers to the second pooling, by the teacher's logits, and by the teacher's hint,
-    which is what its own second pooling puts out (Romero et al. 2015, Fig. 1). The teacher is no
-    part of the network's state, learns nothing and drops nothing.
+    In training mode with a teacher, forward returns the logits, the regressor's output on the
+    student's second pooling, the teacher's logits, and the teacher's hint, which is the output of
+    its own second pooling (Romero et al. 2015, Fig. 1). The teacher is not part of the network's
+    state; it stays in evaluation mode and gets no gradients.
 
     Args:
-        layers: words of the convolutions, see `models.maxout.MaxoutNetwork`; so are `size`,
-            `pieces`, `hidden`, `hidden_pieces` and `bound`.
+        layers, size, pieces, hidden, hidden_pieces, bound: see `models.maxout.MaxoutNetwork`.
         hint: channels of the teacher's hint.
     """
 
@@ -56,10 +55,10 @@ class FitNet(nn.Module):
         nn.init.uniform_(regressor.weight, -BOUND, BOUND)
         nn.init.zeros_(regressor.bias)  # type: ignore[arg-type]
         self.heads = nn.ModuleList([Maxout(pieces, regressor)])
-        self.teachers: list[MaxoutNetwork] = []  # in a list, and so no part of the state
+        self.teachers: list[MaxoutNetwork] = []  # in a list, to keep it out of the state dict
 
     def follow(self, teacher: MaxoutNetwork) -> None:
-        """Take a teacher."""
+        """Set the teacher, and freeze it in evaluation mode."""
         self.teachers = [teacher.eval().requires_grad_(False)]
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -76,10 +75,10 @@ class FitNet(nn.Module):
 
 
 def halves(network: MaxoutNetwork) -> tuple[nn.Sequential, nn.Sequential]:
-    """The convolutions of a network to its second pooling, and what follows.
+    """Split a network's convolutional layers after the second pooling.
 
     Raises:
-        ValueError: it has no second pooling.
+        ValueError: the network has no second pooling.
     """
     pools = accumulate(isinstance(layer, nn.MaxPool2d) for layer in network.layers)
     at = next((number for number, count in enumerate(pools, 1) if count == POOLS), None)

@@ -8,24 +8,25 @@ from torch import Tensor, nn
 
 from models.layers import conv3x3
 
-STATISTICS = 0.01  # of a mini-batch in the moving averages: each sees another part of the network
+STATISTICS = 0.01  # BN momentum, small because each mini-batch sees another part of the network
 
 
 class DropPath(nn.Module):
-    """What each join takes of each column, drawn anew for every mini-batch in training (Larsson et
-    al. 2017, "Regularization via drop-path"); None, for the mean of all, in evaluation.
+    """Weights of the columns in each join, drawn for every mini-batch in training (Larsson et al.
+    2017, "Regularization via drop-path"); None, meaning the mean of all, in evaluation.
 
-    Local: a join drops each of its inputs with probability `rate`; where it would drop all, one
-    that is drawn uniformly stays. Global, for a share of the mini-batches: all joins take the same
-    column, drawn uniformly; those that do not join it take all they have. What is kept is averaged.
+    Local: a join drops each of its inputs with probability `rate`; if it would drop all of them,
+    it keeps one drawn uniformly. Global, for a fraction of the mini-batches: all joins keep the
+    same uniformly drawn column; joins without that column keep all their inputs. Kept inputs are
+    averaged.
 
-    The plain form draws from PyTorch's default generator on the CPU.
+    `forward` draws from PyTorch's default generator on the CPU.
 
     Args:
         joined: how many columns each join of the network joins, always the deepest ones.
-        columns: of the network.
-        rate: of dropping, when local.
-        share: of the mini-batches that are global.
+        columns: number of columns of the network.
+        rate: drop probability in local drop-path.
+        share: fraction of the mini-batches with global drop-path.
     """
 
     def __init__(self, joined: Sequence[int], columns: int, rate: float, share: float):
@@ -35,7 +36,7 @@ class DropPath(nn.Module):
         self.takes = place >= columns - torch.tensor(joined, device="cpu")[:, None]
 
     def draw(self, generator: torch.Generator | None = None) -> Tensor:
-        """Weight of every column in every join, float32 (joins, columns); a join's sum to 1."""
+        """Draw the weights of all columns in all joins, float32 (joins, columns); rows sum to 1."""
         takes, columns = self.takes, self.takes.shape[1]
         kind, column = torch.rand(2, generator=generator, device="cpu")
         kept, order = torch.rand(2, *takes.shape, generator=generator, device="cpu")
@@ -53,10 +54,10 @@ class DropPath(nn.Module):
 
 
 class FractalBlock(nn.Module):
-    """A block of the fractal rule, pooled: (N, w_in, H, W) to (N, w_out, H / 2, W / 2).
+    """A fractal block with pooling: (N, w_in, H, W) to (N, w_out, H / 2, W / 2).
 
     f_1 = conv and f_c+1 = join(f_c after f_c, conv) (Larsson et al. 2017, eq. 1), so that column c,
-    counted from 0, has 2^c layers. Joins that follow each other are one. Each column is pooled
+    counted from 0, has 2^c layers. Consecutive joins are merged into one. Each column is pooled
     before the last join, as in the authors' generator.
     """
 
@@ -69,7 +70,7 @@ class FractalBlock(nn.Module):
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, x: Tensor, weights: Tensor | None) -> Tensor:
-        """`weights`: of each column in each join, (joins, columns), or None for their mean."""
+        """Run and join the columns, with `weights` (joins, columns) or by their mean if None."""
         levels, columns = 2 ** (len(self.columns) - 1), len(self.columns)
         maps, joins = [x] * columns, iter(weights if weights is not None else ())
         for level in range(levels):
@@ -90,16 +91,17 @@ class FractalBlock(nn.Module):
 class FractalNet(nn.Module):
     """A FractalNet for CIFAR: (N, 3, H, W) to (N, classes).
 
-    A block a width, each of which halves the maps; a linear classifier at the end.
+    One block per width, each halving the feature maps; global average pooling and a linear
+    classifier at the end.
 
     Args:
-        depth: layers on the longest path: 2^(columns - 1) a block, and the classifier. With 21 and
-            five blocks there are three columns.
-        widths: of the blocks.
-        dropout: rate in the last block; it rises linearly from 0 in the first one (Larsson et al.
-            2017, Section 4: 0 to 40 %).
-        drop_path: rate of local drop-path; 0 is none, not a global one either.
-        global_share: of the mini-batches that drop all columns but one.
+        depth: layers on the longest path: 2^(columns - 1) per block, and the classifier. Depth 21
+            with five blocks means three columns.
+        widths: output channels of the blocks.
+        dropout: rate in the last block; it rises linearly from 0 in the first (Larsson et al. 2017,
+            Section 4: 0 to 40 %).
+        drop_path: rate of local drop-path; 0 disables global drop-path, too.
+        global_share: fraction of the mini-batches with global drop-path (a single column).
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class FractalNet(nn.Module):
         if classes < 2:
             raise ValueError(f"classes={classes} is below 2")
         if not widths or min(widths) < 1:
-            raise ValueError(f"widths={list(widths)} are no widths of blocks")
+            raise ValueError(f"widths={list(widths)} are not positive block widths")
         for name, rate in (("dropout", dropout), ("drop_path", drop_path)):
             if not 0 <= rate < 1:
                 raise ValueError(f"{name}={rate} is not in [0, 1)")
@@ -147,7 +149,7 @@ class FractalNet(nn.Module):
 
 
 def make_layer(w_in: int, w_out: int, dropout: float) -> nn.Sequential:
-    """A 3x3 convolution with bias, dropout, normalisation without scale and shift, ReLU."""
+    """3x3 convolution with bias, dropout, normalisation without scale and shift, ReLU."""
     layers = [conv3x3(w_in, w_out, bias=True)]
     dropped = [nn.Dropout(dropout)] if dropout else []
     norm = nn.BatchNorm2d(w_out, eps=1e-5, momentum=STATISTICS, affine=False)
@@ -155,24 +157,24 @@ def make_layer(w_in: int, w_out: int, dropout: float) -> nn.Sequential:
 
 
 def join(maps: Sequence[Tensor], weights: Tensor | None) -> Tensor:
-    """The mean of several maps, or their sum with given weights."""
+    """Mean of several feature maps, or their weighted sum."""
     if weights is None:
         return sum(maps[1:], maps[0]) / len(maps)
     return sum((w * x for w, x in zip(weights[1:], maps[1:], strict=True)), weights[0] * maps[0])
 
 
 def joins_of(columns: int) -> list[int]:
-    """How many columns each join of a block joins, in the order of the joins."""
+    """Number of columns that each join of a block joins, in order."""
     levels = range(1, 2 ** (columns - 1) + 1)
     ending = [sum(level % 2**k == 0 for k in range(columns)) for level in levels]
     return [count for count in ending if count > 1]
 
 
 def columns_of(depth: int, blocks: int) -> int:
-    """The columns of a network of so many layers.
+    """Number of columns of a network of the given depth.
 
     Raises:
-        ValueError: no number of columns makes that depth.
+        ValueError: no number of columns gives that depth.
     """
     levels, rest = divmod(depth - 1, blocks)
     if rest or levels < 1 or levels & (levels - 1):

@@ -1,4 +1,4 @@
-"""Fully connected layers on maps of any size: the heads of VGG and PReLU-net."""
+"""Fully connected layers on feature maps of any size: the heads of VGG and PReLU-net."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,22 +7,21 @@ from torch import Tensor, nn
 
 from models.layers import init_weights
 
-WIDTH, DROPOUT = 4096, 0.5  # of the two hidden layers (Krizhevsky et al. 2012, Section 3.5)
+WIDTH, DROPOUT = 4096, 0.5  # in both hidden layers (Krizhevsky et al. 2012, Section 3.5)
 
 
 class FullyConnected(nn.Module):
-    """Two hidden layers with dropout and a classifier, on maps: (N, w_in, H, W) to (N, classes).
+    """Two hidden layers with dropout and a classifier: (N, w_in, H, W) to (N, classes).
 
-    They see windows of the size that they are made for. A larger map has many: the layers slide
-    over it as convolutions would, and the scores of all windows are averaged (Simonyan and
-    Zisserman 2015, Section 3.2; He et al. 2015, "Delving deep into rectifiers", Section 3). A map
-    that is smaller is a single window.
+    They take windows of a fixed size. On larger feature maps, the layers slide over all windows as
+    convolutions would, and the scores are averaged (Simonyan and Zisserman 2015, Section 3.2; He et
+    al. 2015, "Delving deep into rectifiers", Section 3). A smaller map is a single window.
 
     Args:
-        features: that `pool` makes of a window.
-        window: sides of a window.
-        pool: what brings a window (N, w_in, h, w), of whatever size, to its features.
-        act: makes the activation of a hidden layer.
+        features: number of features that `pool` returns per window.
+        window: height and width of a window.
+        pool: maps a window (N, w_in, h, w) of any size to its features.
+        act: creates the activation of a hidden layer.
     """
 
     def __init__(
@@ -52,11 +51,11 @@ class FullyConnected(nn.Module):
 
 
 class PyramidPool(nn.Module):
-    """Maxima over grids of bins, one grid after another (He et al. 2014, "Spatial pyramid
+    """Max pooling over several grids of bins, concatenated (He et al. 2014, "Spatial pyramid
     pooling"): (N, C, H, W) to (N, C x all bins).
 
     Args:
-        grids: bins along a side.
+        grids: bins along a side, for each grid.
     """
 
     def __init__(self, grids: Sequence[int]):
@@ -68,21 +67,21 @@ class PyramidPool(nn.Module):
 
 
 def maxima(x: Tensor, bins: int, dim: int) -> Tensor:
-    """Maxima over bins along a dimension, as of adaptive pooling, whose backward pass on a GPU does
-    not repeat its bits."""
+    """Maxima over bins along a dimension: adaptive max pooling, whose own backward pass on a GPU is
+    not deterministic."""
     size = x.shape[dim]
     edges = [(k * size // bins, -(-(k + 1) * size // bins)) for k in range(bins)]
     return torch.stack([x.narrow(dim, a, b - a).amax(dim) for a, b in edges], dim)
 
 
 def start_weights(network: nn.Module, init: str, slope: float = 0.0) -> None:
-    """Start a network without normalisation: all layers but the classifier normal with variance
-    2 / fan / (1 + slope^2) (He et al. 2015, "Delving deep into rectifiers", eq. 15), biases 0, the
-    classifier as in `models.layers.init_weights`.
+    """Initialise a network without normalisation: all layers but the classifier normal with
+    variance 2 / fan / (1 + slope^2) (He et al. 2015, "Delving deep into rectifiers", eq. 15),
+    biases 0, the classifier as in `models.layers.init_weights`.
 
     Args:
         init: `fan_in` or `fan_out`.
-        slope: of the activation below 0.
+        slope: slope of the activation below 0.
 
     Raises:
         ValueError: the rule is unknown.

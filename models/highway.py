@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from models.layers import conv1x1, conv3x3
 
 WIDTHS = (32, 80, 128)
-LAST = 100  # channels before the average
+LAST = 100  # channels before the average pooling
 DROPOUT = 0.2
-OTHERS = len(WIDTHS) + 2  # layers that are no highway layers: a stage's first, the last two
+OTHERS = len(WIDTHS) + 2  # layers other than highway layers: the first of a stage, the last two
 
 
 class HighwayLayer(nn.Module):
-    """T H + (1 - T) x (Srivastava et al. 2015, eq. 3): (N, width, H, W) to the same.
+    """T H + (1 - T) x (Srivastava et al. 2015, eq. 3), which keeps the shape (N, width, H, W).
 
-    H = relu(conv3x3(x)) and T = sigmoid(conv3x3(x)), whose bias starts at `gate_bias`.
+    H = relu(conv3x3(x)) and T = sigmoid(conv3x3(x)), whose bias is initialised to `gate_bias`.
     """
 
     def __init__(self, width: int, gate_bias: float):
@@ -34,17 +34,17 @@ class HighwayLayer(nn.Module):
 class Highway(nn.Module):
     """A highway network for CIFAR: (N, 3, H, W) to (N, classes).
 
-    Three stages of 32, 80 and 128 channels: each drops a fifth of what goes in, and has a 3x3
-    convolution and highway layers; maps are halved in between. A 1x1 convolution to 100 channels,
-    global average pooling, dropout and a linear classifier end (the released network, that of
-    Srivastava et al. 2015, Table 3).
+    Three stages of 32, 80 and 128 channels: dropout of 0.2, a 3x3 convolution and highway layers,
+    with max pooling between stages. A 1x1 convolution to 100 channels, global average pooling,
+    dropout and a linear classifier follow (the released network, that of Srivastava et al. 2015,
+    Table 3).
 
     Args:
-        depth: weighted layers, as the paper counts them: a highway layer is one. With 19 the stages
+        depth: weighted layers as the paper counts them, a highway layer as one. With 19, the stages
             have 4, 5 and 5 highway layers.
-        gate_bias: where the biases of the gates start.
-        deviations: standard deviations of the weights as they start, of the first convolution and
-            of the classifier; those that are not given, and all others, by sqrt(2 / fan_in).
+        gate_bias: initial bias of the gates.
+        deviations: initial standard deviation of the weights of the first convolution and of the
+            classifier; where not given, and for all other layers, sqrt(2 / fan_in).
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Highway(nn.Module):
         if classes < 2:
             raise ValueError(f"classes={classes} is below 2")
         if depth < OTHERS + len(WIDTHS):
-            raise ValueError(f"depth={depth} is below {OTHERS + len(WIDTHS)}: a layer a stage")
+            raise ValueError(f"depth={depth} is below {OTHERS + len(WIDTHS)}, one layer per stage")
         if len(deviations) > 2:
-            raise ValueError(f"deviations={list(deviations)} are more than two")
+            raise ValueError(f"deviations={list(deviations)} has more than two values")
         self.stages, w_in, left = nn.Sequential(), 3, depth - OTHERS
         for number, width in enumerate(WIDTHS):
-            layers = left // (len(WIDTHS) - number)  # what is left over goes to the later stages
+            layers = left // (len(WIDTHS) - number)  # later stages get the remainder
             left -= layers
             self.stages.append(make_stage(w_in, width, layers, gate_bias))
             if number < len(WIDTHS) - 1:
@@ -86,6 +86,6 @@ class Highway(nn.Module):
 
 
 def make_stage(w_in: int, width: int, layers: int, gate_bias: float) -> nn.Sequential:
-    """Dropout, a convolution to another width, highway layers."""
+    """Dropout, a 3x3 convolution that changes the width, and highway layers."""
     first = [nn.Dropout(DROPOUT), conv3x3(w_in, width, bias=True), nn.ReLU(inplace=True)]
     return nn.Sequential(*first, *(HighwayLayer(width, gate_bias) for _ in range(layers)))

@@ -12,31 +12,31 @@ from torch import Tensor, nn
 from models.layers import INITS, AverageTo, choose, init_weights
 
 CONV = re.compile(r"(\d)x(\d) (\d+)(?: /(\d))?( p0)?")
-BIAS = 0.2  # where biases start in the GoogLeNet of BVLC's Caffe
+BIAS = 0.2  # initial bias in BVLC's Caffe GoogLeNet
 
 
 def googlenet(a: int, b: int, b3: int, c: int, c5: int, pooled: int) -> str:
-    """A unit in the columns of Szegedy et al. 2015, Table 1."""
+    """A unit from the columns of Szegedy et al. 2015, Table 1."""
     return f"1x1 {a} | 1x1 {b}, 3x3 {b3} | 1x1 {c}, 5x5 {c5} | max, 1x1 {pooled}"
 
 
 def normed(a: int, b: int, b3: int, c: int, c3: int, pool: str, pooled: int) -> str:
-    """A unit in the columns of Ioffe and Szegedy 2015, Fig. 5."""
+    """A unit from the columns of Ioffe and Szegedy 2015, Fig. 5."""
     return f"1x1 {a} | 1x1 {b}, 3x3 {b3} | 1x1 {c}, 3x3 {c3}, 3x3 {c3} | {pool}, 1x1 {pooled}"
 
 
 def halved(b: int, b3: int, c: int, c3: int) -> str:
-    """A unit of stride 2 in the same columns."""
+    """A unit of stride 2 from the same columns."""
     return f"1x1 {b}, 3x3 {b3} /2 | 1x1 {c}, 3x3 {c3}, 3x3 {c3} /2 | max /2"
 
 
 def mixed_a(pooled: int) -> str:
-    """Szegedy et al. 2016, Fig. 5, in the widths of its released code."""
+    """Szegedy et al. 2016, Fig. 5, with the widths of the released code."""
     return f"1x1 64 | 1x1 48, 5x5 64 | 1x1 64, 3x3 96, 3x3 96 | avg, 1x1 {pooled}"
 
 
 def mixed_c(w: int) -> str:
-    """Szegedy et al. 2016, Fig. 6: 7x7 convolutions as rows and columns."""
+    """Szegedy et al. 2016, Fig. 6: 7x7 convolutions factorised into 1x7 and 7x1."""
     row, column, last = f"1x7 {w}", f"7x1 {w}", "7x1 192"
     return (
         f"1x1 192 | 1x1 {w}, {row}, {last} | 1x1 {w}, {column}, {row}, {column}, 1x7 192 | "
@@ -52,13 +52,14 @@ MIXED_E = f"1x1 320 | 1x1 384, {SPLIT} | 1x1 448, 3x3 384, {SPLIT} | avg, 1x1 19
 
 @dataclass(frozen=True)
 class Plan:
-    """What makes one of the networks, first to last; `make_layers` says what the words mean.
+    """Specification of a network.
 
     Attributes:
-        eps: of the normalisation after every convolution; None for none, with biases instead.
+        parts: names and words of the parts, first to last; see `make_layers` for the words.
+        eps: of the normalisation after every convolution; None for biases instead of normalisation.
         dropout: rate before the classifier.
-        auxiliary: parts that an auxiliary classifier follows.
-        least: pixels of the smallest images it can be trained on.
+        auxiliary: parts that are followed by an auxiliary classifier.
+        least: height and width of the smallest images it can be trained on, in pixels.
     """
 
     parts: dict[str, str]
@@ -132,18 +133,18 @@ VERSIONS = {
 class Inception(nn.Module):
     """Inception networks: (N, 3, H, W) to (N, classes).
 
-    A stem, units of parallel branches whose outputs are concatenated, the mean over all places,
-    dropout and a linear classifier. In training, the logits of the auxiliary classifiers, where
-    there are some, follow those of the network: (logits, first, ...).
+    A stem, units of parallel branches whose outputs are concatenated, global average pooling,
+    dropout and a linear classifier. In training, the logits of any auxiliary classifiers follow
+    those of the network: (logits, first, ...).
 
     Args:
         version: `googlenet` (Szegedy et al. 2015, Table 1), `bn_inception` (Ioffe and Szegedy 2015,
             Fig. 5) or `inception_v3` (Szegedy et al. 2016, Table 1, as in the authors' code).
-        init: how weights start: `fan_in` or `fan_out` (see `models.layers.init_weights`), or
-            `xavier` as BVLC's Caffe has it: uniform with variance 1 / fan_in, biases at 0.2.
+        init: initialisation: `fan_in` or `fan_out` (see `models.layers.init_weights`), or `xavier`
+            as in BVLC's Caffe: uniform with variance 1 / fan_in, biases 0.2.
 
     Raises:
-        ValueError: an argument is impossible; the message names it.
+        ValueError: an argument is invalid; the message names it.
     """
 
     def __init__(self, version: str, classes: int = 1000, *, init: str = "fan_in"):
@@ -180,26 +181,26 @@ class Inception(nn.Module):
 
 
 class Branches(nn.ModuleList):
-    """Branches side by side, whose outputs are concatenated."""
+    """Parallel branches whose outputs are concatenated."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([branch(x) for branch in self], 1)
 
 
 class Auxiliary(nn.Sequential):
-    """A classifier of maps half way, for training only: (N, C, H, W) to (N, classes)."""
+    """A classifier of intermediate feature maps, for training: (N, C, H, W) to (N, classes)."""
 
 
 class HalvingPool(nn.Module):
-    """The maximum over 3x3 at stride 2 from the first place on, as in Caffe, with as many places
-    as a convolution with a border has: (N, C, H, W) to (N, C, ceil(H / 2), ceil(W / 2))."""
+    """3x3 max pooling with stride 2, padded at the bottom and right only, as in Caffe:
+    (N, C, H, W) to (N, C, ceil(H / 2), ceil(W / 2))."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(F.pad(x, (0, 2, 0, 2), value=-math.inf), 3, 2)
 
 
 def make_branches(words: str, w_in: int, eps: float | None) -> tuple[nn.Module, int]:
-    """A unit of branches, separated by `|`, or a single branch; with the width that comes out."""
+    """Build branches separated by `|`, or a single branch; return it and its output width."""
     made = [make_layers(branch, w_in, eps) for branch in words.split(" | ")]
     if len(made) == 1:
         return made[0]
@@ -207,12 +208,12 @@ def make_branches(words: str, w_in: int, eps: float | None) -> tuple[nn.Module, 
 
 
 def make_layers(words: str, w_in: int, eps: float | None) -> tuple[nn.Module, int]:
-    """The layers of a branch, with the width that comes out.
+    """Build the layers of a branch; return them and their output width.
 
-    `3x3 96` is a convolution that keeps the size, with normalisation and ReLU; behind it `/2` is
-    its stride, `p0` says that it has no border. `max` and `avg` pool over 3x3; `max /2` at stride
-    2, and with `p0` only where a whole window fits. `lrn` normalises over neighbouring maps.
-    `(... & ...)` forks.
+    `3x3 96` is a convolution that keeps the size, with normalisation and ReLU; a trailing `/2` is
+    its stride, `p0` means no padding. `max` and `avg` pool over 3x3, `max /2` with stride 2, and
+    `max /2 p0` without padding. `lrn` is local response normalisation over channels. `(... & ...)`
+    forks.
     """
     layers, width = nn.Sequential(), w_in
     for word in words.split(", "):
@@ -222,7 +223,7 @@ def make_layers(words: str, w_in: int, eps: float | None) -> tuple[nn.Module, in
 
 
 def make_layer(word: str, width: int, eps: float | None) -> tuple[nn.Module, int]:
-    """What one word stands for, with the width that comes out."""
+    """Build the layer of one word; return it and its output width."""
     if word.startswith("("):
         return make_branches(word[1:-1].replace(" & ", " | "), width, eps)
     if match := CONV.fullmatch(word):
@@ -239,11 +240,11 @@ def make_layer(word: str, width: int, eps: float | None) -> tuple[nn.Module, int
 
 
 def auxiliary(width: int, classes: int, eps: float | None) -> Auxiliary:
-    """An auxiliary classifier: of GoogLeNet (Szegedy et al. 2015, Section 5), or with normalisation
-    of Inception-v3, in its authors' code."""
+    """An auxiliary classifier: that of GoogLeNet (Szegedy et al. 2015, Section 5), or with
+    normalisation (`eps`) that of Inception-v3, as in the authors' code."""
     first, out = make_layer("1x1 128", width, eps)
     side = 4 if eps is None else 5
-    # On maps other than those of the papers' images, the means are brought to their number.
+    # Images of other sizes than the papers' give other numbers of means: bring them to side x side.
     pool = [nn.AvgPool2d(5, 3, ceil_mode=True), AverageTo(side)]
     if eps is None:
         hidden = [nn.Linear(out * side**2, 1024), nn.ReLU(inplace=True), nn.Dropout(0.7)]
@@ -253,7 +254,7 @@ def auxiliary(width: int, classes: int, eps: float | None) -> Auxiliary:
 
 
 def start_as_caffe(network: Inception) -> None:
-    """Caffe's "xavier" for all weights; biases at 0.2, those of classifiers at 0."""
+    """Initialise with Caffe's "xavier": biases 0.2, those of classifiers 0."""
     auxiliaries = [m[-1] for m in network.modules() if isinstance(m, Auxiliary)]
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

@@ -1,4 +1,4 @@
-"""The layers every network here is made of, and the rules by which their weights start."""
+"""Layers shared by the networks, and their weight initialisation."""
 
 import math
 from collections import OrderedDict
@@ -11,34 +11,33 @@ NORM_INITS = ("one", "uniform")
 
 
 def conv3x3(w_in: int, w_out: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
-    """3x3 convolution that keeps the size at stride 1; a bias, where there is one, starts at 0."""
+    """3x3 convolution that keeps the size at stride 1; a bias is initialised to 0."""
     return _start_bias(nn.Conv2d(w_in, w_out, 3, stride, padding=1, bias=bias))
 
 
 def conv1x1(w_in: int, w_out: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
-    """1x1 convolution, which subsamples at stride 2; a bias, where there is one, starts at 0."""
+    """1x1 convolution, which subsamples at stride 2; a bias is initialised to 0."""
     return _start_bias(nn.Conv2d(w_in, w_out, 1, stride, bias=bias))
 
 
 class UnscaledDropout(nn.Dropout):
-    """Dropout that leaves what it keeps as it is, and scales by 1 - p in evaluation instead
-    (Srivastava et al. 2014, Section 4; cuda-convnet and its children)."""
+    """Dropout that does not scale kept values in training, but scales by 1 - p in evaluation
+    (Srivastava et al. 2014, Section 4; cuda-convnet and its derivatives)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * (1 - self.p)
 
 
 class BareDropout(nn.Dropout):
-    """Dropout that scales nothing, neither in training nor in evaluation (pylearn2's
-    `input_scales` of 1)."""
+    """Dropout without scaling in either training or evaluation (pylearn2's `input_scales` of 1)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * (1 - self.p) if self.training else x
 
 
 class AverageTo(nn.AdaptiveAvgPool2d):
-    """Averages that bring maps of any size to side x side; maps that have it pass as they are,
-    because on a GPU the backward pass of adaptive pooling does not repeat its bits."""
+    """Adaptive average pooling to side x side that returns maps of this size unchanged, because the
+    backward pass of adaptive pooling on a GPU is not deterministic."""
 
     def __init__(self, side: int):
         super().__init__(side)
@@ -54,10 +53,11 @@ def spell(
     """Turn a layer word into layers: `c` the next convolution, `n` normalisation, `a` ReLU, `d`
     dropout.
 
-    Layers are named by their kind and place: `conv1 norm1 act1 conv2 ...`.
+    Layers are named by kind and number: `conv1 norm1 act1 conv2 ...`.
 
     Args:
-        width: of what goes in; a convolution changes it.
+        width: number of input channels; a convolution changes it.
+        convs: creates each convolution, in order.
         dropout: rate of `d`.
     """
     names = {"c": "conv", "n": "norm", "a": "act", "d": "drop"}
@@ -69,31 +69,31 @@ def spell(
             layer = convs[count - 1]()
             width = layer.out_channels
         elif letter == "n":
-            layer = nn.BatchNorm2d(width)  # with the eps and momentum of the Torch codes
+            layer = nn.BatchNorm2d(width)  # PyTorch's eps and momentum are those of Lua Torch
         elif letter == "d":
             layer = nn.Dropout(dropout)
         else:
-            # What goes into the first layer belongs to somebody else as well.
+            # The input of the first layer may be used elsewhere: do not overwrite it.
             layer = nn.ReLU(inplace=position > 0)
         layers[f"{names[letter]}{count}"] = layer
     return nn.Sequential(layers)
 
 
 def imagenet_stem(width: int, *, bias: bool = False) -> nn.Sequential:
-    """The first layers on ImageNet: a 7x7 convolution of stride 2, activated, and max pooling."""
+    """ImageNet stem: 7x7 convolution with stride 2, BN, ReLU and 3x3 max pooling with stride 2."""
     stem = spell("cna", 3, [lambda: nn.Conv2d(3, width, 7, 2, padding=3, bias=bias)])
     stem.add_module("pool", nn.MaxPool2d(3, 2, padding=1))
     return stem
 
 
 def init_weights(network: nn.Module, init: str, norm_init: str = "one") -> None:
-    """Start the weights of a whole network.
+    """Initialise the weights of a whole network.
 
     Convolutions: normal with variance 2 / fan (He et al. 2015, "Delving deep into rectifiers",
-    eq. 10 `fan_in`, eq. 14 `fan_out`). The papers do not give the start of the classifier: uniform
-    within 1 / sqrt(fan_in) with no bias, as in fb.resnet.torch. Normalisation starts with scale 1,
-    or with scales drawn uniformly from 0 to 1 (`norm_init` `uniform`: Torch's default, which the
-    code of Huang et al. 2016 leaves as it is). Biases of convolutions stay as they were made.
+    eq. 10 `fan_in`, eq. 14 `fan_out`). Classifier, which the papers do not specify: uniform within
+    1 / sqrt(fan_in) with bias 0, as in fb.resnet.torch. Normalisation: scale 1, or scales uniform
+    in [0, 1] (`norm_init` `uniform`: Torch's default, unchanged in the code of Huang et al. 2016).
+    Biases of convolutions are left as they are.
 
     Raises:
         ValueError: a rule is unknown.
@@ -112,10 +112,10 @@ def init_weights(network: nn.Module, init: str, norm_init: str = "one") -> None:
 
 
 def choose(name: str, value: str, choices: Sequence[str]) -> str:
-    """The value, if it is one of the choices.
+    """Return the value if it is one of the choices.
 
     Raises:
-        ValueError: it is none; the message names the argument and them.
+        ValueError: the value is unknown; the message names the argument and the choices.
     """
     if value not in choices:
         raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(choices)}")

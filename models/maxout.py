@@ -1,4 +1,4 @@
-"""Maxout networks (Goodfellow et al. 2013), spelled in words."""
+"""Maxout networks (Goodfellow et al. 2013), specified by words."""
 
 import re
 from functools import reduce
@@ -13,11 +13,11 @@ POOL = re.compile(r"m([2-9])")
 
 
 class Maxout(nn.Module):
-    """The largest of several linear maps of one input (Goodfellow et al. 2013, Section 2).
+    """Maximum over several linear maps of the input (Goodfellow et al. 2013, Section 2).
 
     Args:
-        pieces: how many maps there are of every output.
-        layer: a convolution or linear layer that puts out all of them, piece after piece.
+        pieces: number of linear maps per output.
+        layer: convolution or linear layer that outputs all of them, piece after piece.
     """
 
     def __init__(self, pieces: int, layer: nn.Module):
@@ -33,15 +33,15 @@ class MaxoutNetwork(nn.Module):
     to (N, classes).
 
     Args:
-        layers: words of the convolutions. `8x96p4` is a maxout convolution of 8x8 to 96 channels
-            with a border of 4 zeros, `m4` the maximum over 4x4 at stride 2, places that stand over
-            the edge among them, `g` that over the whole map.
-        size: of the images.
-        pieces, hidden_pieces: of a convolution's outputs, and of the fully connected layer's.
+        layers: words of the convolutions. `8x96p4` is an 8x8 maxout convolution to 96 channels with
+            zero padding of 4, `m4` is 4x4 max pooling with stride 2 (ceil mode), `g` is global max
+            pooling.
+        size: height and width of the images.
+        pieces, hidden_pieces: pieces per output of the convolutions and the fully connected layer.
         hidden: outputs of the fully connected layer.
-        drop_image: rate at which values of the image are dropped; what is kept is never scaled.
-        drop: rate at which the inputs of all further layers are; what is kept is scaled up.
-        bound: weights start uniform within it, biases at 0.
+        drop_image: dropout rate of the image; kept values are never scaled.
+        drop: dropout rate of the inputs of all other layers; kept values are scaled up.
+        bound: weights are initialised uniformly within +-bound, biases to 0.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class MaxoutNetwork(nn.Module):
                 raise ValueError(f"{name}={count} is below 1")
         for name, rate in (("drop_image", drop_image), ("drop", drop)):
             if not 0 <= rate < 1:
-                raise ValueError(f"{name}={rate} is no rate from 0 to below 1")
+                raise ValueError(f"{name}={rate} is not in [0, 1)")
         self.layers, width, size = spell_maxout(layers, size, pieces, (drop_image, drop))
         values = width * size**2
         self.hidden = nn.Sequential(
@@ -83,20 +83,20 @@ class MaxoutNetwork(nn.Module):
         return self.classify(self.layers(x))
 
     def classify(self, x: Tensor) -> Tensor:
-        """Logits (N, classes) of what the convolutions put out."""
+        """Map the output of the convolutions to logits (N, classes)."""
         return self.classifier(self.drop(self.hidden(x.flatten(1))))
 
 
 def spell_maxout(
     words: str, size: int, pieces: int, drops: tuple[float, float]
 ) -> tuple[nn.Sequential, int, int]:
-    """The layers that words stand for, and the channels and pixels on a side that come out.
+    """Build the layers that words specify; return them, their output channels and output size.
 
     Args:
-        drops: rates of dropout before the first convolution, and before each further one.
+        drops: dropout rates before the first convolution and before each later one.
 
     Raises:
-        ValueError: one is no layer's, or leaves nothing of an image of this size.
+        ValueError: a word is unknown, or nothing is left of an image of this size.
     """
     layers, width = nn.Sequential(), 3
     for word in words.split():
@@ -117,12 +117,12 @@ def spell_maxout(
             layers.append(nn.AdaptiveMaxPool2d(1))
             size = 1
         else:
-            raise ValueError(f"layers={words!r}: {word!r} is no layer; as 8x96p4, m4, g")
+            raise ValueError(f"layers={words!r}: {word!r} is not a layer such as 8x96p4, m4 or g")
         if size < 1:
-            raise ValueError(f"layers={words!r}: nothing is left of the images behind {word!r}")
+            raise ValueError(f"layers={words!r}: nothing is left of the images after {word!r}")
     return layers, width, size
 
 
 def dropout(rate: float) -> list[nn.Module]:
-    """Dropout, or nothing where nothing is dropped."""
+    """A dropout layer, or none at rate 0."""
     return [nn.Dropout(rate)] if rate else []

@@ -1,4 +1,4 @@
-"""Networks of parametric rectifiers (He et al. 2015, "Delving deep into rectifiers")."""
+"""Networks with parametric rectifiers (He et al. 2015, "Delving deep into rectifiers")."""
 
 from collections import OrderedDict
 
@@ -9,19 +9,19 @@ from models.layers import choose, conv3x3
 
 STEM = 96
 WIDTHS = {"A": (256, 512, 512), "B": (256, 512, 512), "C": (384, 768, 896)}
-LAYERS = {"A": 5, "B": 6, "C": 6}  # 3x3 convolutions of each of the three stages
+LAYERS = {"A": 5, "B": 6, "C": 6}  # 3x3 convolutions in each of the three stages
 GRIDS = (7, 3, 2, 1)
-WINDOW = 14  # sides of the last maps, of images of 224 pixels
-SLOPE = 0.25  # at which all rectifiers start (Section 2.1)
+WINDOW = 14  # height and width of the last feature maps for 224-pixel images
+SLOPE = 0.25  # initial slope of all rectifiers (Section 2.1)
 
 
 class PReLUNet(nn.Module):
     """PReLU-net A, B and C (He et al. 2015, "Delving deep", Table 3): (N, 3, H, W) to (N, classes).
 
     A 7x7 convolution, three stages of 3x3 convolutions with max pooling before each, spatial
-    pyramid pooling and three fully connected layers. Rectifiers learn a slope for each channel. On
-    images larger than 224 pixels pooling and fully connected layers slide over 14x14 windows of the
-    last map (Section 3, "Testing").
+    pyramid pooling and three fully connected layers. Rectifiers learn a slope per channel. On
+    images larger than 224 pixels, the pyramid pooling and the fully connected layers slide over
+    14x14 windows of the last feature map (Section 3, "Testing").
 
     Args:
         version: `A`, `B` or `C`.

@@ -8,8 +8,8 @@ from models.layers import choose, conv1x1, conv3x3, spell
 from models.shortcuts import ShortcutRule
 from models.stochastic_depth import StochasticDepth
 
-# An activation order is a layer word, spelled once per convolution, and the tail of the last word,
-# which moves behind the addition.
+# An activation order is a layer word, repeated for each convolution, and the tail of the last word,
+# which moves after the addition.
 ORDERS = {
     "original": ("cna", "a"),  # He et al. 2015, Fig. 2; He et al. 2016, Fig. 4(a)
     "bn_after_add": ("cna", "na"),  # He et al. 2016, Fig. 4(b)
@@ -20,23 +20,23 @@ ORDERS = {
 # Layers of a unit: "single" skips one (He et al. 2016, Table 3); He et al. 2015, Fig. 5.
 UNITS = {"single": 1, "basic": 2, "bottleneck": 3}
 EXPANSION = 4  # a bottleneck's last convolution is four times as wide as its others
-# Where the leading activation of a pre-activation unit stands: in the branch, before x is split
-# into branch and shortcut, or nowhere, because x comes activated.
+# Where the leading activation of a pre-activation unit is: in the branch, shared before x splits
+# into branch and shortcut, or nowhere because x is already activated.
 LEADS = ("branch", "shared", "none")
 STRIDES = ("1x1", "3x3")
 
 
 class ResidualUnit(nn.Module):
-    """Convolutions beside a shortcut (He et al. 2015, Section 3; He et al. 2016, Section 4).
+    """Residual branch and shortcut (He et al. 2015, Section 3; He et al. 2016, Section 4).
 
-    Takes (N, w_in, H, W) to (N, w_out, ceil(H / stride), ceil(W / stride)). With the shortcut
-    `none` it is some layers of a plain network.
+    Maps (N, w_in, H, W) to (N, w_out, ceil(H / stride), ceil(W / stride)). With the shortcut
+    `none`, it is the corresponding layers of a plain network.
 
     Args:
         unit: `basic`, `bottleneck` or `single`.
         order: activation order, a key of `ORDERS`.
-        lead: where a leading activation stands: `branch`, `shared` or `none`.
-        shortcut: the rule by which the shortcut is made.
+        lead: place of a leading activation: `branch`, `shared` or `none`.
+        shortcut: rule that builds the shortcut.
         survival: probability that the branch survives a mini-batch (Huang et al. 2016).
         stride_on: which convolution of a bottleneck has the stride: the first `1x1`, as in the
             papers, or the `3x3`, as in fb.resnet.torch and torchvision.
@@ -85,7 +85,7 @@ class ResidualUnit(nn.Module):
 
 
 def leading_layers(order: str) -> str:
-    """What stands before the first convolution of a unit: empty for a post-activation order.
+    """Layer word before the first convolution of a unit; empty for post-activation orders.
 
     Raises:
         ValueError: the order is unknown.
@@ -97,7 +97,7 @@ def leading_layers(order: str) -> str:
 def _convs(
     unit: str, w_in: int, w_out: int, stride: int, stride_on: str, bias: bool
 ) -> list[Callable[[], nn.Conv2d]]:
-    """The convolutions of a unit, first to last, not yet made."""
+    """Factories of the convolutions of a unit, first to last."""
     choose("unit", unit, tuple(UNITS))
     choose("stride_on", stride_on, STRIDES)
     if unit == "bottleneck":

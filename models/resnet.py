@@ -9,7 +9,7 @@ from models.shortcuts import ShortcutRule
 from models.stochastic_depth import survival_probabilities
 
 WIDTHS = {"cifar": (16, 32, 64), "imagenet": (64, 128, 256, 512)}
-# Units a stage: He et al. 2015, Table 1; ResNet-200: He et al. 2016, Section 5.
+# Units per stage: He et al. 2015, Table 1; ResNet-200: He et al. 2016, Section 5.
 IMAGENET = {
     ("basic", 18): (2, 2, 2, 2),
     ("basic", 34): (3, 4, 6, 3),
@@ -22,22 +22,22 @@ SHARED = ("stages", "first")
 
 
 class ResNet(nn.Module):
-    """A residual network, or the plain network beside it. Takes (N, 3, H, W) to (N, classes).
+    """A residual network or its plain counterpart: (N, 3, H, W) to (N, classes).
 
     For CIFAR (He et al. 2015, Section 4.2): a 3x3 convolution and three stages of n units with 16,
-    32 and 64 channels. For ImageNet (Table 1): a 7x7 convolution of stride 2, max pooling, and four
-    stages with 64 to 512 channels. Bottleneck units put out four times as many channels. Every
-    stage but the first begins with stride 2; global average pooling and a linear classifier end.
+    32 and 64 channels. For ImageNet (Table 1): a 7x7 convolution with stride 2, max pooling, and
+    four stages with 64 to 512 channels. Bottleneck units output four times as many channels. Every
+    stage but the first begins with stride 2; global average pooling and a linear classifier follow.
 
-    A wide network (Zagoruyko and Komodakis 2016, Table 1) has `widen` times the channels behind the
-    first convolution. Its paper counts the three projections as layers, and not the classifier.
+    A wide network (Zagoruyko and Komodakis 2016, Table 1) has `widen` times the channels after the
+    first convolution. Its paper counts the three projections as layers, but not the classifier.
 
     A pre-activation network (He et al. 2016, Section 4 and appendix) has its first activation right
     after the first convolution, before the first unit splits, and one more after the last unit.
 
     Args:
-        depth: weighted layers. CIFAR: 6n + 2 (basic), 9n + 2 (bottleneck), 3n + 2 (single); of
-            wide networks two more. ImageNet: 18, 34 (basic), 50, 101, 152, 200 (bottleneck).
+        depth: weighted layers. CIFAR: 6n + 2 (basic), 9n + 2 (bottleneck), 3n + 2 (single); two
+            more for wide networks. ImageNet: 18, 34 (basic), 50, 101, 152, 200 (bottleneck).
         images: `cifar` or `imagenet`.
         unit: `basic`, `bottleneck`, or `single` (one-layer skips; CIFAR only).
         order: activation order of every unit: see `models.residual.ORDERS`.
@@ -45,13 +45,13 @@ class ResNet(nn.Module):
             shortcut_dropout: see `models.shortcuts.ShortcutRule`.
         share_preact: which pre-activation units activate x before they split: the first of every
             stage (`stages`), or only the very first, as the paper says (`first`).
-        survival: of the last unit (Huang et al. 2016); 1 is constant depth.
-        survival_rule: how the others survive, `linear` or `uniform`.
-        stride_on: of a bottleneck, `1x1` or `3x3`.
+        survival: survival probability of the last unit (Huang et al. 2016); 1 is constant depth.
+        survival_rule: rule for the other units, `linear` or `uniform`.
+        stride_on: which convolution of a bottleneck has the stride, `1x1` or `3x3`.
         bias: whether all convolutions have biases, as in the code of Huang et al. 2016.
         init: variance rule of the convolutions, `fan_in` or `fan_out`.
-        norm_init: start of the normalisation scales, `one` or `uniform`.
-        widen: factor k of the channels of every stage (CIFAR only).
+        norm_init: initial scales of the normalisation, `one` or `uniform`.
+        widen: width factor k of every stage (CIFAR only).
         dropout: rate before the last convolution of a unit.
     """
 
@@ -126,10 +126,10 @@ class ResNet(nn.Module):
 
 
 def units_per_stage(depth: int, images: str, unit: str, widen: int = 1) -> tuple[int, ...]:
-    """How many units each stage has.
+    """Number of units in each stage.
 
     Raises:
-        ValueError: there is no such network; the message names the nearest that is.
+        ValueError: there is no such network; the message names the valid or nearest depths.
     """
     choose("images", images, tuple(WIDTHS))
     choose("unit", unit, tuple(UNITS))
@@ -140,19 +140,20 @@ def units_per_stage(depth: int, images: str, unit: str, widen: int = 1) -> tuple
             raise ValueError(f"widen={widen} is for images=cifar; the networks for ImageNet have 1")
         if (unit, depth) not in IMAGENET:
             known = ", ".join(f"{depth} ({unit})" for unit, depth in IMAGENET)
-            raise ValueError(f"depth={depth} with unit={unit} is none of {known}")
+            raise ValueError(f"depth={depth} with unit={unit} is not one of {known}")
         return IMAGENET[unit, depth]
     period, rest = 3 * UNITS[unit], 2 if widen == 1 else 4
     if depth < period + rest or (depth - rest) % period:
         near = period * max(1, round((depth - rest) / period)) + rest
         raise ValueError(
-            f"depth={depth} is not {period}n + {rest}; the nearest that is: {near} (unit={unit})"
+            f"depth={depth} is not {period}n + {rest}; "
+            f"the nearest valid depth is {near} (unit={unit})"
         )
     return ((depth - rest) // period,) * 3
 
 
 def lead_of(stage: int, number: int, share_preact: str) -> str:
-    """Where the leading activation of a unit stands: the stem has that of the very first one."""
+    """Place of a unit's leading activation; for the very first unit, it is in the stem."""
     if number > 0:
         return "branch"
     if stage == 0:

@@ -1,7 +1,7 @@
-"""What a residual unit carries past its branch: the shortcuts of He et al. 2015 and 2016.
+"""The shortcuts of He et al. 2015 and 2016.
 
-A shortcut takes the unit's input x and its branch F(x), and joins the two. `match` brings x to the
-size of F(x) where they differ.
+A shortcut combines the unit's input x with the output of its residual branch F(x). `match` brings x
+to the shape of F(x) where they differ.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ MATCHES = ("pad", "pool", "project", "project_all")
 
 @dataclass(frozen=True)
 class ShortcutRule:
-    """What the shortcuts of a network are, as data.
+    """Specification of a network's shortcuts.
 
     Attributes:
         kind: `identity`; `none` for a plain network; `scale`, `exclusive_gate`, `shortcut_gate` and
             `dropout` are those of He et al. 2016, Section 3.1.
-        match: how x is brought to the size of F(x) (He et al. 2015, Sections 3.3 and 4.1): `pad`
+        match: how x is brought to the shape of F(x) (He et al. 2015, Sections 3.3 and 4.1): `pad`
             (option A), `pool` (its form in Huang et al. 2016), `project` (option B: a 1x1
-            convolution where sizes differ) or `project_all` (option C: one in every unit).
+            convolution where shapes differ) or `project_all` (option C: one in every unit).
         projection_norm: whether normalisation follows a projection.
         scale_shortcut, scale_branch: factors of `scale`.
-        gate_bias: where the gates' biases start.
+        gate_bias: initial bias of the gates.
         gate_norm: whether normalisation follows a gate's convolution; its shift is then the bias.
         dropout: rate of `dropout`.
     """
@@ -43,10 +43,10 @@ class ShortcutRule:
     dropout: float = 0.5
 
     def build(self, w_in: int, w_out: int, stride: int) -> nn.Module:
-        """The shortcut of one unit: a module that takes x and F(x).
+        """Build the shortcut of one unit: a module that takes x and F(x).
 
         Raises:
-            ValueError: the rule has an unknown or impossible value; the message names it.
+            ValueError: the rule has an invalid value; the message names it.
         """
         choose("shortcut", self.kind, KINDS)
         if not 0 <= self.dropout < 1:
@@ -64,7 +64,7 @@ class ShortcutRule:
         return Gated(match, gate, exclusive=self.kind == "exclusive_gate")
 
     def build_match(self, w_in: int, w_out: int, stride: int) -> nn.Module:
-        """The map that brings x to the size of F(x)."""
+        """Build the module that brings x to the shape of F(x)."""
         choose("match", self.match, MATCHES)
         if self.match != "project_all" and w_in == w_out and stride == 1:
             return nn.Identity()
@@ -129,9 +129,9 @@ class Gated(nn.Module):
 
 
 class Gate(nn.Module):
-    """g(x) = sigmoid(W x + b), a 1x1 convolution with one gate a channel and pixel of F(x).
+    """g(x) = sigmoid(W x + b), a 1x1 convolution with one gate per channel and pixel of F(x).
 
-    Takes (N, w_in, H, W) to (N, w_out, ceil(H / stride), ceil(W / stride)).
+    Maps (N, w_in, H, W) to (N, w_out, ceil(H / stride), ceil(W / stride)).
     """
 
     def __init__(self, w_in: int, w_out: int, stride: int, *, bias: float, normed: bool):
@@ -145,11 +145,10 @@ class Gate(nn.Module):
 
 
 class Pad(nn.Module):
-    """Option A (He et al. 2015, Section 4.1): subsample, then fill new channels with zeros.
+    """Option A (He et al. 2015, Section 4.1): subsample, then pad with zero channels.
 
-    Takes (N, w_in, H, W) to (N, w_out, ceil(H / stride), ceil(W / stride)); has no parameters.
-    Each output pixel is the mean of a window: of one pixel, or of stride x stride in Huang et al.
-    2016.
+    Maps (N, w_in, H, W) to (N, w_out, ceil(H / stride), ceil(W / stride)) without parameters. Each
+    output pixel is the mean of a window: one pixel, or stride x stride in Huang et al. 2016.
     """
 
     def __init__(self, w_in: int, w_out: int, stride: int, window: int):

@@ -1,4 +1,4 @@
-"""Straight stacks of convolutions, spelled in words: NIN (Lin et al. 2014), All-CNN-C
+"""Straight stacks of convolutions, specified by words: NIN (Lin et al. 2014), All-CNN-C
 (Springenberg et al. 2015) and ELU networks (Clevert et al. 2016)."""
 
 import re
@@ -16,20 +16,20 @@ STARTS = ("normal", "xavier", "fan_in")
 
 
 class Stack(nn.Module):
-    """One layer after another, then the mean over all places: (N, 3, H, W) to (N, classes).
+    """A sequence of layers, then global average pooling: (N, 3, H, W) to (N, classes).
 
     Args:
-        layers: the layers' words. `5x192` is a 5x5 convolution with bias to 192 channels that keeps
-            the size (`2x192` by a border at the right and the bottom), `1xK` one to as many
-            channels as there are classes; `/2` behind it is its stride, `v` says that it has no
-            border. `r` is a ReLU, `e` an ELU with alpha 1, `m3` the maximum over 3x3 at stride 2,
-            places that stand over the edge among them, `d0.5` dropout.
-        scaled: whether dropout scales what it keeps in training; else what nothing was dropped of
-            is scaled down in evaluation, as in cuda-convnet.
-        init: how the convolutions start, biases at 0: `xavier` (uniform, Glorot and Bengio 2010,
-            eq. 16), `fan_in` (normal, sqrt(2 / fan_in)), or `normal` by `deviations`.
+        layers: words of the layers. `5x192` is a 5x5 convolution with bias to 192 channels that
+            keeps the size (`2x192` by padding at the right and bottom), `1xK` one to as many
+            channels as there are classes; a trailing `/2` is the stride, `v` means no padding. `r`
+            is a ReLU, `e` an ELU with alpha 1, `m3` 3x3 max pooling with stride 2 (ceil mode),
+            `d0.5` dropout.
+        scaled: whether dropout scales kept values up in training; otherwise values are scaled down
+            in evaluation, as in cuda-convnet.
+        init: initialisation of the convolutions, with biases 0: `xavier` (uniform, Glorot and
+            Bengio 2010, eq. 16), `fan_in` (normal, sqrt(2 / fan_in)), or `normal` by `deviations`.
         deviations: standard deviation of each convolution's weights, first to last; the last one
-            is that of all further ones.
+            also applies to all further convolutions.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Stack(nn.Module):
             raise ValueError(f"classes={classes} is below 2")
         choose("init", init, STARTS)
         if (init == "normal") != bool(deviations):
-            raise ValueError(f"deviations={list(deviations)} and init={init!r} do not go together")
+            raise ValueError(f"deviations={list(deviations)} and init={init!r} cannot be combined")
         self.layers = spell_stack(layers, classes, scaled)
         self.pool = nn.AdaptiveAvgPool2d(1)
         convs = [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
@@ -66,10 +66,10 @@ class Stack(nn.Module):
 
 
 def spell_stack(words: str, classes: int, scaled: bool) -> nn.Sequential:
-    """The layers that words stand for, named by their kind and place: `conv1 act1 conv2 ...`.
+    """Build the layers that words specify, named by kind and number: `conv1 act1 conv2 ...`.
 
     Raises:
-        ValueError: one is no layer's.
+        ValueError: a word is unknown.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     width = 3
@@ -83,7 +83,7 @@ def spell_stack(words: str, classes: int, scaled: bool) -> nn.Sequential:
         if match := CONV.fullmatch(word):
             size, out = int(match[1]), classes if match[2] == "K" else int(match[2])
             border = 0 if match[4] else size // 2
-            if border and size % 2 == 0:  # `padding="same"` does so, too, and warns of it
+            if border and size % 2 == 0:  # `padding="same"` does the same, with a warning
                 add("pad", nn.ZeroPad2d((border - 1, border) * 2))
                 border = 0
             kind, layer = "conv", nn.Conv2d(width, out, size, int(match[3] or 1), padding=border)
@@ -99,7 +99,7 @@ def spell_stack(words: str, classes: int, scaled: bool) -> nn.Sequential:
             kind, layer = "drop", dropout(float(match[1]))
         else:
             raise ValueError(
-                f"layers={words!r}: {word!r} is no layer; as 5x192, 1xK, r, e, m3, d0.5"
+                f"layers={words!r}: {word!r} is not a layer such as 5x192, 1xK, r, e, m3 or d0.5"
             )
         add(kind, layer)
     return nn.Sequential(layers)

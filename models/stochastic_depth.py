@@ -9,11 +9,12 @@ RULES = ("linear", "uniform")
 
 
 class StochasticDepth(nn.Module):
-    """A residual branch that survives a mini-batch with probability p, or is skipped whole.
+    """A residual branch that survives a mini-batch with probability p and is otherwise skipped.
 
-    In training the branch or 0 (Huang et al. 2016, eq. 2), one draw a mini-batch from PyTorch's
-    default generator on the CPU; a skipped branch is not computed, so its normalisation statistics
-    stay and its weights get no gradient. In evaluation p times the branch (eq. 5).
+    In training, the branch or 0 (Huang et al. 2016, eq. 2), with one draw per mini-batch from
+    PyTorch's default generator on the CPU; a skipped branch is not computed, so its normalisation
+    statistics do not change and its weights get no gradient. In evaluation, p times the branch
+    (eq. 5).
     """
 
     def __init__(self, branch: nn.Module, survival: float):
@@ -32,7 +33,7 @@ def survival_probabilities(units: int, last: float, rule: str) -> list[float]:
     """Survival probability of every unit of a network, first to last.
 
     Args:
-        last: p_L, of the last unit.
+        last: p_L, the probability of the last unit.
         rule: `linear` (Huang et al. 2016, eq. 4: p_l = 1 - l / L (1 - p_L)) or `uniform`.
 
     Raises:

@@ -10,15 +10,15 @@ from models.stack import spell_stack
 
 WIDTHS = (64, 128, 256, 512, 512)
 GROUPS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # 3x3 convolutions: Table 1, columns D and E
-WINDOW = 7  # sides of the last maps, of images of 224 pixels
+WINDOW = 7  # height and width of the last feature maps for 224-pixel images
 
 
 class VGG(nn.Module):
     """VGG-16 and -19 (Simonyan and Zisserman 2015, Table 1, D and E): (N, 3, H, W) to (N, classes).
 
     Five groups of 3x3 convolutions, each followed by max pooling, and three fully connected layers,
-    which slide over the maps of images larger than 224 pixels (Section 3.2). Smaller maps are
-    brought to 7x7 by averages.
+    which slide over the feature maps of images larger than 224 pixels (Section 3.2). Smaller maps
+    are resized to 7x7 by adaptive average pooling.
 
     Args:
         depth: 16 or 19.
@@ -30,7 +30,7 @@ class VGG(nn.Module):
         if classes < 2:
             raise ValueError(f"classes={classes} is below 2")
         if depth not in GROUPS:
-            raise ValueError(f"depth={depth} is none of {', '.join(map(str, GROUPS))}")
+            raise ValueError(f"depth={depth} is not one of {', '.join(map(str, GROUPS))}")
         groups = zip(WIDTHS, GROUPS[depth], strict=True)
         words = " ".join(f"3x{width} r " * count + "m2" for width, count in groups)
         self.features = spell_stack(words, classes, scaled=True)

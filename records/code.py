@@ -1,4 +1,4 @@
-"""The code that a run is made by: its hash, its commit, and what of it is not committed."""
+"""The code behind a run: its hash, its commit and any uncommitted changes."""
 
 import hashlib
 import io
@@ -16,12 +16,12 @@ from records.files import ROOT
 SUFFIXES = (".py", ".yaml")
 CODE = ("conf", "data", "models", "records", "training", "train.py")
 
-# The same for git, which need not look at whatever else lies there.
+# The same files as git pathspecs, so that git skips everything else.
 WATCHED = [f":(glob){name}/**/*{suffix}" for name in CODE for suffix in SUFFIXES] + ["train.py"]
 
 
 def code_hash() -> str:
-    """Hash over every file that decides a run: 16 hex digits."""
+    """Hash of every file that affects a run's result: 16 hex digits."""
     tops = [ROOT / name for name in CODE]
     paths = [path for top in tops for path in ([top] if top.is_file() else top.rglob("*"))]
     return _hash(
@@ -35,7 +35,7 @@ def code_hash() -> str:
 
 @cache
 def committed_hash(commit: str) -> str | None:
-    """The hash of the code as it was committed; None where this repository has no such commit."""
+    """`code_hash` of a commit, or None if this repository does not have it."""
     if not re.fullmatch("[0-9a-f]{40}", commit):
         return None
     try:
@@ -55,7 +55,7 @@ def _hash(files: Mapping[PurePosixPath, bytes]) -> str:
 
 
 def commit() -> dict[str, Any]:
-    """Git commit and whether the code there was clean; SOURCE_COMMIT stands in for a lost .git."""
+    """Git commit and whether the code is clean; without .git, the commit is SOURCE_COMMIT."""
     changed = uncommitted()
     if changed is None:
         return {"commit": os.environ.get("SOURCE_COMMIT") or None, "clean": None}
@@ -63,7 +63,7 @@ def commit() -> dict[str, Any]:
 
 
 def uncommitted() -> list[str] | None:
-    """The files that decide a run and are not as they were committed; None where git cannot say."""
+    """Files in `CODE` with uncommitted changes, or None if git cannot tell."""
     if not (ROOT / ".git").exists():
         return None
     try:
@@ -72,16 +72,16 @@ def uncommitted() -> list[str] | None:
         status = _git("status", *how, "--", *WATCHED)
     except (OSError, subprocess.SubprocessError):
         return None
-    # Only what the hash reads decides: data or a notebook's copies may lie beside the code.
+    # Only files that enter the hash count: data or notebook copies may lie beside the code.
     return [entry[3:] for entry in os.fsdecode(status).split("\0") if entry.endswith(SUFFIXES)]
 
 
 def in_words(changed: list[str]) -> str:
-    """Changed files in a few words, on one line."""
+    """Summarise the changed files on one line."""
     first = changed[0] if changed[0].isprintable() else ascii(changed[0])
     if len(changed) == 1:
-        return f"{first} has changes that are not committed"
-    return f"{first} and {len(changed) - 1} more have changes that are not committed"
+        return f"{first} has uncommitted changes"
+    return f"{first} and {len(changed) - 1} more have uncommitted changes"
 
 
 def _git(*arguments: str) -> bytes:

@@ -1,5 +1,4 @@
-"""How a command ends that cannot do what it is asked: with a message of a line or three, and an
-exit code."""
+"""How a failing command ends: with a message of one to three lines and an exit code."""
 
 import errno
 import io
@@ -19,12 +18,12 @@ P = ParamSpec("P")
 
 
 class CommandError(Exception):
-    """What was asked for cannot be done; the message names the thing and the remedy."""
+    """A request that cannot be met; the message names the cause and the remedy."""
 
 
 def one_of(variable: str, choices: Iterable[str]) -> Callable[[str], str]:
-    """What reads an option that a variable of make's gives, and raises a `CommandError` for a word
-    that is none of the choices."""
+    """Return an argparse type that accepts only `choices` and otherwise raises a `CommandError`
+    naming the make variable."""
     known = list(choices)
 
     def read(word: str) -> str:
@@ -36,13 +35,13 @@ def one_of(variable: str, choices: Iterable[str]) -> Callable[[str], str]:
 
 
 def guarded(main: Callable[P, int | None]) -> Callable[P, int]:
-    """A command's main, which returns its exit code (None is 0) also where it fails by what a user
-    can mend, and writes to any terminal."""
+    """Decorate a command's main: errors a user can fix become a message and an exit code (None
+    becomes 0), and output works on any terminal."""
 
     @wraps(main)
     def command(*arguments: P.args, **named: P.kwargs) -> int:
         write_anything()
-        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as it was left while importing
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set by `end_by_ctrl_c`
             signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             return main(*arguments, **named) or 0
@@ -50,9 +49,9 @@ def guarded(main: Callable[P, int | None]) -> Callable[P, int]:
             print(error, file=sys.stderr)
             return BAD_CONFIG
         except KeyboardInterrupt:
-            print("Stopped; the same command goes on.", file=sys.stderr)
+            print("Stopped; repeat the command to continue.", file=sys.stderr)
             return INTERRUPTED
-        except BrokenPipeError:  # whoever reads has seen enough
+        except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except OSError as error:  # a read-only folder, a full disk
@@ -65,7 +64,7 @@ def guarded(main: Callable[P, int | None]) -> Callable[P, int]:
 
 
 def write_anything() -> None:
-    """Let a question mark stand for what a terminal or a pipe has no character for (standard error
-    shows its code anyhow)."""
+    """Print a question mark for characters that standard output cannot encode (standard error
+    already escapes them)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""Reading the configuration of a record, which may be a stranger's."""
+"""Reading the config of a record, which may come from an untrusted source."""
 
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,18 @@ MAX_BYTES, MAX_DEPTH = 100_000, 8  # ours have 2,000 and 3
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The plain data of a record's config.yaml: mappings, lists, texts, numbers, truth values.
+    """Read a record's config.yaml as plain data: mappings, lists, strings, numbers and booleans.
 
-    Nothing in it is resolved or built: interpolations, tags and aliases are refused, of which a
-    configuration that was written by a run has none.
+    Nothing in it is resolved or instantiated. Interpolations, tags and aliases are rejected: a
+    config written by a run has none.
 
     Raises:
-        RecordError: it holds something else, or cannot be read.
+        RecordError: the file holds anything else, or cannot be read.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RecordError(
-                f"{path} has more than {MAX_BYTES:,} bytes: no record's configuration."
+                f"{path} has more than {MAX_BYTES:,} bytes: not the configuration of a record."
             )
         text = no_pipe(path).read_text(encoding="utf-8")
         _look(path, text)
@@ -35,13 +35,13 @@ def read_config(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path} is damaged: {reason}.") from None
     if not isinstance(plain, dict) or not _is_plain(plain):
         raise RecordError(
-            f"{path} is damaged: it is no mapping of texts, numbers and truth values."
+            f"{path} is damaged: it is not a mapping of strings, numbers and booleans."
         )
     return plain
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether JSON could hold it: no dates, no names that are no texts."""
+    """Whether JSON could represent it: no dates, and only strings as keys."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
     if isinstance(value, list):
@@ -50,15 +50,15 @@ def _is_plain(value: Any) -> bool:
 
 
 def _look(path: Path, text: str) -> None:
-    """Refuse what is more than plain data, before anything is made of it."""
+    """Reject anything but plain data before it is loaded."""
     if "${" in text:
-        raise RecordError(f"{path} holds an interpolation (${{...}}), which no run has written.")
+        raise RecordError(f"{path} holds an interpolation (${{...}}), which no run writes.")
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise RecordError(f"{path} holds an alias, which no run has written.")
+            raise RecordError(f"{path} holds an alias, which no run writes.")
         if getattr(event, "tag", None):
-            raise RecordError(f"{path} holds a tag, which no run has written.")
+            raise RecordError(f"{path} holds a tag, which no run writes.")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         if isinstance(event, yaml.CollectionEndEvent):

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and folders that can be written to."""
+"""Atomic file writes and writable folders."""
 
 import csv
 import errno
@@ -14,11 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent  # of the checkout
 
 
 class FolderError(Exception):
-    """A folder cannot be written to, or its file system has no locks."""
+    """A folder is not writable, or its file system has no locks."""
 
 
 def finite(value: Any) -> Any:
-    """The same value with null for what JSON has no number for (a diverged loss)."""
+    """Replace NaN and infinity (a diverged loss) by None, because JSON has neither."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -27,10 +27,10 @@ def finite(value: Any) -> Any:
 
 
 def no_pipe(path: Path) -> Path:
-    """The same path, unless reading there might never end, as of a pipe or a device.
+    """Return the path unless it is a pipe or a device, where reading might never end.
 
     Raises:
-        OSError: it is that.
+        OSError: the path is a pipe or a device.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "A pipe or a device where a file should be", str(path))
@@ -38,10 +38,10 @@ def no_pipe(path: Path) -> Path:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all, also when the power fails; text as UTF-8.
+    """Write a file completely or not at all, even across a power failure; text as UTF-8.
 
     Raises:
-        OSError: it could not be written; what was there before is intact.
+        OSError: the write failed; the previous content is intact.
     """
     replace_atomically(path, path.with_name(f"{path.name}.tmp"), content)
 
@@ -49,8 +49,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def write_csv(
     path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()
 ) -> None:
-    """Write rows as CSV under these columns, by default those of the first; see
-    `write_atomically`."""
+    """Write rows as CSV, by default with the columns of the first row; see `write_atomically`."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -59,7 +58,7 @@ def write_csv(
 
 
 def replace_atomically(path: Path, temporary: Path, content: str | bytes | memoryview) -> None:
-    """Put a file in another's place, by way of a temporary one; see `write_atomically`."""
+    """Replace a file by way of a temporary one; see `write_atomically`."""
     try:
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -67,7 +66,7 @@ def replace_atomically(path: Path, temporary: Path, content: str | bytes | memor
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError:
-        with suppress(OSError):  # the error that counts is the first one
+        with suppress(OSError):  # report the first error, not one of the clean-up
             temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
@@ -83,10 +82,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that can be written to.
+    """Create a folder and check that it is writable.
 
     Raises:
-        FolderError: it cannot.
+        FolderError: the folder cannot be created or is not writable.
     """
     probe = folder / ".probe"
     try:
@@ -96,14 +95,14 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         raise FolderError(
             f"{folder} cannot be written ({error.strerror}); "
-            "set output_dir and results_dir (or OUTPUT_DIR and RESULTS_DIR) to folders that can."
+            "set output_dir and results_dir (or OUTPUT_DIR and RESULTS_DIR) to writable folders."
         ) from None
 
 
 def remove_empty(folder: Path, top: Path) -> None:
-    """Remove a folder and those above it, below `top`, as far as they hold nothing."""
+    """Remove a folder and its parents below `top`, up to the first that is not empty."""
     folder, top = folder.absolute(), top.absolute()
-    with suppress(OSError):  # the first one that holds something ends it
+    with suppress(OSError):  # rmdir fails at the first that is not empty
         while top in folder.parents:
             folder.rmdir()
             folder = folder.parent

@@ -5,9 +5,8 @@ import sys
 
 
 def end_by_ctrl_c() -> None:
-    """Let Ctrl-C end a command that `python -m` is about to import without a traceback, until
-    `records.command.guarded` takes over. Where a package is imported as a library, nothing changes.
-    """
-    starting = sys.argv[:1] == ["-m"]  # so Python has it while it looks for the module
+    """Let Ctrl-C end a `python -m` command without a traceback while it imports, until
+    `records.command.guarded` takes over. Does nothing if the package is imported as a library."""
+    starting = sys.argv[:1] == ["-m"]  # Python's placeholder while it locates the module
     if starting and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

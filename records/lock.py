@@ -1,7 +1,7 @@
-"""One process a run: a lock on its folder, which the kernel takes back from a process that dies.
+"""One process per run: a lock on its folder, which the kernel releases when the process dies.
 
-On network file systems the lock holds across machines where they pass `flock` on (NFS 4 does); the
-lock of a machine that is lost is free again when its lease ends, after about a minute.
+On network file systems that support `flock` (NFS 4 does), the lock holds across machines; the lock
+of a lost machine is released when its lease expires, after about a minute.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from typing import IO
 from records.files import FolderError, no_pipe
 from records.names import LOCK
 
-TRIES, PAUSE = 10, 0.05  # a glance at the lock, as of `make status`, holds it for a moment
+TRIES, PAUSE = 10, 0.05  # merely checking the lock, as `make status` does, holds it for a moment
 
 
 class Busy(Exception):
@@ -51,12 +51,12 @@ def release_dead(folder: Path) -> None:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to, which takes its place when all is written: no reader sees half of it.
+    """Open a temporary file that replaces `path` once it is complete: no reader sees half of it.
 
-    What processes that died have left of theirs is removed.
+    Temporary files left by dead processes are removed.
 
     Raises:
-        OSError: it could not be written; what was there before is intact.
+        OSError: the write failed; the previous content is intact.
     """
     for left in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
         if not is_locked(left):
@@ -71,7 +71,7 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
             os.replace(temporary, path)
     except BaseException:
-        with suppress(OSError):  # the error that counts is the first one
+        with suppress(OSError):  # report the first error, not one of the clean-up
             temporary.unlink(missing_ok=True)
         raise
 
@@ -83,14 +83,14 @@ def is_locked(path: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # not there; no locks here, or not for us: whoever trains will say so
+    except OSError:  # missing, unreadable or no locks here: the process that trains reports it
         pass
     return False
 
 
 def _acquire(path: Path) -> IO[str]:
     if (path.exists() or path.is_symlink()) and not (path.is_file() or path.is_dir()):
-        raise FolderError(f"{path} is a pipe or a broken link, no lock; remove it.")
+        raise FolderError(f"{path} is a pipe or a broken link, not a lock; remove it.")
     for _ in range(TRIES):
         file = path.open("a+")
         try:
@@ -104,16 +104,16 @@ def _acquire(path: Path) -> IO[str]:
             pass
         except OSError as error:
             raise FolderError(
-                f"{path.parent}: no locks on this file system ({error.strerror}); set output_dir "
+                f"{path.parent}: this file system has no locks ({error.strerror}); set output_dir "
                 "(or OUTPUT_DIR) to a folder on one that has them."
             ) from None
         file.close()
         time.sleep(PAUSE)
-    raise Busy(f"{path.parent} is being trained by {_owner(path)}; left to it.")
+    raise Busy(f"{path.parent} is being trained by {_owner(path)}; skipped here.")
 
 
 def _is_at(file: IO[str], path: Path) -> bool:
-    """Whether an open file is still the one at a path: its owner removes it when it is done."""
+    """Whether an open file is still the one at the path; its owner removes it when done."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What runs are called, and where they and their files lie.
+"""Names of runs, and where runs and their files are stored.
 
 A run is `<paper>/<table>/<row>[+override...]/<dataset>/seed<k>`.
 """
@@ -9,32 +9,32 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-# Files of a run under way, in its working folder.
+# Files of an unfinished run, in its working folder.
 LOCK, FAILURE, CHECKPOINTS = "lock", "failure.json", "checkpoint-*.pt"
 SUMMARY, METRICS, CONFIG = "summary.json", "metrics.csv", "config.yaml"
 WEIGHTS = "weights.safetensors"
-LONGEST = 160  # characters of what was changed, in the name of a run's folder
-PARTS = (CONFIG, METRICS, SUMMARY)  # of every record; the summary is written last
+LONGEST = 160  # characters of overrides in the name of a run's folder
+PARTS = (CONFIG, METRICS, SUMMARY)  # files of a record; the summary is written last
 FULL = "paper"  # the preset whose runs enter the papers' tables
-# Presets whose records are results, and their folder there. The others only show that rows train.
+# Presets whose records are kept in results/, by subfolder. The others only show that rows train.
 KEPT = {FULL: "", "tenth": "tenth"}
 
 
 def at_home(path: str) -> str:
-    """A path in which ~ is one's home; that of a user who is not there stays as it is."""
-    return os.path.expanduser(path)  # noqa: PTH111  Path's raises then
+    """Expand ~ in a path; an unknown ~user stays as it is."""
+    return os.path.expanduser(path)  # noqa: PTH111  Path.expanduser raises for an unknown user
 
 
 def datasets() -> Path:
-    """Where data sets lie."""
+    """Folder of the data sets."""
     return Path(at_home(os.environ.get("DATA_DIR") or "datasets"))
 
 
 def run_name(experiment: str, overrides: Iterable[str], dataset: str, seed: int) -> str:
-    """The name of a run.
+    """Name of a run.
 
     Args:
-        overrides: `key=value` of everything that is changed beyond row, data set and seed.
+        overrides: `key=value` for everything changed other than row, data set and seed.
     """
     suffix = "".join(sorted("+" + _plain(override) for override in overrides))
     if len(suffix) > LONGEST:  # a folder's name has at most 255 bytes
@@ -44,46 +44,46 @@ def run_name(experiment: str, overrides: Iterable[str], dataset: str, seed: int)
 
 
 def outputs() -> Path:
-    """Where unfinished runs go, those of presets that are not kept, and what is made of them."""
+    """Folder of unfinished runs, of runs of presets that are not kept, and of their output."""
     return Path(at_home(os.environ.get("OUTPUT_DIR") or "outputs"))
 
 
 def results() -> Path:
-    """Where the records of kept presets go, and what is compiled from them."""
+    """Folder of the records of kept presets and what is compiled from them."""
     return Path(at_home(os.environ.get("RESULTS_DIR") or "results"))
 
 
 def working_folder(outputs: Path, preset: str, run: str) -> Path:
-    """Where a run is trained, and stays unless its preset is kept."""
+    """Folder in which a run trains, and where it stays unless its preset is kept."""
     return outputs / "runs" / preset / run
 
 
 def record_folder(outputs: Path, results: Path, preset: str, run: str) -> Path:
-    """Where the record of a run is to be found once it has ended."""
+    """Folder of a run's record once the run has ended."""
     kept = preset in KEPT
     return results / KEPT[preset] / "runs" / run if kept else working_folder(outputs, preset, run)
 
 
 def weights_folder(results: Path, preset: str) -> Path:
-    """Where the weights of a kept preset go, if they are small enough to ship."""
+    """Folder of a kept preset's weights, those small enough to ship."""
     return results / KEPT[preset] / "weights"
 
 
 def weights_file(results: Path, preset: str, run: str) -> Path:
-    """Where the weights of a run of a kept preset go."""
+    """File of a run's weights, for a kept preset."""
     return weights_folder(results, preset) / f"{run}.safetensors"
 
 
 def runs_folder(preset: str) -> Path:
-    """Where the finished records of a preset lie."""
+    """Folder of a preset's finished records."""
     return record_folder(outputs(), results(), preset, "")
 
 
 def compiled_folder(preset: str) -> Path:
-    """Where tables/ and figures/ of a preset go."""
+    """Folder that holds tables/ and figures/ of a preset."""
     return results() / KEPT[preset] if preset in KEPT else outputs() / preset
 
 
 def _plain(override: str) -> str:
-    """An override without what a file name had better not hold."""
+    """An override with characters unsafe in a file name replaced by dashes."""
     return re.sub(r"[^\w.=+-]+", "-", override.lstrip("+~")).strip("-")

@@ -1,4 +1,4 @@
-"""How far a run under way is, as its checkpoints and metrics say."""
+"""Progress of an unfinished run, from its checkpoints and metrics."""
 
 import csv
 import math
@@ -11,12 +11,12 @@ from records.names import CHECKPOINTS, METRICS
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is.
+    """Progress of a run.
 
     Attributes:
-        iteration: of the last checkpoint or evaluation, whichever is later.
-        pace: seconds of an iteration, evaluations apart, or None before the first evaluation.
-        test_error: of the last evaluation, in percent, or None before it.
+        iteration: that of the last checkpoint or evaluation, whichever is later.
+        pace: seconds per iteration, excluding evaluation, or None before the first evaluation.
+        test_error: at the last evaluation, in percent, or None before the first.
     """
 
     iteration: int
@@ -25,9 +25,9 @@ class Progress:
 
 
 def progress_of(folder: Path) -> Progress | None:
-    """How far the run in a folder is, or None where it has left nothing yet."""
+    """Return how far the run in a folder is, or None if it has written nothing yet."""
     parts = (path.name.split("-")[1] for path in folder.glob(CHECKPOINTS))
-    saved = [int(part) for part in parts if part.isdecimal()]  # others are not ours
+    saved = [int(part) for part in parts if part.isdecimal()]  # skip files of others
     row = _last_row(folder / METRICS)
     if row is None:
         return Progress(max(saved), None, None) if saved else None
@@ -38,12 +38,12 @@ def progress_of(folder: Path) -> Progress | None:
 
 
 def last_sign(folder: Path) -> float:
-    """When a run last wrote a checkpoint or metrics, in seconds since 1970; 0 where it did not."""
+    """When a run last wrote a checkpoint or metrics, in seconds since 1970; 0 if it never did."""
     return max(map(changed, (folder / METRICS, *folder.glob(CHECKPOINTS))))
 
 
 def changed(path: Path) -> float:
-    """When a file was changed, in seconds since 1970; 0 where it is gone."""
+    """When a file was last changed, in seconds since 1970; 0 if it is gone."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -51,12 +51,12 @@ def changed(path: Path) -> float:
 
 
 def _last_row(path: Path) -> dict[str, float] | None:
-    """The last whole row of some metrics."""
+    """The last row of a metrics file, or None if it is incomplete or unreadable."""
     try:
         with no_pipe(path).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         row = {name: float(cell) for name, cell in rows[-1].items() if cell}
     except (OSError, ValueError, IndexError, TypeError):
         return None
-    whole = {"iteration", "seconds"} <= row.keys()  # else half a row
+    whole = {"iteration", "seconds"} <= row.keys()  # else it is half written
     return row if whole and math.isfinite(row["iteration"] + row["seconds"]) else None

@@ -1,4 +1,4 @@
-"""The only writer of the run record: config.yaml, metrics.csv and, last of all, summary.json."""
+"""The only writer of run records: config.yaml, metrics.csv and, last of all, summary.json."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from records.names import CONFIG, METRICS, PARTS, SUMMARY
 
 VERSION = 1
 CHECKSUM = "checksum"
-# Losses to six decimals, errors to the exact fraction of a set up to a million images.
+# Losses to six decimals; errors exact for sets of up to a million images.
 COLUMNS = {
     "iteration": "d",
     "epoch": ".4f",
@@ -32,13 +32,13 @@ Row = dict[str, float]
 
 
 class RecordError(Exception):
-    """A record is damaged, or lies where it does not belong."""
+    """A record is damaged or in the wrong folder."""
 
 
 class Record:
-    """The record of one run, growing in its folder.
+    """The record of one run, written to its folder as the run goes on.
 
-    Every method leaves the files readable whenever the process dies.
+    The files stay readable even if the process dies inside a method.
     """
 
     def __init__(self, folder: Path):
@@ -46,22 +46,22 @@ class Record:
         self.metrics = folder / METRICS
 
     def start(self, config: dict[str, Any]) -> None:
-        """Write the resolved configuration and the head of the metrics."""
+        """Write the resolved config and the header of the metrics."""
         write_atomically(self.folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
         write_atomically(self.metrics, ",".join(COLUMNS) + "\n")
 
     def rewind(self, size: int) -> None:
-        """Cut the metrics to the size they had when a checkpoint was written.
+        """Truncate the metrics to the size, in bytes, they had at a checkpoint.
 
         Raises:
-            ValueError: they are shorter.
+            ValueError: the metrics are shorter than that.
         """
         if self.size() < size:
             raise ValueError(f"{self.metrics.name} lacks what was measured before the checkpoint")
         os.truncate(self.metrics, size)
 
     def size(self) -> int:
-        """Bytes of metrics so far."""
+        """Size of the metrics so far, in bytes."""
         return self.metrics.stat().st_size
 
     def append(self, row: Row) -> None:
@@ -73,11 +73,11 @@ class Record:
             os.fsync(file.fileno())
 
     def touch(self) -> None:
-        """Leave a sign of life where there is nothing to record."""
+        """Update the time stamp of the metrics as a sign of life."""
         os.utime(self.metrics)
 
     def columns(self) -> list[str]:
-        """What the metrics of this run consist of; an earlier version measured less."""
+        """Column names of this run's metrics; earlier versions wrote fewer."""
         with no_pipe(self.metrics).open() as file:
             return file.readline().rstrip("\n").split(",")
 
@@ -91,7 +91,7 @@ class Record:
         ]
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Write the summary, with a checksum over the whole record: from here on it has ended."""
+        """Write the summary, with a checksum of the whole record; this marks the run as ended."""
         content = finite({"version": VERSION, **summary})
         content[CHECKSUM] = checksum(self.folder, content)
         text = json.dumps(content, indent=2, allow_nan=False)
@@ -99,7 +99,7 @@ class Record:
 
 
 def checksum(folder: Path, summary: Mapping[str, Any]) -> str:
-    """SHA-256 over a summary, but for its checksum, and the other files of the record."""
+    """SHA-256 of a summary, without its checksum, and the other files of the record."""
     signed = {key: value for key, value in summary.items() if key != CHECKSUM}
     digest = hashlib.sha256(json.dumps(signed, sort_keys=True).encode())
     for name in (CONFIG, METRICS):
@@ -109,22 +109,22 @@ def checksum(folder: Path, summary: Mapping[str, Any]) -> str:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a folder holds the record of a run that ended."""
+    """Whether a folder holds the record of a run that has ended."""
     return (folder / SUMMARY).exists()
 
 
 def copy_record(folder: Path, destination: Path) -> None:
-    """Copy a finished record; its summary arrives last."""
+    """Copy a finished record, its summary last."""
     destination.mkdir(parents=True, exist_ok=True)
     for name in PARTS:
         write_atomically(destination / name, no_pipe(folder / name).read_bytes())
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
-    """The summary of a record.
+    """Read the summary of a record.
 
     Raises:
-        RecordError: it is damaged.
+        RecordError: the summary is missing or damaged.
     """
     path = folder / SUMMARY
     try:
@@ -137,9 +137,9 @@ def summary_of(folder: Path) -> dict[str, Any]:
 
 
 def status_of(folder: Path) -> str:
-    """How the run ended whose record lies in a folder: `finished` or `diverged`.
+    """Return how a run ended: `finished` or `diverged`.
 
     Raises:
-        RecordError: its summary is damaged.
+        RecordError: its summary is missing or damaged.
     """
     return str(summary_of(folder)["status"])

@@ -1,4 +1,4 @@
-"""What a summary has to hold before anything is made of it; records come from anywhere."""
+"""Validation of summaries before use: records may come from anywhere."""
 
 import math
 import re
@@ -10,7 +10,7 @@ STATUSES = ("finished", "diverged")
 EXPERIMENT = re.compile(r"\w+/\w+/\w+", re.ASCII)
 DATASET = re.compile(r"\w+", re.ASCII)
 SUFFIX = re.compile(r"(\+[\w.=-]+)*", re.ASCII)
-# Every key of a summary; `made` marks records that are made up, as those of the tests.
+# Every key of a summary; `made` marks artificial records, such as those of the tests.
 KNOWN = frozenset((
     "version", "run", "experiment", "status", "dataset", "seed", "preset", "iterations", "params",
     "macs", "test_error", "test_loss", "train_loss", "train_error", "seconds",
@@ -19,16 +19,16 @@ KNOWN = frozenset((
     "code", "commit", "clean", "data", "recipe", "teacher", "weights", "made", "checksum",
 ))  # fmt: skip
 HASH = re.compile(r"\w+", re.ASCII)
-LONGEST = 200  # characters of a text
-MOST = 10**15  # of anything that is counted
+LONGEST = 200  # characters of a string
+MOST = 10**15  # largest plausible count or number
 ERRORS = ("last", "best", "at_best_val", "exported")
 
 
 def mistake(summary: Mapping[str, Any]) -> str | None:
-    """What is wrong with a summary, if anything.
+    """Return what is wrong with a summary, or None if it is valid.
 
     Raises:
-        KeyError: something is not there at all.
+        KeyError: a required key is missing.
     """
     if unknown := set(summary) - KNOWN:
         return f"it says what no run does ({ascii(min(unknown))[:LONGEST]})"
@@ -60,7 +60,7 @@ def _name_mistake(summary: Mapping[str, Any]) -> str | None:
 
 
 def _machine_mistake(summary: Mapping[str, Any]) -> str | None:
-    """Of what is said of the machine, which may be missing."""
+    """The first mistake in the fields about the machine, all of which may be missing."""
     if summary.get("device") is not None and not _is_number(summary.get("seconds")):
         return "seconds is no number"
     for key in ("seconds", "images_per_second"):
@@ -71,7 +71,7 @@ def _machine_mistake(summary: Mapping[str, Any]) -> str | None:
             return f"{key} is no number"
     for key in ("device", "driver", "engine", "precision", "torch", "commit", "weights"):
         text = summary.get(key)
-        # Nothing that a terminal or a page would obey, or that cannot be written.
+        # No control characters, which a terminal would interpret or a page could not show.
         if text is not None and not (
             isinstance(text, str) and text.isprintable() and len(text) <= LONGEST
         ):

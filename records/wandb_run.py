@@ -1,4 +1,4 @@
-"""A run on Weights & Biases, opened alike while it is trained and from its record afterwards."""
+"""Opening a run on Weights & Biases, the same way while it trains and later from its record."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +7,10 @@ from typing import Any
 
 
 def mode() -> Any:
-    """As WANDB_MODE says, else `online` where credentials are at hand; never a prompt."""
+    """W&B mode: WANDB_MODE if set, else `online` with credentials and `offline` without.
+
+    Never prompts.
+    """
     import wandb
 
     if chosen := os.environ.get("WANDB_MODE"):
@@ -26,18 +29,19 @@ def open_run(
     tags: tuple[str, ...] = (),
     **options: Any,
 ) -> Any:
-    """Open a run there, or go on with it.
+    """Open or resume a W&B run.
 
     Args:
         folder: where W&B keeps its files.
-        experiment: `<paper>/<table>/<row>`; becomes the group, its paper and table the tags.
-        identity: by which it is known there: the same run again when it is opened again.
-        init_seconds, finish_seconds: what a server that does not answer may cost.
-        tags: more of them; `options`: more of what `wandb.init` takes.
+        experiment: `<paper>/<table>/<row>`; becomes the group, with paper and table as tags.
+        identity: W&B run id; the same id resumes the same run.
+        init_seconds, finish_seconds: timeouts for a server that does not answer.
+        tags: additional tags.
+        options: further arguments of `wandb.init`.
     """
     import wandb
 
-    os.environ["WANDB_DIR"] = str(folder)  # some versions ignore dir=
+    os.environ["WANDB_DIR"] = str(folder)  # some versions of wandb ignore dir=
     return wandb.init(
         id=identity,
         name=name,
@@ -45,7 +49,7 @@ def open_run(
         tags=[*experiment.split("/")[:2], *tags],
         dir=str(folder),
         resume="allow",
-        reinit="create_new",  # a multirun, and a sync, open several in one process
+        reinit="create_new",  # multiruns and syncs open several runs in one process
         mode=mode(),
         settings=wandb.Settings(
             init_timeout=init_seconds,
@@ -58,6 +62,5 @@ def open_run(
 
 
 def named(row: Mapping[Any, float]) -> dict[str, float]:
-    """A row of metrics as W&B shows them, `train_loss` as `train/loss`; what was not measured is
-    left out."""
+    """Rename a row of metrics for W&B, `train_loss` to `train/loss`, and drop NaN values."""
     return {str(key).replace("_", "/", 1): value for key, value in row.items() if value == value}

@@ -1,4 +1,4 @@
-"""What somebody may have meant who typed a name that is not known."""
+"""Suggestions for misspelled names."""
 
 import re
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ PARTS = re.compile("[./]")
 
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
-    """Those of `names`, as `recipe.lr` or `he2015_residual/table6`, that `name` may stand for; the
-    likeliest first, none where nothing is near."""
+    """Return up to `count` of `names` (such as `recipe.lr` or `he2015_residual/table6`) that `name`
+    may stand for, most likely first; empty if none is close."""
     names = list(names)
-    # Somebody who leaves out the group, or the paper and table, means what is in it;
+    # First guess: the group, or paper and table, was left out;
     meant = [full for full in names if full.endswith((f".{name}", f"/{name}"))]
-    # who names a paper by author and year, as plans do, means that paper;
+    # then: the paper was shortened to author and year, as in plans;
     meant = meant or [full for full in names if _shortens(name, full)]
-    # and who mistypes the end of a name has its beginning right.
+    # then: the beginning is right and the last part is misspelled.
     head, last = _split(name)
     ends = {_split(full)[1]: full for full in names if _split(full)[0] == head}
     meant = meant or [ends[end] for end in get_close_matches(last, ends, count, 0.6)]
@@ -27,13 +27,13 @@ def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that is not known: those that are near, or else all."""
+    """Sentence for an unknown name: the closest known names, or else all of them."""
     known = list(known)
     return did_you_mean(nearest(name, known)) or f"Choose one of {', '.join(known)}."
 
 
 def did_you_mean(names: Iterable[str]) -> str:
-    """The question to ask of what may be meant; empty where that is nothing."""
+    """The question "Did you mean ...?", or an empty string without names."""
     meant = list(names)
     return f"Did you mean {' or '.join(meant)}?" if meant else ""
 
@@ -44,7 +44,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _shortens(name: str, full: str) -> bool:
-    """Whether `he2015/table6` is short for `he2015_residual/table6`, or for what begins so."""
+    """Whether `name` abbreviates `full`, as `he2015/table6` does `he2015_residual/table6/...`."""
     short, long = name.split("/"), full.split("/")
     pairs = zip(short, long, strict=False)
     return 1 < len(short) <= len(long) and all(b == a or b.startswith(f"{a}_") for a, b in pairs)

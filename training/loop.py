@@ -27,15 +27,15 @@ def train(
     """Train to the end of the recipe, or until the loss stops being finite.
 
     Args:
-        seconds: training time of earlier processes, evaluation apart.
+        seconds: training time of earlier processes, evaluation excluded.
         save: writes a checkpoint, given the training seconds so far.
         save_every: seconds between checkpoints.
 
     Returns:
-        `finished` or `diverged`, and the seconds of training in all.
+        `finished` or `diverged`, and the total training seconds.
 
     Raises:
-        Stopped: a signal came; the state was saved.
+        Stopped: a signal arrived; the state was saved if its loss is finite.
         OSError: a checkpoint or the record could not be written.
     """
     due = time.monotonic() + save_every
@@ -43,12 +43,12 @@ def train(
         since = time.monotonic()
         end = trainer.begin_segment()
         while trainer.iteration < end:
-            # At the border of a segment nothing is pending: its evaluation is recorded.
+            # At the start of a segment nothing is pending: the last evaluation is recorded.
             stop = trainer.agreed(signals.code is not None)
             if stop or time.monotonic() >= due:
                 if trainer.metrics.is_finite():
                     save(seconds + time.monotonic() - since)
-                else:  # the last state that had a finite loss is never saved over
+                else:  # never overwrite the last state with a finite loss
                     record.touch()
                 due = time.monotonic() + save_every
             if stop:
@@ -68,10 +68,10 @@ def train(
 
 
 def follow(trainer: Trainer, signals: Signals) -> None:
-    """What the other processes of a run do while the first one trains, records and saves.
+    """Train along with the first process of a run, which alone evaluates, records and saves.
 
     Raises:
-        Stopped: a signal came to one of them; the first one has saved.
+        Stopped: one of the processes received a signal; the first one has saved.
     """
     while trainer.iteration < trainer.last:
         end = trainer.begin_segment()
@@ -86,12 +86,14 @@ def follow(trainer: Trainer, signals: Signals) -> None:
 def _stopped(trainer: Trainer, signals: Signals) -> Stopped:
     finite = trainer.metrics.is_finite()
     where = "there" if finite else "the last checkpoint, because the loss is not finite"
-    message = f"stopped at iteration {trainer.iteration}; the same command goes on from {where}."
+    message = (
+        f"stopped at iteration {trainer.iteration}; repeat the command to continue from {where}."
+    )
     return Stopped(message, signals.code or PREEMPTED)
 
 
 def _training_metrics(trainer: Trainer) -> Row:
-    """What training itself measured over the segment that has just ended."""
+    """End the segment and return its training metrics."""
     done = trainer.iteration
     lr = trainer.learning_rate(done - 1)  # before the segment's error may lower it
     loss, error = trainer.end_segment()

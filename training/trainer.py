@@ -31,15 +31,15 @@ from training.weights.teacher import read_teacher
 
 
 class Trainer:
-    """The state of one run, and what can be done with it: train, evaluate, save, load.
+    """The state of one run, with methods to train, evaluate, save and load it.
 
     Attributes:
         iteration: iterations done so far.
         last: iterations after which the run ends.
-        images: training images that an epoch takes, without those held out.
-        splits: the evaluated splits, `test` and, where images are held out, `val`; each holds
+        images: training images per epoch, without those held out.
+        splits: the evaluated splits, `test` and, if images are held out, `val`; each holds
             images (N, H, W, 3) and labels (N,) on the device.
-        parts: what outlives a step, beside the network and the optimizer, by its name in a
+        parts: state that outlives a step, besides network and optimizer, by its name in a
             checkpoint.
     """
 
@@ -90,12 +90,12 @@ class Trainer:
         self.evaluate_batch = {k: self.engine.captured(v) for k, v in self.evaluations.items()}
         self.dropout = dropouts(self.model)
         self.enter(schedules.phase_at(self.recipe, self.images, 0)[0])
-        # Which blocks are closed is one draw for all processes; what is dropped is one for each.
+        # Stochastic depth skips the same blocks in all processes; each draws its own dropout.
         alike = replicas is None or skips(self.model)
         self.drawn_by = () if alike or replicas is None else (replicas.rank,)
 
     def enter(self, phase: Phase) -> None:
-        """Go over to a phase: what it minimises, in a step of its own, and what it drops."""
+        """Enter a phase: set its dropout rates and build a step for its objective."""
         self.phase = phase
         set_dropouts(self.model, self.dropout if phase.dropout is None else phase.dropout)
         self.random = is_random(self.model)
@@ -108,7 +108,7 @@ class Trainer:
         )  # fmt: skip
 
     def begin_segment(self) -> int:
-        """Draw the batches from here to the next evaluation; at which iteration that is."""
+        """Draw the batches up to the next evaluation and return its iteration."""
         end = schedules.next_evaluation(self.recipe, self.images, self.iteration, self.last)
         self.model.train()
         self.batches.begin(self.iteration, end)
@@ -117,12 +117,12 @@ class Trainer:
         return end
 
     def train_iteration(self) -> None:
-        """Do one iteration of the segment that has begun."""
+        """Train one iteration of the current segment."""
         phase, _ = schedules.phase_at(self.recipe, self.images, self.iteration)
         if phase != self.phase:
             self.enter(phase)
         if self.random:
-            # So that what is drawn, too, is a pure function of seed and iteration.
+            # So that random draws, too, are a pure function of seed and iteration.
             torch.manual_seed(derived_seed(self.settings.seed, self.iteration, *self.drawn_by))
         self.set_rates()
         size = self.batches.size(self.iteration)
@@ -131,7 +131,7 @@ class Trainer:
         self.iteration += 1
 
     def set_rates(self) -> None:
-        """Set what the next iteration updates by."""
+        """Set learning rate, momentum and auxiliary weight for the next iteration."""
         recipe, images, iteration = self.recipe, self.images, self.iteration
         heads = schedules.head_rate(recipe, iteration)
         self.optimizer.set_learning_rate(self.learning_rate(iteration), heads)
@@ -143,8 +143,8 @@ class Trainer:
             self.optimizer.clear_momentum()
 
     def end_segment(self) -> tuple[float, float]:
-        """Mean loss and error in percent over the segment's batches; does what a recipe does
-        between epochs and after the last one."""
+        """Return mean loss and error in percent over the segment's batches, and do what the recipe
+        asks for between epochs and after the last one."""
         loss, error = self.metrics.take()
         self.plateau.note(error)
         if self.iteration == self.last and math.isfinite(loss):
@@ -158,7 +158,7 @@ class Trainer:
         return schedules.learning_rate(self.recipe, self.images, iteration, self.plateau.drops)
 
     def average_statistics(self) -> None:
-        """Exchange the moving averages for statistics taken anew, where the recipe asks for it."""
+        """Replace the moving averages by freshly computed statistics, if the recipe asks for it."""
         if self.recipe.statistics_batches == 0:
             return
         model = rebuilt(self.settings, self.weights(), self.mean.device)
@@ -170,7 +170,7 @@ class Trainer:
                 buffer.copy_(averaged[name])
 
     def evaluate(self, split: str) -> tuple[float, float]:
-        """Loss and top-1 error in percent of a split, single view; of averaged weights, where the
+        """Single-view loss and top-1 error in percent on a split, with averaged weights if the
         recipe averages them."""
         evaluation = self.evaluations[split]
         evaluation.start()
@@ -180,22 +180,21 @@ class Trainer:
         return evaluation.metrics.mean()
 
     def weights(self) -> dict[str, Tensor]:
-        """The network's state by name, as it is evaluated: parameters in float32, and
-        statistics."""
+        """The network's state by name, as evaluated: float32 parameters, and statistics."""
         return self.optimizer.state()["model"] | (self.average.named if self.average else {})
 
     def state(self) -> dict[str, Any]:
-        """All that a run needs to go on where it is: tensors, numbers and containers of them."""
+        """Everything needed to resume from here: tensors, numbers and containers of them."""
         parts = {name: part.state() for name, part in self.parts.items()}
         return {"iteration": self.iteration, **self.optimizer.state(), **parts}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a state made by `state`, on whatever device and by whatever engine.
+        """Resume from a state returned by `state`, on any device and with any engine.
 
-        A part that the state does not know, as one that another engine does without, begins anew.
+        A part missing from the state, such as one that its engine did not need, starts afresh.
 
         Raises:
-            KeyError, RuntimeError: it is another network's.
+            KeyError, RuntimeError: the state belongs to another network.
         """
         self.iteration = state["iteration"]
         self.optimizer.load(state)
@@ -204,11 +203,11 @@ class Trainer:
                 part.load(state[name])
 
     def agreed(self, flag: bool) -> bool:
-        """Whether this process, or any other that trains this run, says so."""
+        """Whether `flag` is true in any process of this run."""
         return flag if self.replicas is None else self.replicas.agree(flag)
 
     def synchronise(self) -> None:
-        """Have all processes of the run start where the first one does."""
+        """Copy the first process's iteration and state to all processes of the run."""
         if self.replicas is not None:
             iteration = torch.tensor(self.iteration)
             everything = [self.optimizer, *self.parts.values()]

@@ -1,4 +1,4 @@
-"""Random crops and flips: drawn once an epoch on the CPU, applied in batches on the device."""
+"""Random crops and flips: drawn once per epoch on the CPU, applied in batches on the device."""
 
 import numpy as np
 import torch
@@ -7,17 +7,17 @@ from torch import Tensor
 from data.arrays.imageset import channel_statistics
 from data.order import derived_seed
 
-# Columns of an epoch's plan, one row a training sample.
+# Columns of an epoch's plan, which has one row per training sample.
 INDEX, TOP, LEFT, FLIP = range(4)
 
 
 def draw_epoch(images: int, *, seed: int, epoch: int, pad: int, flip: bool) -> Tensor:
-    """Order, crop offsets and flips of one epoch: a pure function of its arguments.
+    """Draw the order, crop offsets and flips of one epoch: a pure function of its arguments.
 
     Returns:
         int64 (images, 4): image index, crop offset from the top and from the left of the padded
-        image (uniform over 0 .. 2 pad, independent), and 1 where the crop is mirrored (half of
-        them where `flip` is set).
+        image (independent, uniform over 0 .. 2 pad), and 1 where the crop is mirrored (with
+        probability 1/2 if `flip`).
     """
     generator = torch.Generator().manual_seed(derived_seed(seed, epoch))
     plan = torch.zeros(images, 4, dtype=torch.int64)
@@ -40,15 +40,15 @@ def crop_and_flip(
 ) -> Tensor:
     """Gather, normalise, pad, crop and mirror a batch.
 
-    The mean belongs to the original pixel and padding happens after it is subtracted, so the
-    border is exactly zero (as in the authors' codes).
+    The mean is subtracted at each pixel's original position, before padding, so that a zero border
+    is exactly zero (as in the authors' codes).
 
     Args:
-        images: uint8, or float32 (N, H, W, 3), the whole set.
+        images: uint8 or float32 (N, H, W, 3), the whole set.
         plan: int64 (B, 4), rows of `draw_epoch`.
         mean: float32 (H, W, 3) or (3,), subtracted.
         scale: float32 (3,) or (), multiplied after that.
-        border: what is padded with: `zero`, or `reflect`, the image mirrored at its edge pixels.
+        border: padding: `zero`, or `reflect`, the image mirrored at its edge pixels.
 
     Returns:
         float32 (B, 3, H, W), channels last in memory.
@@ -71,12 +71,12 @@ def crop_and_flip(
 
 
 def _reflected(place: Tensor, size: int) -> Tensor:
-    """Places beyond an image's edges, at most its size less one beyond, as places inside."""
+    """Mirror positions outside an image, by at most its size - 1, to positions inside."""
     return (size - 1) - ((size - 1) - place.abs()).abs()
 
 
 def normalise(images: Tensor, *, mean: Tensor, scale: Tensor) -> Tensor:
-    """Test images (B, H, W, 3), uint8 or float32, as a network sees them: float32 (B, 3, H, W)."""
+    """Normalise test images, uint8 or float32 (B, H, W, 3), to float32 (B, 3, H, W)."""
     return ((images - mean) * scale).permute(0, 3, 1, 2)
 
 
@@ -84,18 +84,18 @@ def statistics(images: np.ndarray, mean: str, std: str) -> tuple[Tensor, Tensor]
     """Mean and scale of the training images, for `crop_and_flip` and `normalise`.
 
     Args:
-        images: uint8 (N, H, W, 3), or float32 for `none` and the mean of a `pixel`.
-        mean: `pixel` (one value a pixel and channel), `channel`, `half` (127.5), or `none` (0).
+        images: uint8 (N, H, W, 3), or float32 with mean `pixel` or `none` and std `none`.
+        mean: `pixel` (one value per pixel and channel), `channel`, `half` (127.5), or `none` (0).
         std: `channel` or `global` (one deviation over all pixels and channels), `255`, `half`
-            (127.5), or `none`; the scale is 1 over it.
+            (127.5), or `none` (1); the scale is its reciprocal.
     """
-    # Of prepared images nobody asks for those of channels.
+    # Channel statistics are never used for prepared (float32) images.
     exact = channel_statistics(images) if images.dtype == np.uint8 else np.array([[0] * 3, [1] * 3])
     means, deviations = (torch.tensor(x, dtype=torch.float64) for x in exact)
     scales = {
         "none": torch.ones((), dtype=torch.float64),
         "channel": 1 / deviations,
-        # The variance over everything: within the channels, and between them.
+        # Total variance: within the channels plus between them.
         "global": 1 / (deviations.square().mean() + means.var(correction=0)).sqrt(),
         "255": torch.tensor(1 / 255, dtype=torch.float64),
         "half": torch.tensor(1 / 127.5, dtype=torch.float64),

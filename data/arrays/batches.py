@@ -1,4 +1,4 @@
-"""Training batches on a device: an endless sequence, a pure function of seed and iteration."""
+"""Training batches on a device: an endless sequence that depends on seed and iteration only."""
 
 from functools import lru_cache
 
@@ -10,17 +10,17 @@ from data.order import EVERYTHING, TrainingBatches
 
 
 class Batches(TrainingBatches):
-    """Random training batches of a set that lies whole on the device.
+    """Random training batches of a data set held entirely on the device.
 
-    `begin` draws a segment on the CPU and moves its plan to the device in one copy; `next` then
-    reads the plan at a position kept on the device.
+    `begin` draws a segment on the CPU and copies its plan to the device at once; `next` then reads
+    the plan at a position kept on the device.
 
     Args:
-        images: uint8, or float32 (N, H, W, 3).
+        images: uint8 or float32 (N, H, W, 3).
         labels: int64 (N,).
         mean, scale, border: see `data.arrays.augment.crop_and_flip`.
         batch, wrap: see `data.order.Spans`.
-        an_epoch: images that an epoch takes, each time others; all by default.
+        an_epoch: images per epoch, a new random selection each time; all by default.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Batches(TrainingBatches):
         self.epoch = lru_cache(maxsize=2)(
             lambda epoch: draw_epoch(len(images), seed=seed, epoch=epoch, pad=pad, flip=flip)
         )
-        # Room for an epoch and the batch that crosses its end.
+        # Room for an epoch and a batch that crosses its end.
         self.plan = torch.zeros(len(images) + batch, 4, dtype=torch.int64, device=images.device)
         self.position = torch.zeros((), dtype=torch.int64, device=images.device)
         self.lanes = torch.arange(batch, device=images.device)
@@ -75,5 +75,5 @@ class Batches(TrainingBatches):
         return images, self.labels[plan[:, INDEX]]
 
     def tensors(self) -> list[Tensor]:
-        """The position in the plan."""
+        """Return the position in the plan."""
         return [self.position]

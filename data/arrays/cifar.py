@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009): published facts, and how their arrays are built."""
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009): published facts, and building their arrays."""
 
 from pathlib import Path
 
@@ -31,9 +31,9 @@ FACTS = {
 
 
 def build(name: str, folder: Path) -> ImageSet:
-    """Fetch the official archive through torchvision, which verifies its checksum, and decode it.
+    """Download the official archive with torchvision, which verifies its checksum, and decode it.
 
-    The archive and the files unpacked from it stay in `folder`; what is there already is reused.
+    The archive and the extracted files stay in `folder`; existing ones are reused.
     """
     from torchvision import datasets
 

@@ -1,4 +1,4 @@
-"""The embedded set: scikit-learn's 1,797 scanned digits, for smoke runs and tests only."""
+"""The built-in data set: scikit-learn's 1,797 scanned digits, for smoke runs and tests only."""
 
 import numpy as np
 
@@ -8,7 +8,8 @@ TRAIN, TEST = 1_500, 297
 
 
 def build() -> ImageSet:
-    """8 x 8 scans with 17 grey levels, enlarged to 16 x 16 x 3; the last 297 in hash order test."""
+    """Build the set: 8 x 8 scans with 17 grey levels, enlarged to 16 x 16 x 3; the last 297 in hash
+    order are the test images."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

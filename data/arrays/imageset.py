@@ -1,4 +1,4 @@
-"""Image sets as arrays: one file a set, checked, in one canonical order, with a fingerprint."""
+"""Image sets as arrays: one verified file per set, in canonical order, with a fingerprint."""
 
 import hashlib
 import zipfile
@@ -13,13 +13,13 @@ from records.files import no_pipe
 from records.lock import written_whole
 
 MOST_BYTES = 4 * 2**30  # of the arrays; SVHN, the largest set, has 2.2 GB
-MADE = ("cifar10", "cifar100", "svhn")  # by `make data`, from official files
+MADE = ("cifar10", "cifar100", "svhn")  # built by `make data` from official files
 KEYS = ("train_images", "train_labels", "test_images", "test_labels", "classes")
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A whole image set in memory.
+    """An image set held in memory.
 
     Attributes:
         train_images, test_images: uint8 (N, H, W, 3), RGB.
@@ -36,7 +36,7 @@ class ImageSet:
 
     @property
     def train_count(self) -> int:
-        """Training images."""
+        """Number of training images."""
         return len(self.train_images)
 
     @property
@@ -46,7 +46,7 @@ class ImageSet:
 
     @property
     def fingerprint(self) -> str:
-        """Hash over the content (images, labels, split), whatever its order: 16 hex digits."""
+        """Hash of images, labels and split, independent of their order: 16 hex digits."""
         train = np.sort(image_hashes(self.train_images, self.train_labels))
         test = np.sort(image_hashes(self.test_images, self.test_labels))
         return hashlib.sha256(train.tobytes() + b"|" + test.tobytes()).hexdigest()[:16]
@@ -54,7 +54,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is published of a set, to check a file against; None where it is not, exactly.
+    """Published facts about a data set, to check a file against; None if not published exactly.
 
     `mean` and `std` are the channel statistics of the training images on the scale 0 to 255;
     `per_class` is the number of training and of test images in each class.
@@ -81,7 +81,7 @@ def image_hashes(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def canonical(images: ImageSet) -> ImageSet:
-    """The same set sorted by image hash, so that a seed means the same run everywhere."""
+    """Sort a set by image hash, so that a seed means the same run everywhere."""
 
     def order(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         hashes = image_hashes(x, y)
@@ -113,7 +113,7 @@ def read(path: Path, name: str) -> ImageSet:
         images = {k: arrays[k] for k in ("train_images", "test_images")}
         labels = {k: arrays[k] for k in ("train_labels", "test_labels")}
         if any(array.dtype.kind not in "iu" for array in labels.values()):
-            raise ValueError("labels that are no whole numbers")
+            raise ValueError("labels that are not integers")
         labels = {k: array.astype(np.int64) for k, array in labels.items()}
         return ImageSet(name, **images, **labels, classes=tuple(map(str, arrays["classes"])))
     except FileNotFoundError:
@@ -128,7 +128,7 @@ def read(path: Path, name: str) -> ImageSet:
 
 
 def write(images: ImageSet, path: Path) -> None:
-    """Write an array file atomically: a reader never sees half of it."""
+    """Write an array file atomically: no reader sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as file:
         np.savez(
@@ -142,8 +142,8 @@ def write(images: ImageSet, path: Path) -> None:
 
 
 def check(images: ImageSet, facts: Facts) -> None:
-    """Raise a DataError where types, sizes, labels, statistics or fingerprint of a set are others
-    than published; the message says which."""
+    """Raise a DataError if a set's types, sizes, labels, statistics or fingerprint differ from the
+    published ones; the message says which."""
     name, size = images.name, facts.size
     for split, count in (("train", facts.train), ("test", facts.test)):
         x, y = getattr(images, f"{split}_images"), getattr(images, f"{split}_labels")
@@ -163,7 +163,8 @@ def check(images: ImageSet, facts: Facts) -> None:
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Exact channel means and population deviations of uint8 images (N, H, W, 3), 0 to 255."""
+    """Exact channel means and population standard deviations of uint8 images (N, H, W, 3), on the
+    scale 0 to 255."""
     levels = np.arange(256, dtype=np.float64)
     means, stds = [], []
     for channel in range(images.shape[-1]):
@@ -185,7 +186,7 @@ def _expect(name: str, what: str, found: object, expected: object) -> None:
 def _remedy(name: str) -> str:
     if name in MADE:
         return f"Delete it and run `make data DATASET={name}`."
-    return "docs/running.md says what the file of a set of your own holds."
+    return "docs/running.md says what a data file of your own must contain."
 
 
 def _short(value: object) -> str:
@@ -195,7 +196,7 @@ def _short(value: object) -> str:
 
 
 def random_images(count: int) -> ImageSet:
-    """A set of CIFAR-10's shape to time steps on; what pixels show does not change the work."""
+    """Random images in CIFAR-10's shape for timing steps; the content does not affect the time."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     y, test = rng.integers(0, 10, count), min(count, 1000)

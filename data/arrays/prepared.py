@@ -1,7 +1,7 @@
-"""Images prepared as a whole set: global contrast normalisation, then ZCA whitening or local
+"""Preprocessing of whole data sets: global contrast normalisation, then ZCA whitening or local
 contrast normalisation.
 
-As pylearn2 does all three (Goodfellow et al. 2013), whose CIFAR is that of many papers after it.
+All three follow pylearn2 (Goodfellow et al. 2013), whose preprocessed CIFAR many papers use.
 """
 
 import hashlib
@@ -19,17 +19,17 @@ from data.arrays.imageset import ImageSet
 from data.order import DataError
 from records.lock import written_whole
 
-FLAT = 1e-8  # an image whose norm is below has no contrast, and is not divided by it
+FLAT = 1e-8  # images with a smaller norm have no contrast and are not divided by it
 BIAS = 0.1  # added to every eigenvalue
-LOCAL_DEVIATION, LOCAL_RADIUS = 2.0, 3  # in pixels, of the Gaussian window of 7x7
-LEAST = 1e-4  # that a local deviation counts for
-CHUNK = 2_000  # images that are float64 at a time
+LOCAL_DEVIATION, LOCAL_RADIUS = 2.0, 3  # of the 7x7 Gaussian window, in pixels
+LEAST = 1e-4  # lower bound of the local divisor
+CHUNK = 2_000  # images processed in float64 at a time
 SPLITS = ("train_images", "test_images")
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """x -> (x - mean) matrix, of images in rows: mean (D,) and matrix (D, D), float64."""
+    """x -> (x - mean) matrix, with images as rows: mean (D,) and matrix (D, D), float64."""
 
     mean: np.ndarray
     matrix: np.ndarray
@@ -39,18 +39,18 @@ class Whitening:
 
 
 def prepared(images: ImageSet, kind: str, contrast: float, folder: Path) -> ImageSet:
-    """A set with its images as float32 (N, H, W, 3), prepared.
+    """Preprocess a set; its images become float32 (N, H, W, 3).
 
-    A whitened set takes a minute of a processor and is rounded otherwise on another machine, so it
-    is kept beside the file of its set, where there is one, and read from there.
+    Whitening takes a minute of CPU time and rounds differently on other machines, so the result is
+    cached next to the set's file, if there is one, and read from there.
 
     Args:
-        kind: `none`, `gcn`, `lcn` (locally normalised after it) or `zca` (whitened after it, with
-            the statistics of the training images).
+        kind: `none` (the set as it is), `gcn`, `lcn` (then local normalisation) or `zca` (then
+            whitening with the statistics of the training images).
         contrast: norm of an image after contrast normalisation.
 
     Raises:
-        DataError: the kept file is damaged.
+        DataError: the cached file is damaged.
     """
     if kind == "none":
         return images
@@ -68,13 +68,13 @@ def prepared(images: ImageSet, kind: str, contrast: float, folder: Path) -> Imag
         try:
             _write(path, images.fingerprint, made)
         except OSError as error:  # a read-only or full disk
-            warning = f"{path} cannot be kept ({error.strerror}): whitening is done anew each time."
+            warning = f"{path} cannot be saved ({error.strerror}): whitening is repeated each time."
             print(warning, file=sys.stderr)
     return replace(images, **made)
 
 
 def normalise_contrast(images: np.ndarray, contrast: float) -> np.ndarray:
-    """Every image less its mean over all values, divided by its norm then, times `contrast`.
+    """Subtract each image's mean over all values, then scale it to the norm `contrast`.
 
     uint8 (N, H, W, 3) to float64 (N, H * W * 3).
     """
@@ -86,11 +86,12 @@ def normalise_contrast(images: np.ndarray, contrast: float) -> np.ndarray:
 
 
 def normalise_locally(images: np.ndarray) -> np.ndarray:
-    """Normalise the red channel of float64 images (N, H, W, 3) in place, by what is around a pixel.
+    """Locally normalise the red channel of float64 images (N, H, W, 3) in place.
 
-    A pixel loses the mean around it, under a Gaussian window; then it is divided by the root mean
-    square around it, or by that root's mean over the image where this is larger. Beyond the edge
-    is 0. The code that Goodfellow et al. 2013 released returns after the first channel.
+    From each pixel, subtract the mean around it under a Gaussian window; then divide by the root
+    mean square around it, or by the mean of that root over the image if this is larger. Images are
+    padded with 0. Red only: the code released by Goodfellow et al. 2013 returns after the first
+    channel.
     """
     red = images[..., 0]
 
@@ -105,8 +106,8 @@ def normalise_locally(images: np.ndarray) -> np.ndarray:
 
 
 def whitening_of(images: np.ndarray, contrast: float) -> Whitening:
-    """The ZCA whitening of a set's training images, uint8 (N, H, W, 3): with their covariance
-    V L V' once 0.1 is added to its diagonal, the matrix is V L^(-1/2) V'."""
+    """Compute the ZCA whitening of training images, uint8 (N, H, W, 3): with their covariance plus
+    0.1 on its diagonal as V L V', the matrix is V L^(-1/2) V'."""
     dimensions = int(np.prod(images.shape[1:]))
     total, products = np.zeros(dimensions), np.zeros((dimensions, dimensions))
     for _, x in _chunks(images, contrast):
@@ -127,7 +128,7 @@ def _chunks(images: np.ndarray, contrast: float) -> Iterator[tuple[slice, np.nda
 def _changed(
     images: ImageSet, contrast: float, change: Callable[[np.ndarray], np.ndarray]
 ) -> dict[str, Any]:
-    """The images of both splits, normalised in contrast and then changed as (n, H, W, 3)."""
+    """Apply contrast normalisation and then `change`, on (n, H, W, 3), to both splits."""
     made = {}
     for split in SPLITS:
         source = getattr(images, split)
@@ -139,7 +140,7 @@ def _changed(
 
 
 def _read(path: Path, fingerprint: str) -> Any:
-    """The images of a kept file, or None where there is none of this set."""
+    """Read the images of a cached file, or None if there is none for this set."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if str(file["of"]) != fingerprint:
@@ -150,12 +151,12 @@ def _read(path: Path, fingerprint: str) -> Any:
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         arrays, checksum = {}, "unread"
     if _checksum(arrays) != checksum:
-        raise DataError(f"{path} is damaged; delete it, and it is made anew.")
+        raise DataError(f"{path} is damaged; delete it to have it recreated.")
     return arrays
 
 
 def _write(path: Path, fingerprint: str, made: dict[str, np.ndarray]) -> None:
-    """Write the file atomically: a reader never sees half of it."""
+    """Write the cached file atomically: no reader sees half of it."""
     with written_whole(path) as file:
         np.savez(file, of=fingerprint, checksum=_checksum(made), **made)  # type: ignore[arg-type]
 

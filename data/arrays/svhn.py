@@ -1,4 +1,4 @@
-"""SVHN, cropped digits (Netzer et al. 2011): training and extra images together, and test."""
+"""SVHN, cropped digits (Netzer et al. 2011): training and extra images combined, and test."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ import numpy as np
 
 from data.arrays.imageset import Facts, ImageSet
 
-# The papers train on the official training and extra sets together: 73,257 + 531,131 images.
-# Channel statistics of that union are not published in an exact form, so none are checked.
+# The papers train on the official training and extra sets combined: 73,257 + 531,131 images.
+# Exact channel statistics of that union are not published, so none are checked.
 FACTS = {"svhn": Facts(train=73_257 + 531_131, test=26_032, classes=10, size=32)}
 
 
 def build(name: str, folder: Path) -> ImageSet:
-    """Fetch the three official files through torchvision (checksummed) and read them."""
+    """Download the three official files with torchvision (checksummed) and read them."""
     from torchvision.datasets import SVHN
 
     def part(split: str) -> tuple[np.ndarray, np.ndarray]:

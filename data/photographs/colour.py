@@ -1,9 +1,9 @@
-"""Changes of colour, in whole batches on the device; what is drawn is drawn beforehand."""
+"""Colour augmentation of whole batches on the device; random numbers are drawn beforehand."""
 
 import torch
 from torch import Tensor
 
-# Principal components of ImageNet's pixel colours, and their deviations, on the scale 0 to 1
+# Principal components of ImageNet's pixel colours and their standard deviations, scale 0 to 1
 # (fb.resnet.torch, imagenet.lua; after Krizhevsky et al. 2012, Section 4.1).
 DEVIATIONS = (0.2175, 0.0188, 0.0045)
 COMPONENTS = (
@@ -13,13 +13,13 @@ COMPONENTS = (
 )
 GREY = (0.299, 0.587, 0.114)
 LIGHTING, JITTER = 0.1, 0.4
-# Columns of what is drawn for an image: three lighting coefficients, three factors (brightness,
-# contrast, saturation) and the order in which they are applied.
+# Random numbers per image: three lighting coefficients, three factors (brightness, contrast,
+# saturation) and the order in which these are applied.
 DRAWN = 9
 
 
 def draw(images: int, *, seed: int) -> Tensor:
-    """What is drawn for a batch: float32 (images, 9), see `DRAWN`."""
+    """Draw the random numbers of a batch: float32 (images, 9), see `DRAWN`."""
     generator = torch.Generator().manual_seed(seed)
     lighting = LIGHTING * torch.randn(images, 3, generator=generator)
     factors = 1 + JITTER * (2 * torch.rand(images, 3, generator=generator) - 1)
@@ -28,14 +28,14 @@ def draw(images: int, *, seed: int) -> Tensor:
 
 
 class Recolour:
-    """Changes the colours of batches.
+    """Colour augmentation of batches.
 
     Args:
         kind: `pca` adds multiples of the principal components (Krizhevsky et al. 2012, Section 4.1;
-            He et al. 2015, Section 3.4); `jitter` blends for brightness, contrast and saturation in
-            a random order first (fb.resnet.torch, transforms.lua); `none`.
-        device: where the batches are; the constants are brought there once, because a captured step
-            may not bring them.
+            He et al. 2015, Section 3.4); `jitter` first changes brightness, contrast and saturation
+            in random order (fb.resnet.torch, transforms.lua); `none`.
+        device: device of the batches; the constants are copied there once, because a captured step
+            cannot copy them.
     """
 
     def __init__(self, kind: str, device: torch.device):
@@ -45,7 +45,7 @@ class Recolour:
         self.grey = torch.tensor(GREY, device=device)
 
     def __call__(self, images: Tensor, drawn: Tensor) -> Tensor:
-        """Change a batch.
+        """Augment a batch.
 
         Args:
             images: float32 (N, H, W, 3), 0 to 255.
@@ -61,7 +61,7 @@ class Recolour:
         return images + shift[:, None, None, :]
 
     def _blend(self, images: Tensor, factors: Tensor, which: Tensor) -> Tensor:
-        """Blend every image with black, with its mean grey, or with its own greys."""
+        """Blend every image with black, its mean grey or its greyscale version (0, 1, 2)."""
         grey = (images * self.grey).sum(-1, keepdim=True)
         which = which[:, None, None, None]
         target = torch.where(which == 1, grey.mean((1, 2), keepdim=True), grey)

@@ -1,7 +1,7 @@
-"""Sets of photographs as folder trees: how one is decoded, cropped and resized.
+"""Data sets of photographs as folder trees: decoding, cropping and resizing.
 
-Everything here works on one image on the CPU and leaves it in bytes; colours, and the mean, are
-changed in whole batches on the device (`data.photographs.colour`).
+Everything here works on single images on the CPU and keeps them as uint8; colour augmentation and
+normalisation run on whole batches on the device (`data.photographs.colour`).
 """
 
 import re
@@ -20,30 +20,30 @@ from data.order import DataError
 from data.photographs.tree import Tree, check_sizes, fingerprint, read_tree
 
 TRAIN = 1_281_167  # training images of ImageNet (ILSVRC 2012)
-CLASSES = {"imagenet": 1000}  # of the sets that have a fixed number
+CLASSES = {"imagenet": 1000}  # of sets with a fixed number of classes
 # Channel statistics of ImageNet's training images, 0 to 255 (fb.resnet.torch, imagenet.lua).
 MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
-# Short sides beside a crop of 224, as in the papers; other sizes in proportion.
+# Short sides for a crop of 224, as in the papers; other sizes in proportion.
 CROP, SHORT, LOW, HIGH = 224, 256, 256, 480
-STRIP = 100  # times as long as wide, and no photograph
-IN_TORCHVISION = re.compile(r"^\w+, \S+\.cpp:\d+, ")  # where it says an error came from
+STRIP = 100  # an image with a larger aspect ratio is no photograph
+IN_TORCHVISION = re.compile(r"^\w+, \S+\.cpp:\d+, ")  # source location in its error messages
 View = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """A set of photographs that is read while it is used."""
+    """A data set of photographs, read from disk as it is used."""
 
     name: str
     train: Tree
     test: Tree
 
-    size: ClassVar[int | None] = None  # they are of all sizes
+    size: ClassVar[int | None] = None  # sizes vary
 
     @property
     def train_count(self) -> int:
-        """Training images."""
+        """Number of training images."""
         return len(self.train)
 
     @property
@@ -52,33 +52,33 @@ class Photographs:
 
     @property
     def fingerprint(self) -> str:
-        """Hash over the names and sizes of all files: 16 hex digits."""
+        """Hash of the names and sizes of all files: 16 hex digits."""
         return fingerprint({"train": self.train, "val": self.test})
 
 
 def read(name: str, folder: Path) -> Photographs:
-    """The set `<folder>/<name>/{train,val}/<class>/`.
+    """Read the tree `<folder>/<name>/{train,val}/<class>/`.
 
     Raises:
-        DataError: there is no such tree, or one with other classes than it should have, or a test
-            image is empty.
+        DataError: the tree is missing, its classes are not the expected ones, or a test image is
+            empty.
     """
     expected = CLASSES.get(name)
     train = read_tree(folder / name / "train", expected)
     test = read_tree(folder / name / "val", len(train.classes))
     if train.classes != test.classes:
         odd = sorted(set(train.classes) ^ set(test.classes))[0]
-        raise DataError(f"{folder / name}: class {odd} is in one of train and val only.")
+        raise DataError(f"{folder / name}: class {odd} is in only one of train and val.")
     check_sizes(test)
     return Photographs(name, train, test)
 
 
 def decode(path: Path) -> Tensor:
-    """An image file as uint8 (3, H, W), RGB whatever it was: of 16 bits the upper 8, of what is
-    transparent the colour.
+    """Decode an image file to uint8 RGB (3, H, W): 16-bit values keep their upper 8 bits,
+    transparency is dropped.
 
     Raises:
-        DataError: it is damaged, or no image, or not a single one, or a strip.
+        DataError: the file is damaged, is not an image, is animated, or is a narrow strip.
     """
     try:
         with warnings.catch_warnings():
@@ -88,29 +88,29 @@ def decode(path: Path) -> Tensor:
     except (RuntimeError, OSError, ValueError) as error:
         reason = IN_TORCHVISION.sub("", str(error).splitlines()[0]).split(". ")[0].rstrip(".")
         raise DataError(
-            f"{path} is damaged or no image ({reason}).\nFetch it again, or delete it."
+            f"{path} is damaged or not an image ({reason}).\nFetch it again, or delete it."
         ) from None
 
 
 def _eight_bits(image: Tensor) -> Tensor:
-    """A photograph in bytes; a ValueError where it is none."""
+    """Convert a photograph to uint8; raise a ValueError if it is animated or a narrow strip."""
     if image.ndim != 3:
         raise ValueError(f"an animation of {len(image)} images")
     height, width = image.shape[1:]
-    if max(height, width) > STRIP * min(height, width):  # resized, it would take all memory
+    if max(height, width) > STRIP * min(height, width):  # resizing it would exhaust memory
         raise ValueError(f"{width} x {height} pixels")
     return image if image.dtype == torch.uint8 else (image.int() >> 8).byte()
 
 
 def training_view(crop: str, size: int, high: int = HIGH) -> View:
-    """A random crop, flipped or not: uint8 (3, H, W) to (3, size, size).
+    """Return a transform that crops and flips at random: uint8 (3, H, W) to (3, size, size).
+
+    It draws from PyTorch's global generator.
 
     Args:
-        crop: `scale`: the short side becomes 256 to `high` pixels long (for crops of 224), then a
-            square of the image (He et al. 2015, Section 3.4, with 480); `aspect`: 8 to 100 % of the
-            area in an aspect ratio of 3/4 to 4/3 (fb.resnet.torch, imagenet.lua).
-
-    Draws from PyTorch's global generator.
+        crop: `scale`: resize the short side to 256 to `high` pixels (for crops of 224), then cut
+            out a square (He et al. 2015, Section 3.4, with 480); `aspect`: 8 to 100 % of the area
+            at an aspect ratio of 3/4 to 4/3 (fb.resnet.torch, imagenet.lua).
     """
     if crop == "aspect":
         cut: list[torch.nn.Module] = [
@@ -123,9 +123,9 @@ def training_view(crop: str, size: int, high: int = HIGH) -> View:
 
 
 def test_view(size: int, short: int | None = None) -> View:
-    """The centre of an image: uint8 (3, H, W) to (3, size, size).
+    """Return a transform that resizes and crops the centre: uint8 (3, H, W) to (3, size, size).
 
     Args:
-        short: length of the short side before the crop; 256 / 224 of `size` by default.
+        short: length of the short side before the crop; by default 256 / 224 of `size`.
     """
     return v2.Compose([v2.Resize(short or round(SHORT * size / CROP)), v2.CenterCrop(size)])

@@ -1,5 +1,5 @@
-"""Training batches of a folder tree: decoded by worker processes, a pure function of seed and
-iteration however many they are."""
+"""Training batches of a folder tree, decoded by worker processes: a pure function of seed and
+iteration, whatever the number of workers."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,15 +16,15 @@ from data.photographs.tree import Tree
 from data.photographs.workers import delivered, make_loader
 
 Key = tuple[int, int]  # epoch and image
-WHOLE = -1  # in place of a damaged image's index
-SKIP = "Or let damaged training images be left out: damaged=skip."
+WHOLE = -1  # index of the damaged image if there is none
+SKIP = "Or leave damaged training images out with damaged=skip."
 
 
 class Views(Dataset[tuple[Tensor, int, int]]):
-    """Views of the images of a tree, by epoch and index: a pure function of both and of the seed.
+    """Views of the images of a tree: a pure function of seed, epoch and index.
 
-    An item is the view, uint8 (3, H, W), its label, and the index of a damaged image or `WHOLE`;
-    the next image that is whole takes the place of a damaged one.
+    An item is a view, uint8 (3, H, W), its label, and the index of a damaged image or `WHOLE`. A
+    damaged image is replaced by the next intact one.
     """
 
     def __init__(self, tree: Tree, view: View, seed: int):
@@ -44,23 +44,23 @@ class Views(Dataset[tuple[Tensor, int, int]]):
                 damaged = index if damaged == WHOLE else damaged
                 continue
             with torch.random.fork_rng([]):
-                # `torch.manual_seed` would note every call for a GPU that a worker never uses.
+                # `torch.manual_seed` would also queue a call for a GPU that workers never use.
                 torch.default_generator.manual_seed(derived_seed(self.seed, *key))
                 return self.view(image), int(self.tree.labels[chosen]), damaged
-        raise DataError(f"{self.tree.folder} holds no image that is whole.")
+        raise DataError(f"{self.tree.folder} has no intact image.")
 
 
 class Order(Spans):
-    """The batches that are wanted next, as lists of keys; read by the loader.
+    """Batch sampler: yields the next batches as lists of keys.
 
-    Every image comes once an epoch, in an order drawn for it. An epoch of ImageNet has over a
-    million keys: each batch is made when its turn comes.
+    Every image comes once per epoch, in an order drawn for that epoch. Batches are made one at a
+    time, because an epoch of ImageNet has over a million keys.
 
     Args:
-        share: of a batch's samples those that this process takes, given its size.
+        share: the samples of a batch that this process takes, given the batch size.
 
     Attributes:
-        iterations: whose batches are wanted.
+        iterations: iterations whose batches come next.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Order(Spans):
         return len(self.iterations)
 
     def keys(self, iteration: int) -> list[Key]:
-        """What this process takes of an iteration's batch."""
+        """Keys of this process's share of an iteration's batch."""
         samples = range(*self.span(iteration))
         return [self.key(sample) for sample in samples[self.share(len(samples))]]
 
@@ -94,17 +94,18 @@ class Order(Spans):
 class Stream(TrainingBatches):
     """Random training batches of a tree.
 
-    `begin` sets the workers to a segment of iterations, `fetch` brings the next batch to the
+    `begin` starts the workers on a segment of iterations, `fetch` copies the next batch to the
     device, `next` augments it there.
 
     Args:
         tree: the training images.
         view: crop and flip of one image.
-        kind: change of colour, see `data.photographs.colour.Recolour`.
-        mean: float32 (3,), subtracted; scale: multiplied after that.
-        workers: processes that decode; 0 decodes in this one.
-        damaged: `stop` or `skip`, what to do with damaged images.
-        share: of a batch's samples those that this process takes, given its size.
+        kind: colour augmentation, see `data.photographs.colour.Recolour`.
+        mean: float32 (3,), subtracted.
+        scale: float32 (3,), multiplied after that.
+        workers: number of worker processes; 0 decodes in this process.
+        damaged: what to do with damaged images, `stop` or `skip`.
+        share: the samples of a batch that this process takes, given the batch size.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class Stream(TrainingBatches):
         self.recolour = colour.Recolour(kind, mean.device)
         self.share: Callable[[int], slice] = share or slice
         self.skipped: set[int] = set()
-        # It knows no stream: without a cycle, the workers end as soon as that is dropped.
+        # No reference back to the stream: without a cycle, the workers end when it is dropped.
         self.order = Order(len(tree), batch, wrap, seed=seed, share=self.share)
         self.loader = make_loader(
             Views(tree, view, seed), workers, batch_sampler=self.order,
@@ -148,7 +149,7 @@ class Stream(TrainingBatches):
         self.arriving = delivered(self.loader)
 
     def fetch(self, size: int) -> None:
-        """As of all batches; a DataError where an image is damaged, unless they are skipped."""
+        """Copy the next batch to the device; raise a DataError for a damaged image if `stop`."""
         images, labels, damaged = next(self.arriving)
         self.note(damaged[damaged != WHOLE].tolist())
         drawn = colour.draw(size, seed=derived_seed(self.seed, self.iteration, 1))
@@ -165,11 +166,11 @@ class Stream(TrainingBatches):
         return images.permute(0, 3, 1, 2), self.labels[:n]
 
     def note(self, damaged: Sequence[int]) -> None:
-        """Count damaged images, or raise a DataError of the first."""
+        """Record damaged images to skip, or raise a DataError for the first if `stop`."""
         for index in damaged:
             if self.damaged == "stop":
                 try:
-                    decode(self.tree.file(index))  # which says what is wrong with it
+                    decode(self.tree.file(index))  # raises an error that says what is wrong
                 except DataError as error:
                     raise DataError(f"{error}\n{SKIP}") from None
             if index not in self.skipped:
@@ -191,16 +192,16 @@ class Stream(TrainingBatches):
 
 
 def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
-    """Centres of all images of a tree, uint8 (N, size, size, 3).
+    """Decode the centre crops of all images of a tree, uint8 (N, size, size, 3).
 
     Raises:
-        DataError: one is damaged.
+        DataError: an image is damaged.
     """
     one_by_one = [[(0, index)] for index in range(len(tree))]
     loader = make_loader(Views(tree, test_view(size), 0), workers, batch_sampler=one_by_one)
     images = torch.empty(len(tree), size, size, 3, dtype=torch.uint8)
     for index, (image, _, damaged) in enumerate(delivered(loader)):
         if int(damaged[0]) != WHOLE:
-            decode(tree.file(index))  # which says what is wrong with it
+            decode(tree.file(index))  # raises an error that says what is wrong
         images[index] = image[0].permute(1, 2, 0)
     return images

@@ -1,8 +1,8 @@
-"""Folder trees of images, `<split>/<class>/*.JPEG`: what is in them, without reading the images.
+"""Folder trees of images, `<split>/<class>/*.JPEG`: listing them without reading the images.
 
-Listing a large tree takes minutes on a slow disk, so what was found is kept in a file and used as
-long as no folder has changed: beside the classes or, where nothing can be written there, in the
-user's cache.
+Listing a large tree takes minutes on a slow disk, so the listing is kept in an index file and
+reused until a folder changes. The file is next to the class folders or, if that is not writable, in
+the user's cache.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from records.lock import written_whole
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 INDEX = ".index.json"
 VERSION = 2
-UNREADABLE = -1  # in place of the size of what is no file, as a link that leads nowhere
+UNREADABLE = -1  # size of anything but a file, such as a broken link
 CACHE = "residual-to-dense"
 
 
@@ -31,11 +31,11 @@ class Tree:
     """One split of a tree.
 
     Attributes:
-        folder: of the split.
+        folder: folder of the split.
         classes: names of the class folders, in label order.
-        paths: texts (N,), of the images, relative to `folder`, sorted.
+        paths: strings (N,), image paths relative to `folder`, sorted.
         labels: int64 (N,).
-        sizes: int64 (N,), bytes of the files, or `UNREADABLE`.
+        sizes: int64 (N,), file sizes in bytes, or `UNREADABLE`.
     """
 
     folder: Path
@@ -48,18 +48,18 @@ class Tree:
         return len(self.paths)
 
     def file(self, index: int) -> Path:
-        """An image's file, as it was listed: so that the fingerprint is of what is read.
+        """Return an image's path, checked against the listing so that the fingerprint stays valid.
 
         Raises:
-            DataError: it is no file, or has another size.
+            DataError: it cannot be read as a file, or its size has changed.
         """
         path, size = self.folder / self.paths[index], int(self.sizes[index])
         now = _size(path)
         if now == UNREADABLE:
-            raise DataError(f"{path} cannot be read: a broken link, no file, or not yours.")
+            raise DataError(f"{path} cannot be read: a broken link, not a file, or no permission.")
         if now != size:
             kept = [place for place in _places(self.folder) if place.is_file()]
-            anew = f", if it is right now, delete {kept[0]}" if kept else " start again"
+            anew = f", if the change is intended, delete {kept[0]}" if kept else " start again"
             raise DataError(
                 f"{path} has {now:,} bytes, and had {size:,} when its folder was listed.\n"
                 f"Restore it or{anew}."
@@ -68,19 +68,19 @@ class Tree:
 
 
 def read_tree(folder: Path, classes: int | None = None) -> Tree:
-    """The images of a split.
+    """List the images of a split.
 
     Args:
-        classes: how many there have to be; None where any number will do.
+        classes: expected number of classes; None for any number.
 
     Raises:
-        DataError: there is no such folder, it has another number of classes, a class has no image,
-            or a file's name is no text.
+        DataError: the folder is missing, it has another number of classes, a class has no images,
+            or a file name is not valid UTF-8.
         OSError: a folder cannot be read.
     """
     if not folder.is_dir():
         raise DataError(
-            f"{folder} is missing; photographs lie in {folder.parent}/{{train,val}}/<class>/.\n"
+            f"{folder} is missing; expected {folder.parent}/{{train,val}}/<class>/.\n"
             "Set DATA_DIR to the folder that holds such a tree."
         )
     entries = [entry for entry in os.scandir(folder) if entry.is_dir()]
@@ -94,7 +94,7 @@ def read_tree(folder: Path, classes: int | None = None) -> Tree:
 
 
 def fingerprint(splits: dict[str, Tree]) -> str:
-    """Hash over names and sizes of all files, 16 hex digits; their content is not read."""
+    """Hash of the names and sizes of all files, 16 hex digits; their content is not read."""
     state = hashlib.sha256()
     for name, tree in sorted(splits.items()):
         state.update(f"{name} {len(tree)}\n".encode())
@@ -104,7 +104,7 @@ def fingerprint(splits: dict[str, Tree]) -> str:
 
 
 def _list(folder: Path, names: list[str]) -> dict[str, Any]:
-    """Every image file with its size, class by class; kept for the next time."""
+    """List every image file with its size, by class, and keep the listing for next time."""
     listed: dict[str, Any] = {}
     for name in names:
         files = {}
@@ -113,12 +113,12 @@ def _list(folder: Path, names: list[str]) -> dict[str, Any]:
                 files[_legible(entry.name, folder / name)] = _size(entry)
         listed[name] = {"changed": _changed(folder / name), "files": dict(sorted(files.items()))}
     if all(min(content["files"].values(), default=1) > 0 for content in listed.values()):
-        _keep(folder, listed)  # an empty file may be fetched again, which no folder would show
+        _keep(folder, listed)  # refilling an empty file would not change its folder
     return listed
 
 
 def _size(file: Path | os.DirEntry[str]) -> int:
-    """Bytes of a file, or `UNREADABLE`."""
+    """Size of a file in bytes, or `UNREADABLE`."""
     try:
         state = file.stat()
     except OSError:
@@ -127,18 +127,18 @@ def _size(file: Path | os.DirEntry[str]) -> int:
 
 
 def _legible(name: str, folder: Path) -> str:
-    """A file's name; a DataError where it is no text, for torchvision could not open it."""
+    """Return a file's name, or raise a DataError if it is not UTF-8: torchvision cannot open it."""
     try:
         name.encode()
     except UnicodeEncodeError:
         raise DataError(
-            f"{folder} holds a file whose name is no UTF-8: {name!a}; rename it."
+            f"{folder} holds a file whose name is not UTF-8: {name!a}; rename it."
         ) from None
     return name
 
 
 def _known(folder: Path, names: list[str]) -> dict[str, Any] | None:
-    """What was listed before, if no class folder has changed since."""
+    """Return the kept listing, or None if there is none or a class folder has changed since."""
     for path in _places(folder):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -154,7 +154,7 @@ def _known(folder: Path, names: list[str]) -> dict[str, Any] | None:
 
 
 def _keep(folder: Path, listed: dict[str, Any]) -> None:
-    """Write the index to the first place where that is possible, if there is one."""
+    """Write the index to the first writable place, if there is one."""
     text = json.dumps({"version": VERSION, "classes": listed})
     for path in _places(folder):
         with suppress(OSError):
@@ -166,14 +166,14 @@ def _keep(folder: Path, listed: dict[str, Any]) -> None:
 
 
 def _places(folder: Path) -> tuple[Path, Path]:
-    """Where the index of a split may be: there, or in the user's cache under a name of its own."""
+    """Where the index of a split may be: in its folder, or in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     return folder / INDEX, cache / CACHE / f"{name}.json"
 
 
 def _changed(folder: Path) -> int:
-    """When a file was last added to a folder, or taken from it."""
+    """When a file was last added to or removed from a folder, in nanoseconds since 1970."""
     return folder.stat().st_mtime_ns
 
 
@@ -184,14 +184,14 @@ def _tree(folder: Path, names: list[str], listed: dict[str, Any]) -> Tree:
             paths.append(f"{name}/{file}")
             labels.append(label)
             sizes.append(size)
-    # A list of a million strings would be copied by every forked worker that reads it, for reading
+    # Every forked worker that reads a list of a million strings would copy it, because reading
     # changes reference counts.
     texts = np.array(paths, np.dtypes.StringDType())
     return Tree(folder, tuple(names), texts, np.array(labels, np.int64), np.array(sizes, np.int64))
 
 
 def _check(tree: Tree) -> None:
-    """Raise a DataError that names the first class without images, if there is one."""
+    """Raise a DataError naming the first class without images, if there is one."""
     counts = np.bincount(tree.labels, minlength=len(tree.classes))
     if len(empty := np.flatnonzero(counts == 0)):
         kinds = ", ".join(SUFFIXES)
@@ -199,11 +199,11 @@ def _check(tree: Tree) -> None:
 
 
 def check_sizes(tree: Tree, remedy: str = "") -> None:
-    """Raise a DataError that names the first empty file or broken link, if there is one: they show
-    without any being read. `remedy` is what else can be done about it."""
+    """Raise a DataError naming the first empty file or broken link, if there is one, without
+    reading any file. `remedy` is appended to the message."""
     if len(empty := np.flatnonzero(tree.sizes <= 0)):
         others = f", as are {len(empty) - 1} others" if len(empty) > 1 else ""
-        what = "empty" if tree.sizes[empty[0]] == 0 else "no file that can be read"
+        what = "empty" if tree.sizes[empty[0]] == 0 else "not a readable file"
         raise DataError(
             f"{tree.folder / tree.paths[empty[0]]} is {what}{others}.\n"
             f"Fetch it again, or delete it{remedy}."

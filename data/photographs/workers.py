@@ -1,4 +1,4 @@
-"""Processes that decode photographs, and end when the one that uses what they decode does."""
+"""Worker processes that decode photographs, and end with the process that uses them."""
 
 import atexit
 import ctypes
@@ -15,23 +15,23 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.order import DataError
 
-PREFETCH = 4  # batches a worker is ahead
+PREFETCH = 4  # batches that each worker loads ahead
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 PR_SET_PDEATHSIG = 1  # from Linux's sys/prctl.h
-LOST = "DataLoader worker"  # how torch speaks of them in its errors, and of nothing else
+LOST = "DataLoader worker"  # in torch's error messages about workers, and no others
 NOTICED_SECONDS = 1
 REMEDY = (
-    "Give them more shared memory (docker run --shm-size=8g), or fewer of them: workers=1, or "
-    "workers=0 to decode in the process that trains."
+    "Increase shared memory (docker run --shm-size=8g), or use fewer workers: workers=1, or "
+    "workers=0 to decode in the training process."
 )
 
 
 def make_loader(views: Dataset[Any], workers: int, **options: Any) -> DataLoader[Any]:
-    """A loader whose workers stay from one use to the next.
+    """Create a loader with persistent workers.
 
     Args:
-        workers: how many; 0 decodes in this process.
-        options: more of what a `DataLoader` takes.
+        workers: number of worker processes; 0 decodes in this process.
+        options: further arguments of `DataLoader`.
     """
     return DataLoader(
         views,
@@ -39,14 +39,14 @@ def make_loader(views: Dataset[Any], workers: int, **options: Any) -> DataLoader
         persistent_workers=workers > 0,
         prefetch_factor=PREFETCH if workers else None,
         worker_init_fn=begin_worker,
-        generator=torch.Generator(),  # which leaves the run's own alone
+        generator=torch.Generator(),  # leaves the run's generator alone
         **options,
     )
 
 
 def delivered(loader: Iterable[Any]) -> Iterator[Any]:
-    """What a loader brings, whose workers begin now; what is wrong with an image is said as if it
-    had been read here."""
+    """Start a loader's workers and iterate over its batches; errors about an image read as if it
+    had been decoded in this process."""
     return _without_traceback(iter(loader))
 
 
@@ -54,46 +54,47 @@ def _without_traceback(arriving: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from arriving
         return
-    except DataError as error:  # torch puts a worker's traceback before it
+    except DataError as error:  # torch puts the worker's traceback before the message
         message = str(error).rpartition("DataError: ")[2].rstrip()
-        error.__traceback__ = None  # a circle there would keep the loader, and its workers
-    except (ConnectionError, EOFError) as error:  # it died before its images were fetched
-        time.sleep(NOTICED_SECONDS)  # torch raises here what became of it
+        error.__traceback__ = None  # a reference cycle would keep the loader and its workers alive
+    except (ConnectionError, EOFError) as error:  # a worker died before its images were fetched
+        time.sleep(NOTICED_SECONDS)  # torch's signal handler raises here and says why it died
         raise RuntimeError(f"{LOST} was lost: {error}") from None
     raise DataError(message)
 
 
 def begin_worker(number: int) -> None:
-    """A worker leaves signals to the process that trains, which saves first, and dies with it."""
+    """Set up a worker: it ignores signals, as the training process saves first, and dies with that
+    process."""
     torch.set_num_threads(1)
     for which in IGNORED:
         signal.signal(which, signal.SIG_IGN)
-    if sys.platform == "linux":  # elsewhere torch's own look at the parent, every few seconds
+    if sys.platform == "linux":  # elsewhere torch's own check of the parent every few seconds
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        # Under a fork server that is its parent, which ends with the process that uses the worker.
+        # With a fork server, the parent is the server, which ends with the training process.
         user = multiprocessing.parent_process()
-        if user is not None and not user.is_alive():  # it has died before that
+        if user is not None and not user.is_alive():  # it died before the call above
             os._exit(1)
 
 
 def why_lost(error: RuntimeError) -> str | None:
-    """Why workers ended, and the remedy, if that is what an error is of: they may be missed in the
-    middle of anything."""
+    """Return why workers ended, and the remedy, or None if the error is about something else; torch
+    may raise it at any point of a run."""
     text = str(error)
     if LOST not in text.partition("\n")[0]:
         return None
     lost = "Traceback" not in text
     reason = text.splitlines()[0 if lost else -1].removeprefix("RuntimeError: ")
     if not lost and "shared memory" not in reason and "No space" not in reason:
-        return None  # an error in a worker, which its traceback tells
-    return f"The processes that decode photographs failed ({reason.split('. ')[0]}).\n{REMEDY}"
+        return None  # an error inside a worker: its traceback says which
+    return f"The decoding workers failed ({reason.split('. ')[0]}).\n{REMEDY}"
 
 
 @atexit.register
 def end_workers() -> None:
-    """Kill the workers that are left: Python would ask them by SIGTERM and wait for ever.
+    """Kill remaining workers: Python would send SIGTERM, which they ignore, and wait forever.
 
-    Runs before multiprocessing's own, which was registered first.
+    Runs before multiprocessing's own exit handler, which was registered earlier.
     """
     left = [child for child in multiprocessing.active_children() if child.daemon]
     if left:

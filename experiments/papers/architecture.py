@@ -33,17 +33,17 @@ def tables() -> list[str]:
 
 
 def title(table: str) -> str:
-    """What stands above a table."""
+    """The caption of a table."""
     paper, _, name = table.partition("/")
     cited = next(known.cited for known in papers() if known.name == paper)
     return f"{cited}, {name.replace('table', 'Table ')}: architectures, as built"
 
 
 def layers_table(table: str) -> pd.DataFrame:
-    """A line a layer and a column a network, as built, beside the published one.
+    """A line per layer and a column per network, as built, noting where the paper differs.
 
     Raises:
-        PublishedError: a network has another number of layers than the paper prints.
+        PublishedError: a network has more or fewer layers than the paper prints.
     """
     columns: dict[str, list[str]] = {}
     published = _published()[_published()["table"] == table]
@@ -67,7 +67,7 @@ def layers_table(table: str) -> pd.DataFrame:
 
 
 def _cell(layer: Any) -> str:
-    """What is built, and what is published where it differs in structure or output size."""
+    """The layer as built and, if structure or output size differ, as published."""
     if _same(layer):
         return str(layer.paper)
     return f"{layer.structure} (paper: {layer.paper}, {layer.paper_output})"

@@ -1,4 +1,4 @@
-"""The papers' claims as comparisons, read from results/paper/claims.yaml; its head says how."""
+"""The papers' claims as comparisons, read from results/paper/claims.yaml (format at its head)."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic.dataclasses import dataclass
-from typing_extensions import TypedDict  # of Python 3.12, which pydantic needs
+from typing_extensions import TypedDict  # pydantic needs that of Python 3.12
 
 from experiments.papers.published import PAPER
 from experiments.papers.rows import facts
@@ -16,9 +16,9 @@ from experiments.papers.sums import committed
 
 KINDS = ({"lower", "than"}, {"fails"}, {"below", "row"}, {"above", "row"}, {"near", "to", "within"},
          {"share", "to", "between"})  # fmt: skip
-# Of the curve: the training loss at an iteration, the gradient at the first block in the second
-# half of training. Of the weights: the standard deviation of layers' responses, their mean; over
-# how many of its inputs a layer of a dense block spreads them; how often transitions get the least.
+# From the curve: the training loss at an iteration, the gradient at the first block in the second
+# half of training. From the weights: the mean standard deviation of layer responses; the share of
+# its inputs over which a layer of a dense block spreads them; how often transitions get the least.
 MEASURES = ("test_error", "train_error", "train_loss", "gradient", "responses", "weight_spread",
             "transition_least", "seconds", "params", "macs")  # fmt: skip
 OPTIONS = {"of", "data", "times", "at"}
@@ -26,7 +26,7 @@ OPTIONS = {"of", "data", "times", "at"}
 
 @with_config(ConfigDict(extra="forbid"))
 class Comparison(TypedDict, total=False):
-    """What a comparison may hold; `KINDS` says what goes together."""
+    """The keys of a comparison; `KINDS` lists which go together."""
 
     lower: Experiment
     than: Experiment
@@ -47,7 +47,7 @@ class Comparison(TypedDict, total=False):
 
 @dataclass(frozen=True, config=CELLS)
 class Claim:
-    """What a paper says, where, and the comparisons that all have to hold."""
+    """A paper's statement, its source, and the comparisons that all have to hold."""
 
     claim: Text
     source: Text
@@ -56,20 +56,20 @@ class Claim:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of the claim."""
         return self.claim
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """The rows that it needs, each with the data set, once."""
+        """The rows that it needs, each once, with its data set."""
         return list(dict.fromkeys(row for one in self.comparisons for row in rows_in(one)))
 
 
 def claims() -> list[Claim]:
-    """Every claim.
+    """Read every claim.
 
     Raises:
-        PublishedError: one has a mistake.
+        PublishedError: a claim has a mistake.
     """
     path = PAPER / "claims.yaml"
     try:
@@ -87,7 +87,7 @@ def claims() -> list[Claim]:
 
 
 def _place(error: ValidationError, content: Any) -> str:
-    """Where the first mistake lies, and what it is."""
+    """The place of the first mistake, and what it is."""
     first = error.errors()[0]
     number, *inner = first["loc"] or ("",)
     with suppress(LookupError, TypeError):
@@ -109,7 +109,7 @@ def mistake_in(comparison: Mapping[str, Any]) -> str | None:
 
 
 def rows_in(comparison: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The rows that a comparison needs, each with the data set."""
+    """The rows that a comparison needs, each with its data set."""
     dataset = comparison.get("data", "cifar10_aug")
     return [(comparison[key], dataset)
             for key in ("lower", "than", "fails", "row", "near", "share", "to")

@@ -14,7 +14,7 @@ FOLDER = ROOT / "conf" / "table"
 
 
 class PlanError(CommandError):
-    """What was asked for is no plan: an unknown table, row, run or number of seeds."""
+    """A plan is impossible: an unknown table, row or run, or an invalid number of seeds."""
 
 
 def is_planned(table: str) -> bool:
@@ -24,7 +24,7 @@ def is_planned(table: str) -> bool:
 
 @cache
 def table_config(table: str) -> Mapping[str, Any]:
-    """The config of a table, not to be changed.
+    """The config of a table; cached, so not to be modified.
 
     Raises:
         PlanError: there is no such table.

@@ -28,10 +28,10 @@ TESTS = {
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a paper's table: a row on one data set, with all that is published of it.
+    """A line of a paper's table: a row on one data set, with all its published numbers.
 
     Attributes:
-        own_test: how it is tested, where the table shows a row by several tests.
+        own_test: how it is tested, if the table shows a row under several tests; else empty.
     """
 
     table: str
@@ -47,7 +47,7 @@ class Line:
 
     @property
     def test(self) -> str:
-        """How its network is tested, where that is not as in training; else empty."""
+        """How its network is tested, if not as during training; else empty."""
         return self.own_test or tables()[self.table].test
 
     @property
@@ -57,23 +57,23 @@ class Line:
 
     @property
     def notes(self) -> list[str]:
-        """What is to be said of it."""
+        """The notes on its numbers."""
         return list(dict.fromkeys(number.note for number in self.numbers if number.note))
 
     @property
     def reported(self) -> list[Published]:
-        """What the table is about, by each statistic; empty where only top-5 is given."""
+        """Its numbers in the table's metric, by statistic; empty if only top-5 is given."""
         return [one for one in self.numbers if one.metric == tables()[self.table].metric]
 
     @property
     def layers(self) -> str | None:
-        """Its layers as the paper counts them, None where it does not."""
+        """Its number of layers as the paper counts them, or None if it does not."""
         return self.text("layers")
 
     @property
     def reproductions(self) -> list[float]:
-        """Test errors in percent of independent reproductions, the lowest first, where they have
-        the paper's network and recipe and the error of the last epoch (or do not say which)."""
+        """Test errors in percent of independent reproductions, lowest first: those with the paper's
+        network and recipe that report the error of the last epoch (or do not say which)."""
         if tables()[self.table].metric != ERROR:
             return []
         return sorted(
@@ -83,7 +83,7 @@ class Line:
         )
 
     def text(self, metric: str) -> str | None:
-        """A number in the digits that it is printed with, or None where the paper gives none."""
+        """A number as printed, or None if the paper gives none."""
         return next((number.value for number in self.numbers if number.metric == metric), None)
 
 
@@ -105,19 +105,19 @@ def paper_of(name: str) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """What to say of a name that is not known: those that are near, or else all."""
+    """The message for an unknown name, with the known ones that are near, or else all."""
     return f"Unknown {kind} {name!r}. {suggestion(name, known)}"
 
 
 def test_arguments(name: str) -> list[str]:
-    """What a test is called on eval.py's command line."""
+    """A test as arguments of eval.py."""
     protocol, *pixels = name.split("_") if name.startswith("single") else [name]
     sizes = zip(("crop", "short"), pixels, strict=False)
     return [f"protocol={protocol}", *(f"{key}={value}" for key, value in sizes)]
 
 
 def test_words(name: str) -> str:
-    """What a test is called in a table."""
+    """A test as a table words it."""
     if name.startswith("single"):
         pixels = name.split("_")[1:] or ["224"]
         return f"one crop of {pixels[0]}"
@@ -127,18 +127,18 @@ def test_words(name: str) -> str:
 
 
 def tests() -> list[str]:
-    """Every test that a line asks for."""
+    """Every test that a line of some table uses."""
     return sorted({line.test for table in tables() for line in lines(table)} - {""})
 
 
 def lines(table: str) -> list[Line]:
-    """The lines of a table, in its order; none where nothing is published of it."""
+    """The lines of a table, in its order; empty if nothing is published of it."""
     return _lines(paper_of(table)).get(table, []) if table in tables() else []
 
 
 def rows() -> dict[tuple[str, str], Line]:
-    """Every row that has published numbers, by experiment and data set, in the first line that it
-    has in any table."""
+    """Every row with published numbers, by experiment and data set, as its first line in any
+    table."""
     known: dict[tuple[str, str], Line] = {}
     for table in tables():
         for line in lines(table):
@@ -147,7 +147,7 @@ def rows() -> dict[tuple[str, str], Line]:
 
 
 def typical(numbers: Sequence[Published]) -> Published:
-    """What is reported of a row's runs in general: their mean where there is one."""
+    """The number that stands for a row's runs: their mean if there is one, else the first."""
     return next((number for number in numbers if number.statistic == "mean_std"), numbers[0])
 
 
@@ -157,9 +157,9 @@ def _independent() -> list[Reproduction]:
 
 
 def runs_of(table: str, experiment: str, dataset: str) -> int:
-    """How many runs the paper made of a row: 1 where it does not say.
+    """How many runs the paper made of a row: 1 if it does not say.
 
-    Where the table publishes no number of the row, the row's own table is asked.
+    If this table publishes no number of the row, the row's own table decides.
     """
     for source in (table, experiment.rpartition("/")[0]):
         for line in lines(source):

@@ -20,12 +20,12 @@ EXPERIMENTS = ROOT / "conf" / "experiment"
 PRESETS = ROOT / "conf" / "preset"
 SETTING = re.compile(r"^(\w+):\s*([^#]*?)\s*(?:#\s*(.*))?$")
 COLUMNS = ("Setting", "Value", "What the paper (or another source) says")
-# Labels and what other lines are made of: no hyper-parameters.
+# Labels and includes, not hyper-parameters.
 PLAIN = ("name", "defaults")
 
 
 def settings(path: Path) -> list[tuple[str, str, str]]:
-    """Name, value and source of every setting of a recipe file, with those it is built on."""
+    """Name, value and source of every setting in a recipe file and the files it is based on."""
     text = path.read_text(encoding="utf-8")
     entries: dict[str, tuple[str, str, str]] = {}
     for base in bases(path):
@@ -37,13 +37,13 @@ def settings(path: Path) -> list[tuple[str, str, str]]:
 
 
 def bases(path: Path) -> list[Path]:
-    """The files that a recipe file is built on."""
+    """The files that a recipe file is based on."""
     names = re.findall(r"^  - (\w+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return [FOLDER / f"{name}.yaml" for name in names if name != "_self_"]
 
 
 def sheet(recipe: str) -> str:
-    """The recipe sheet as Markdown: what a run is composed of, and from which files."""
+    """The recipe sheet as Markdown: the settings of a run, and the files they come from."""
     path = FOLDER / f"{recipe}.yaml"
     parts = [f"# Recipe {recipe}", f"{_title(path)} {_files(*bases(path), path)}", _table(path)]
     for group, heading in (("dataset", "On"), ("preset", "With preset")):
@@ -66,7 +66,7 @@ def sheet(recipe: str) -> str:
 
 
 def rows_of(recipe: str) -> list[tuple[str, str, str, str]]:
-    """What rows that train by a recipe set by themselves and give a source for."""
+    """The settings that rows of a recipe set in their own files with a source, and those rows."""
     entries: dict[tuple[str, str, str], list[str]] = {}
     for path in sorted(EXPERIMENTS.rglob("*.yaml")):
         if _recipe(path) != recipe:
@@ -107,7 +107,7 @@ def _title(path: Path) -> str:
 
 
 def _files(*paths: Path) -> str:
-    """Where values come from."""
+    """The files that values come from, in parentheses."""
     names = [f"`{path.relative_to(ROOT).as_posix()}`" for path in paths]
     return f"({', then '.join(names)})"
 

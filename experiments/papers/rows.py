@@ -14,13 +14,13 @@ from records.names import FULL, KEPT
 
 @dataclass(frozen=True, config=CELLS)
 class RowFacts:
-    """What a row trains on one data set, by a preset.
+    """What a row trains on one data set with one preset.
 
     Attributes:
         iterations, batch: of its recipe.
         depth: weighted layers of its network.
         params, macs: of its network, `macs` for one image.
-        hash: of the settings that decide its numbers, seed apart.
+        hash: of the settings that decide its numbers, except the seed.
     """
 
     once: ClassVar = ("experiment", "dataset")
@@ -38,11 +38,11 @@ class RowFacts:
 
 @cache
 def all_rows(preset: str = FULL) -> dict[tuple[str, str], RowFacts]:
-    """Every row with each of its data sets, by a preset whose records are kept."""
+    """Every row on each of its data sets, for a preset whose records are kept."""
     path = ROOT / "results" / KEPT[preset] / "rows.csv"
     return {(fact.experiment, fact.dataset): fact for fact in read(path, RowFacts)}
 
 
 def facts(experiment: str, dataset: str, preset: str = FULL) -> RowFacts | None:
-    """The facts of a row, or None for one that is quoted only."""
+    """The facts of a row, or None for one that is only quoted."""
     return all_rows(preset).get((experiment, dataset))

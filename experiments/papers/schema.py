@@ -1,6 +1,6 @@
-"""The schema of the published facts, results/paper/*.csv: what every cell may be.
+"""The schema of the published facts, results/paper/*.csv: what every cell may contain.
 
-All of them are read here; a mistake is named by file, line and column before more is made of it.
+All of these files are read here; a mistake is reported by file, line and column before any use.
 """
 
 import csv
@@ -32,7 +32,7 @@ CELLS = ConfigDict(extra="forbid")
 
 
 class PublishedError(CommandError):
-    """A table or a row is not among the published ones, or a file of them has a mistake."""
+    """A table or row is not among the published ones, or one of their files has a mistake."""
 
 
 def _printable(text: str) -> str:
@@ -43,7 +43,7 @@ def _printable(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=400), AfterValidator(_printable)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-TestName = Annotated[str, Field(pattern=r"^[a-z0-9_]*$")]  # as eval.py's file of it
+TestName = Annotated[str, Field(pattern=r"^[a-z0-9_]*$")]  # as eval.py names its file
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+/[A-Za-z0-9_]+$")]
 Experiment = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+/[A-Za-z0-9_]+/[A-Za-z0-9_]+$")]
 Positive = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
@@ -58,9 +58,9 @@ class Published:
     """A published number: results/paper/<paper>.csv.
 
     Attributes:
-        value: in the digits that it is printed with.
-        std, n_runs: its deviation, and of how many runs it is, if told.
-        statistic: by which it is made of its runs.
+        value: the digits as printed.
+        std, n_runs: its standard deviation and number of runs, if given.
+        statistic: how it is computed from its runs.
     """
 
     once: ClassVar = ("table", "experiment", "dataset", "test", "metric", "statistic")
@@ -80,26 +80,25 @@ class Published:
 
     @model_validator(mode="after")
     def check(self) -> Self:
-        """An error is a percentage."""
+        """Reject an error that is not a percentage."""
         if self.metric in (ERROR, TOP5) and float(self.value) > 100:
             raise ValueError(f"value={self.value} is not a percentage")
         return self
 
     @property
     def number(self) -> float:
-        """Its value."""
+        """Its value as a float."""
         return float(self.value)
 
     @property
     def deviation(self) -> tuple[float, int] | None:
-        """Deviation and number of runs, where both are known."""
+        """Standard deviation and number of runs, or None unless both are known."""
         return None if self.std is None or self.n_runs is None else (self.std, self.n_runs)
 
 
 @dataclass(frozen=True, config=CELLS)
 class Paper:
-    """A paper: its id, how it is cited, its title and its address, and whether it is one of those
-    that the others compare with."""
+    """A paper: its id, citation, title and address, and whether the others compare with it."""
 
     once: ClassVar = ("paper",)
 
@@ -120,10 +119,10 @@ class Table:
     """A table or figure with published numbers: results/paper/tables.csv.
 
     Attributes:
-        test: how its networks are tested, where that is not as in training: the name of the file
-            that `eval.py save=true` writes into a record, as `ten_crop` or `single_320_320`.
-        across: what stands side by side where the paper prints it; empty where it has a line a
-            number, as ours have.
+        test: how its networks are tested, if not as during training: the name of the file that
+            `eval.py save=true` writes into a record, such as `ten_crop` or `single_320_320`.
+        across: what the paper prints side by side; empty if it prints a line per number, as ours
+            do.
     """
 
     once: ClassVar = ("table",)
@@ -140,9 +139,10 @@ class Dataset:
     """A data set: results/paper/datasets.csv.
 
     Attributes:
-        short: as papers write it: C10+ with augmentation, C10 without.
-        margin: percent points by which a reproduced test error may differ from the published one.
-        fingerprint: of the data every full recipe must have seen, where it is known.
+        short: the papers' abbreviation: C10+ with augmentation, C10 without.
+        margin: percentage points by which a reproduced test error may differ from the published
+            one.
+        fingerprint: of the data that every full recipe must have seen, if known.
     """
 
     once: ClassVar = ("dataset",)
@@ -199,7 +199,7 @@ class BuiltLayer:
 
 @dataclass(frozen=True, config=CELLS)
 class Deviation:
-    """Where ours differs from a paper, or how it is read: results/paper/deviations.csv."""
+    """Where ours differs from a paper, or how we read it: results/paper/deviations.csv."""
 
     recipe: Word
     setting: Text
@@ -211,11 +211,11 @@ Entry = TypeVar("Entry")
 
 
 def read(path: Path, kind: type[Entry]) -> list[Entry]:
-    """The lines of a file, in its order; none of which is like another in the columns that its kind
-    has `once`, or in all.
+    """Read the lines of a file, in order; no two may be equal in the columns of `kind.once` or, if
+    it has none, in all.
 
     Raises:
-        CommandError: it is not as committed.
+        CommandError: the file is not as committed.
         PublishedError: a line has a mistake; the message names it.
     """
     columns = {field.name: field.default is MISSING for field in fields(kind)}  # type: ignore[arg-type]

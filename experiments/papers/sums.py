@@ -1,8 +1,8 @@
-"""Whether what the papers have published, and what every row trains, is as committed.
+"""Check that the published facts, and what every row trains, are as committed.
 
-A digit that flips in one of these files would give another table, so each has its SHA-256 in
-results/paper/sha256.txt (as `sha256sum` writes it), which is looked up before one is read. After a
-change on purpose:
+A flipped digit in one of these files would change a table, so the SHA-256 of each is kept in
+results/paper/sha256.txt (as `sha256sum` writes it) and checked before the file is read. After an
+intended change:
 
     python -m experiments.papers.sums
 """
@@ -22,17 +22,17 @@ SUMS = RESULTS / "paper" / "sha256.txt"
 
 
 def files() -> list[Path]:
-    """What is watched over."""
+    """The files whose sums are kept."""
     rows = [RESULTS / folder / "rows.csv" for folder in KEPT.values()]
     paper = [path for path in (RESULTS / "paper").iterdir() if path.suffix in (".csv", ".yaml")]
     return sorted([*rows, *paper, RESULTS / "architecture.csv"])
 
 
 def committed(path: Path) -> Path:
-    """The path of a file, where its content is the committed one; a file from elsewhere passes.
+    """Return the path of a file whose content is as committed; a file outside results/ passes.
 
     Raises:
-        CommandError: its content is another, or it is missing.
+        CommandError: its content differs, or it is missing.
     """
     if not path.is_relative_to(RESULTS):
         return path
@@ -65,7 +65,7 @@ def _sums() -> dict[str, str]:
 
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the sums anew, of the files that are named or of all; say which have changed."""
+    """Rewrite the sums of the named files, or of all, and print which have changed."""
     named = sys.argv[1:] if arguments is None else arguments
     known = dict(_sums())
     for path in files():

@@ -1,4 +1,4 @@
-"""One run to do: what it is called, what it trains, where it is kept."""
+"""One run of a plan: its name, what it trains, where it is kept."""
 
 import re
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ from records.names import (
     working_folder,
 )  # fmt: skip
 
-# The small data set of a preset that has one, and those whose place it takes.
+# The small data set of a preset that has one, and those that it stands in for.
 STAND_INS = {"smoke": "digits", "imagenette": "imagenette"}
 STOOD_IN_FOR = {"digits": ("cifar10_aug", "cifar10"), "imagenette": ("imagenet",)}
-IMAGENETTE = 9_469  # training images of the whole set of that name
+IMAGENETTE = 9_469  # training images of the full data set
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run. `overrides` change its row: a small twin, another precision."""
+    """One run. `overrides` change its row, to a small twin or another precision."""
 
     experiment: str
     dataset: str
@@ -55,10 +55,10 @@ class Job:
 
     @property
     def facts(self) -> RowFacts:
-        """What its row trains; a small data set stands in for any other.
+        """What its row trains; for a small stand-in data set, as counted on the original.
 
         Raises:
-            PlanError: nobody has counted it.
+            PlanError: rows.csv does not have the row.
         """
         preset = self.preset if self.preset in KEPT else FULL
         row = facts(self.experiment, self.dataset, preset)
@@ -78,36 +78,36 @@ class Job:
 
     @property
     def teacher(self) -> "Job | None":
-        """The run that a student learns from, where its recipe names one: of the same data set,
-        seed and preset."""
+        """The run that a student learns from, if its recipe names one: of the same data set, seed
+        and preset."""
         row = _teacher(self.facts.recipe)
         return None if row is None else Job(row, self.dataset, self.seed, self.preset)
 
     @property
     def iterations(self) -> int:
-        """Iterations in all."""
+        """Total iterations."""
         return _length(self)[0]
 
     @property
     def batch(self) -> int:
-        """Images in an iteration."""
+        """Images per iteration."""
         return _length(self)[1]
 
     @property
     def arguments(self) -> list[str]:
-        """What train.py is told."""
+        """The arguments for train.py."""
         arguments = [f"experiment={self.experiment}", f"seed={self.seed}", f"preset={self.preset}"]
         data = [] if self.preset in STAND_INS else [f"data={self.dataset}"]
         return [*arguments, *self.overrides, *data]
 
 
 def parse_run(name: str, preset: str = "paper") -> Job:
-    """The job of a run's name, `<paper>/<table>/<row>[+override...]/<dataset>/seed<k>`.
+    """Parse a run's name, `<paper>/<table>/<row>[+override...]/<dataset>/seed<k>`, into a job.
 
-    With a preset that has a data set of its own, that is its data set.
+    A preset with a data set of its own replaces the one in the name.
 
     Raises:
-        PlanError: it is no name of a run, or there is no such row on that data set.
+        PlanError: this is not the name of a run, or there is no such row on that data set.
     """
     match = re.fullmatch(r"([^+]+)((?:\+[\w.]+=[\w.-]+)*)/([^/+]+)/seed(\d+)", name)
     if match is None:
@@ -118,15 +118,15 @@ def parse_run(name: str, preset: str = "paper") -> Job:
     experiment, overrides, dataset, seed = match.groups()
     dataset = STAND_INS.get(preset, dataset)
     job = Job(experiment, dataset, int(seed), preset, tuple(overrides.split("+")[1:]))
-    _ = job.facts  # or there is no such row
+    _ = job.facts  # raises if there is no such row
     return job
 
 
 @cache
 def _teacher(recipe: str) -> str | None:
-    """The row in whose run's folder `recipe.teacher` lies."""
+    """The row whose run `recipe.teacher` points to, or None if the recipe has no teacher."""
     config = OmegaConf.load(ROOT / "conf" / "recipe" / f"{recipe}.yaml")
-    plain: Any = OmegaConf.to_container(config)  # as it is written, with what it refers to by name
+    plain: Any = OmegaConf.to_container(config)  # as written, with ${...} unresolved
     match = re.search(r"/([^/]+/[^/]+/[^/]+)/\$\{data\.name\}/", plain.get("teacher", ""))
     return match[1] if match else None
 

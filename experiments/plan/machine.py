@@ -1,4 +1,4 @@
-"""The machine at hand, asked without torch: its GPUs, its processor, its free disk space."""
+"""The machine at hand, queried without torch: its GPUs, its processor, its free disk space."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ QUERY = ("--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,noun
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU: its name, and its memory in bytes, or None where that is not known."""
+    """A GPU: its name, and its memory in bytes, or None if unknown."""
 
     name: str
     memory: float | None
@@ -23,7 +23,7 @@ class Gpu:
 
 @cache
 def gpus() -> dict[str, Gpu]:
-    """Every CUDA GPU that may be used, by what CUDA_VISIBLE_DEVICES calls it."""
+    """Every CUDA GPU that may be used, by its id in CUDA_VISIBLE_DEVICES."""
     command, visible = shutil.which("nvidia-smi"), os.environ.get("CUDA_VISIBLE_DEVICES")
     if command is None or visible in ("", "-1"):
         return {}
@@ -46,7 +46,7 @@ def gpus() -> dict[str, Gpu]:
 
 @cache
 def torch_fault() -> str | None:
-    """Why torch can use no GPU here; None where it can. Asked in a process that has torch."""
+    """Why torch cannot use a GPU here; None if it can. Asked in a process that imports torch."""
     try:
         asked = _with_torch("training.process.device")
     except subprocess.TimeoutExpired:
@@ -58,7 +58,7 @@ def torch_fault() -> str | None:
 
 @cache
 def resnet20_step() -> float | None:
-    """Seconds of a step of ResNet-20 on the first GPU; None where it cannot be timed."""
+    """Seconds per step of ResNet-20 on the first GPU; None if it cannot be timed."""
     try:
         return float(_with_torch("training.doctor.speed").stdout)
     except (ValueError, subprocess.TimeoutExpired):
@@ -66,7 +66,7 @@ def resnet20_step() -> float | None:
 
 
 def _with_torch(module: str) -> subprocess.CompletedProcess[str]:
-    """What a module prints in a process that has torch, as this one has not.
+    """Run a module in a process that imports torch, which this one does not.
 
     Raises:
         subprocess.TimeoutExpired: it does not end within five minutes.
@@ -78,7 +78,7 @@ def _with_torch(module: str) -> subprocess.CompletedProcess[str]:
 
 
 def device_name() -> str:
-    """What runs here are trained on, as their records call it."""
+    """The device that runs here are trained on, as named in their records."""
     if gpus():
         return next(iter(gpus().values())).name
     try:
@@ -89,7 +89,7 @@ def device_name() -> str:
 
 
 def free_bytes(folder: Path) -> int:
-    """Free disk space where a folder is, or will be."""
+    """Free disk space in bytes where a folder is, or will be."""
     while not folder.exists():
         folder = folder.absolute().parent
     return shutil.disk_usage(folder).free

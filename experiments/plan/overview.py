@@ -1,4 +1,4 @@
-"""A plan for people: what it takes in all, and a line a row."""
+"""A plan in readable form: what it takes in total, and a line per row."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def summary(plan: Sequence[Entry]) -> str:
 
 
 def table(plan: Sequence[Entry]) -> pd.DataFrame:
-    """A line a row, its seeds together; times are those of the runs that are open."""
+    """A line per row, its seeds together; times are those of its open runs."""
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in plan:
         groups.setdefault(_row(entry.job), []).append(entry)
@@ -65,7 +65,7 @@ def table(plan: Sequence[Entry]) -> pd.DataFrame:
 
 
 def results(jobs: Sequence[Job]) -> pd.DataFrame:
-    """What has come out, a line a run; empty cells for runs that have not ended."""
+    """The results, a line per run; runs that have not ended have no test error."""
     names = _short([_row(job)[0] for job in jobs])
     errors = [test_error_of(job) for job in jobs]
     return pd.DataFrame({
@@ -78,14 +78,14 @@ def results(jobs: Sequence[Job]) -> pd.DataFrame:
 
 
 def failures(plan: Sequence[Entry]) -> list[str]:
-    """Why runs failed, a line each."""
+    """Why runs failed, a line per run."""
     failed = ((entry.job, failure_of(entry.job)) for entry in plan if entry.state == "failed")
     return [f"{job.run}: {why.reason.splitlines()[0]}" for job, why in failed if why]
 
 
 def without_teachers(plan: Sequence[Entry]) -> list[str]:
-    """Which students cannot be trained, because their teacher's run has ended without weights here,
-    and what to do."""
+    """Students that cannot be trained, because their teacher's run has ended without weights here,
+    each with the remedy."""
     waiting = [(entry.job, waits_for(entry.job)) for entry in plan if entry.open]
     return [
         f"{job.run}: {no_teacher(job, teacher)}"
@@ -95,8 +95,7 @@ def without_teachers(plan: Sequence[Entry]) -> list[str]:
 
 
 def in_no_table(plan: Sequence[Entry]) -> list[str]:
-    """Why runs that are still to be done, by presets whose records are kept, will enter no table;
-    a line for each reason."""
+    """Why open runs of presets whose records are kept will enter no table, a line per reason."""
     todo = [entry.job for entry in plan if entry.open and entry.job.preset in KEPT]
     lines = []
     if todo and (changed := uncommitted()):
@@ -109,7 +108,7 @@ def in_no_table(plan: Sequence[Entry]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """A duration for people."""
+    """A duration, rounded, with its unit."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 7200:
@@ -118,7 +117,7 @@ def duration(seconds: float) -> str:
 
 
 def _size(count: float) -> str:
-    """Bytes for people."""
+    """A number of bytes, rounded, with its unit."""
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
@@ -135,12 +134,12 @@ def _sources(todo: Sequence[Entry]) -> str:
 
 
 def _row(job: Job) -> tuple[str, str]:
-    """A row with what is changed of it, and the data set."""
+    """A job's row with its overrides, and the data set."""
     return job.run.rsplit("/", 2)[0], job.dataset
 
 
 def _state(entries: Sequence[Entry]) -> str:
-    """The state of a row's runs: one word where they have but one, else how many have which."""
+    """The state of a row's only run, or how many of its runs are in each state."""
     counts = Counter(entry.state for entry in entries)
     if len(entries) == 1:
         return entries[0].state
@@ -148,7 +147,7 @@ def _state(entries: Sequence[Entry]) -> str:
 
 
 def _short(names: Sequence[str]) -> list[str]:
-    """Rows without the folders that all of them lie in; papers by author and year."""
+    """Names of rows without the folders common to all; papers by author and year."""
     split = [name.split("/") for name in names]
     while len({one[0] for one in split}) == 1 and all(len(one) > 1 for one in split):
         split = [one[1:] for one in split]

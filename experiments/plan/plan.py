@@ -16,11 +16,11 @@ from records.names import KEPT, runs_folder
 
 @dataclass(frozen=True)
 class Entry:
-    """A run of a plan: where it stands, and the seconds it takes here and on a large GPU.
+    """A run of a plan: its state, and the seconds it takes here and on a large GPU.
 
     Attributes:
-        timed: whether a record made on this device says how long it takes.
-        scaled: whether its time here is counted, but scaled by steps that were timed here.
+        timed: whether its time here comes from a record made on this device.
+        scaled: whether its time here is counted, but scaled by steps timed here.
     """
 
     job: Job
@@ -32,7 +32,7 @@ class Entry:
 
     @property
     def open(self) -> bool:
-        """Whether it is still to be done, by whomever."""
+        """Whether it has yet to end, whoever trains it."""
         return self.state not in ENDED
 
 
@@ -41,7 +41,7 @@ def table_jobs(table: str, *, preset: str, seeds: str = "paper", rows: str = "")
 
     Args:
         preset: see conf/preset.
-        seeds: how many runs a row, or `paper` for the paper's own number.
+        seeds: number of runs per row, or `paper` for the paper's own number.
         rows: only these, comma-separated, by the last part of their names; empty for all.
 
     Raises:
@@ -57,7 +57,7 @@ def table_jobs(table: str, *, preset: str, seeds: str = "paper", rows: str = "")
 
 
 def listed_jobs(path: Path, preset: str) -> list[Job]:
-    """The runs named in a file, one a line; `#` starts a comment.
+    """The runs named in a file, one per line; `#` starts a comment.
 
     Raises:
         PlanError: there is no such file, or a line names no run.
@@ -71,8 +71,8 @@ def listed_jobs(path: Path, preset: str) -> list[Job]:
 
 
 def with_teachers(jobs: Sequence[Job]) -> list[Job]:
-    """The same runs, each student that is still to be trained behind its teacher, whether that is
-    one of them or not."""
+    """The same runs, where each student still to be trained follows its teacher, which is added if
+    missing."""
     ordered: dict[Job, None] = {}
     for job in jobs:
         if job.teacher is not None and state_of(job) not in ENDED:
@@ -82,15 +82,15 @@ def with_teachers(jobs: Sequence[Job]) -> list[Job]:
 
 
 def make_plan(jobs: Sequence[Job], *, timing: bool = False) -> list[Entry]:
-    """Where every job stands, and what it takes.
+    """The state of every job, and what it takes.
 
     Args:
-        timing: whether a few steps may be timed on a GPU here that no record is of.
+        timing: whether a few steps may be timed on a GPU here, if records do not tell enough.
 
     Raises:
-        PlanError: a job is of no known row, or its summary is damaged.
+        PlanError: the row of a job is unknown, or its summary is damaged.
     """
-    # Those of every kept preset tell how fast a network is, whatever the schedule.
+    # Records of every kept preset tell how fast a network is, whatever the schedule.
     presets = {*KEPT, *(job.preset for job in jobs)}
     records = [r for preset in presets for r in survey(runs_folder(preset), preset)[0]]
     pace = estimate.recorded_pace(records)

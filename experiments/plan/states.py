@@ -1,4 +1,4 @@
-"""Where a run stands, as its files say: nobody has to be asked."""
+"""The state of a run, read from its files alone."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -33,7 +33,7 @@ def state_of(job: Job) -> str:
             status = status_of(job.finished)
         except RecordError as error:
             raise PlanError(str(error)) from None
-        # A process may still be busy between the record and the end; that changes nothing.
+        # The process may still be busy after writing the record; that changes nothing.
         return "diverged" if status == "diverged" else "done"
     if is_locked(job.working / LOCK):
         return "running"
@@ -43,13 +43,13 @@ def state_of(job: Job) -> str:
 
 
 def waits_for(job: Job) -> Job | None:
-    """The teacher of a student, as long as there are no weights of it."""
+    """The teacher of a student, as long as its weights are missing; else None."""
     teacher = job.teacher
     return None if teacher is None or teacher.weights.is_file() else teacher
 
 
 def no_teacher(job: Job, teacher: Job) -> str:
-    """What a student lacks that cannot be trained, and the remedy."""
+    """The message that the weights of a student's teacher are missing, with the remedy."""
     return (
         f"its teacher's weights, {teacher.weights}, are missing (state of that run: "
         f"{state_of(teacher)}).\nPut them there, or name another file: python train.py "
@@ -58,7 +58,7 @@ def no_teacher(job: Job, teacher: Job) -> str:
 
 
 def test_error_of(job: Job) -> float | None:
-    """Last test error of a finished run, in percent."""
+    """Last test error of a finished run in percent, or None."""
     try:
         return float(summary_of(job.finished)["test_error"]["last"])
     except (RecordError, KeyError, TypeError, ValueError):
@@ -66,7 +66,7 @@ def test_error_of(job: Job) -> float | None:
 
 
 def failure_of(job: Job) -> Failure | None:
-    """Why a run failed when it was tried last."""
+    """Why the last attempt at a run failed, or None if that is not known."""
     try:
         return Failure(**json.loads(no_pipe(job.working / FAILURE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -74,6 +74,6 @@ def failure_of(job: Job) -> Failure | None:
 
 
 def note_failure(job: Job, failure: Failure) -> None:
-    """Keep why a run failed, until it is tried again."""
+    """Record why a run failed, until it is tried again."""
     job.working.mkdir(parents=True, exist_ok=True)
     write_atomically(job.working / FAILURE, json.dumps(asdict(failure), indent=2))

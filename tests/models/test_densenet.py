@@ -125,8 +125,11 @@ def test_dropout_follows_each_convolution_but_the_first() -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"depth": 41}, "depth=41 is not 3n [+] 4; the nearest that is: 40"),
-        ({"depth": 41, "bottleneck": True}, "depth=41 is not 6n [+] 4; the nearest that is: 40"),
+        ({"depth": 41}, "depth=41 is not 3n [+] 4; the nearest valid depth is 40"),
+        (
+            {"depth": 41, "bottleneck": True},
+            "depth=41 is not 6n [+] 4; the nearest valid depth is 40",
+        ),
         ({"growth": 0}, "growth=0 is below 1"),
         ({"compression": 0.0}, r"compression=0.0 is not in \(0, 1\]"),
         ({"compression": 1.5}, r"compression=1.5 is not in \(0, 1\]"),
@@ -134,9 +137,12 @@ def test_dropout_follows_each_convolution_but_the_first() -> None:
         ({"classes": 1}, "classes=1"),
         ({"init": "xavier"}, "init='xavier'"),
         ({"images": "mnist"}, "images='mnist'"),
-        ({"images": "imagenet", "bottleneck": True}, "depth=40 is none of 121, 161"),
+        ({"images": "imagenet", "bottleneck": True}, "depth=40 is not one of 121, 161"),
         ({"depth": 121, "images": "imagenet"}, "bottleneck=False"),
-        ({"depth": 121, "images": "imagenet", "bottleneck": True}, "compression=1 is none"),
+        (
+            {"depth": 121, "images": "imagenet", "bottleneck": True},
+            "compression=1 is not for the ImageNet",
+        ),
         ({"growth": 1, "compression": 0.01}, "compression=0.01 keeps none of"),
     ],
 )

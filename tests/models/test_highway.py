@@ -72,7 +72,7 @@ def test_weights_start_as_in_the_released_configuration() -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [({"depth": 7}, "depth=7 is below 8"), ({"classes": 1}, "classes=1 is below 2"),
-     ({"deviations": [1.0, 1.0, 1.0]}, "deviations=.* are more than two")],
+     ({"deviations": [1.0, 1.0, 1.0]}, "deviations=.* has more than two values")],
 )  # fmt: skip
 def test_impossible_arguments_are_named(arguments: dict, named: str) -> None:
     with pytest.raises(ValueError, match=named):

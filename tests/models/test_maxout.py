@@ -86,15 +86,15 @@ def test_weights_start_within_the_bound() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "named"), [
-    ({"layers": "5y9"}, "layers='5y9': '5y9' is no layer; as 8x96p4"),
-    ({"layers": "5x9", "size": 4}, "layers='5x9': nothing is left of the images behind '5x9'"),
-    ({"layers": "5x9 m9", "size": 8}, "nothing is left of the images behind 'm9'"),
+    ({"layers": "5y9"}, "layers='5y9': '5y9' is not a layer such as 8x96p4"),
+    ({"layers": "5x9", "size": 4}, "layers='5x9': nothing is left of the images after '5x9'"),
+    ({"layers": "5x9 m9", "size": 8}, "nothing is left of the images after 'm9'"),
     ({"layers": MAXOUT, "classes": 1}, "classes=1 is below 2"),
     ({"layers": MAXOUT, "pieces": 0}, "pieces=0 is below 1"),
     ({"layers": MAXOUT, "hidden": 0}, "hidden=0 is below 1"),
     ({"layers": MAXOUT, "hidden_pieces": 0}, "hidden_pieces=0 is below 1"),
-    ({"layers": MAXOUT, "drop": 1.0}, "drop=1.0 is no rate"),
-    ({"layers": MAXOUT, "drop_image": -0.1}, "drop_image=-0.1 is no rate"),
+    ({"layers": MAXOUT, "drop": 1.0}, "drop=1.0 is not in"),
+    ({"layers": MAXOUT, "drop_image": -0.1}, "drop_image=-0.1 is not in"),
 ])  # fmt: skip
 def test_impossible_arguments_are_named(arguments: dict, named: str) -> None:
     with pytest.raises(ValueError, match=named):

@@ -173,7 +173,7 @@ def test_convolutions_start_with_the_variance_of_he_et_al(init: str, fan: int) -
         ({"depth": 21, "unit": "bottleneck"}, "depth=21 is not 9n [+] 2; the nearest .* 20"),
         ({"depth": 21, "unit": "single"}, "depth=21 is not 3n [+] 2; the nearest .* 20"),
         ({"depth": 20, "images": "mnist"}, "images='mnist'"),
-        ({"depth": 50, "images": "imagenet"}, "depth=50 with unit=basic is none of 18"),
+        ({"depth": 50, "images": "imagenet"}, "depth=50 with unit=basic is not one of 18"),
         ({"depth": 20, "stride_on": "5x5"}, "stride_on='5x5'"),
         ({"depth": 20, "share_preact": "all"}, "share_preact='all'"),
         ({"depth": 20, "shortcut_dropout": 1.0}, "shortcut_dropout=1.0 is not in"),

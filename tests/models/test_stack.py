@@ -140,10 +140,10 @@ def test_classes_that_have_fallen_silent_guess_and_learn_nothing(layers: str) ->
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"layers": "5y192 r 1xK"}, "layers='5y192 r 1xK': '5y192' is no layer"),
-        ({"layers": "0x192 1xK"}, "'0x192' is no layer"),
-        ({"layers": "3x192/0 1xK"}, "'3x192/0' is no layer"),
-        ({"layers": "3x192 d1.5 1xK"}, "'d1.5' is no layer"),
+        ({"layers": "5y192 r 1xK"}, "layers='5y192 r 1xK': '5y192' is not a layer"),
+        ({"layers": "0x192 1xK"}, "'0x192' is not a layer"),
+        ({"layers": "3x192/0 1xK"}, "'3x192/0' is not a layer"),
+        ({"layers": "3x192 d1.5 1xK"}, "'d1.5' is not a layer"),
         ({"layers": "5x192 r"}, "layers='5x192 r' does not end in K channels"),
         ({"layers": ""}, "layers='' does not end in K channels"),
         ({"layers": NIN, "classes": 1}, "classes=1"),

@@ -136,7 +136,8 @@ def test_weights_start_by_the_papers_rule(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(("build", "named"), [
-    (lambda: VGG(13), "depth=13 is none of 16, 19"), (lambda: VGG(16, 1), "classes=1 is below 2"),
+    (lambda: VGG(13), "depth=13 is not one of 16, 19"),
+    (lambda: VGG(16, 1), "classes=1 is below 2"),
     (lambda: PReLUNet("D"), "version='D' is unknown; choose one of A, B, C"),
     (lambda: PReLUNet("A", 1), "classes=1 is below 2"),
 ])  # fmt: skip

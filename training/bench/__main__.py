@@ -1,8 +1,8 @@
 """Measure training steps on this machine: python -m training.bench [--networks a,b]
 
-On a CPU each network's loops take turns, a step each, with one thread in a process of their own:
-what is compared is images per CPU-second. On a GPU each loop is timed alone, and the least time
-that the machine allows is computed from what it can copy and launch.
+On a CPU the loops of a network take turns, a step each, every loop with one thread in its own
+process; they are compared by images per CPU-second. On a GPU each loop is timed alone, and a lower
+bound on its time is computed from how fast the GPU copies and launches.
 """
 
 import argparse
@@ -29,13 +29,13 @@ def main() -> None:
         print(network, flush=True)
         times = times_on(network, device.type)
         rows = [row_of(*time, next(iter(times.values())), limits) for time in times.items()]
-        if rows:  # after each network, so that what is cut short leaves what it has measured
+        if rows:  # after each network, so that an interrupted benchmark keeps its measurements
             print(pd.DataFrame(rows).to_string(index=False, na_rep="-"))
             print(f"  {write(network, rows, device)}", flush=True)
 
 
 def times_on(network: str, device: str) -> dict[Loop, list[float]]:
-    """Seconds of the steps of each loop: by turns on a CPU, one loop after another on a GPU."""
+    """Seconds per step of each loop, measured in turns on a CPU and one after another on a GPU."""
     loops = loops_on(network, device)
     if device == "cpu":
         return measure(loops, NETWORKS[network][1])

@@ -1,4 +1,4 @@
-"""What is compared: on each network, the loops that are worth measuring beside each other."""
+"""What is compared: for each network, the loops worth measuring side by side."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from training.settings.network import build_model
 from training.settings.settings import Settings
 
 DEPTH = "huang2016_stochastic/table1/resnet110"
-# By the name of the network: its row, and how often each loop has its turn on a CPU.
+# By name of the network: its row, and how many turns each loop has on a CPU.
 NETWORKS = {
     "resnet20": ("he2015_residual/table6/resnet20", 30),
     "resnet110": ("he2015_residual/table6/resnet110", 3),
@@ -32,13 +32,13 @@ class Loop:
     changes: tuple[str, ...] = ()  # settings that differ from the row's
 
     def settings(self) -> Settings:
-        """As train.py would read them."""
+        """The loop's settings, as train.py would read them."""
         engine = "eager" if self.kind in ("conventional", "compiled_model") else self.kind
         named = [f"experiment={self.row}", f"engine={engine}", f"precision={self.precision}"]
         return composed(*named, *self.changes)
 
     def step(self) -> loops.Step:
-        """Make everything that the loop needs; its step."""
+        """Set up everything the loop needs and return its step."""
         settings, images = self.settings(), random_images(loops.IMAGES)
         if self.kind == "conventional":
             return loops.conventional(build_model(settings), settings, images, self.device)
@@ -51,13 +51,13 @@ def loops_on(network: str, device: str) -> list[Loop]:
     engines = ("eager", "captured", "fused") if gpu else ("eager",)
     precisions = ("tf32", "bf16") if gpu else ("fp32",)
     changes = () if gpu else ("threads=1",)
-    if network == "resnet110_stochastic":  # what do closed blocks save?
+    if network == "resnet110_stochastic":  # how much do skipped blocks save?
         return [
             Loop(f"{depth} {kind}", f"{DEPTH}_{depth}", kind, device, precisions[0], changes)
             for kind in engines
             for depth in ("constant", "stochastic")
         ]
-    # The usual loop has autocast on a GPU. On a CPU, compiling deep networks takes too long.
+    # The conventional loop has autocast on a GPU. On a CPU, compiling deep networks takes too long.
     kinds = [("conventional", precisions[-1])]
     kinds += [(kind, precision) for precision in precisions for kind in engines]
     if gpu or network == "resnet20":

@@ -1,4 +1,4 @@
-"""The loops that are compared: each is made ready, and then called once for every step."""
+"""The loops that are compared: each is set up once, then called for every step."""
 
 from collections.abc import Callable
 from itertools import count
@@ -15,16 +15,16 @@ from training.settings.settings import Data, Settings
 from training.trainer import Trainer
 
 Step = Callable[[], None]
-WORKERS = 4  # of the conventional loop on a GPU; on a CPU the work is counted in its process
-IMAGES = 50_000  # so many that no loop comes to the end of an epoch, where a batch may be short
-MEAN, STD = (0.491, 0.482, 0.447), (0.247, 0.243, 0.262)  # as popular repositories have them
+WORKERS = 4  # of the conventional loop on a GPU; on a CPU it loads, and is timed, in one process
+IMAGES = 50_000  # so many that no loop reaches the end of an epoch, where a batch may be short
+MEAN, STD = (0.491, 0.482, 0.447), (0.247, 0.243, 0.262)  # as in popular repositories
 
 
 def ours(settings: Settings, images: ImageSet, device: str, *, whole: bool = False) -> Step:
-    """The suite's iterations, without evaluations; with `whole`, the network compiled in one piece.
+    """The suite's iterations, without evaluations; `whole` compiles the network in one piece.
 
     Raises:
-        RuntimeError: the step was to be captured and could not be.
+        RuntimeError: the step should be captured but cannot be.
     """
     trainer, end = Trainer(settings, images, torch.device(device)), 0
     if whole:
@@ -42,7 +42,7 @@ def ours(settings: Settings, images: ImageSet, device: str, *, whole: bool = Fal
 
 
 class PilImages(Dataset):
-    """Images as torchvision's data sets hand them out: PIL, transformed one at a time."""
+    """Images as torchvision's data sets return them: PIL, transformed one at a time."""
 
     def __init__(self, images: ImageSet, data: Data):
         self.images, self.labels = images.train_images, images.train_labels.tolist()

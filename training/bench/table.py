@@ -1,4 +1,4 @@
-"""The table of a benchmark: one row a network and loop, in results/bench/<device>.csv."""
+"""The table of a benchmark: one row per network and loop, in results/bench/<device>.csv."""
 
 import re
 from pathlib import Path
@@ -19,8 +19,8 @@ FOLDER = ROOT / "results" / "bench"
 
 
 def row_of(loop: Loop, seconds: list[float], first: list[float], limits: Limits | None) -> dict:
-    """A row of the table: a loop's speed, and how many times faster it is than the first, which is
-    the median over the rounds."""
+    """A row of the table: a loop's speed, and how many times faster it is than the first loop, as
+    the median over rounds."""
     batch, step = loop.settings().recipe.batch, median(seconds)
     faster = median(a / b for a, b in zip(first, seconds, strict=True))
     return {
@@ -33,7 +33,7 @@ def row_of(loop: Loop, seconds: list[float], first: list[float], limits: Limits 
 
 
 def floor_ms(loop: Loop, limits: Limits) -> float | None:
-    """Milliseconds that a step takes at least; None for a network that leaves layers out."""
+    """Lower bound on a step's milliseconds; None for a network that skips layers."""
     settings = loop.settings()
     network, element = outline(settings.model), 2 if loop.precision == "bf16" else 4
     if skips(network):
@@ -43,7 +43,7 @@ def floor_ms(loop: Loop, limits: Limits) -> float | None:
 
 
 def write(network: str, rows: list[dict], device: torch.device) -> Path:
-    """Write a network's rows, with the machine and the code, in place of earlier ones; the file."""
+    """Replace a network's rows in the table, adding device and commit, and return the file."""
     facts = machine(device) | commit()
     provenance = {key: facts[key] for key in ("device", "torch", "commit")}
     name = re.sub(r"[^a-z0-9]+", "_", str(facts["device"]).lower()).strip("_")

@@ -1,4 +1,4 @@
-"""Loops measured beside each other, each in a process that nothing else has left its traces in."""
+"""Loops measured side by side, each in a fresh process."""
 
 import multiprocessing
 import time
@@ -10,13 +10,13 @@ import torch
 
 from training.bench.cases import Loop
 
-WARM_UP, STEPS = 2, 20  # before anything is measured; between two events on a GPU
+WARM_UP, STEPS = 2, 20  # steps before anything is measured, and between two events on a GPU
 
 
 def measure(loops: Sequence[Loop], rounds: int) -> dict[Loop, list[float]]:
-    """Seconds of a step of each loop in every round; CPU-seconds where they run on a CPU.
+    """Seconds per step of each loop in every round; CPU-seconds if they run on a CPU.
 
-    The loops take turns, so that whatever else the machine does falls on all of them. One that
+    The loops take turns, so that other load on the machine affects all of them alike. A loop that
     cannot run here is left out, and the reason printed.
     """
     pipes, context = {}, multiprocessing.get_context("spawn")
@@ -25,7 +25,7 @@ def measure(loops: Sequence[Loop], rounds: int) -> dict[Loop, list[float]]:
         pipe, theirs = context.Pipe()
         processes.append(context.Process(target=serve, args=(theirs, loop)))
         processes[-1].start()
-        theirs.close()  # so that the end of the process is the end of the pipe
+        theirs.close()  # so that the pipe ends with the process
         try:
             problem = pipe.recv()
         except EOFError:
@@ -47,7 +47,7 @@ def measure(loops: Sequence[Loop], rounds: int) -> dict[Loop, list[float]]:
 
 
 def serve(pipe: Connection, loop: Loop) -> None:
-    """Warm a loop up, say what is in the way, if anything; then time a step whenever asked."""
+    """Warm a loop up and report what prevents it, if anything; then time a step whenever asked."""
     try:
         step = loop.step()
         for _ in range(WARM_UP):
@@ -56,20 +56,20 @@ def serve(pipe: Connection, loop: Loop) -> None:
         pipe.send(f"{type(error).__name__}: {error}".splitlines()[0])
         return
     pipe.send("")
-    with suppress(EOFError):  # who asked has closed the pipe
+    with suppress(EOFError):  # the other end has closed the pipe
         while pipe.recv():
             pipe.send(cpu_seconds(step) if loop.device == "cpu" else gpu_seconds(step, STEPS))
 
 
 def cpu_seconds(step: Callable[[], object]) -> float:
-    """CPU-seconds of a call, of all threads of this process."""
+    """CPU-seconds of a call, over all threads of this process."""
     begin = time.process_time()
     step()
     return time.process_time() - begin
 
 
 def gpu_seconds(step: Callable[[], object], calls: int) -> float:
-    """Seconds of one of several calls, between two events; the host's, where it is slower."""
+    """Mean seconds per call between two events; the host's time where the host is slower."""
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
     begin.record()

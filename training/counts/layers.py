@@ -1,4 +1,4 @@
-"""A network for ImageNet layer by layer, as the papers' architecture tables list it."""
+"""An ImageNet network layer by layer, as the papers' architecture tables list it."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from training.settings.settings import Settings
 def describe(settings: Settings) -> list[dict[str, object]]:
     """Name, output size, structure, parameters and multiply-adds of every layer or stage.
 
-    Normalisation counts with the convolution it follows, or with the classifier at the end. The
-    structure has the words of He et al. 2015, Table 1, or Huang et al. 2017, Table 1.
+    Normalisation counts towards the convolution it follows, or the classifier at the end. The
+    structure is worded as in He et al. 2015, Table 1, or Huang et al. 2017, Table 1.
     """
     model: Any = outline(settings.model)
     parts, (macs, shapes) = named_parts(model), trace(model, settings.data.size)
@@ -43,7 +43,7 @@ def named_parts(model: Any) -> dict[str, tuple[str, nn.Module]]:
 
 
 def structure(part: nn.Module) -> str:
-    """What a part is made of, in a table's words."""
+    """The structure of a layer or stage, worded as in the papers' tables."""
     if isinstance(part, nn.Conv2d):
         return f"{_kernel(part)}, {part.out_channels}, stride {part.stride[0]}"
     if isinstance(part, nn.MaxPool2d):

@@ -38,7 +38,7 @@ def experiments() -> list[str]:
 
 
 def trained() -> list[tuple[str, str]]:
-    """Every row with each data set that some table or figure trains it on, sorted."""
+    """Every row with each data set on which a table or figure trains it, sorted."""
     pairs = set()
     for path in (CONF / "table").rglob("*.yaml"):
         config: Any = OmegaConf.load(path)
@@ -49,8 +49,8 @@ def trained() -> list[tuple[str, str]]:
 
 
 def count(pair: tuple[str, str]) -> tuple[dict[str, Line], list[Line]]:
-    """What a row trains on a data set: its line of rows.csv by each kept preset, and the lines of
-    its layers."""
+    """Count a row on a data set: its line of rows.csv for each kept preset, and the lines of its
+    layers."""
     row, data = pair
     by_preset = {
         preset: composed(f"experiment={row}", f"data={data}", f"preset={preset}") for preset in KEPT
@@ -78,9 +78,9 @@ def facts_of(row: str, settings: Settings) -> Line:
 
 
 def depth_of(model: dict[str, Any]) -> int:
-    """The depth that a network is built with; of one without, its convolutions and linear layers.
+    """The `depth` of a network or, if it takes none, its number of convolutions and linear layers.
 
-    Those beside the longest path count, too, but not heads: a network whose paper says otherwise
+    Layers off the longest path count, too, heads do not; a network whose paper counts otherwise
     takes a `depth`.
     """
     if "depth" in model:
@@ -91,9 +91,9 @@ def depth_of(model: dict[str, Any]) -> int:
 
 @guarded
 def main() -> None:
-    # Networks of thousands of modules: looking for garbage among them takes a sixth of the time.
+    # Garbage collection among the thousands of modules of a network takes a sixth of the time.
     with ProcessPoolExecutor(initializer=gc.disable) as pool:
-        # In pieces of several, because the data sets of a row share its network.
+        # In chunks, because the data sets of a row share its network.
         counted = list(pool.map(count, trained(), chunksize=6))
     results = ROOT / "results"
     for preset, folder in KEPT.items():
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def write(path: Path, columns: tuple[str, ...], lines: list[Line]) -> None:
-    """Write lines as CSV, and say so."""
+    """Write lines as CSV and print the path."""
     make_folder(path.parent)
     write_csv(path, lines, columns)
     print(f"{path.relative_to(ROOT)}: {len(lines)} lines")

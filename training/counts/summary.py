@@ -1,4 +1,4 @@
-"""A network layer by layer: what comes out, parameters, multiply-adds.
+"""A network layer by layer: output size, parameters, multiply-adds.
 
 python -m training.counts.summary experiment=he2015_residual/table6/resnet20 [any override]
 """
@@ -15,13 +15,13 @@ from training.settings.config import composed
 from training.settings.network import outline, trace
 from training.settings.settings import Settings
 
-NOTHING = (nn.Identity, nn.Sequential)  # that stand for layers which a variant leaves out
+NOTHING = (nn.Identity, nn.Sequential)  # placeholders for layers that a variant leaves out
 Line = tuple[str, str, str, int, int]
 
 
 def layers(settings: Settings) -> list[Line]:
-    """Of every layer that does not consist of others: path, kind, output (C x H x W), parameters,
-    and multiply-adds of one image."""
+    """Path, kind, output (C x H x W), parameters and multiply-adds per image of every layer that
+    does not consist of others."""
     network = outline(settings.model)
     macs, shapes = trace(network, settings.data.size)
     parts = {path: part for path, part in network.named_modules() if not list(part.children())}
@@ -33,7 +33,7 @@ def layers(settings: Settings) -> list[Line]:
 
 
 def main() -> None:
-    """Print a table of the layers of the network that the command line names, as wide as the
+    """Print the layers of the network named on the command line, in a table as wide as the
     terminal."""
     counted = layers(composed(*sys.argv[1:]))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_footer=True,

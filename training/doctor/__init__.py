@@ -1,1 +1,1 @@
-"""What a machine can do for this suite, a line a check: `make doctor`. Imports all below it."""
+"""What a machine can do for this suite, a line per check: `make doctor`. Imports all below it."""

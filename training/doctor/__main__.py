@@ -1,7 +1,7 @@
-"""Look at everything a run depends on, a line each: `make doctor`.
+"""Check everything a run depends on, a line each: `make doctor`.
 
-Under a minute on a CPU, two on a GPU. `make doctor > file` is what a report of a problem should
-contain.
+Takes under a minute on a CPU, two on a GPU. A problem report should contain its output
+(`make doctor > file`).
 """
 
 import sys
@@ -12,7 +12,7 @@ from training.doctor.finding import Check, findings
 
 
 def main() -> int:
-    """Exit code: 0, or 1 where something would keep runs from working."""
+    """Run every check; exit code 0, or 1 if something would keep runs from working."""
     try:
         from training.doctor import gpu, host, speed
     except (ImportError, OSError) as error:  # a broken installation
@@ -23,14 +23,14 @@ def main() -> int:
 
 @guarded
 def look(checks: Sequence[Check]) -> int:
-    """Print what each check finds."""
+    """Print the findings of each check and return the exit code."""
     failed = 0
     for check in checks:
         for finding in findings(check):
             print(finding, flush=True)
             failed += finding.mark == "FAIL"
     some = f"{failed} problem{'s' if failed > 1 else ''}."
-    print(f"\n{some}" if failed else "\nNothing stands in the way of a run.")
+    print(f"\n{some}" if failed else "\nThis machine is ready to train.")
     return int(failed > 0)
 
 

@@ -1,4 +1,4 @@
-"""What a check found, as a line."""
+"""The findings of a check, as lines of text."""
 
 import textwrap
 from collections.abc import Callable, Iterator
@@ -24,13 +24,13 @@ class Finding:
 
 
 def _broken(text: str) -> list[str]:
-    """A text in lines that a terminal shows whole; a path stays in one."""
+    """Wrap a text to the width of a terminal, without breaking paths."""
     width = WIDTH - INDENT
     return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def judged(good: bool, what: str, result: str, remedy: str, *, otherwise: Mark = "FAIL") -> Finding:
-    """A line that all is well, or what to do where it is not."""
+    """A finding that all is well, or the remedy if it is not."""
     return Finding("ok", what, result) if good else Finding(otherwise, what, result, remedy)
 
 
@@ -38,7 +38,7 @@ Check = Callable[[], Iterator[Finding]]
 
 
 def findings(check: Check) -> Iterator[Finding]:
-    """What a check finds; that it could not be made is a finding, too."""
+    """Run a check and yield its findings; an exception becomes a finding, too."""
     name = check.__name__
     try:
         yield from check()

@@ -19,7 +19,7 @@ LEAST_MEMORY = 2e9  # bytes; a run of a small network, with CUDA's context
 
 
 def driver() -> Iterator[Finding]:
-    """NVIDIA's driver and the CUDA it can do, against the CUDA of this torch."""
+    """NVIDIA's driver and the CUDA it supports, against the CUDA of this torch."""
     command = shutil.which("nvidia-smi")
     if command is None:
         yield Finding("note", "driver", "no nvidia-smi: no NVIDIA GPU here",
@@ -41,7 +41,7 @@ def driver() -> Iterator[Finding]:
 
 
 def devices() -> Iterator[Finding]:
-    """Every GPU that torch sees: whether it has code for it, and free memory."""
+    """Every GPU that torch sees: whether torch has code for it, and its free memory."""
     if not torch.cuda.is_available():
         return
     for number in range(torch.cuda.device_count()):
@@ -78,7 +78,7 @@ def compiler() -> Iterator[Finding]:
 
 
 def kernels() -> Iterator[Finding]:
-    """Whether our kernels compile, and give what PyTorch's do."""
+    """Whether our kernels compile and agree with PyTorch's."""
     if not torch.cuda.is_available():
         return
     engine, reason = choose_engine("auto", torch.device("cuda", 0))
@@ -89,10 +89,10 @@ def kernels() -> Iterator[Finding]:
 
 
 def mps() -> Iterator[Finding]:
-    """What lets several runs on one GPU work side by side."""
+    """NVIDIA's MPS, which lets several runs on one GPU work side by side."""
     if not torch.cuda.is_available():
         return
-    path, turns = shutil.which(MPS), "Without it runs on one GPU take turns."
+    path, turns = shutil.which(MPS), "Without it, runs on one GPU take turns."
     yield judged(path is not None, "MPS", path or f"no {MPS}", turns, otherwise="note")
 
 

@@ -37,7 +37,7 @@ def python() -> Iterator[Finding]:
 
 
 def cores() -> Iterator[Finding]:
-    """Cores that may be used, and threads that torch takes."""
+    """Cores available to this process, and threads that torch uses."""
     import torch
 
     has = hasattr(os, "sched_getaffinity")
@@ -71,13 +71,13 @@ def code() -> Iterator[Finding]:
         yield Finding("ok", "code", f"commit {state['commit'][:12]}, nothing changed")
     else:
         yield Finding(
-            "note", "code", f"commit {state['commit'][:12]}, and changes that are not committed",
-            "Commit them: what runs now enters no table.",
+            "note", "code", f"commit {state['commit'][:12]} with uncommitted changes",
+            "Commit them, or new runs will enter no table.",
         )  # fmt: skip
 
 
 def data() -> Iterator[Finding]:
-    """The data sets at hand, each read whole and held against its published facts."""
+    """The data sets present, each read in full and checked against its published facts."""
     folder = datasets()
     for name in SETS:
         path = folder / f"{name}.npz"

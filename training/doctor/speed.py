@@ -1,6 +1,6 @@
-"""Twenty steps of ResNet-20 by each engine: whether they agree, and how fast they are.
+"""Twenty steps of ResNet-20 with each engine: whether they agree, and how fast they are.
 
-python -m training.doctor.speed     # seconds of a step on the first GPU, as runs take them
+python -m training.doctor.speed     # seconds per step on the first GPU, with default settings
 """
 
 import time
@@ -16,12 +16,12 @@ from training.trainer import Trainer
 STEPS, WARM_UP = 20, 3
 BATCH, IMAGES = 128, 4096  # more than the steps take
 ROW = "he2015_residual/table6/resnet20"
-# Other kernels round otherwise, and twenty steps amplify it.
+# Other kernels round differently, and twenty steps amplify it.
 NEAR = 0.02
 
 
 def engines() -> Iterator[Finding]:
-    """Train a little on random images; the first engine is the one the others are held against."""
+    """Train briefly on random images with each engine; the others are compared to the first."""
     expected, where = None, device()
     for name in ("eager", "captured", "fused") if where != "cpu" else ("eager",):
         loss, seconds = steps(f"engine={name}", "precision=fp32", device=where)
@@ -37,7 +37,7 @@ def engines() -> Iterator[Finding]:
 
 
 def steps(*changes: str, device: str) -> tuple[float, float]:
-    """Mean loss of twenty steps, and seconds of one."""
+    """Mean loss over twenty steps, and seconds per step."""
     settings = composed(f"experiment={ROW}", *changes)
     trainer = Trainer(settings, random_images(IMAGES), torch.device(device))
     end, begin = trainer.begin_segment(), 0.0
@@ -58,7 +58,7 @@ def device() -> str:
 
 
 def wait(device: str) -> None:
-    """Wait for what was launched."""
+    """Wait until launched kernels have finished."""
     if device != "cpu":
         torch.cuda.synchronize(device)
 

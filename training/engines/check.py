@@ -1,4 +1,4 @@
-"""Whether the kernels do on a GPU what PyTorch does; seconds, before a run relies on them.
+"""Checks that the kernels agree with PyTorch on this GPU; takes seconds, before a run uses them.
 
 python -m training.engines.check cuda:0
 """
@@ -25,17 +25,17 @@ from training.engines.kernels.loss import cross_entropy
 from training.engines.kernels.norm_act import NormAct
 
 TOLERANCE = 1e-3
-# Of products in TF32, whose factors have ten binary digits, and in bfloat16 of seven.
+# For products in TF32, with mantissas of 10 bits, and in bfloat16, with 7.
 ROUNDED = {torch.float32: 3e-3, torch.bfloat16: 6e-3}
 SECONDS = 600
 
 
 def once(device: torch.device) -> None:
-    """Check the kernels in a process of its own, whose GPU may be lost to an error that ours would
-    not survive; a machine that has passed is not asked again.
+    """Check the kernels in a subprocess, since some GPU errors are fatal to a process; a machine
+    that has passed is not checked again.
 
     Raises:
-        RuntimeError: they do not compile, or differ.
+        RuntimeError: the kernels do not compile, or their results differ.
     """
     mark = Path(triton.knobs.cache.dir) / f"residual-to-dense-{_key(device)}"
     if mark.exists():
@@ -55,11 +55,11 @@ def once(device: torch.device) -> None:
 
 
 def check(device: torch.device) -> None:
-    """Compare what each kernel gives on small random maps with what PyTorch gives.
+    """Compare the results of each kernel on small random feature maps with PyTorch's.
 
     Raises:
-        RuntimeError: they differ.
-        Exception: whatever Triton raises where it cannot compile.
+        RuntimeError: the results differ.
+        Exception: whatever Triton raises if it cannot compile.
     """
     for compare in (_norm, _loss, _batch, _dense, _conv):
         for fused, plain in compare(device):
@@ -78,7 +78,7 @@ def _maps(*shape: int, device: torch.device, seed: int) -> Tensor:
 
 
 def _norm(device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """Normalisation, an addition and ReLU, forward and backward."""
+    """Normalisation with addition and ReLU, forward and backward."""
     x, shortcut, dy = (_maps(8, 16, 9, 9, device=device, seed=seed) for seed in range(3))
     norm = nn.BatchNorm2d(16, device=device)
 
@@ -98,13 +98,13 @@ def _gradients(function: Callable, inputs: tuple[Tensor, ...], dy: Tensor) -> li
 
 
 def _conv(device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """Convolutions of a kind each, forward and backward, against the same numbers in float32."""
+    """One convolution of each kind, forward and backward, against PyTorch in float32."""
     results: list[tuple[Tensor, Tensor]] = []
     if device.type == "cuda" and not has_kernels(device):
         return results
     kinds = [(16, 16, 3, 1, 8), (3, 16, 3, 1, 8), (16, 32, 3, 2, 8), (40, 12, 1, 1, 8)]
     cases = [(kind, torch.float32) for kind in kinds] + [(kinds[0], torch.bfloat16)]
-    if device.type == "cuda":  # and the largest tiles, which take too long in the interpreter
+    if device.type == "cuda":  # also the largest tiles, too slow in the interpreter
         cases = list(product([*kinds, (64, 64, 3, 1, 64)], ROUNDED))
     for (into, out, size, stride, pixels), dtype in cases:
         x, weight = (
@@ -146,7 +146,7 @@ def _batch(device: torch.device) -> list[tuple[Tensor, Tensor]]:
 
 
 def _dense(device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """A small DenseNet-BC: its logits, and the gradients of all parameters."""
+    """Logits of a small DenseNet-BC, and the gradients of all its parameters."""
     torch.manual_seed(0)
     nets = [DenseNet(10, 12, bottleneck=True, compression=0.5, classes=10) for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
@@ -162,7 +162,7 @@ def _dense(device: torch.device) -> list[tuple[Tensor, Tensor]]:
 
 
 def _key(device: torch.device) -> str:
-    """What a passed check holds for: these kernels, these versions, this kind of GPU."""
+    """Hash of what a passed check is valid for: these kernels, these versions, this GPU model."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())

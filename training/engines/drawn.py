@@ -1,5 +1,5 @@
-"""What is drawn on the host for every iteration, and lies on the device when its step needs it:
-stochastic depth as gates, drop-path as weights. So a step is the same whatever is left out."""
+"""Random values drawn on the host for every iteration and copied to the device ahead of time:
+stochastic depth as gates, drop-path as weights. Thus a step is the same whatever it drops."""
 
 from abc import ABC, abstractmethod
 
@@ -13,15 +13,15 @@ from training.recipe.step import Hook
 
 
 class Drawn(Hook, ABC):
-    """A tensor that has other random values in every iteration, a pure function of seed and
-    iteration, always at the same address; it is a part of a run, too.
+    """A tensor with new random values in every iteration, a pure function of seed and iteration,
+    always at the same address. It is also a part of a run (see `training.recipe.part`).
 
     Attributes:
         current: the values of this iteration.
 
     Args:
         current: the tensor, on the device.
-        longest: most iterations that are drawn at once.
+        longest: maximum number of iterations drawn at once.
     """
 
     def __init__(self, current: Tensor, *, seed: int, longest: int):
@@ -31,10 +31,10 @@ class Drawn(Hook, ABC):
 
     @abstractmethod
     def draw(self, generator: torch.Generator) -> Tensor:
-        """The values of an iteration, on the CPU."""
+        """Draw the values of an iteration, on the CPU."""
 
     def begin(self, first: int, last: int) -> None:
-        """Draw for iterations `first` to `last` - 1, and start at `first`."""
+        """Draw the values of iterations `first` to `last` - 1, and start at `first`."""
         generator = torch.Generator()
         rows = [
             self.draw(generator.manual_seed(derived_seed(self.seed, iteration)))
@@ -44,24 +44,24 @@ class Drawn(Hook, ABC):
         self.position.zero_()
 
     def before_forward(self) -> None:
-        """Set the values of the next iteration."""
+        """Set `current` to the values of the next iteration."""
         self.current.copy_(self.table.index_select(0, self.position)[0])
         self.position += 1
 
     def state(self) -> list[int]:
-        """Nothing: what is drawn is a pure function of seed and iteration."""
+        """Return nothing: the values are a pure function of seed and iteration."""
         return []
 
     def load(self, state: list[int]) -> None:
-        """Nothing to load."""
+        """Do nothing."""
 
     def tensors(self) -> list[Tensor]:
-        """The position in the table."""
+        """Return the position in the table."""
         return [self.position]
 
 
 class GatedDepth(nn.Module):
-    """A branch that is always computed, and multiplied by 1 or 0 (see `StochasticDepth`)."""
+    """A branch that is always computed and multiplied by 1 or 0 (see `StochasticDepth`)."""
 
     def __init__(self, depth: StochasticDepth, gate: Tensor):
         super().__init__()
@@ -73,13 +73,13 @@ class GatedDepth(nn.Module):
 
 
 class Gates(Drawn):
-    """The gates of a network, drawn for every iteration as its skipping form would draw them.
+    """The stochastic-depth gates of a network, with the same survival probabilities.
 
-    Exchanges the network's `StochasticDepth` layers, in place. A closed branch gets a gradient of 0
-    from the multiplication; its normalisation statistics are put back after each step.
+    Replaces the network's `StochasticDepth` layers in place. A closed branch gets a gradient of 0
+    from the multiplication; its normalisation statistics are restored after each step.
 
     Args:
-        longest: most iterations that are drawn at once.
+        longest: maximum number of iterations drawn at once.
     """
 
     def __init__(self, model: nn.Module, *, seed: int, longest: int):
@@ -113,7 +113,7 @@ class Gates(Drawn):
         self.before = self.statistics.clone()
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """Which branches are open, (branches,)."""
+        """Draw which branches are open, (branches,)."""
         return torch.rand(len(self.survival), generator=generator) < self.survival
 
     def before_forward(self) -> None:
@@ -121,13 +121,13 @@ class Gates(Drawn):
         self.before.copy_(self.statistics)
 
     def after_backward(self) -> None:
-        """Put back the statistics of closed branches."""
+        """Restore the statistics of closed branches."""
         moved = self.current[self.owner] > 0
         self.statistics.copy_(torch.where(moved, self.statistics, self.before))
 
 
 class GivenPaths(nn.Module):
-    """The weights of a network's joins, given to it (see `DropPath`)."""
+    """Weights of a network's joins that were drawn elsewhere (in place of `DropPath`)."""
 
     def __init__(self, weights: Tensor):
         super().__init__()
@@ -138,11 +138,11 @@ class GivenPaths(nn.Module):
 
 
 class Paths(Drawn):
-    """The weights of a network's joins, drawn for every iteration as its plain form would draw
-    them; beside whatever else is drawn, so that all processes of a run draw the same.
+    """The weights of a network's joins, drawn for every iteration as `DropPath` draws them, but
+    from a separate generator, so that all processes of a run draw the same.
 
-    Exchanges the network's `DropPath`, in place. Dropped columns are computed, as in the authors'
-    layers: their statistics move, and their gradient is 0.
+    Replaces the network's `DropPath` in place. Dropped columns are computed, as in the authors'
+    layers: their statistics are updated, and their gradient is 0.
     """
 
     def __init__(self, model: nn.Module, *, seed: int, longest: int):
@@ -154,5 +154,5 @@ class Paths(Drawn):
         setattr(model, place, GivenPaths(self.current))
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """The weights of an iteration, (joins, columns)."""
+        """Draw the weights of an iteration, (joins, columns)."""
         return self.paths.draw(generator)

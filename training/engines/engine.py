@@ -1,4 +1,4 @@
-"""How a step is executed: which kernels, and whether captured. The numbers are the recipe's."""
+"""How a step is executed: with which kernels, and whether captured. The recipe sets the numbers."""
 
 import sys
 from collections.abc import Callable
@@ -18,25 +18,26 @@ from training.settings.network import build_model, drops_paths, skips
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
 
-Execute = Callable[[int], None]  # a step, or a batch of an evaluation, given its size
+Execute = Callable[[int], None]  # runs a step, or a batch of an evaluation, of a given size
 
 
 class Engine:
-    """The engine of one run on a device.
+    """The engine of a run on a device.
 
         eager     layer by layer, as written
-        captured  the same, the whole step in one CUDA graph
+        captured  the same, with the whole step in one CUDA graph
         fused     our kernels (see `training.engines.fused_residual`), captured
 
     Attributes:
-        name: which it is.
-        reason: why it is not the fastest, where a GPU could have that one.
+        name: name of the engine.
+        reason: why `auto` did not get the fastest engine on a GPU, or None.
 
     Args:
-        graphs: what captures, instead of CUDA; so a test sees without a GPU what a graph would do.
+        graphs: captures steps in place of CUDA graphs, so that tests can emulate a graph on the
+            CPU.
 
     Raises:
-        ConfigError: what the settings ask for needs what is not here.
+        ConfigError: the engine in the settings does not work here.
     """
 
     def __init__(
@@ -53,21 +54,21 @@ class Engine:
         self.graphs = graphs
 
     def build(self, longest: int) -> tuple[nn.Module, list[Drawn]]:
-        """The network on the device, with the layers that this engine executes; what is drawn for
-        it on the host, if anything.
+        """Build the network on the device with this engine's layers, and the random values drawn
+        for it on the host, if any.
 
         Args:
-            longest: most iterations between two evaluations.
+            longest: maximum number of iterations between two evaluations.
         """
         model = build_model(self.settings).to(self.device).to(memory_format=torch.channels_last)
         for layer in model.modules():
             if isinstance(layer, nn.BatchNorm2d):
-                layer.num_batches_tracked = None  # nobody reads it, and it costs a kernel a layer
+                layer.num_batches_tracked = None  # unused, and costs a kernel per layer
         drawn: list[Drawn] = []
         if drops_paths(model):
             drawn.append(Paths(model, seed=self.settings.seed, longest=longest))
         if skips(model) and self.graphs is not None:
-            # What the host decides anew in each step cannot be captured.
+            # A decision that the host makes in each step cannot be captured.
             drawn.append(Gates(model, seed=self.settings.seed, longest=longest))
         if self.name == "fused":
             from training.engines.fused_residual import fuse
@@ -76,7 +77,7 @@ class Engine:
         return model, drawn
 
     def training_step(self, **works_on: Any) -> Execute:
-        """The training step; `works_on` are the fields of `training.recipe.step.Step`."""
+        """Build the training step; `works_on` are the fields of `training.recipe.step.Step`."""
         if self.replicas is not None:
             return ReplicaStep(**works_on, replicas=self.replicas)
         if self.name != "fused":
@@ -86,24 +87,24 @@ class Engine:
         return self.captured(FusedStep(**works_on))
 
     def captured(self, step: Step | Evaluation) -> Execute:
-        """The same function, captured where this engine captures."""
+        """Return the step, captured if this engine captures."""
         return step if self.graphs is None else Captured(step, self.graphs)
 
 
 def choose_engine(name: str, device: torch.device, *, alone: bool = True) -> tuple[str, str | None]:
-    """The engine that a setting names, on a device: `auto` is the fastest that works there.
+    """Choose the engine for a setting and a device: `auto` is the fastest that works there.
 
-    With several processes for a run (not `alone`), nothing is captured.
+    Runs of several processes (not `alone`) use the eager engine.
 
     Returns:
-        Its name, and why `auto` is not the fastest one.
+        Its name, and why `auto` is not the fastest engine of a GPU, or None.
 
     Raises:
-        ConfigError: the engine needs what is not here.
+        ConfigError: the engine does not work here.
     """
     if not alone:
         if name not in ("auto", "eager"):
-            raise ConfigError(f"engine={name} is for one process a run; use engine=eager.")
+            raise ConfigError(f"engine={name} supports one process per run only; use engine=eager.")
         return "eager", None
     if device.type != "cuda":
         if name not in ("auto", "eager"):
@@ -121,11 +122,11 @@ def choose_engine(name: str, device: torch.device, *, alone: bool = True) -> tup
 
 
 def check_kernels(device: torch.device) -> None:
-    """Have our kernels compiled and compared with PyTorch's, once on a machine.
+    """Compile our kernels and compare them with PyTorch's, once per machine.
 
     Raises:
-        ImportError: there is no Triton.
-        RuntimeError: they do not compile, or differ.
+        ImportError: Triton is not installed.
+        RuntimeError: the kernels do not compile, or their results differ.
     """
     from training.engines import check
 

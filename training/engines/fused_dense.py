@@ -1,4 +1,5 @@
-"""Dense blocks whose maps lie in one buffer and are normalised once; see `fused_residual`."""
+"""Dense blocks that keep their feature maps in one buffer and normalise them once; see
+`fused_residual`."""
 
 from collections import OrderedDict
 from typing import Any
@@ -11,9 +12,10 @@ from training.engines.kernels.dense_maps import DenseMaps
 
 
 class SharedBlock(nn.Module):
-    """A dense block that hands on its buffer; what reads it last is a transition or the end.
+    """A dense block that returns its buffer; the last to read it is a transition or the final
+    activation.
 
-    In evaluation, where every layer has statistics of its own, it concatenates like the plain one.
+    In evaluation, every layer has its own statistics, so it concatenates like the plain block.
     """
 
     def __init__(self, block: DenseBlock):
@@ -38,7 +40,7 @@ class SharedBlock(nn.Module):
 
 
 class SharedTransition(nn.Module):
-    """A transition that reads a buffer."""
+    """A transition that reads the buffer of a dense block."""
 
     def __init__(self, transition: Transition):
         super().__init__()
@@ -50,7 +52,7 @@ class SharedTransition(nn.Module):
 
 
 class SharedRead(nn.Sequential):
-    """A sequence that begins with the normalisation of a buffer."""
+    """A sequence of layers that starts by normalising a buffer."""
 
     def __init__(self, layers: nn.Sequential):
         super().__init__(OrderedDict(layers.named_children()))
@@ -65,7 +67,7 @@ class SharedRead(nn.Sequential):
 
 
 def fuse_blocks(model: DenseNet) -> None:
-    """Exchange the blocks of a DenseNet, and what follows each, unless they save memory instead."""
+    """Replace the blocks of a DenseNet and what follows each, unless it is memory-efficient."""
     if any(part.efficient for part in model.modules() if isinstance(part, DenseLayer)):
         return
     for name, part in model.stages.named_children():

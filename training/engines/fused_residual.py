@@ -1,17 +1,16 @@
-"""Fused kernels in place of plain layers: `fuse` exchanges them inside a network.
+"""Fused kernels in place of plain layers: `fuse` replaces them inside a network.
 
-The network keeps its weights under their names, its numbers (up to rounding) and its gradients.
-Narrow convolutions get kernels of ours (`training.engines.kernels.conv_layer`). Every BN-ReLU
-becomes one operation, everywhere. Units of the two common kinds, x + F(x) with the
-original order and with full pre-activation, also take their addition into it. Such units hand
-each other a pair of tensors instead of one:
+The network keeps the names of its weights, its outputs (up to rounding) and its gradients. Narrow
+convolutions use our kernels (`training.engines.kernels.conv_layer`). Every BN-ReLU becomes one
+operation. In the two common kinds of units, x + F(x) with the original order and with full
+pre-activation, this operation also does the addition. These units pass on a pair of tensors:
 
-    original       (y, y): the same maps for the branch and for the shortcut; the kernel that made
-                   them adds up their gradients
-    full_preact    (x, fx): the shortcut and the branch, not yet added; the kernel that normalises
-                   their sum next adds them
+    original       (y, y): the same feature maps for branch and shortcut; the kernel that made them
+                   adds up their gradients
+    full_preact    (x, fx): shortcut and branch, not yet added; the next kernel, which normalises
+                   their sum, adds them
 
-The maps of a dense block lie in one buffer (`training.engines.fused_dense`).
+The feature maps of a dense block are kept in one buffer (`training.engines.fused_dense`).
 """
 
 from typing import Any
@@ -30,7 +29,7 @@ Pair = Tensor | tuple[Tensor, Tensor]
 
 
 class PostUnit(nn.Module):
-    """A unit of the original order: relu(match(x) + normalised(F(x))) in one operation."""
+    """A unit of the original order, with relu(match(x) + normalised F(x)) as one operation."""
 
     def __init__(self, unit: ResidualUnit):
         super().__init__()
@@ -49,7 +48,7 @@ class PostUnit(nn.Module):
 
 
 class PreUnit(nn.Module):
-    """A unit of full pre-activation; the addition is left to the next normalisation."""
+    """A unit of full pre-activation; its addition is left to the next normalisation."""
 
     def __init__(self, unit: ResidualUnit):
         super().__init__()
@@ -71,7 +70,7 @@ class PreUnit(nn.Module):
 
 
 class LastActivation(nn.Module):
-    """The activation behind the last unit of full pre-activation."""
+    """The activation after the last unit of full pre-activation."""
 
     def __init__(self, activation: nn.Sequential):
         super().__init__()
@@ -82,7 +81,7 @@ class LastActivation(nn.Module):
 
 
 def activated(norm: Any, x: Pair, *, twice: bool = False) -> Any:
-    """What a normalisation makes of a sum: the activated maps (twice if asked), and the sum."""
+    """Apply a normalisation to a sum; return the activated maps (twice if `twice`) and the sum."""
     if isinstance(x, tuple):
         return norm(x[0], before=x[1], twice=twice)
     outputs = norm(x, twice=twice)
@@ -90,7 +89,7 @@ def activated(norm: Any, x: Pair, *, twice: bool = False) -> Any:
 
 
 def fuse(model: nn.Module) -> nn.Module:
-    """Exchange the layers of a network, in place, for fused ones where there are any."""
+    """Replace the layers of a network by fused ones where possible, in place."""
     for module in list(model.modules()):
         for name, layer in module.named_children():
             if is_narrow(layer):
@@ -105,8 +104,8 @@ def fuse(model: nn.Module) -> nn.Module:
 
 
 def fuse_pairs(layers: nn.Sequential) -> None:
-    """Let every normalisation do the ReLU behind it, and leave nothing in the ReLU's place; one
-    without scale and shift stays as it is."""
+    """Merge every normalisation with the ReLU after it, which becomes an `nn.Identity`; a
+    normalisation without scale and shift stays as it is."""
     previous = None
     for name, layer in list(layers.named_children()):
         if type(layer) is nn.BatchNorm2d and layer.affine:
@@ -120,13 +119,13 @@ def fuse_pairs(layers: nn.Sequential) -> None:
 
 
 def fuse_units(model: ResNet) -> None:
-    """Let units take their additions into a normalisation, if all of them can."""
+    """Replace units by ones that merge their addition into a normalisation, if all units can."""
     stages: Any = model.stages
     units = [unit for stage in stages for unit in stage]
     kinds = {kind_of(unit) for unit in units}
     if kinds == {"original"}:
         fused: list[Any] = [PostUnit(unit) for unit in units]
-        for unit in fused:  # its layers that are left: the normalisation now has the last ReLU
+        for unit in fused:  # the branch's last normalisation takes over the ReLU after the addition
             list(unit.branch.children())[-1].relu = True
         fused[-1].last = True
     elif kinds == {"full_preact"}:
@@ -141,7 +140,7 @@ def fuse_units(model: ResNet) -> None:
 
 
 def kind_of(unit: ResidualUnit) -> str | None:
-    """Which fused unit can stand for this one: `original`, `full_preact` or none."""
+    """Kind of fused unit that can replace this one: `original`, `full_preact` or None."""
     if type(unit.shortcut) not in (Identity, NoShortcut):
         return None
     if not isinstance(unit.branch, nn.Sequential):

@@ -1,4 +1,4 @@
-"""The training step with Triton kernels at both ends: the batch, and the loss."""
+"""The training step with Triton kernels at both ends: for the batch and for the loss."""
 
 import torch
 from torch import Tensor
@@ -13,16 +13,16 @@ from training.settings.types import ConfigError
 
 
 class FusedStep(Step):
-    """A step of the same results in fewer kernels.
+    """A step with the same results in fewer kernels.
 
     Raises:
-        ConfigError: when called, a kernel needs more of the GPU than it has, for this network.
+        ConfigError: on a call, if a kernel exceeds the GPU's resources for this network.
     """
 
     def __call__(self, size: int) -> None:
         try:
             super().__call__(size)
-        except OutOfResources as error:  # small maps have passed, see `training.engines.check`
+        except OutOfResources as error:  # `training.engines.check` only tried small maps
             reason = str(error).partition(". ")[0]
             raise ConfigError(
                 f"The fused kernels of this network are too large for this GPU ({reason}).\n"

@@ -1,4 +1,4 @@
-"""A step captured in CUDA graphs: launched whole, with nothing left to do on the host."""
+"""Steps captured in CUDA graphs: launched as a whole, with no further work on the host."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -9,40 +9,40 @@ import torch
 from torch import Tensor
 
 WARMUP_STEPS = 3
-# Launches the host may be ahead of the GPU: enough to keep it busy, few enough to stop soon.
+# Launches that the host may be ahead of the GPU: enough to keep it busy, few enough to stop soon.
 AHEAD = 20
 
 Launch = Callable[[], None]
 
 
 class Capturable(Protocol):
-    """What can be captured: a function of a batch size that works on tensors of its own."""
+    """Something that can be captured: a function of a batch size that works on its own tensors."""
 
     def __call__(self, size: int) -> None: ...
 
     def tensors(self) -> Sequence[Tensor]:
-        """Every tensor that a call changes, the same ones every time."""
+        """Return every tensor that a call changes, always the same objects."""
 
 
 class Graphs(Protocol):
-    """What makes graphs of calls."""
+    """Records calls as graphs."""
 
     def warm_up(self, call: Launch) -> None:
-        """Do a call as it will be recorded, so that what it sets up once is there."""
+        """Run a call the way it will be recorded, so that one-time set-up is done."""
 
     def record(self, call: Launch) -> Launch:
-        """Record what a call launches; the result launches it again.
+        """Record what a call launches, and return a function that launches it again.
 
         Raises:
-            RuntimeError: it does what no graph can hold.
+            RuntimeError: the call cannot be captured.
         """
 
 
 class CudaGraphs:
     """The CUDA graphs of one run on the current device.
 
-    They never work at the same time, so they share their memory, which asks for one side stream
-    that all of them are captured on.
+    They never run at the same time, so they share a memory pool, which requires that all are
+    captured on the same side stream.
     """
 
     def __init__(self) -> None:
@@ -58,17 +58,17 @@ class CudaGraphs:
 
     def record(self, call: Launch) -> Launch:
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
-        # cuBLAS keeps a workspace a stream, outside of the pool; a graph must not share it with
-        # what runs eagerly, nor keep the one of an earlier graph.
+        # cuBLAS keeps a workspace per stream, outside the pool; a graph must share it neither with
+        # eager calls nor with an earlier graph.
         torch._C._cuda_clearCublasWorkspaces()
         try:
-            # Errors are this thread's: a loader that pins memory meanwhile does no harm.
+            # thread_local: a loader thread that pins memory meanwhile must not end the capture.
             with torch.cuda.graph(
                 graph, pool=self.pool, stream=self.side, capture_error_mode="thread_local"
             ):
                 call()
         finally:
-            torch.cuda.set_stream(current)  # a capture that fails leaves the side stream current
+            torch.cuda.set_stream(current)  # a failed capture leaves the side stream current
             torch._C._cuda_clearCublasWorkspaces()
 
         def launch() -> None:
@@ -78,7 +78,7 @@ class CudaGraphs:
         return launch
 
     def keep_near(self) -> None:
-        """Wait, now and then, for the launches before the last `AHEAD`; the queue never empties."""
+        """Every `AHEAD` launches, wait for all but the last `AHEAD`; the queue never empties."""
         self.launched += 1
         if self.launched % AHEAD == 0:
             self.fence.synchronize()
@@ -86,11 +86,11 @@ class CudaGraphs:
 
 
 class Captured:
-    """Launches a step from a graph, one graph for each batch size that occurs.
+    """Launches a step from a graph, one graph per batch size.
 
-    Capturing runs the step a few times first, as CUDA graphs ask for, and then restores every
-    tensor it changed, so the results are those of the eager step. Where the step cannot be
-    captured it runs eagerly from then on, with a warning.
+    Capturing runs the step a few times first, as CUDA graphs require, and then restores every
+    tensor it changed, so that the results are those of the eager step. If the step cannot be
+    captured, it runs eagerly from then on, with a warning.
     """
 
     def __init__(self, step: Capturable, graphs: Graphs):
@@ -107,10 +107,10 @@ class Captured:
             self.launches[size]()
 
     def try_capture(self, size: int) -> None:
-        """Capture the step for a batch size, or note that it has to run eagerly."""
+        """Capture the step for a batch size, or fall back to running it eagerly."""
         call, saved = partial(self.step, size), [tensor.clone() for tensor in self.step.tensors()]
         try:
-            # What warming up and capturing draw is drawn beside the run's own numbers.
+            # Warm-up and capture must not advance the run's random number generators.
             devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
             with torch.random.fork_rng(devices):
                 for _ in range(WARMUP_STEPS):
@@ -119,14 +119,14 @@ class Captured:
                 self.launches[size] = self.graphs.record(call)
         except torch.OutOfMemoryError:
             raise  # an eager step would fare no better
-        except RuntimeError as error:  # AcceleratorError, too: so ends an invalidated capture
+        except RuntimeError as error:  # includes AcceleratorError, raised by an invalid capture
             self.eager = True
             reason = str(error).splitlines()[0]
             print(f"The step runs eagerly: it cannot be captured ({reason}).", file=sys.stderr)
-        self.restore(saved)  # after an error that the device does not survive this raises it again
+        self.restore(saved)  # raises again if the error was fatal to the device
 
     def restore(self, saved: list[Tensor]) -> None:
-        """Set every tensor of the step back."""
+        """Restore every tensor of the step."""
         with torch.no_grad():
             for tensor, value in zip(self.step.tensors(), saved, strict=True):
                 tensor.copy_(value)

@@ -1,4 +1,4 @@
-"""The training step of one of several processes: its share of a batch, the common gradient."""
+"""The training step of one of several processes: its share of a batch, and the summed gradient."""
 
 from dataclasses import dataclass, field
 
@@ -14,9 +14,9 @@ from training.recipe.step import Step
 class ReplicaStep(Step):
     """The step on a share of the batch.
 
-    Every share's mean loss counts as much as its part of the batch, so that the sum of all
-    processes' gradients, which the optimizer takes, is the gradient of the mean over the batch; so
-    are the metrics summed.
+    Every share's mean loss is weighted by its part of the batch, so that the sum of all processes'
+    gradients, which the optimizer uses, is the gradient of the mean over the batch. The metrics are
+    summed over the processes, too.
     """
 
     replicas: Replicas = field(kw_only=True)

@@ -1,4 +1,4 @@
-"""The device of a run, and what holds for the whole process on it."""
+"""The device of a run, and the process-wide settings it needs."""
 
 import contextlib
 import ctypes
@@ -19,7 +19,7 @@ UNLIMITED = 2**31 - 1
 
 
 def find_device(name: str) -> torch.device:
-    """The device a setting names, made the current one; `auto` is a GPU where there is one.
+    """Find the device a setting names and make it current; `auto` is a GPU if there is one.
 
     Raises:
         ConfigError: there is no such device, or torch cannot use it.
@@ -49,9 +49,9 @@ def find_device(name: str) -> torch.device:
 
 
 def cuda_fault() -> str | None:
-    """Why torch can use no GPU here, in its own words, and the remedy; None where it can."""
+    """Why torch cannot use a GPU here, in its own words, and the remedy; None if it can."""
     if torch.version.cuda is None:
-        return f"torch {torch.__version__} was built without CUDA; install a wheel that has it."
+        return f"torch {torch.__version__} was built without CUDA; install a wheel with CUDA."
     try:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:
@@ -64,7 +64,7 @@ def cuda_fault() -> str | None:
 
 
 def age_fault(device: torch.device) -> str | None:
-    """Why this torch has no code for a GPU, and the remedy; None where it has some."""
+    """Why this torch has no code for a GPU, and the remedy; None if it has some."""
     built = [int(name[3:].rstrip("af")) for name in torch.cuda.get_arch_list() if "sm_" in name]
     major, minor = torch.cuda.get_device_capability(device)
     if not built or 10 * major + minor >= min(built):
@@ -76,10 +76,10 @@ def age_fault(device: torch.device) -> str | None:
 
 
 def set_backend(settings: Settings, device: torch.device) -> None:
-    """Set what holds for the whole process: memory, threads, determinism, TF32.
+    """Configure the whole process: memory, threads, determinism, TF32.
 
     Raises:
-        ConfigError: the device lacks the precision.
+        ConfigError: the device does not support the precision.
     """
     if settings.precision == "bf16" and device.type == "cuda" and not has_bf16():
         raise ConfigError("precision=bf16: this GPU has no bfloat16; use precision=tf32 or fp32.")
@@ -89,10 +89,10 @@ def set_backend(settings: Settings, device: torch.device) -> None:
     if settings.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
-    # Nothing here reads memory that was not written.
+    # Nothing here reads uninitialised memory.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not settings.deterministic
-    # The thread of the backward pass has no CUDA context before its first kernel; torch makes one.
+    # The backward thread has no CUDA context before its first kernel; torch creates one.
     warnings.filterwarnings("ignore", "Attempting to run cuBLAS")
     tf32 = settings.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
@@ -100,10 +100,10 @@ def set_backend(settings: Settings, device: torch.device) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep freed memory for the next step, which needs the same blocks again.
+    """Make glibc keep freed memory for the next step, which needs the same blocks again.
 
-    By default it gives large blocks back to the system, which then hands them out anew page by
-    page; on a CPU that costs a tenth of a step. Does nothing where there is no glibc.
+    By default it returns large blocks to the system, which then maps them again page by page; on a
+    CPU that costs a tenth of a step. Does nothing without glibc.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         library = ctypes.CDLL(None)
@@ -112,23 +112,23 @@ def keep_freed_memory() -> None:
 
 
 def failure(check: Callable[[torch.device], object], device: torch.device) -> str | None:
-    """Why a check does not pass, in a line; None where it does."""
+    """Why a check fails, in one line; None if it passes."""
     try:
         check(device)
     except torch.OutOfMemoryError:
-        raise  # which says nothing of the check
+        raise  # says nothing about the check
     except Exception as error:  # whatever a compiler may raise
         return (str(error).strip() or type(error).__name__).splitlines()[0]
     return None
 
 
 def has_bf16() -> bool:
-    """Whether the current GPU computes in bfloat16."""
+    """Whether the current GPU supports bfloat16 natively."""
     return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def main() -> int:
-    """Say whether torch can use a GPU: exit code 0, or 1 and why not. For those without torch."""
+    """Return 0 if torch can use a GPU, else print why not and return 1, for code without torch."""
     if fault := cuda_fault():
         print(fault)
         return 1

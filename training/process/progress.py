@@ -1,4 +1,4 @@
-"""The live line of a run: iteration, losses, errors, images a second, time left."""
+"""The live line of a run: iteration, losses, errors, images per second, time left."""
 
 import time
 from datetime import timedelta
@@ -10,12 +10,12 @@ from records.record import Row
 
 
 class ProgressLine:
-    """Shows where a run is: a live line on a terminal, a plain line per evaluation elsewhere.
+    """Shows a run's progress: a live line on a terminal, a plain line per evaluation elsewhere.
 
     Args:
         name: of the run.
-        batch: images in an iteration.
-        start, last: iterations done already, and at the run's end.
+        batch: images per iteration.
+        start, last: iterations done so far, and at the run's end.
     """
 
     def __init__(self, name: str, batch: int, start: int, last: int):
@@ -35,7 +35,7 @@ class ProgressLine:
     def __enter__(self) -> "ProgressLine":
         self.begin = time.monotonic()
         if self.live:
-            # Too long to stand in the live line.
+            # Too long for the live line.
             since = f", from iteration {self.start} on" if self.start else ""
             self.console.print(f"{self.name} (train/test){since}", soft_wrap=True)
             self.bar.start()
@@ -77,11 +77,11 @@ class ProgressLine:
         self.console.print(f"{self.name}: {text}", soft_wrap=True)
 
     def speed(self, iteration: int) -> float:
-        """Images a second since this process began, evaluations included."""
+        """Images per second since this process began, evaluations included."""
         elapsed = time.monotonic() - self.begin
         return (iteration - self.start) * self.batch / elapsed if elapsed > 0 else 0.0
 
     def seconds_left(self, iteration: int) -> float:
-        """Seconds to the end at that speed, so that an evaluation counts for its share only."""
+        """Seconds to the end at `speed`, in which evaluations count in proportion."""
         speed = self.speed(iteration)
         return (self.last - iteration) * self.batch / speed if speed else 0.0

@@ -1,10 +1,11 @@
-"""One run on several processes, a GPU each, as torchrun starts them.
+"""One run on several processes started by torchrun, one GPU each.
 
 torchrun --nproc-per-node 2 train.py experiment=he2015_residual/table6/resnet110
 
-Every process holds the whole run and trains on its share of each batch; gradients are averaged by
-one collective over the flat gradient. The statistics of normalisation are those of a share, as in
-the papers, whose batches lay on two GPUs and more; the first process's are kept. It alone writes.
+Every process holds the whole run and trains on its share of each batch; one collective over the
+flat gradient averages the gradients. Normalisation takes its statistics over a share, as in the
+papers, whose batches were split over two or more GPUs. The first process's statistics are kept, and
+it alone writes.
 """
 
 import os
@@ -24,9 +25,9 @@ class Replicas:
     """The processes of a run.
 
     Attributes:
-        rank: number of this process.
-        count: of all.
-        local: number of this process on its machine, and of its GPU.
+        rank: index of this process.
+        count: number of processes.
+        local: index of this process, and of its GPU, on its machine.
     """
 
     rank: int
@@ -35,34 +36,34 @@ class Replicas:
     begun: bool = False
 
     def share(self, size: int) -> slice:
-        """The part of a batch that is this process's: all parts together are the batch."""
+        """This process's part of a batch; the parts of all processes make up the batch."""
         return slice(self.rank * size // self.count, (self.rank + 1) * size // self.count)
 
     def device(self, name: str) -> str:
-        """The device of this process, where a setting leaves it open."""
+        """The device of this process: a GPU of its own, unless the setting names another device."""
         if name not in ("auto", "cuda"):
             return name
         return f"cuda:{self.local}" if torch.cuda.is_available() else name
 
     def add(self, tensor: Tensor) -> None:
-        """Put the sum over all processes in a tensor's place."""
+        """Replace a tensor by its sum over all processes."""
         dist.all_reduce(tensor)
 
     def agree(self, flag: bool) -> bool:
-        """Whether any process says so."""
+        """Whether `flag` is true in any process."""
         said = torch.tensor(float(flag))
         dist.all_reduce(said, dist.ReduceOp.MAX)
         return bool(said)
 
     def union(self, indices: set[int], count: int) -> set[int]:
-        """All that any process has found among 0 to `count` - 1."""
+        """The union over all processes of indices from 0 to `count` - 1."""
         marks = torch.zeros(count)
         marks[sorted(indices)] = 1
         dist.all_reduce(marks)
         return set(marks.nonzero().flatten().tolist())
 
     def copy_first(self, tensors: list[Tensor]) -> None:
-        """Give all processes the first one's tensors."""
+        """Overwrite the tensors of all processes with the first one's."""
         for tensor in tensors:
             dist.broadcast(tensor, 0)
 
@@ -76,9 +77,9 @@ class Replicas:
 
 @contextmanager
 def replicas() -> Iterator[Replicas | None]:
-    """The processes that torchrun started, joined; None without torchrun or with one only.
+    """Join the processes that torchrun started; yields None without torchrun or with only one.
 
-    When the first one leaves before it has begun, the others are let go.
+    If the first process leaves before it has begun, the others are released.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1 or "RANK" not in os.environ:
@@ -96,8 +97,8 @@ def replicas() -> Iterator[Replicas | None]:
 
 
 def check_shares(sizes: set[int], count: int) -> None:
-    """Raise a ConfigError for a batch that gives a process less than two images to take statistics
-    of."""
+    """Raise a ConfigError if a process's share of a batch may be below the two images that
+    normalisation needs."""
     if min(sizes) < 2 * count:
         raise ConfigError(
             f"A batch of {min(sizes)} images is too small for {count} processes; "

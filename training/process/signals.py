@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: it saves first."""
+"""Signals that ask a run to stop; it saves its state first."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ from types import FrameType
 
 from records.exits import INTERRUPTED, PREEMPTED
 
-# A scheduler's, and that of a terminal that is closed.
+# Sent by schedulers, or when the terminal is closed.
 SCHEDULERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 CODES = dict.fromkeys(SCHEDULERS, PREEMPTED) | {signal.SIGINT: INTERRUPTED}
 
@@ -20,13 +20,14 @@ class Stopped(Exception):
 
 
 class Signals:
-    """While entered, keeps a signal in `code` instead of dying; a second Ctrl-C kills at once.
+    """While entered, turns a signal into an exit code in `code`; a second Ctrl-C kills at once.
 
-    Others may come twice, from a scheduler to every process and from whoever started this one.
+    Other signals may arrive twice: the scheduler sends them to every process, and so does the
+    parent process.
 
-    A cluster's launcher (submitit) has handlers of its own: it ignores SIGTERM, and puts the job
-    back into the queue at SIGUSR2 or SIGUSR1. It keeps the former, and gets the latter once the run
-    has saved.
+    A cluster's launcher (submitit) has its own handlers: it ignores SIGTERM and requeues the job on
+    SIGUSR2 or SIGUSR1. Its SIGTERM handler stays; the other signals reach it once the run has
+    saved.
     """
 
     def __init__(self) -> None:
@@ -35,11 +36,11 @@ class Signals:
         self.interrupted = False
 
     def __enter__(self) -> "Signals":
-        # None stands for a handler that was not set from Python, and cannot be set back.
+        # None stands for a handler not set from Python, which cannot be restored.
         known = {number: signal.getsignal(number) for number in CODES}
         self.previous = {number: was for number, was in known.items() if was is not None}
         if self.previous.get(signal.SIGHUP) == signal.SIG_IGN:
-            del self.previous[signal.SIGHUP]  # under nohup, a closed terminal ends nothing
+            del self.previous[signal.SIGHUP]  # under nohup, runs outlive the terminal
         users = SCHEDULERS[1:]
         self.launchers = {number for number in users if callable(self.previous.get(number))}
         for number in self.previous:

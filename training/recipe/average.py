@@ -1,4 +1,4 @@
-"""A moving average of the weights, which is evaluated and exported in their place."""
+"""A moving average of the weights, evaluated and exported in their place."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,14 +11,15 @@ from training.recipe.step import Hook
 
 
 class WeightAverage(Hook):
-    """An exponential average of all parameters and statistics of a network, over the updates
-    (Polyak and Juditsky 1992; Szegedy et al. 2016, Section 8).
+    """Exponential moving average of a network's parameters and normalisation statistics (Polyak
+    and Juditsky 1992; Szegedy et al. 2016, Section 8).
 
-    After update n it moves to the weights by 1 - min(decay, (1 + n) / (10 + n)), as TensorFlow's,
-    which the authors' code uses: so that it is not of the first weights in a short run.
+    After update n it moves towards the weights by 1 - min(decay, (1 + n) / (10 + n)), as
+    TensorFlow's, which the authors' code uses; this keeps the initial weights from dominating a
+    short run.
 
     Attributes:
-        average: a tensor for the parameters in the optimizer's layout, one for each statistic.
+        average: one tensor for the parameters in the optimizer's layout, one for each statistic.
     """
 
     def __init__(self, optimizer: FlatSGD, decay: float):
@@ -43,7 +44,7 @@ class WeightAverage(Hook):
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within it, the network has the averages, and these hold its weights."""
+        """Swap averages and weights, so that the network has the averages inside the context."""
         self._exchange()
         try:
             yield

@@ -1,5 +1,5 @@
-"""Settings that have no effect beside others, refused where they are typed: two runs that differ by
-name alone would pass for an ablation."""
+"""Rejects overrides that have no effect given the other settings: two runs that differ only in name
+would pass for an ablation."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -16,19 +16,20 @@ from training.settings.network import model_class, outline
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
 
-# What gives settings of a group an effect, in words; whether it is there; which settings.
+# What gives settings of a group an effect, in words; whether it holds; which settings.
 Condition = tuple[str, bool, tuple[str, ...]]
-# Of a recipe, for networks: each takes them or not.
+# Recipe settings that only some networks use.
 FOR_NETWORKS = ("init", "dropout", "deviations")
 
 
 def refuse_idle(overrides: Sequence[str], settings: Settings, config: DictConfig) -> None:
-    """Raise a ConfigError for an override of the recipe, the network or the data that changes
-    nothing, unless it is what holds anyhow: a sweep may well say so.
+    """Raise a ConfigError for an override of the recipe, the network or the data without effect,
+    unless the value is off or the default, as in a sweep.
 
     Args:
         overrides: as typed, `key=value`.
-        config: what `settings` were read from, whose network says what it takes from the recipe.
+        config: what `settings` were read from; its model group shows which settings it takes from
+            the recipe.
     """
     bare = [override.lstrip("+") for override in overrides]
     typed = {override.partition("=")[0]: override for override in bare}
@@ -38,7 +39,7 @@ def refuse_idle(overrides: Sequence[str], settings: Settings, config: DictConfig
 
 
 def idle(settings: Settings, config: DictConfig) -> Iterator[tuple[str, str]]:
-    """Full names of the settings that have no effect, each with what would give it one."""
+    """Yield the full names of settings that have no effect, each with what would give it one."""
     groups: dict[str, list[Condition]] = {
         "recipe": [*_in_recipe(settings), *_by_network(settings, config)],
         "model": _in_resnet(settings.model) if model_class(settings.model) is ResNet else [],
@@ -51,7 +52,7 @@ def idle(settings: Settings, config: DictConfig) -> Iterator[tuple[str, str]]:
 
 
 def _in_recipe(settings: Settings) -> list[Condition]:
-    """Of a recipe, by what else it says."""
+    """Conditions on recipe settings that depend on the rest of the recipe and the data."""
     recipe = settings.recipe
     schedules = {recipe.schedule, *(p.schedule for p in recipe.phases if p.schedule)}
     objectives = {recipe.objective, *(p.objective for p in recipe.phases if p.objective)}
@@ -61,7 +62,7 @@ def _in_recipe(settings: Settings) -> list[Condition]:
         ("recipe.schedule=linear, polynomial or exponential",
          bool(schedules & {"linear", "polynomial", "exponential"}), ("lr_length",)),
         ("recipe.schedule=step", "step" in schedules, ("milestones",)),
-        ("another recipe.schedule than polynomial", schedules != {"polynomial"}, ("lr_factor",)),
+        ("a recipe.schedule other than polynomial", schedules != {"polynomial"}, ("lr_factor",)),
         ("recipe.warmup_iterations", recipe.warmup_iterations > 0, ("warmup_lr",)),
         ("recipe.prepare=gcn, lcn or zca", recipe.prepare != "none", ("contrast",)),
         ("recipe.crop=scale", recipe.crop == "scale", ("short_to",)),
@@ -72,7 +73,7 @@ def _in_recipe(settings: Settings) -> list[Condition]:
 
 
 def _by_network(settings: Settings, config: DictConfig) -> list[Condition]:
-    """Of a recipe, by the network that it is for."""
+    """Conditions on recipe settings that depend on the network."""
     network, written = outline(settings.model), OmegaConf.to_yaml(config.model)
     heads = any(name.startswith(HEADS) for name, _ in network.named_parameters())
     extras = heads or any(isinstance(module, Auxiliary) for module in network.modules())
@@ -88,7 +89,7 @@ def _by_network(settings: Settings, config: DictConfig) -> list[Condition]:
 
 
 def _in_resnet(model: dict[str, Any]) -> list[Condition]:
-    """Of the residual network, by its other arguments."""
+    """Conditions on arguments of `ResNet` that depend on its other arguments."""
     arguments = _defaults(ResNet) | model
     shortcut, projects = arguments["shortcut"], arguments["match"].startswith("project")
     return [
@@ -109,7 +110,7 @@ def _defaults(kind: type) -> dict[str, Any]:
 
 
 def _is_off(settings: Settings, key: str) -> bool:
-    """Whether a setting says what holds without it."""
+    """Whether a setting is off or at its default."""
     group, _, name = key.partition(".")
     if group == "model":
         return bool(settings.model[name] == _defaults(model_class(settings.model))[name])

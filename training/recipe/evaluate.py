@@ -1,4 +1,4 @@
-"""Loss and error of a network on a set of images, single view."""
+"""Loss and error of a network on a set of images (single view)."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ BATCH = 500
 
 @dataclass
 class Evaluation:
-    """The evaluation of one batch after another, which can be captured in a CUDA graph.
+    """Evaluation batch by batch, which can be captured in a CUDA graph.
 
     Attributes:
         images, labels: uint8 or float32 (N, H, W, 3) and int64 (N,), on the network's device.
         mean, scale: see `data.arrays.augment.normalise`.
-        metrics: of the images so far.
+        metrics: sums over the images so far.
         position: index of the next image.
     """
 
@@ -47,13 +47,13 @@ class Evaluation:
         self.position += size
 
     def start(self) -> None:
-        """Begin with the first image."""
+        """Reset to the first image, and put the network in evaluation mode."""
         self.metrics.sums.zero_()
         self.position.zero_()
         self.model.eval()
 
     def sizes(self) -> list[int]:
-        """Sizes of all batches."""
+        """Batch sizes, in order."""
         whole, rest = divmod(len(self.images), BATCH)
         return [BATCH] * whole + [rest] * (rest > 0)
 

@@ -1,4 +1,4 @@
-"""What a recipe multiplies the learning rate and the weight decay of each parameter by."""
+"""A recipe's factors on the learning rate and weight decay of each parameter."""
 
 from typing import NamedTuple
 
@@ -10,8 +10,8 @@ HEADS = "heads."
 
 
 class Factors(NamedTuple):
-    """What a parameter's learning rate and weight decay are multiplied by, and whether it is one of
-    a head's, whose rate has a schedule of its own."""
+    """Factors on a parameter's learning rate and weight decay, and whether it belongs to a head,
+    whose learning rate has its own schedule."""
 
     lr: float
     decay: float
@@ -19,10 +19,10 @@ class Factors(NamedTuple):
 
 
 def factors_of(model: nn.Module, recipe: Recipe) -> dict[str, Factors]:
-    """The factors of every parameter that is trained, by name.
+    """Factors of every trainable parameter, by name.
 
-    Biases are those of convolutions and linear layers; the last layer is the last of these, heads
-    apart, which are what lies in the network's `heads`.
+    `bias_lr` applies to biases of convolutions and linear layers. The last layer is the last of
+    these layers outside the network's `heads`.
     """
     named = computing(model)
     last = next((n for n in reversed(named) if not n.startswith(HEADS)), "").rpartition(".")[0]

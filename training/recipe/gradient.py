@@ -1,4 +1,4 @@
-"""How large the gradient is that arrives at a network's first block (Huang et al. 2016, Fig. 7)."""
+"""Magnitude of the gradient at a network's first block (Huang et al. 2016, Fig. 7)."""
 
 from torch import nn
 
@@ -6,17 +6,17 @@ from training.recipe.optimizer import FlatSGD
 
 
 class GradientMagnitude:
-    """The mean magnitude of the loss's gradient at the first convolution of a network's first block
-    (Huang et al. 2016, Section 5), in the step that was done last.
+    """Mean magnitude of the gradient at the first convolution of a network's first block (Huang et
+    al. 2016, Section 5), in the last step.
 
-    It is read where the optimizer has it, so that no step does anything for its sake.
+    It is read from the optimizer's storage, so that it costs the steps nothing.
     """
 
     def __init__(self, model: nn.Module, optimizer: FlatSGD):
         convolutions = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
-        # The very first is that of the stem.
+        # The first convolution is the stem.
         self.gradient = optimizer.gradient[f"{convolutions[:2][-1]}.weight"]
 
     def last(self) -> float:
-        """That of the last step, without weight decay; 0 where it left the block out."""
+        """Magnitude at the last step, excluding weight decay; 0 if that step skipped the block."""
         return float(self.gradient.abs().double().mean())

@@ -1,4 +1,4 @@
-"""Loss and error, summed on the device without waiting for it."""
+"""Loss and error, summed on the device without host synchronisation."""
 
 import math
 
@@ -19,7 +19,7 @@ class Metrics:
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch; `loss` is its mean."""
+        """Add a batch; `loss` is its mean loss."""
         self.sums[LOSS] += loss.double() * len(labels)
         self.sums[WRONG] += (logits.argmax(1) != labels).sum()
         self.sums[SEEN] += len(labels)
@@ -30,7 +30,7 @@ class Metrics:
         return values[LOSS] / values[SEEN], 100 * values[WRONG] / values[SEEN]
 
     def take(self) -> tuple[float, float]:
-        """`mean`, after which the sums begin again."""
+        """Return `mean` and reset the sums."""
         means = self.mean()
         self.sums.zero_()
         return means

@@ -1,4 +1,4 @@
-"""What a step minimises: from what a network puts out and the labels to a loss."""
+"""Training objectives: from a network's outputs and the labels to a loss."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,14 +9,14 @@ from torch import Tensor
 from training.settings.recipe import Phase, Recipe
 
 Outputs = Tensor | tuple[Tensor, ...]  # logits, or (logits, *extras) in training mode
-# Gives the loss, which is a mean over the images, and the logits (N, classes) that predict.
+# Returns the loss, a mean over the images, and the logits (N, classes) used for prediction.
 Objective = Callable[[Outputs, Tensor], tuple[Tensor, Tensor]]
 Term = Callable[[Tensor, Tensor], Tensor]
 TEMPERATURE = 3.0  # Romero et al. 2015, Section 3.2
 
 
 def cross_entropy(outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The cross-entropy of the logits; extras, where there are any, have no say."""
+    """Cross-entropy of the logits; extra outputs are ignored."""
     logits = logits_of(outputs).float()
     return F.cross_entropy(logits, labels), logits
 
@@ -24,14 +24,14 @@ def cross_entropy(outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
 def objective_of(
     recipe: Recipe, phase: Phase | None = None, weight: Tensor | None = None
 ) -> Objective:
-    """The objective that a recipe names, in one of its phases.
+    """Return the objective of a recipe, or of one of its phases.
 
-    Every one of a network's outputs is a classifier's logits (N, classes), and has a term; the
-    terms of the extras count `auxiliary` times (Szegedy et al. 2015, Section 5; Lee et al. 2015,
-    eq. 3). Of a student's outputs `hints` and `distillation` say what they count for.
+    Each output of a network is a classifier's logits (N, classes) and has a term; the terms of the
+    extras are weighted by `auxiliary` (Szegedy et al. 2015, Section 5; Lee et al. 2015, eq. 3).
+    For the outputs of a student, see `hints` and `distillation`.
 
     Args:
-        weight: what `auxiliary` is now, where it changes within a run: a tensor (). It is read by
+        weight: current value of `auxiliary` where it changes within a run, a tensor (); used by
             distillation only.
     """
     auxiliary, name = recipe.auxiliary, recipe.objective
@@ -53,7 +53,7 @@ def objective_of(
 def weighted(
     term: Term, auxiliary: float, outputs: Outputs, labels: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The term of the logits, and `auxiliary` times those of all extras."""
+    """Term of the logits plus `auxiliary` times the terms of all extra outputs."""
     logits = logits_of(outputs).float()
     loss = term(logits, labels)
     if auxiliary and isinstance(outputs, tuple):
@@ -63,22 +63,23 @@ def weighted(
 
 
 def hints(outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Half the squared difference between what a student's regressor makes and its teacher's hint,
-    summed over rows of the maps and averaged over all else (Romero et al. 2015, eq. 3; code)."""
+    """Half the squared difference between a student's regressor output and its teacher's hint,
+    summed over the rows of the feature maps and averaged over everything else (Romero et al. 2015,
+    eq. 3; code)."""
     logits, regressed, _, hint = outputs
     difference = regressed.float() - hint.float()
     return 0.5 * difference.square().sum(2).mean(), logits.detach().float()
 
 
 def distillation(weight: float | Tensor, outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The cross-entropy with the labels, and `weight` times that with what the teacher says
+    """Cross-entropy with the labels plus `weight` times that with the teacher's softened output
     (Romero et al. 2015, eq. 2)."""
     logits, taught = outputs[0].float(), outputs[2].float()
     return F.cross_entropy(logits, labels) + weight * softened(logits, taught), logits
 
 
 def softened(logits: Tensor, taught: Tensor) -> Tensor:
-    """Mean cross-entropy of a student with its teacher, both at temperature 3."""
+    """Mean cross-entropy between a student and its teacher, both at temperature 3."""
     shares = F.softmax(taught / TEMPERATURE, 1)
     return -(shares * F.log_softmax(logits / TEMPERATURE, 1)).sum(1).mean()
 
@@ -91,5 +92,5 @@ def squared_hinge(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def logits_of(outputs: Outputs) -> Tensor:
-    """The logits that predict: all of the outputs, or the first."""
+    """The logits used for prediction: the first output if there are several."""
     return outputs[0] if isinstance(outputs, tuple) else outputs

@@ -1,116 +1,88 @@
-"""Stochastic gradient descent over flat storage: one update, and one cast, for all parameters."""
+"""SGD on flat storage: one update and one cast for all parameters."""
 
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from training.recipe.factors import Factors, computing, factors_of
+from training.recipe.factors import computing
+from training.recipe.layout import Layout, layout_of
 from training.settings.recipe import Recipe
 
-# Parameters begin at multiples of this many elements, so that every one is aligned.
-ALIGNMENT = 64
-LEAST_ROOT = 1e-5  # what RMSProp divides by, at least: 1 / max_scaling of pylearn2
+LEAST_ROOT = 1e-5  # lower bound of RMSProp's divisor: 1 / max_scaling of pylearn2
 
 
 class FlatSGD:
     """SGD with momentum and weight decay on all parameters of a network at once.
 
-    The parameters move into one float32 tensor, the master copy; gradients and momentum have
-    tensors of the same layout. With `half`, convolutions and linear layers compute with a bfloat16
-    copy that every update renews. Their order is
-
-        decayed | decayed, half | kept, half | kept
-
-    so that what decays, and what is cast, each is one piece. `torch.optim.SGD` does the arithmetic.
-    Where a recipe has rates or decays of their own for biases, convolutions, heads or the last
-    layer, there are more groups than these two; what is cast is one piece still.
+    The parameters move into one float32 tensor, the master copy, in the order of
+    `training.recipe.layout`; gradients and momentum have tensors of the same layout. With `half`,
+    convolutions and linear layers compute with a bfloat16 copy that is refreshed at every update.
+    `torch.optim.SGD` does the arithmetic.
 
     `decay: weights` decays the weights of convolutions and linear layers (all tensors of two or
-    more dimensions); `decay: all` decays normalisation and biases too.
+    more dimensions); `decay: all` also decays normalisation and biases.
 
-    With `captured` the learning rate is a tensor on the device, which a captured step reads anew;
-    so is a momentum that changes within a run. A recipe's `max_norms` bound the weights of every
-    output of a convolution or linear layer, layer by layer, after each update.
+    With `captured`, the learning rate is a tensor on the device that a captured step reads each
+    time; so is a momentum that changes within a run. A recipe's `max_norms` bound the norm of the
+    weights of each output of a convolution or linear layer, layer by layer, after each update.
 
-    With `rule: rmsprop` (Tieleman and Hinton 2012) gradients are divided by the root of their mean
-    square instead, which has momentum's place, and over which `momentum` averages. `epsilon` is
-    added to the mean square, and `step_momentum` is that of the steps, the rate in them, both as
-    TensorFlow has it.
+    With `rule: rmsprop` (Tieleman and Hinton 2012), gradients are instead divided by the root of
+    their running mean square, which is stored in place of the momentum; `momentum` is its decay
+    rate. `epsilon` is added to the mean square; `step_momentum` is the momentum of the steps, which
+    include the learning rate; both as in TensorFlow.
 
     Attributes:
         master, gradient, momentum: each parameter's float32 tensor, by name.
-        velocity: the same of RMSProp's steps, where these have momentum.
+        velocity: momentum of RMSProp's steps, in the same form; empty without `step_momentum`.
     """
 
     def __init__(
         self, model: nn.Module, recipe: Recipe, *, half: bool = False, captured: bool = False
     ):
         self.model = model
-        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        halved = set(computing(model)) if half else set()
-        factors = factors_of(model, recipe)
-        groups = sorted(set(factors.values()), key=lambda group: (-group.decay, *group))
-        kinds = {name: (factors[name], name in halved) for name in named}
-        pieces = [
-            (groups[0], False),
-            *((g, True) for g in groups),
-            *((g, False) for g in groups[1:]),
-        ]
-        order = [n for piece in pieces for n, kind in kinds.items() if kind == piece]
-        sizes = [_aligned(named[name].numel()) for name in order]
-        ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-        first = {name: end - size for name, end, size in zip(order, ends, sizes, strict=True)}
-        device = next(model.parameters()).device
+        layout, device = layout_of(model, recipe, half=half), next(model.parameters()).device
         flat = [
-            torch.zeros(sum(sizes), device=device) for _ in range(3 + bool(recipe.step_momentum))
+            torch.zeros(layout.size, device=device) for _ in range(3 + bool(recipe.step_momentum))
         ]
         self.weights, self.gradients, self.momenta, *self.velocities = flat
+        parameters = dict(model.named_parameters())
         self.master, self.gradient, self.momentum, *velocity = (
-            {name: _view(tensor, first[name], named[name]) for name in order} for tensor in flat
+            {name: _view(tensor[at], parameters[name]) for name, at in layout.places.items()}
+            for tensor in flat
         )
         self.velocity = velocity[0] if velocity else {}
-        self.parameters = [named[name] for name in order]
-        cast = [place for place, name in enumerate(order) if name in halved]
-        begin = ends[cast[0]] - sizes[cast[0]] if cast else 0
-        self.halved = self.weights[begin : ends[cast[-1]] if cast else 0]
+        self.parameters = [parameters[name] for name in layout.places]
+        self.halved = self.weights[layout.half]
         self.half = self.halved.bfloat16()
-        for name in order:
-            self.master[name].copy_(named[name].detach())
+        for name, place in layout.places.items():
             working = self.master[name]
-            if name in halved:
-                working = _view(self.half, first[name] - begin, named[name])
-            named[name].data = working
+            working.copy_(parameters[name].detach())
+            if layout.half.start <= place.start < layout.half.stop:
+                at = slice(place.start - layout.half.start, place.stop - layout.half.start)
+                working = _view(self.half[at], working)
+            parameters[name].data = working
         self.renew_half()
-        borders: list[tuple[Factors, int]] = []  # pieces of one group each, and where they end
-        for name, end in zip(order, ends, strict=True):
-            if borders and borders[-1][0] == factors[name]:
-                borders.pop()
-            borders.append((factors[name], end))
-        self.sgd, self.lr = self._make_sgd(recipe, borders, captured), (recipe.lr, 1.0)
+        self.sgd, self.lr = self._make_sgd(recipe, layout, captured), (recipe.lr, 1.0)
         self.rule, self.decay = recipe.rule, recipe.momentum
         self.epsilon, self.step_momentum = recipe.epsilon, recipe.step_momentum
         moves = recipe.momentum_moves
         self.moving = torch.tensor(recipe.momentum, device=device) if moves else None
-        names = [name for name in computing(model) if named[name].ndim > 1]
+        names = [name for name in computing(model) if parameters[name].ndim > 1]
         norms = zip(names, recipe.max_norms, strict=True) if recipe.max_norms else ()
         self.limits = [(self.master[name], norm) for name, norm in norms]
 
-    def _make_sgd(
-        self, recipe: Recipe, borders: list[tuple[Factors, int]], captured: bool
-    ) -> torch.optim.SGD:
-        groups, begin = [], 0
-        for factor, end in borders:
-            piece = slice(begin, end)
-            parameter = nn.Parameter(self.weights[piece])
-            parameter.grad = self.gradients[piece]
+    def _make_sgd(self, recipe: Recipe, layout: Layout, captured: bool) -> torch.optim.SGD:
+        groups = []
+        for factors, place in layout.groups:
+            parameter = nn.Parameter(self.weights[place])
+            parameter.grad = self.gradients[place]
             rates = {
-                "lr": recipe.lr * factor.lr,
-                "weight_decay": recipe.weight_decay * factor.decay,
+                "lr": recipe.lr * factors.lr,
+                "weight_decay": recipe.weight_decay * factors.decay,
             }
-            kind = {"piece": piece, "factor": factor.lr, "head": factor.head}
+            kind = {"piece": place, "factor": factors.lr, "head": factors.head}
             groups.append({"params": [parameter], **kind, **rates})
-            begin = end
         sgd = torch.optim.SGD(
             groups,
             lr=recipe.lr,
@@ -121,17 +93,18 @@ class FlatSGD:
         for group in sgd.param_groups:
             if captured:
                 group["lr"] = torch.tensor(group["lr"], device=self.weights.device)
-            # Momentum 0 before the first step gives the same first update as none.
+            # A zero momentum buffer gives the same first update as none.
             sgd.state[group["params"][0]]["momentum_buffer"] = self.momenta[group["piece"]]
         return sgd
 
     def update(self, combine: Callable[[Tensor], None] | None = None) -> None:
-        """Do one update with the gradients that the parameters have, and take those away.
+        """Do one update with the parameters' gradients, and clear them.
 
-        `combine` is given all of them as one tensor first, to change it in place.
+        `combine` first gets all gradients as one tensor, which it may change in place.
 
-        What has none took no part in the step: its gradient is 0, and it still decays and keeps its
-        momentum, as in the code of Huang et al. 2016, which holds all weights in one vector.
+        A parameter without a gradient took no part in the step: its gradient counts as 0, so that
+        it still decays and follows its momentum, as in the code of Huang et al. 2016, which keeps
+        all weights in one vector.
         """
         kinds: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
         missing = False
@@ -145,11 +118,11 @@ class FlatSGD:
             parameter.grad = None
         if missing:
             self.gradients.zero_()
-        for places, given in kinds.values():  # of one type each, they are copied by few kernels
+        for places, given in kinds.values():  # grouped by dtype, they are copied by few kernels
             torch._foreach_copy_(places, given)
         if combine is not None:
             combine(self.gradients)
-        if self.moving is not None:  # torch.optim.SGD takes no tensor, and so adds to what is left
+        if self.moving is not None:  # torch.optim.SGD takes no tensor: its own momentum is 1
             self.momenta.mul_(self.moving)
         self.step()
         for weight, norm in self.limits:
@@ -158,7 +131,7 @@ class FlatSGD:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Change the weights by the gradients."""
+        """Update the weights from the flat gradients."""
         if self.rule == "sgd":
             self.sgd.step()
             return
@@ -174,10 +147,9 @@ class FlatSGD:
             self.weights[piece].sub_(step)
 
     def set_learning_rate(self, lr: float, heads: float = 1.0) -> None:
-        """Set the learning rate, in place where it lives on a device; that of heads is `heads`
-        times as high."""
+        """Set the learning rate, in place if it is a tensor; heads get `heads` times the rate."""
         if (lr, heads) == self.lr:
-            return  # on a GPU, a kernel saved
+            return  # saves kernels on a GPU
         self.lr = lr, heads
         for group in self.sgd.param_groups:
             rate = lr * group["factor"] * (heads if group["head"] else 1)
@@ -187,26 +159,26 @@ class FlatSGD:
                 group["lr"] = rate
 
     def set_momentum(self, momentum: float) -> None:
-        """Set the momentum of a recipe in which it moves, in place."""
+        """Set the momentum in place; only for recipes in which it changes."""
         assert self.moving is not None
         self.moving.fill_(momentum)
 
     def clear_momentum(self) -> None:
-        """Begin anew, but for the weights."""
+        """Reset everything but the weights: momentum, mean squares and velocity."""
         for tensor in (self.momenta, *self.velocities):
             tensor.zero_()
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """`model`: the network's state in float32; `momentum`: that of every parameter, and
-        `velocity`, where there is one; by name."""
+        """Return `model` (the network's state in float32), `momentum` and, if there is one,
+        `velocity`, each by parameter name."""
         kept = {"model": {**self.model.state_dict(), **self.master}, "momentum": self.momentum}
         return kept | ({"velocity": self.velocity} if self.velocity else {})
 
     def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Go on from a state made by `state`, on whatever device and with whatever precision.
+        """Restore what `state` returned, on any device and at any precision.
 
         Raises:
-            KeyError, RuntimeError: it is another network's.
+            KeyError, RuntimeError: the state is that of another network.
         """
         for name, buffer in self.model.named_buffers():
             buffer.copy_(state["model"][name])
@@ -218,21 +190,18 @@ class FlatSGD:
         self.renew_half()
 
     def tensors(self) -> list[Tensor]:
-        """Every tensor that a training step changes of the network and here."""
+        """Every tensor of the network and the optimizer that a training step changes."""
         return [self.weights, self.half, self.momenta, *self.velocities, *self.model.buffers()]
 
     def renew_half(self) -> None:
-        """Make the bfloat16 copy of the weights that compute."""
+        """Refresh the bfloat16 copy of the weights."""
         self.half.copy_(self.halved)
 
 
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def _view(flat: Tensor, first: int, like: Tensor) -> Tensor:
-    """A parameter's place in flat storage, channels last where it has four dimensions."""
-    piece = flat[first : first + like.numel()]
+def _view(piece: Tensor, like: Tensor) -> Tensor:
+    """View the beginning of flat storage as a parameter, channels last if it has four
+    dimensions."""
+    piece = piece[: like.numel()]
     if like.ndim != 4:
         return piece.view(like.shape)
     out, into, height, width = like.shape

@@ -1,4 +1,4 @@
-"""What a run consists of, as a checkpoint, a captured step and a restart see it."""
+"""The parts of a run's state, as seen by checkpoints, captured steps and restarts."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -7,20 +7,20 @@ from torch import Tensor
 
 
 class Part(Protocol):
-    """Something of a run that outlives a step."""
+    """A part of a run's state that persists across steps."""
 
     def state(self) -> Any:
-        """What a checkpoint keeps: tensors, numbers and containers of them."""
+        """Return what a checkpoint keeps: tensors, numbers and containers of them."""
 
     def load(self, state: Any) -> None:
-        """Go on from what `state` gave."""
+        """Restore what `state` returned."""
 
     def tensors(self) -> Sequence[Tensor]:
-        """Every tensor that a step changes, the same ones every time."""
+        """Return every tensor that a step changes, always the same objects."""
 
 
 class TensorPart:
-    """A part that is one tensor, whoever changes it."""
+    """A part that consists of one tensor, updated elsewhere."""
 
     def __init__(self, tensor: Tensor):
         self.tensor = tensor

@@ -1,21 +1,21 @@
-"""The learning rate as it is lowered when the error stops falling."""
+"""Dropping the learning rate when the error plateaus."""
 
 import torch
 
-# Errors of less than this part below the lowest so far are no fall: that of an epoch is noisy.
+# Minimum relative improvement on the lowest error so far: the error of an epoch is noisy.
 THRESHOLD = 0.01
 
 
 class Plateau:
-    """How often the rate was lowered: "divided by 10 when the error plateaus" (He et al. 2015,
+    """Counter of learning rate drops: "divided by 10 when the error plateaus" (He et al. 2015,
     Section 3.4).
 
-    The paper says neither which error nor for how long. Ours is that of training, over an epoch,
-    so that no test image has a say. When more than `patience` epochs in a row were not clearly
-    below the lowest, the rate drops and the count starts again.
+    The paper specifies neither which error nor for how long. We use the training error of each
+    epoch, so that test images have no influence. After more than `patience` epochs in a row
+    without a clear improvement, the rate drops and the count restarts.
 
     Attributes:
-        counts: float64 (3,): the lowest error in percent, epochs since, drops so far.
+        counts: float64 (3,): lowest error in percent, epochs since, drops so far.
     """
 
     def __init__(self, patience: int):
@@ -24,11 +24,11 @@ class Plateau:
 
     @property
     def drops(self) -> int:
-        """How often the rate was lowered so far."""
+        """Number of drops so far."""
         return int(self.counts[2])
 
     def note(self, error: float) -> None:
-        """Take note of an epoch's training error in percent."""
+        """Record an epoch's training error in percent."""
         lowest, waited, drops = self.counts.tolist()
         if error < lowest * (1 - THRESHOLD):
             lowest, waited = error, 0

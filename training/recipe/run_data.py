@@ -1,4 +1,4 @@
-"""What a run is trained and tested on, as it lies on the run's device."""
+"""Training and test data of a run, on the run's device."""
 
 import os
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class RunData:
     """The training batches and the evaluated splits of a run.
 
     Attributes:
-        count: training images that an epoch takes, without those held out.
-        splits: `test` (of the process that evaluates) and, where images are held out, `val`; each
-            holds images (N, H, W, 3), uint8 or as they are prepared, and labels (N,) on the device.
+        count: training images per epoch, without those held out.
+        splits: `test` (in the process that evaluates) and, if images are held out, `val`; each has
+            images (N, H, W, 3), uint8 or prepared, and labels (N,) on the device.
         mean, scale: see `data.arrays.augment.normalise`.
     """
 
@@ -45,12 +45,13 @@ class RunData:
 def load_run_data(
     settings: Settings, images: Images, device: torch.device, replicas: Replicas | None = None
 ) -> RunData:
-    """Put a set on a device, or have worker processes read it.
+    """Put a data set on the device, or set up worker processes that read it.
 
     Raises:
-        ConfigError: the recipe asks for more images than there are, or the set is another one than
-            the configuration says.
-        DataError: a test image is damaged, or one of training is empty and none are to be skipped.
+        ConfigError: the recipe needs more images than there are, or the data do not match the
+            config.
+        DataError: a test image or the cached file of prepared images is damaged, or a training
+            image is empty and `damaged` is `stop`.
     """
     check_fit(settings, images)
     images = prepared_for(settings, images)
@@ -63,7 +64,7 @@ def load_run_data(
         )
     mean, scale = (tensor.to(device) for tensor in normalisation(settings, images))
     splits = {}
-    if replicas is None or replicas.rank == 0:  # the others evaluate nothing
+    if replicas is None or replicas.rank == 0:  # the others do not evaluate
         splits["test"] = test_split(settings, images, device)
     common: dict[str, Any] = {
         "mean": mean, "scale": scale, "batch": recipe.batch, "wrap": recipe.wrap,
@@ -85,7 +86,7 @@ def load_run_data(
 
 
 def prepared_for(settings: Settings, images: Images) -> Images:
-    """A set as a recipe prepares it; a DataError where a kept file of it is damaged."""
+    """Prepare a data set as the recipe says; raise a DataError if its cached file is damaged."""
     recipe = settings.recipe
     if isinstance(images, Photographs):
         return images
@@ -93,16 +94,17 @@ def prepared_for(settings: Settings, images: Images) -> Images:
 
 
 def translation(settings: Settings) -> int:
-    """Pixels by which training images move, at most: the recipe's, where the data move at all."""
+    """Maximum shift of training images in pixels: `recipe.translate` or else `data.pad`, and 0 if
+    `data.pad` is 0."""
     pad = settings.data.pad
     return settings.recipe.translate or pad if pad else 0
 
 
 def normalisation(settings: Settings, images: Images) -> tuple[Tensor, Tensor]:
-    """What is subtracted from an image, and what it is multiplied by then.
+    """Mean to subtract from an image, and scale to multiply it by after that.
 
-    Of photographs, whose statistics would take hours to compute, the published ones of ImageNet's
-    channels; they stand for the mean of a pixel, too.
+    Statistics of photographs would take hours to compute: they get ImageNet's published channel
+    statistics, also as the mean of a `pixel`.
     """
     recipe = settings.recipe
     if isinstance(images, Photographs):
@@ -114,14 +116,14 @@ def normalisation(settings: Settings, images: Images) -> tuple[Tensor, Tensor]:
             "255": torch.full((3,), 1 / 255), "half": torch.full((3,), 1 / 127.5),
         }  # fmt: skip
         if recipe.std not in scales:
-            raise ConfigError(f"recipe.std={recipe.std} is not known of {images.name}.")
+            raise ConfigError(f"recipe.std={recipe.std} is unknown for {images.name}.")
         return mean, scales[recipe.std]
     kept = images.train_count - recipe.holdout
     return statistics(images.train_images[:kept], recipe.mean, recipe.std)
 
 
 def test_split(settings: Settings, images: Images, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Test images uint8 (N, H, W, 3), of photographs their centres, and labels (N,)."""
+    """Test images (N, H, W, 3), the centre crops of photographs, and labels (N,)."""
     if isinstance(images, Photographs):
         centres = decode_all(images.test, settings.data.size, workers(settings, device))
         return centres.to(device), torch.from_numpy(images.test.labels).to(device)
@@ -130,8 +132,8 @@ def test_split(settings: Settings, images: Images, device: torch.device) -> tupl
 
 
 def workers(settings: Settings, device: torch.device) -> int:
-    """Processes that decode photographs: those that were asked for, else one for each core that
-    does not train."""
+    """Number of processes that decode photographs: `settings.workers` if set, otherwise one per
+    core for training on a GPU and one for training on the CPU."""
     if settings.workers is not None:
         return settings.workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -139,8 +141,8 @@ def workers(settings: Settings, device: torch.device) -> int:
 
 
 def check_fit(settings: Settings, images: Images) -> None:
-    """Raise a ConfigError where a configuration is not for these data: where it has other classes
-    or sizes, or prepares, crops or colours them in a way that is for others."""
+    """Raise a ConfigError if the settings do not fit the data: other classes or sizes, or holdout,
+    preparation, crops, border or colours that they do not support."""
     recipe, files = settings.recipe, isinstance(images, Photographs)
     if files and recipe.holdout:
         raise ConfigError(f"recipe.holdout: no images of {images.name} are held out; set 0.")
@@ -179,7 +181,7 @@ def _stream(
     common: dict[str, Any],
 ) -> Stream:
     if settings.damaged == "stop":
-        check_sizes(images.train, ", or let damaged images be left out: damaged=skip")
+        check_sizes(images.train, ", or leave damaged images out with damaged=skip")
     return Stream(
         images.train,
         training_view(settings.recipe.crop, settings.data.size, settings.recipe.short_to),

@@ -1,4 +1,4 @@
-"""Schedules as pure functions of the iteration."""
+"""Schedules: pure functions of the iteration."""
 
 import math
 from dataclasses import replace
@@ -11,19 +11,19 @@ from training.settings.recipe import Phase, Recipe
 from training.settings.types import ConfigError
 
 HEAD_POWER = 0.75
-WARMUP_SHARE = 16  # a scaled run warms up for at most one part in this many
+WARMUP_SHARE = 16  # warm-up takes at most 1/16 of a scaled run
 
 
 def scaled(recipe: Recipe, scale: float, images: int) -> Recipe:
-    """A recipe with its schedule at a scale: length, milestones, patience and what else is told in
-    its unit multiplied and rounded (halves up), warm-up as it is but at most a sixteenth of the
-    run. Phases share the length as they share theirs.
+    """Scale a recipe's schedule: length, milestones, patience and all other lengths are multiplied
+    and rounded (half up); warm-up is kept but takes at most a sixteenth of the run. Phases keep
+    their shares of the length.
 
-    What decides a step, batch size and learning rate among them, stays.
+    Whatever determines a single step stays the same, including batch size and learning rate.
 
     Raises:
-        ConfigError: so little is left that two drops of the learning rate coincide, or nothing of a
-            phase.
+        ConfigError: the result is so short that two learning rate drops coincide or a phase
+            vanishes.
     """
     try:
         recipe = replace(recipe, phases=_fitted(recipe.phases, _rounded(recipe.length * scale)))
@@ -50,19 +50,19 @@ def scaled(recipe: Recipe, scale: float, images: int) -> Recipe:
 
 
 def total_iterations(recipe: Recipe, images: int) -> int:
-    """Length of the full recipe in iterations."""
+    """Length of the recipe in iterations."""
     return recipe.length * _unit(recipe, images)
 
 
 def learning_rate(recipe: Recipe, images: int, iteration: int, plateaus: int = 0) -> float:
-    """Learning rate of an iteration, counted from 0, after a constant warm-up (He et al. 2015,
-    Section 4.2). In a phase with a rate of its own the schedule begins anew.
+    """Learning rate of an iteration, counted from 0, with constant warm-up (He et al. 2015,
+    Section 4.2). In a phase with its own learning rate, the schedule restarts.
 
-        step         `lr_factor` at every milestone
-        plateau      `lr_factor` `plateaus` times
-        linear       falls in every unit; in the `lr_length`-th one it is `lr_factor` of what it was
-        polynomial   (1 - iteration / `lr_length`) to the power of `lr_power`
-        exponential  `lr_factor` every `lr_length` units
+        step         times `lr_factor` at every milestone
+        plateau      times `lr_factor`, `plateaus` times
+        linear       falls every unit; in unit `lr_length` it is `lr_factor` times the initial rate
+        polynomial   times (1 - iteration / `lr_length`) to the power of `lr_power`
+        exponential  times `lr_factor` every `lr_length` units
     """
     if iteration < recipe.warmup_iterations:
         return recipe.warmup_lr
@@ -83,14 +83,14 @@ def learning_rate(recipe: Recipe, images: int, iteration: int, plateaus: int = 0
             return lr * max(1 - (iteration - begin) / (length * unit), 0) ** recipe.lr_power
         case "exponential":
             return lr * recipe.lr_factor ** (units // length)
-    # One at which a phase begins is in the rate that the phase begins with.
+    # A milestone at the start of a phase is already included in the phase's rate.
     drops = sum(iteration >= m * unit > begin for m in recipe.milestones)
     return lr * recipe.lr_factor**drops
 
 
 def momentum_at(recipe: Recipe, images: int, iteration: int) -> float:
-    """Momentum of an iteration, counted from 0: the phase's, or a ramp from `momentum` in the first
-    unit to `momentum_end` in the `momentum_length`-th one."""
+    """Momentum of an iteration, counted from 0: the phase's, or else a linear ramp from `momentum`
+    in the first unit to `momentum_end` in unit `momentum_length`."""
     phase, _ = phase_at(recipe, images, iteration)
     if phase.momentum is not None:
         return phase.momentum
@@ -102,8 +102,9 @@ def momentum_at(recipe: Recipe, images: int, iteration: int) -> float:
 
 
 def auxiliary_at(recipe: Recipe, images: int, iteration: int) -> float:
-    """What the terms of extra outputs count in an iteration, counted from 0: `auxiliary`, or on a
-    line from there in a phase's first unit to `auxiliary_end` after `auxiliary_length` units."""
+    """Weight of the terms of extra outputs in an iteration, counted from 0: `auxiliary`, or a
+    linear ramp from it in a phase's first unit to `auxiliary_end` after `auxiliary_length` units.
+    """
     phase, begin = phase_at(recipe, images, iteration)
     start = recipe.auxiliary if phase.auxiliary is None else phase.auxiliary
     if recipe.auxiliary_end is None:
@@ -114,14 +115,13 @@ def auxiliary_at(recipe: Recipe, images: int, iteration: int) -> float:
 
 
 def head_rate(recipe: Recipe, iteration: int) -> float:
-    """What the rate of a network's heads is multiplied by in an iteration, counted from 0: Caffe's
-    `inv` with the power of DSN's code."""
+    """Factor on the learning rate of a network's heads in an iteration, counted from 0: Caffe's
+    `inv` policy with the power of DSN's code."""
     return recipe.head_lr * (1 + recipe.head_fall * iteration) ** -HEAD_POWER
 
 
 def phase_at(recipe: Recipe, images: int, iteration: int) -> tuple[Phase, int]:
-    """The phase of an iteration, and the iteration it begins with; the recipe's whole run as one
-    where it has none."""
+    """Phase of an iteration, and its first iteration; a recipe without phases counts as one."""
     unit, end = _unit(recipe, images), 0
     for phase in recipe.phases:
         begin, end = end, end + phase.length * unit
@@ -140,9 +140,9 @@ def clears_momentum(recipe: Recipe, images: int, iteration: int) -> bool:
 
 
 def next_evaluation(recipe: Recipe, images: int, iteration: int, last: int) -> int:
-    """The first iteration count above `iteration` at which is evaluated.
+    """The next iteration count above `iteration` with an evaluation.
 
-    That is when another epoch's worth of samples has been used, and at the `last` iteration.
+    Runs are evaluated after every epoch's worth of samples, and at the `last` iteration.
     """
     if recipe.wrap:
         epoch = iteration * recipe.batch // images + 1
@@ -154,7 +154,7 @@ def next_evaluation(recipe: Recipe, images: int, iteration: int, last: int) -> i
 
 
 def _fitted(phases: tuple[Phase, ...], length: int) -> tuple[Phase, ...]:
-    """Phases that add up to a length, with the borders where they were in shares."""
+    """Scale phases to a total length, keeping their shares up to rounding."""
     ends = list(accumulate(phase.length for phase in phases))
     borders = [0, *(_rounded(end * length / ends[-1]) for end in ends)]
     lengths = [end - begin for begin, end in pairwise(borders)]
@@ -162,12 +162,12 @@ def _fitted(phases: tuple[Phase, ...], length: int) -> tuple[Phase, ...]:
 
 
 def _shorter(length: int, scale: float) -> int:
-    """A length at a scale; of what there is, something is left."""
+    """Scale a length; a positive one stays at least 1."""
     return max(_rounded(length * scale), 1) if length else 0
 
 
 def _rounded(value: float) -> int:
-    # Beyond the ninth digit is only what binary fractions add: 0.1 * 5 is a half.
+    # Round off floating-point error beyond the ninth digit first: 0.1 * 5 counts as a half.
     return math.floor(round(value, 9) + 0.5)
 
 

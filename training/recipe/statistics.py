@@ -1,6 +1,6 @@
-"""Normalisation statistics taken anew after training, in place of moving averages.
+"""Normalisation statistics recomputed after training, in place of moving averages.
 
-So were those of the ImageNet models that the authors of He et al. 2015 released: averaged over a
+The ImageNet models released by the authors of He et al. 2015 have statistics averaged over a
 "sufficiently large training batch" (README of KaimingHe/deep-residual-networks).
 """
 
@@ -23,20 +23,20 @@ def averaged_statistics(
     first: int,
     replicas: Replicas | None = None,
 ) -> dict[str, Tensor]:
-    """Mean and variance of every normalisation, averaged over `recipe.statistics_batches` batches.
+    """Average mean and variance of every normalisation over `recipe.statistics_batches` batches.
 
     Args:
-        model: the trained network, plain (no engine's layers); its own statistics change.
-        batches: of training, augmented as there.
-        first: iteration, counted from 0, whose batch is the first.
-        replicas: the processes of the run; each averages over its share, then all over them.
+        model: the trained plain network (without an engine's layers); its statistics are replaced.
+        batches: training batches, augmented as in training.
+        first: iteration, counted from 0, of the first batch.
+        replicas: processes of the run; each averages over its share, then they average the results.
 
     Returns:
         The network's statistics by name.
     """
     device = batches.mean.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(derived_seed(settings.seed, first))  # of what the network drops
+        torch.manual_seed(derived_seed(settings.seed, first))  # for dropout
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             update_bn(_images(settings, batches, first, replicas), model)
     averages = {name: b for name, b in model.named_buffers() if b.is_floating_point()}
@@ -50,7 +50,7 @@ def averaged_statistics(
 def _images(
     settings: Settings, batches: TrainingBatches, first: int, replicas: Replicas | None
 ) -> Iterator[Tensor]:
-    """Images (n, 3, H, W) of this process's share of each batch."""
+    """Yield the images (n, 3, H, W) of this process's share of each batch."""
     recipe, last = settings.recipe, first + settings.recipe.statistics_batches
     while first < last:
         end = next_evaluation(recipe, batches.count, first, last)

@@ -15,30 +15,30 @@ from training.recipe.part import Part
 
 
 class Hook:
-    """Something that is done at fixed places of a step; by default nothing."""
+    """Callbacks at fixed points of a step; by default they do nothing."""
 
     def before_forward(self) -> None:
-        """After the batch was drawn."""
+        """Run after the batch is drawn."""
 
     def after_backward(self) -> None:
-        """Before the optimizer changes the weights."""
+        """Run before the optimizer updates the weights."""
 
     def after_update(self) -> None:
-        """When it has."""
+        """Run after the optimizer has updated the weights."""
 
 
 @dataclass
 class Step:
-    """The step of one run, as an object that holds what it works on.
+    """The training step of a run, with the state it works on.
 
-    Called with the size of the next batch. Everything that outlives a step stays on the device and
-    keeps its address, so the same function runs eagerly or captured in a CUDA graph.
+    Called with the size of the next batch. Everything that persists across steps stays on the
+    device at the same address, so the step can run eagerly or captured in a CUDA graph.
 
     Attributes:
-        metrics: of the training batches.
+        metrics: sums over the training batches.
         bf16: whether convolutions and matrix products run in bfloat16 (master weights,
             normalisation statistics and loss stay in float32).
-        objective: what is minimised.
+        objective: the objective to minimise.
         parts: everything that a call changes.
     """
 
@@ -63,17 +63,17 @@ class Step:
             hook.after_update()
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
-        """The next batch: images float (size, 3, H, W), labels (size,)."""
+        """Return the next batch: float images (size, 3, H, W), labels (size,)."""
         return self.batches.next(size)
 
     def learn(self, outputs: Outputs, labels: Tensor) -> None:
-        """Take the loss, add the batch to the metrics, and let the gradients flow back."""
+        """Compute the loss, backpropagate, and add the batch to the metrics."""
         loss, logits = self.objective(outputs, labels)
         loss.backward()
         self.metrics.add(loss.detach(), logits.detach(), labels)
 
     def update(self) -> None:
-        """Let the optimizer change the weights."""
+        """Update the weights with the optimizer."""
         self.optimizer.update()
 
     def tensors(self) -> list[Tensor]:
@@ -82,8 +82,8 @@ class Step:
 
 
 def forward(model: nn.Module, images: Tensor, bf16: bool) -> Any:
-    """Logits (N, classes), with extras in training mode where a network has any; in bfloat16 with
-    `bf16`."""
+    """Run the network, in bfloat16 autocast if `bf16`: logits (N, classes), followed in training
+    mode by any extra outputs."""
     if not bf16:
         return model(images)
     with torch.autocast(images.device.type, torch.bfloat16):

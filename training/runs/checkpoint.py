@@ -1,7 +1,7 @@
-"""Checkpoints: the newest of a run and the one before, each verified by the checksum in its name.
+"""Checkpoints: a run's newest and the one before, each verified by the checksum in its name.
 
 `checkpoint-00012000-3f2a….pt` holds the state after 12,000 iterations; 3f2a… are the first digits
-of its SHA-256. It is a plain file of torch.save: tensors, numbers, strings and containers of them.
+of its SHA-256. It is a plain torch.save file of tensors, numbers, strings and containers of them.
 """
 
 import hashlib
@@ -29,15 +29,15 @@ class CheckpointError(Exception):
 
 
 def save(folder: Path, iteration: int, state: dict[str, Any], deciding: dict[str, Any]) -> None:
-    """Add a checkpoint, whole or not at all, also when the power fails; then drop the oldest.
+    """Write a checkpoint atomically, even if the power fails; then delete the oldest.
 
     Args:
         iteration: iterations done.
-        state: what a run needs to go on.
+        state: what a run needs to resume.
         deciding: the settings that decide the numbers, to compare on resume.
 
     Raises:
-        OSError: the file could not be written; the checkpoints before it are intact.
+        OSError: the file could not be written; earlier checkpoints are intact.
     """
     buffer = io.BytesIO()
     torch.save({"version": VERSION, "science": deciding, "state": state}, buffer)
@@ -52,12 +52,12 @@ def save(folder: Path, iteration: int, state: dict[str, Any], deciding: dict[str
 
 
 def load(folder: Path, deciding: dict[str, Any]) -> dict[str, Any] | None:
-    """The newest intact state in a run folder, on the CPU, or None where there is no checkpoint.
+    """Load the newest intact state in a run folder to the CPU; None if there is no checkpoint.
 
-    A damaged file is set aside, as `damaged-…`, for the one before it.
+    A damaged file is renamed to `damaged-…` and the one before it is loaded.
 
     Raises:
-        CheckpointError: all are damaged, or of another version or configuration.
+        CheckpointError: all are damaged, or one is of another version or configuration.
     """
     (folder / TEMPORARY).unlink(missing_ok=True)
     damaged: list[Path] = []
@@ -69,7 +69,7 @@ def load(folder: Path, deciding: dict[str, Any]) -> dict[str, Any] | None:
         state = _check(content, path, deciding)
         for bad in damaged:
             os.replace(bad, bad.with_name(f"damaged-{bad.name}"))
-            print(f"{bad} is damaged; going on from {path.name}.", file=sys.stderr)
+            print(f"{bad} is damaged; continuing from {path.name}.", file=sys.stderr)
         return state
     if damaged:
         names = " and ".join(path.name for path in damaged)
@@ -81,19 +81,19 @@ def load(folder: Path, deciding: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, the newest first."""
+    """The checkpoints in a folder, newest first."""
     return sorted(filter(Path.is_file, folder.glob(CHECKPOINTS)), reverse=True)
 
 
 def clear(folder: Path) -> None:
-    """Remove what a run needed to go on."""
+    """Delete the checkpoints of a run, damaged ones included."""
     for path in [*folder.glob(CHECKPOINTS), *folder.glob(f"damaged-{CHECKPOINTS}")]:
         if path.is_file():
             path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """The content of a checkpoint, or None if it cannot be read or is not what was written."""
+    """The content of a checkpoint, or None if it is unreadable or does not match its checksum."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -104,7 +104,7 @@ def read(path: Path) -> dict[str, Any] | None:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, KeyError, ValueError,
             pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
-        return None  # whole, and no checkpoint
+        return None  # intact, but not a checkpoint
 
 
 def checksum(content: Any) -> str:
@@ -125,17 +125,17 @@ def differences(saved: dict, now: dict, path: str = "") -> list[str]:
 
 
 def _check(content: Any, path: Path, deciding: dict[str, Any]) -> dict[str, Any]:
-    """The state in a checkpoint, if it is this run's."""
+    """Return the state in a checkpoint after checking that it is this run's."""
     remedy = f"Delete {path.parent} to start this run afresh"
     try:
         version, saved, state = content["version"], content["science"], content["state"]
     except (KeyError, TypeError):
-        raise CheckpointError(f"{path} is no checkpoint of this suite.\n{remedy}.") from None
+        raise CheckpointError(f"{path} is not a checkpoint of this suite.\n{remedy}.") from None
     if version != VERSION:
         raise CheckpointError(f"{path} has format {version}, not {VERSION}.\n{remedy}.")
     if differing := differences(saved, deciding):
         raise CheckpointError(
-            f"{path} was made with another configuration: {'; '.join(differing)}.\n"
+            f"{path} was made with a different configuration: {'; '.join(differing)}.\n"
             f"{remedy}, or set these back."
         )
     return dict(state)

@@ -1,5 +1,4 @@
-"""What is typed behind train.py and eval.py: made ready for Hydra, and why Hydra refuses it, in our
-words."""
+"""The command line of train.py and eval.py: prepared for Hydra, and Hydra's errors in our words."""
 
 import os
 import re
@@ -18,28 +17,28 @@ from training.settings.config import CONF
 from training.settings.types import ConfigError
 
 MULTIRUN = ("-m", "--multirun")
-# With these, jobs run in other processes, or none is meant to.
+# With these, jobs run in other processes or not at all.
 ELSEWHERE = ("hydra/launcher=", "-h", "--h", "-c", "--c", "-i", "--i", "-s", "--s")
 PATHS = ("run", "weights", "image", "data.folder", "output_dir", "results_dir")
-# Hydra's own words that begin with two dashes; they may be shortened.
+# Hydra's own flags with two dashes; they may be abbreviated.
 FLAGS = ("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run",
          "--multirun", "--shell-completion", "--config-path", "--config-name", "--config-dir",
          "--experimental-rerun", "--info")  # fmt: skip
-LONGEST = 200  # characters that are shown of what was typed
+LONGEST = 200  # characters of the input shown in a message
 
 
 def for_hydra(words: Sequence[str]) -> list[str]:
-    """Words of a command line as Hydra takes them: -m first, paths in quotes, and two pluses where
-    a setting has one, which asks for nothing that is there."""
+    """Rewrite a command line for Hydra: -m first, paths quoted, and `++` for the `+` of a setting,
+    because Hydra rejects `+` for a key that exists."""
     plussed = (re.sub(r"^\+(?=[\w.]+\.\w+=)", "++", word) for word in words)
     return sorted(map(quoted, plussed), key=lambda word: word not in MULTIRUN)
 
 
 def check_flags(words: Sequence[str]) -> None:
-    """Refuse settings that are written as other programs have them, as `--epochs 3`.
+    """Reject settings written as flags, such as `--epochs 3`.
 
     Raises:
-        ConfigError: one is.
+        ConfigError: there is one.
     """
     for word in words:
         flag = word.partition("=")[0]
@@ -54,15 +53,15 @@ def is_sweep(words: Sequence[str]) -> bool:
 
 
 def quoted(word: str) -> str:
-    """A path with ~ as one's home; one that is there in the quotes that Hydra wants around = , +
-    and blanks: names of runs hold them, and a shell completes them bare."""
+    """Expand ~ in a path, and quote an existing one: Hydra needs quotes around = , + and blanks,
+    which run names contain and a shell completes unquoted."""
     key, _, value = word.partition("=")
     if key not in PATHS or value[:1] in ("'", '"', "["):
         return word
     path = at_home(value)
     if not os.path.exists(path):  # noqa: PTH110  Path's raises
         return f"{key}={path}" if value.startswith("~") else word
-    # Hydra reads a backslash as one, unless quotes follow; OmegaConf resolves what ${ opens.
+    # Hydra takes backslashes literally unless a quote follows; OmegaConf would resolve ${...}.
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", path)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
     escaped = escaped.replace("${", r"\${")
@@ -70,7 +69,7 @@ def quoted(word: str) -> str:
 
 
 def version() -> str:
-    """The version of the suite, as pyproject.toml has it."""
+    """The version of the suite, from pyproject.toml."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         return str(tomllib.load(file)["project"]["version"])
 
@@ -83,9 +82,9 @@ def explain(error: Exception) -> str:
         return _unreadable(str(error.override))
     text = str(error)
     if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
-        return f"{match[1]}: several values make several runs; add -m to start them all."
+        return f"{match[1]}: several values mean several runs; add -m to start them all."
     if match := re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text):
-        # A key of another network than the chosen one is known, and no help.
+        # The key may belong to another network; suggesting it again would not help.
         others = [key for key in known_keys() if key != match[1]]
         return f"Unknown setting {match[1]}.{nearest(match[1], others)}"
     if isinstance(error.__cause__, OmegaConfBaseException):
@@ -94,17 +93,17 @@ def explain(error: Exception) -> str:
 
 
 def _unreadable(override: str) -> str:
-    """What the parser cannot read: in most cases a path that holds one of its own signs."""
+    """Explain what Hydra's parser cannot read: mostly a path with one of its special characters."""
     key, equals, value = override.partition("=")
     if not equals or len(override) > LONGEST or not override.isprintable():
         return f"{override[:LONGEST]!a} cannot be read; settings are given as key=value."
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     whole = shlex.quote(f'{key}="{escaped}"')
-    return f"{override} cannot be read; if that is a text, quote it for the shell, too: {whole}"
+    return f"{override} cannot be read; if it is text, quote it for the shell as well: {whole}"
 
 
 def known_keys() -> list[str]:
-    """Every name that can stand left of `=`: groups, settings, and settings in groups."""
+    """Every name that can appear left of `=`: groups, settings, and settings in groups."""
     names = [path.name for path in CONF.iterdir() if path.is_dir()]
     for path in CONF.rglob("*.yaml"):
         group = path.relative_to(CONF).parts[0]
@@ -119,7 +118,7 @@ def known_keys() -> list[str]:
 
 
 def _unknown_choice(name: str) -> str:
-    """`experiment/he2015_residual/table6/resnet21` is no file: say what is near."""
+    """Explain that `experiment/he2015_residual/table6/resnet21` is not a file, with near names."""
     group, _, choice = name.removesuffix(".yaml").partition("/")
     folder = CONF / group
     choices = sorted(

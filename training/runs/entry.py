@@ -1,4 +1,4 @@
-"""The edge of the program: composed configuration in, short errors and exit codes out."""
+"""The entry point of the programs: composed config in, short errors and exit codes out."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ from training.runs.command_line import (
 from training.settings.types import ConfigError
 from training.weights.export import WeightsError
 
-# What a user can cause, or a machine do to one.
+# Errors that a user or the machine can cause.
 USER_ERRORS = (
     ConfigError, WeightsError, CheckpointError, DataError, RecordError, FolderError, Busy, OSError,
     torch.OutOfMemoryError, torch.AcceleratorError,
@@ -43,13 +43,13 @@ NOTHING = (
     "The sweep names no run: does a glob match no row?\n"
     "`table=he2015_residual/table6` sweeps a table."
 )
-GOES_ON = "The last checkpoint is intact; the same command goes on."
-begun: list[bool] = []  # a job that has begun in this process, each
+GOES_ON = "The last checkpoint is intact; repeat the command to continue."
+begun: list[bool] = []  # one entry per job begun in this process
 ended: list[tuple[str, str, float | None]] = []  # name, status and test error (%) of each run
 
 
 class Failed(Exception):
-    """A job failed, its reason is printed, and `code` is its exit code."""
+    """A job failed and its reason has been printed; `code` is its exit code."""
 
     def __init__(self, code: int):
         super().__init__(f"exit code {code}")
@@ -57,20 +57,19 @@ class Failed(Exception):
 
 
 def start(task: Callable[[], Any]) -> None:
-    """Run a Hydra application and exit with a code; errors of the command line become short."""
+    """Run a Hydra application and exit with its code; command-line errors become short messages."""
     sys.exit(_start(task))
 
 
 @guarded
 def _start(task: Callable[[], Any]) -> int:
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here, not to Hydra's own printer
-    # ~ is one's home in all paths, and an empty one is none; Hydra makes the folder of a sweep
-    # before we read any.
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that exceptions reach us, not Hydra's own printer
+    # Expand ~ and drop empty values now: Hydra creates a sweep's folder before we read any.
     for name in ("OUTPUT_DIR", "RESULTS_DIR", "DATA_DIR"):
         if folder := os.environ.pop(name, ""):
             os.environ[name] = at_home(folder)
     sys.argv[1:] = for_hydra(sys.argv[1:])
-    if "--version" in sys.argv:  # Hydra would tell its own
+    if "--version" in sys.argv:  # Hydra would print its own
         print(f"Residual to Dense {version()}")
         return 0
     try:
@@ -87,21 +86,21 @@ def _start(task: Callable[[], Any]) -> int:
         return _print(explain(error), BAD_CONFIG)
     except ConfigError as error:
         return _print(str(error), BAD_CONFIG)
-    except ValueError as error:  # how Hydra refuses some command lines
+    except ValueError as error:  # how Hydra rejects some command lines
         if HydraConfig.initialized():
             raise
         return _print(f"{error} ({' '.join(sys.argv[1:])})", BAD_CONFIG)
     except KeyboardInterrupt:
         return _print("Interrupted.", INTERRUPTED)
     except BrokenPipeError:
-        raise  # of whoever reads, who has seen enough
-    except OSError as error:  # where Hydra makes the folder of a run or sweep
+        raise  # the reader of our output has left
+    except OSError as error:  # from Hydra creating the folder of a run or sweep
         return _print(*_of_a_file(error))
     return 0
 
 
 def _close() -> None:
-    """What has come out of a multirun, a line a run."""
+    """Print the results of a multirun, one line per run."""
     if len(begun) < 2:
         return
     print(f"\n{len(ended)} of {len(begun)} runs ended; test error, run:")
@@ -111,14 +110,14 @@ def _close() -> None:
 
 
 def guard(job: Callable[[], None], *, resumable: bool) -> None:
-    """Do one job of an application, with every error a user can cause as a short message.
+    """Run one job of an application, turning errors that a user can cause into short messages.
 
     Args:
-        resumable: whether the same command goes on where it has ended.
+        resumable: whether repeating the command resumes the job.
 
     Raises:
         SystemExit: with the job's exit code.
-        Failed: instead, in a multirun, which goes on with its other jobs.
+        Failed: instead, in a multirun, so that its other jobs still run.
     """
     begun.append(True)
     try:
@@ -126,7 +125,7 @@ def guard(job: Callable[[], None], *, resumable: bool) -> None:
     except Stopped as stopped:
         sys.exit(_print(str(stopped), stopped.code))
     except Failed as failed:
-        message, code = "", failed.code  # it has been said
+        message, code = "", failed.code  # already printed
     except USER_ERRORS as error:
         message, code = explained(error)
     except RuntimeError as error:
@@ -164,8 +163,8 @@ def explained(error: Exception) -> tuple[str, int]:
 
 
 def _of_a_file(error: OSError) -> tuple[str, int]:
-    """Message and exit code for what a file system refuses."""
-    if error.errno == errno.EISDIR:  # of a file that was to be renamed, where it was to go
+    """Message and exit code for an error of the file system."""
+    if error.errno == errno.EISDIR:  # of a rename: filename2 is its target
         place = error.filename2 or error.filename
         return f"{place} is a folder where a file should be; remove or rename it.", BAD_CONFIG
     what = f"{error.filename}: {error.strerror}." if error.filename else f"{error}."
@@ -180,7 +179,7 @@ def in_multirun() -> bool:
 
 
 def chosen_experiment() -> str:
-    """The row chosen on the command line; a ConfigError where none was."""
+    """Return the row chosen on the command line; raise a ConfigError if there is none."""
     experiment = HydraConfig.get().runtime.choices.get("experiment")
     if not experiment:
         raise ConfigError(
@@ -191,7 +190,7 @@ def chosen_experiment() -> str:
 
 
 def overrides() -> list[str]:
-    """What the command line changes, as `key=value`."""
+    """The overrides on the command line, as `key=value`."""
     return list(HydraConfig.get().overrides.task)
 
 

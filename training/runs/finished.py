@@ -1,4 +1,4 @@
-"""Runs that have ended: whose record it is, and its place among the results."""
+"""Runs that have ended: whether a record is this run's, and its place among the results."""
 
 from pathlib import Path
 
@@ -14,30 +14,30 @@ SHIPPED_BYTES = 4 * 2**20
 
 
 def folders(settings: Settings, name: str) -> tuple[Path, Path]:
-    """Where a run is trained, and where its record is once it has ended; one and the same for a
-    preset that is not kept."""
+    """The folder in which a run is trained, and that of its record once it has ended; the same one
+    for a preset whose records are not kept."""
     outputs, results = Path(settings.output_dir), Path(settings.results_dir)
     preset = settings.preset.name
     return working_folder(outputs, preset, name), record_folder(outputs, results, preset, name)
 
 
 def check_same(settings: Settings, folder: Path, processes: int = 1) -> None:
-    """Refuse to take the record of another configuration for this run's.
+    """Reject a record of another configuration than this run's.
 
     Args:
-        processes: that share the run. Of several, each normalises its part of a batch, and what
-            comes out is another result; a single process takes what is there.
+        processes: how many share the run. Several normalise over their parts of a batch, which
+            gives another result; a single process accepts any such record.
 
     Raises:
-        ConfigError: the record in the folder is one.
+        ConfigError: the record in the folder is of another configuration.
         RecordError: it cannot be read.
     """
     summary, teacher = summary_of(folder), teacher_hash(settings)
     another = teacher is not None and summary.get("teacher") != teacher
     if summary.get("recipe") != recipe_hash(settings) or another:
+        what = "teacher" if another else "configuration"
         raise ConfigError(
-            f"{folder} holds a finished run of another {'teacher' if another else 'configuration'} "
-            "(see its config.yaml).\n"
+            f"{folder} holds a finished run with another {what} (see its config.yaml).\n"
             "Move it away, or set the configuration back."
         )
     part, seen = settings.recipe.batch // processes, summary.get("bn_batch")
@@ -50,15 +50,15 @@ def check_same(settings: Settings, folder: Path, processes: int = 1) -> None:
 
 
 def test_error_of(settings: Settings, name: str) -> float | None:
-    """Test error of a run that has ended, in percent; None where its loss was not finite, or where
-    the first of several processes has yet to write the record."""
+    """Test error of a run that has ended, in percent; None if it was not finite, or if the first of
+    several processes has yet to write the record."""
     record = folders(settings, name)[1]
     error = summary_of(record)["test_error"]["last"] if is_finished(record) else None
     return None if error is None else float(error)
 
 
 def ship(settings: Settings, name: str) -> None:
-    """Copy the finished record of a kept preset, and small weights, to the results."""
+    """Copy the record of a kept preset, and small weights of seed 0, to the results."""
     working, record = folders(settings, name)
     if record == working:
         return

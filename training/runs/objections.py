@@ -1,4 +1,4 @@
-"""Why a run will not enter a table, as far as that is known before it starts."""
+"""Why a run will enter no table, as far as is known before it starts."""
 
 import csv
 
@@ -10,9 +10,9 @@ from training.settings.settings import Settings
 
 
 def objections(settings: Settings, experiment: str, name: str, fingerprint: str) -> list[str]:
-    """Reasons in words, for a run of a preset whose records are kept; empty if there is none.
+    """Why a run of a preset whose records are kept will enter no table; empty if it may.
 
-    experiments/verdicts/records.py decides by the same rules when the run has ended.
+    experiments/verdicts/records.py applies the same rules once the run has ended.
 
     Args:
         name: of the run.
@@ -30,7 +30,7 @@ def objections(settings: Settings, experiment: str, name: str, fingerprint: str)
 
 
 def _of_the_row(settings: Settings, experiment: str, fingerprint: str) -> list[str]:
-    """What differs from the row as it was counted, and from its data."""
+    """Differences from the row as counted, and from the paper's data."""
     rows = ROOT / "results" / KEPT[settings.preset.name] / "rows.csv"
     with rows.open(encoding="utf-8", newline="") as file:
         hashes = {(row["experiment"], row["dataset"]): row["hash"] for row in csv.DictReader(file)}
@@ -39,9 +39,9 @@ def _of_the_row(settings: Settings, experiment: str, fingerprint: str) -> list[s
         return ["no table trains its row on this data set"]
     reasons = []
     if known != recipe_hash(settings):
-        reasons.append("its configuration is another than was counted (`make architecture`)")
+        reasons.append("its configuration differs from the one counted (`make architecture`)")
     with (ROOT / "results/paper/datasets.csv").open(encoding="utf-8", newline="") as file:
         prints = {row["dataset"]: row["fingerprint"] for row in csv.DictReader(file)}
     if fingerprint != (prints.get(settings.data.name) or fingerprint):
-        reasons.append(f"its data are others than the paper's ({settings.data.folder})")
+        reasons.append(f"its data differ from the paper's ({settings.data.folder})")
     return reasons

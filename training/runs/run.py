@@ -27,7 +27,7 @@ from training.weights.export import export
 
 
 def run(settings: Settings, experiment: str, name: str) -> str:
-    """Train a run to its end and leave its record; one that has ended is left as it is.
+    """Train a run to its end and write its record; a run that has ended is left as it is.
 
     Returns:
         `finished` or `diverged`.
@@ -35,12 +35,12 @@ def run(settings: Settings, experiment: str, name: str) -> str:
     Raises:
         ConfigError: an impossible setting.
         DataError: the data set is missing or damaged.
-        CheckpointError, RecordError: what is there of the run is damaged or of another
+        CheckpointError, RecordError: existing files of the run are damaged or of another
             configuration.
         FolderError: a folder cannot be written.
-        Busy: another process trains this run.
-        Stopped: a signal came; the state was saved.
-        OSError: the disk is full or broke; the last checkpoint is intact.
+        Busy: another process is training this run.
+        Stopped: a signal arrived; the state was saved if its loss is finite.
+        OSError: the disk is full or broken; the last checkpoint is intact.
     """
     with Signals() as signals, replicas() as processes:
         if processes is not None and processes.rank > 0:
@@ -57,8 +57,8 @@ def run(settings: Settings, experiment: str, name: str) -> str:
             with locked(working):
                 status = _run_locked(settings, experiment, name, signals, processes)
         finally:
-            remove_empty(working, Path(settings.output_dir).parent)  # where nothing has begun
-        if signals.code is not None:  # it came too late to stop this run
+            remove_empty(working, Path(settings.output_dir).parent)  # if nothing has begun
+        if signals.code is not None:  # it arrived too late to stop this run
             raise Stopped(f"{name}: {status}, then stopped.", signals.code)
         return status
 
@@ -79,7 +79,7 @@ def _run_locked(
         begun = Run(settings, experiment, name, processes)
         begun.start()
         begun.finish(begun.train(signals))
-    # A process that died right here before has left this to its successor.
+    # Also for an earlier process that died right here.
     status = status_of(working)
     if status == "finished":
         checkpoint.clear(working)
@@ -91,13 +91,13 @@ def _run_locked(
 
 
 def _outcome(settings: Settings, name: str) -> str:
-    """How a run has ended, and its test error."""
+    """How a run ended, and its test error."""
     status, error = status_of(folders(settings, name)[1]), test_error_of(settings, name)
     return status if error is None else f"{status}, test error {error:.2f} %"
 
 
 def _help_train(settings: Settings, signals: Signals, processes: Replicas) -> str:
-    """What the other processes of a run do; only the first one knows what came out."""
+    """Train along with the first process of a run, which alone knows the outcome."""
     device = find_device(processes.device(settings.device))
     images = load_images(settings.data.source, Path(settings.data.folder))
     trainer = Trainer(settings, images, device, processes)
@@ -108,11 +108,11 @@ def _help_train(settings: Settings, signals: Signals, processes: Replicas) -> st
 
 
 class Run:
-    """A run under way: `start` makes or loads its state, `train` and `finish` follow.
+    """A run in progress: `start` creates or loads its state, `train` and `finish` follow.
 
     Attributes:
-        seconds: of training so far, evaluation apart.
-        code: hash of the code of every process that worked on the run.
+        seconds: of training so far, evaluation excluded.
+        code: hashes of the code of all processes that worked on the run.
         devices: what those processes ran on; see `training.runs.summary.name_of`.
     """
 
@@ -121,14 +121,13 @@ class Run:
     ):
         self.settings, self.experiment, self.name = settings, experiment, name
         self.processes, self.folder = processes, folders(settings, name)[0]
-        # Read now: hours from now the files may be others.
+        # Read now: the files may change while the run trains.
         self.seconds, self.code, self.commit = 0.0, [code_hash()], commit()
         self.devices: list[str] = []
         self.record = Record(self.folder)
 
     def start(self) -> None:
-        """Load the data, build the trainer, and go on from the newest checkpoint, if there is
-        one."""
+        """Load the data, build the trainer, and resume from the newest checkpoint, if any."""
         settings = self.settings
         device_name = self.processes.device(settings.device) if self.processes else settings.device
         device = find_device(device_name)
@@ -150,7 +149,7 @@ class Run:
             self.trainer.synchronise()
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint; metrics recorded after it are measured again.
+        """Resume from a checkpoint; metrics recorded after it are measured again.
 
         Raises:
             CheckpointError: it is of another network, or the metrics before it are lost.
@@ -166,7 +165,7 @@ class Run:
         self.seconds = state["seconds"]
         self.code = list(dict.fromkeys(state["code"] + self.code))
         self.devices = list(dict.fromkeys(state.get("devices", []) + self.devices))
-        if state.get("clean") is False:  # what was trained by changed code stays so
+        if state.get("clean") is False:  # once trained by uncommitted code, the run stays unclean
             self.commit["clean"] = False
 
     def save(self, seconds: float) -> None:
@@ -183,7 +182,7 @@ class Run:
         checkpoint.save(self.folder, iteration, state, deciding)
 
     def train(self, signals: Signals) -> str:
-        """Train to the end: `finished` or `diverged`."""
+        """Train to the end and return `finished` or `diverged`."""
         trainer, preset = self.trainer, self.settings.preset.name
         shown = self.name if preset == "paper" else f"{self.name} (preset {preset})"
         progress = ProgressLine(shown, trainer.recipe.batch, trainer.iteration, trainer.last)
@@ -207,7 +206,7 @@ class Run:
         return status
 
     def finish(self, status: str) -> None:
-        """Export the weights and write the summary: from here on the run has ended."""
+        """Export the weights and write the summary, which marks the run as ended."""
         weights = None
         if status == "finished":
             about = describe(self.settings, self.experiment)

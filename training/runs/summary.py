@@ -1,5 +1,4 @@
-"""The summary of a run: its numbers, the machine they come from, and all that is needed to trust
-them."""
+"""The summary of a run: its numbers, the machine behind them, and what it takes to trust them."""
 
 import resource
 import subprocess
@@ -31,14 +30,14 @@ def summarise(
     devices: list[str],
     fingerprint: str,
 ) -> dict[str, Any]:
-    """Everything of summary.json but the experiment and the status.
+    """Everything in summary.json but the run's name, experiment, status and weights.
 
     Args:
         rows: the metrics of every evaluation.
-        seconds: of training, evaluation apart.
-        code: hash of the code of every process that worked on the run.
+        seconds: of training, evaluation excluded.
+        code: hashes of the code of all processes that worked on the run.
         commit: of the code, and whether it was clean.
-        devices: all that the run was trained on, in turn.
+        devices: all devices that the run was trained on, in order.
         fingerprint: of the data.
     """
     device = trainer.mean.device
@@ -77,7 +76,8 @@ def summarise(
 
 
 def test_errors(rows: list[Row]) -> dict[str, float | None]:
-    """Test error in percent at the last iteration, at its best, and where validation was best."""
+    """Test error in percent at the last iteration, at its lowest, and at the lowest validation
+    error."""
     validated = [row for row in rows if "val_error" in row]
     chosen = min(validated, key=lambda row: row["val_error"])["test_error"] if validated else None
     return {
@@ -88,7 +88,7 @@ def test_errors(rows: list[Row]) -> dict[str, float | None]:
 
 
 def exported_error(settings: Settings, trainer: Trainer) -> float:
-    """Test error in percent of the weights as they are exported, evaluated in float32."""
+    """Test error in percent of the weights as exported, evaluated in float32."""
     model = rebuilt(settings, exported(trainer.weights()), trainer.mean.device)
     images, labels = trainer.splits["test"]
     tf32 = torch.backends.cudnn.allow_tf32
@@ -102,7 +102,7 @@ def exported_error(settings: Settings, trainer: Trainer) -> float:
 
 
 def effective_precision(settings: Settings, device: torch.device) -> str:
-    """TF32 is a mode of GPUs with tensor cores; elsewhere the same setting computes in float32."""
+    """The precision in effect: `tf32` computes in float32 on CPUs and on GPUs before sm_80."""
     if settings.precision != "tf32":
         return settings.precision
     has_tf32 = device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8
@@ -120,25 +120,25 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def name_of(device: torch.device, processes: int = 1) -> str:
-    """The name of a device, with how many of them share a run, as `2 x NVIDIA H100 80GB HBM3`."""
+    """The name of a device, with how many share a run, such as `2 x NVIDIA H100 80GB HBM3`."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return name if processes == 1 else f"{processes} x {name}"
 
 
 def in_turn(devices: Sequence[str]) -> str:
-    """Devices that a run went over, as a record may say it."""
+    """The devices of a run in order, or just their number if that is too long for a record."""
     whole = ", then ".join(devices)
     return whole if len(whole) <= LONGEST else f"{len(devices)} devices in turn"
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Forget what a run before this one, in the same process, took of a GPU."""
+    """Forget the GPU memory used by earlier runs in the same process."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Most memory in use so far, in bytes: of the GPU, or of the process on a CPU."""
+    """Peak memory so far, in bytes: of the GPU, or of the process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

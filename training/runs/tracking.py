@@ -1,4 +1,4 @@
-"""Weights & Biases as a mirror of the record: never its source, never why a run fails."""
+"""Weights & Biases as a mirror of the record: never its source, never a reason to fail."""
 
 import atexit
 import os
@@ -18,15 +18,15 @@ from training.runs.finished import folders
 from training.settings.identity import recorded_settings
 from training.settings.settings import Settings
 
-# What a server that does not answer may cost a run, at its start and at its end.
+# The longest that an unresponsive server may delay a run, at its start and at its end.
 INIT_SECONDS, FINISH_SECONDS = 12, 12
 
 
 class Tracker:
     """Mirrors a run to Weights & Biases, or does nothing (logger `none`).
 
-    Online where logged in, offline otherwise, or as WANDB_MODE says. Whatever goes wrong is
-    warned of once; from then on nothing is mirrored. Its files go to the run's working folder.
+    Online if logged in, else offline, unless WANDB_MODE says otherwise. After the first failure,
+    which is reported, nothing is mirrored. Its files go to the run's working folder.
     """
 
     def __init__(self, settings: Settings, experiment: str, name: str):
@@ -35,7 +35,7 @@ class Tracker:
             self.guarded(lambda: self.start(settings, experiment, name))
 
     def start(self, settings: Settings, experiment: str, name: str) -> None:
-        """Open the run there, or go on with it."""
+        """Open the W&B run, or resume it."""
         folder = folders(settings, name)[0]
         identity = folder / "wandb.id"
         if not identity.exists():
@@ -69,7 +69,7 @@ class Tracker:
         self.run = None
 
     def guarded(self, action: Callable[[], Any]) -> None:
-        """Do something with the tracking run, and give tracking up if that fails."""
+        """Do something with the W&B run, and give up tracking if that fails."""
         try:
             action()
         except Exception as error:  # whatever it is, it must not reach the run
@@ -80,8 +80,8 @@ class Tracker:
 
 
 def answer_sweep(settings: Settings, experiment: str, name: str) -> None:
-    """Mirror a run that had ended before the agent of a W&B sweep asked for it: the agent waits
-    for its result. Where no agent has, say what tells W&B of such runs.
+    """Mirror a run that had ended before a W&B sweep's agent asked for it, as the agent waits for
+    its result. Without an agent, print the command that uploads such runs.
 
     Raises:
         RecordError: its summary is damaged.
@@ -91,7 +91,7 @@ def answer_sweep(settings: Settings, experiment: str, name: str) -> None:
     if "WANDB_SWEEP_ID" not in os.environ:
         preset = settings.preset.name
         only = "" if preset == FULL else f" PRESET={preset}"
-        print(f"W&B: `make wandb-sync{only}` tells it of runs that had ended before.")
+        print(f"W&B: `make wandb-sync{only}` uploads runs that have already finished.")
         return
     working, record = folders(settings, name)
     make_folder(working)
@@ -102,7 +102,7 @@ def answer_sweep(settings: Settings, experiment: str, name: str) -> None:
 
 
 def _let_go() -> None:
-    """Take leave of a W&B whose service may be dead."""
+    """Shut down a W&B whose service may be dead."""
     wandb = sys.modules.get("wandb")
     if wandb is not None:
         with suppress(Exception):

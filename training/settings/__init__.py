@@ -1,2 +1,2 @@
-"""What a run is told: typed, checked before anything is built, and what of it decides a number.
-Imports `models/` to check the network's arguments, and `records/`."""
+"""The settings of a run: typed, checked before anything is built, and which of them decide its
+numbers. Imports `models/` to check the network's arguments, and `records/`."""

@@ -1,4 +1,4 @@
-"""Plain values to settings, and what is wrong with them in words that name the setting."""
+"""Turn plain values into settings, with error messages that name the setting."""
 
 import inspect
 import json
@@ -20,12 +20,12 @@ from training.settings.settings import Data, Settings
 from training.settings.types import STRICT, ConfigError
 
 IMAGENET_SIZE = 64
-# Of a network's whole numbers: beyond all that anybody trains, and built without memory in seconds.
+# Bounds on a network's integers: beyond what anyone trains, yet built without memory in seconds.
 LARGEST = {"depth": 5_000, "classes": 100_000}
 LARGE = 10_000
 WEIGHED = (nn.Conv2d, nn.Linear)
 OF_STUDENTS = ("hints", "distillation")
-# What others call our settings.
+# Our settings by the names that other projects give them.
 SYNONYMS = {
     "learning_rate": "recipe.lr", "lr": "recipe.lr", "epochs": "recipe.length",
     "iterations": "recipe.length", "steps": "recipe.length", "batch_size": "recipe.batch",
@@ -43,10 +43,10 @@ T = TypeVar("T")
 
 
 def checked(plain: dict[str, Any]) -> Settings:
-    """Plain YAML data as settings.
+    """Check plain YAML data and return it as settings.
 
     Raises:
-        ConfigError: a key is unknown or missing, or a value of the wrong type or impossible.
+        ConfigError: a key is unknown or missing, or a value has the wrong type or is impossible.
     """
     settings = typed(Settings, plain)
     settings = replace(settings, model=checked_model(settings.model, settings.data))
@@ -55,23 +55,24 @@ def checked(plain: dict[str, Any]) -> Settings:
 
 
 def typed(kind: type[T], plain: dict[str, Any]) -> T:
-    """Plain data as one of the dataclasses of `training.settings.settings`.
+    """Convert plain data to one of the dataclasses of `training.settings.settings`.
 
     Raises:
-        ConfigError: a key is unknown or missing, or a value of the wrong type or impossible.
+        ConfigError: a key is unknown or missing, or a value has the wrong type or is impossible.
     """
     try:
-        # As JSON, because strict dataclasses take no dictionaries for other dataclasses.
+        # As JSON, because strict mode accepts no dictionary for a nested dataclass.
         return TypeAdapter(kind).validate_json(json.dumps(plain))
     except ValidationError as error:
         raise ConfigError(_explained(error.errors()[0], "")) from None
 
 
 def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
-    """The arguments of a network, tried by building it without memory.
+    """Check a network's arguments by building it without memory; return its checked config.
 
     Raises:
-        ConfigError: an argument is unknown, of a wrong type or impossible, or not for these data.
+        ConfigError: an argument is unknown, of the wrong type or impossible, or does not fit the
+            data.
     """
     kind, arguments = model_class(model), model_arguments(model)
     hints = typing.get_type_hints(kind.__init__)  # type: ignore[misc]
@@ -84,10 +85,10 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
         except ValidationError as error:
             raise ConfigError(_explained(error.errors()[0], f"model.{key}")) from None
         if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"model.{key}={value} is no finite number.")
+            raise ConfigError(f"model.{key}={value} is not a finite number.")
         most = LARGEST.get(key, LARGE)
         if isinstance(value, int) and abs(value) > most:
-            raise ConfigError(f"model.{key}={value} is beyond {most:,}, the most that is built.")
+            raise ConfigError(f"model.{key}={value} is beyond {most:,}, the largest that is built.")
     if arguments.get("images") == "imagenet" and data.size < IMAGENET_SIZE:
         raise ConfigError(
             f"data.size={data.size} is too small for model.images=imagenet, which halves "
@@ -113,7 +114,7 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
 
 
 def check_layers(settings: Settings) -> None:
-    """Raise a ConfigError for a recipe that speaks of other layers than the network has."""
+    """Raise a ConfigError for a recipe that does not fit the network's layers."""
     recipe = settings.recipe
     for name in (recipe.objective, *(phase.objective for phase in recipe.phases)):
         if name in OF_STUDENTS and not issubclass(model_class(settings.model), FitNet):
@@ -135,7 +136,7 @@ def check_layers(settings: Settings) -> None:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """ "Did you mean ...?" for a name that is not among `names`; empty where none is close."""
+    """A "Did you mean ...?" hint for a name that is not among `names`; empty if none is close."""
     names = list(names)
     synonym = SYNONYMS.get(re.split("[./]", name.lower().replace("-", "_"))[-1])
     meant = [synonym] if synonym in names else words.nearest(name, names)
@@ -143,9 +144,9 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _explained(error: ErrorDetails, path: str) -> str:
-    """The first complaint of pydantic in our words."""
-    if error["type"] == "json_invalid":  # of all settings at once
-        return "A setting, or the name of a folder, holds bytes that are no text in UTF-8."
+    """A pydantic error in our words."""
+    if error["type"] == "json_invalid":  # raised for the settings as a whole
+        return "A setting, or the name of a folder, contains bytes that are not UTF-8."
     path = ".".join([path] * bool(path) + [str(part) for part in error["loc"]])
     reason, value, context = error["msg"], error["input"], error.get("ctx", {})
     match error["type"]:
@@ -167,10 +168,10 @@ def _explained(error: ErrorDetails, path: str) -> str:
 
 
 def _names_in(groups: list[str]) -> list[str]:
-    """The names of all settings of a group, which lies in others."""
+    """The full names of all settings in a nested group."""
     kind: Any = Settings
     for group in groups:
-        # A number is a place in a list of settings.
+        # A number is an index into a list of settings.
         numbered = group.isdecimal()
         kind = typing.get_args(kind)[0] if numbered else typing.get_type_hints(kind)[group]
     names = [field.name for field in fields(kind)] if is_dataclass(kind) else []

@@ -1,4 +1,4 @@
-"""From a composed Hydra configuration to the settings of a run."""
+"""Convert a composed Hydra config to the settings of a run."""
 
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -16,28 +16,27 @@ from training.settings.settings import SMALL, EvalOptions, Logger, Preset, Setti
 from training.settings.types import MACHINE, ConfigError
 
 CONF = ROOT / "conf"
-# What a row's name holds already, and groups that are no settings.
+# Keys that a run's name or folder holds already, and groups that are not settings.
 NAMED_ANYHOW = ("experiment", "data", "seed", "preset", "table")
 NOT_SETTINGS = ("table", "hydra")
 EVAL_OPTIONS = tuple(field.name for field in fields(EvalOptions))
 
 
 def defaults_of(kind: Any) -> dict[str, Any]:
-    """The fields of a group of settings that have a default, which no file has to give, with it."""
+    """The defaults of a group's optional settings, by name."""
     return {field.name: field.default for field in fields(kind) if field.default is not MISSING}
 
 
-# Hydra takes a setting as `key=value` if its configuration has it: conf/config.yaml begins with
-# these.
+# Hydra accepts `key=value` only for keys in its config, so conf/config.yaml begins with these.
 GROUPS = {"recipe": Recipe, "preset": Preset, "logger": Logger}
 ConfigStore.instance().store("defaults", {key: defaults_of(kind) for key, kind in GROUPS.items()})
 
 
 def in_table(config: DictConfig, experiment: str) -> bool:
-    """Whether a row on its data set is part of the table that is swept; true where none is.
+    """Whether the table being swept has the row on its data set; true if no table is swept.
 
-    A sweep combines every row with every data set; papers did not. Small versions of a row train on
-    another set anyhow.
+    A sweep combines every row with every data set, which the papers did not. Presets in `SMALL`
+    train on a data set of their own anyway.
     """
     if config.preset.name in SMALL:
         return True
@@ -46,21 +45,21 @@ def in_table(config: DictConfig, experiment: str) -> bool:
 
 
 def eval_options(config: DictConfig) -> EvalOptions:
-    """What eval.py is asked.
+    """Read the options of eval.py from its config.
 
     Raises:
-        ConfigError: a value is of the wrong type or impossible.
+        ConfigError: a value has the wrong type or is impossible, or has no effect beside another.
     """
     plain = _plain(config)
     options = typed(EvalOptions, {key: plain[key] for key in EVAL_OPTIONS if key in plain})
     asked = [name for name in ("image", "analysis") if getattr(options, name) is not None]
-    if asked:  # neither tests anything
+    if asked:  # neither runs a test
         defaults = {"protocol": "single", "crop": None, "short": None, "save": False, "json": False}
         asked += [name for name, default in defaults.items() if getattr(options, name) != default]
     if options.short is not None and options.protocol not in ("single", "ten_crop"):
         raise ConfigError(
-            f"short={options.short} has no effect beside protocol={options.protocol}, which has "
-            "sizes of its own; leave it out."
+            f"short={options.short} has no effect beside protocol={options.protocol}, which sets "
+            "its own sizes; leave it out."
         )
     if len(asked) > 1:
         raise ConfigError(f"{asked[1]}=... has no effect beside {asked[0]}=...; leave one out.")
@@ -68,10 +67,10 @@ def eval_options(config: DictConfig) -> EvalOptions:
 
 
 def read_settings(config: DictConfig, ignore: Sequence[str] = ()) -> Settings:
-    """Check a composed configuration and return it as settings; keys to `ignore` are none.
+    """Check a composed config and return it as settings, leaving out the keys to `ignore`.
 
     Raises:
-        ConfigError: a key is unknown or missing, a value of the wrong type or impossible.
+        ConfigError: a key is unknown or missing, or a value has the wrong type or is impossible.
     """
     plain = _plain(config).items()
     if empty := sorted(OmegaConf.missing_keys(config)):
@@ -80,7 +79,7 @@ def read_settings(config: DictConfig, ignore: Sequence[str] = ()) -> Settings:
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    """A configuration as plain data; a ConfigError where what others are made of has no value."""
+    """Resolve a config to plain data; raise a ConfigError where an interpolation fails."""
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True)
     except InterpolationToMissingValueError as error:
@@ -92,29 +91,28 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 
 
 def composed(*overrides: str) -> Settings:
-    """The settings that train.py would read from a command line; errors as of `read_settings`."""
+    """The settings that train.py would read from these overrides; errors as in `read_settings`."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=list(overrides))
     return read_settings(config)
 
 
 def named(overrides: Sequence[str]) -> list[str]:
-    """Those of a command line's overrides that a run's name has to hold: what changes it beyond
-    row, data set and seed."""
+    """The overrides that a run's name must contain: those that change more than row, data set and
+    seed."""
     unnamed = {*NAMED_ANYHOW, "hydra", *machine_settings()}
 
     def is_named(override: str) -> bool:
         key = override.lstrip("+~").partition("=")[0]
         return key not in unnamed and key.split(".")[0] not in ("hydra", "logger")
 
-    # A plus in front is Hydra's business, and of several values the last one counts: the run is
-    # the same.
+    # A leading plus matters to Hydra only, and of repeated keys the last one counts.
     bare = [override.lstrip("+") for override in overrides if is_named(override)]
     return list({override.partition("=")[0]: override for override in bare}.values())
 
 
 def check_left_to_record(overrides: Sequence[str]) -> None:
-    """Raise a ConfigError for what would be ignored beside run=<record>, which decides."""
+    """Raise a ConfigError for an override that would be ignored beside run=<record>."""
     free = {*EVAL_OPTIONS, *machine_settings()}
     for override in overrides:
         if override.lstrip("+~").partition("=")[0] not in free:
@@ -125,7 +123,7 @@ def check_left_to_record(overrides: Sequence[str]) -> None:
 
 
 def machine_settings(kind: Any = Settings, prefix: str = "") -> set[str]:
-    """Full names of the settings that are of the machine or of a place."""
+    """Full names of the settings that describe the machine or a path."""
     hints, names = get_type_hints(kind, include_extras=True), set[str]()
     for field in fields(kind):
         if MACHINE in get_args(hints[field.name]):

@@ -1,4 +1,4 @@
-"""What makes two runs the same: the settings that decide their numbers."""
+"""The identity of a run: the settings that decide its numbers."""
 
 import hashlib
 import inspect
@@ -15,15 +15,15 @@ from training.settings.settings import Preset, Settings
 
 
 def recorded_settings(settings: Settings) -> dict[str, Any]:
-    """All settings but those of the machine or a place, as plain data."""
+    """All settings except those that describe the machine or a path, as plain data."""
     return _without_machine(asdict(settings), machine_settings())
 
 
 def deciding_settings(settings: Settings) -> dict[str, Any]:
     """The settings that decide the numbers, as plain data.
 
-    What has its default (arguments of the network, fields with one) is left out, so that a new one,
-    which by its default changes nothing, leaves earlier runs what they were.
+    Network arguments and fields at their defaults are left out, so that adding one whose default
+    changes nothing keeps the identity of earlier runs.
     """
     kept = recorded_settings(settings)
     parameters = inspect.signature(model_class(settings.model)).parameters
@@ -37,25 +37,25 @@ def deciding_settings(settings: Settings) -> dict[str, Any]:
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """The settings that decide the numbers, and what teacher a student has: that of a run."""
+    """The identity of a run: the settings that decide its numbers, and a student's teacher."""
     teacher = teacher_hash(settings)
     return deciding_settings(settings) | ({"teacher": teacher} if teacher else {})
 
 
 def teacher_hash(settings: Settings) -> str | None:
-    """The SHA-256 of the file of a student's teacher, where there is one."""
+    """The SHA-256 of the weights of a student's teacher, or None if there is no such file."""
     path = Path(settings.recipe.teacher)
     return digest(path) if settings.recipe.teacher and path.is_file() else None
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file of weights, by which a record knows it."""
+    """SHA-256 of a weights file, by which a record identifies it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def recipe_hash(settings: Settings) -> str:
-    """Hash over the settings that decide the numbers, the seed apart: 16 hex digits."""
+    """Hash of the settings that decide the numbers, except the seed: 16 hex digits."""
     deciding = {key: value for key, value in deciding_settings(settings).items() if key != "seed"}
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""The network that a configuration names: its class, its arguments, its size."""
+"""The network named by a config: its class, its arguments, its size."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,19 +38,19 @@ def model_class(model: dict[str, Any]) -> type:
 
 
 def model_arguments(model: dict[str, Any]) -> dict[str, Any]:
-    """What the class is built with: everything but its name."""
+    """The arguments of the class: everything but `_target_`."""
     return {key: value for key, value in model.items() if key != "_target_"}
 
 
 def build_model(settings: Settings) -> nn.Module:
-    """The network of a run, its weights started from the run's seed (on the CPU, so that the
-    same seed means the same start on any device)."""
+    """Build the network of a run, with weights initialised from its seed (on the CPU, so that a
+    seed gives the same weights on any device)."""
     torch.manual_seed(settings.seed)
     return model_class(settings.model)(**model_arguments(settings.model))
 
 
 def rebuilt(settings: Settings, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
-    """The network of a run as it is written, whatever an engine made of it, with given weights."""
+    """Build the network of a run as in models/, without any engine's changes, and load weights."""
     with torch.random.fork_rng([]):
         model = build_model(settings)
     model.load_state_dict(weights, strict=False)
@@ -58,8 +58,7 @@ def rebuilt(settings: Settings, weights: Mapping[str, Tensor], device: torch.dev
 
 
 def is_random(model: nn.Module) -> bool:
-    """Whether a training step of a network draws random numbers: dropout, stochastic depth,
-    drop-path."""
+    """Whether a training step draws random numbers: dropout, stochastic depth, drop-path."""
     drops = any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())
     return drops or skips(model) or drops_paths(model)
 
@@ -70,24 +69,24 @@ def dropouts(model: nn.Module) -> tuple[float, ...]:
 
 
 def set_dropouts(model: nn.Module, rates: Sequence[float]) -> None:
-    """Set them."""
+    """Set the rates of a network's dropout layers, first to last."""
     layers = (module for module in model.modules() if isinstance(module, nn.Dropout))
     for layer, rate in zip(layers, rates, strict=True):
         layer.p = rate
 
 
 def skips(model: nn.Module) -> bool:
-    """Whether a training step of a network leaves layers out, by the host's decision."""
+    """Whether the host skips layers in a training step (stochastic depth)."""
     return any(isinstance(module, StochasticDepth) for module in model.modules())
 
 
 def drops_paths(model: nn.Module) -> bool:
-    """Whether a training step of a network draws which columns its joins take."""
+    """Whether a training step draws which columns each join averages (drop-path)."""
     return any(isinstance(module, DropPath) for module in model.modules())
 
 
 def outline(model: dict[str, Any]) -> nn.Module:
-    """A network without memory or values, in evaluation mode: to check and to count, not to change.
+    """A network on the meta device, in evaluation mode: for checks and counts, not to be modified.
 
     Raises:
         ValueError, TypeError: an argument is impossible.
@@ -103,8 +102,8 @@ def _outline(text: str) -> nn.Module:
 
 
 class Undrawn(TorchFunctionMode):
-    """Leaves out what initial values are drawn by: without memory there is nothing to draw, yet it
-    would take a third of the time."""
+    """Skips drawing initial values: without memory there is nothing to draw, yet it would take a
+    third of the time."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in (Tensor.normal_, Tensor.uniform_):
@@ -113,7 +112,7 @@ class Undrawn(TorchFunctionMode):
 
 
 def network_size(settings: Settings) -> dict[str, int]:
-    """Parameters, and multiply-adds of one image in convolutions and linear layers."""
+    """Parameters, and multiply-adds per image in convolutions and linear layers."""
     params, macs = _size(json.dumps(settings.model), settings.data.size)
     return {"params": params, "macs": macs}
 
@@ -126,8 +125,8 @@ def _size(text: str, pixels: int) -> tuple[int, int]:
 
 
 def trace(model: nn.Module, size: int) -> tuple[dict[str, int], dict[str, torch.Size]]:
-    """Multiply-adds for one image, and the shape of what comes out, both by the name of the module
-    ("" for the whole)."""
+    """Multiply-adds for one image, and output shapes, both by module name ("" for the whole
+    network)."""
     shapes: dict[str, torch.Size] = {}
 
     def note(name: str, _: nn.Module, __: tuple[Tensor, ...], output: Any) -> None:

@@ -16,14 +16,14 @@ Schedule = Literal["step", "plateau", "linear", "polynomial", "exponential"]
 
 @dataclass(frozen=True, config=STRICT)
 class Phase:
-    """A part of a run, and what it does otherwise than its recipe.
+    """A part of a run, and where it departs from the recipe.
 
     Attributes:
         length: in the recipe's unit.
-        lr: the rate at which the schedule begins anew; else the recipe's goes on.
+        lr: the learning rate from which the schedule restarts; None continues the recipe's.
         schedule, momentum, objective, auxiliary: as in the recipe.
-        dropout: rates of the network's dropout layers, first to last; else the network's own.
-        fresh_momentum: whether the momentum is cleared where the phase begins.
+        dropout: rates of the network's dropout layers, first to last; None for the network's own.
+        fresh_momentum: whether momentum is cleared when the phase begins.
     """
 
     length: Positive
@@ -97,7 +97,7 @@ class Recipe:
 
     @model_validator(mode="after")
     def check(self) -> Self:
-        """Refuse values that do not go together."""
+        """Reject values that contradict each other."""
         mistakes = (*self._in_schedule(), *self._in_optimizer(), *self._in_images())
         if mistakes:
             raise ValueError(mistakes[0])
@@ -113,7 +113,7 @@ class Recipe:
         if self.schedule == "exponential" and not self.lr_length:
             yield "schedule=exponential needs recipe.lr_length, from drop to drop"
         if self.phases and self.schedule == "plateau":
-            yield "phases need another recipe.schedule than plateau"
+            yield "phases cannot be combined with recipe.schedule=plateau"
         if any(phase.schedule and phase.lr is None for phase in self.phases):
             yield "phases with a schedule need their own lr"
         for ramp in ("momentum", "auxiliary"):
@@ -127,7 +127,7 @@ class Recipe:
         if self.rule == "rmsprop" and (self.nesterov or self.momentum_moves):
             yield "rule=rmsprop needs a constant recipe.momentum without nesterov"
         if self.rule == "sgd" and (self.epsilon or self.step_momentum):
-            yield "epsilon and recipe.step_momentum are of rule=rmsprop"
+            yield "epsilon and recipe.step_momentum are for rule=rmsprop"
         if self.momentum_moves and self.nesterov:
             yield "nesterov=true needs a constant recipe.momentum"
         if self.weight_average and self.statistics_batches:
@@ -153,7 +153,7 @@ class Recipe:
         return self.momentum_end is not None or any(p.momentum is not None for p in self.phases)
 
     def images_an_epoch(self, count: int) -> int:
-        """How many of a set's training images an epoch takes: all that are not held out, or as many
-        as fill whole batches."""
+        """Images in an epoch, of `count` training images: all that are not held out, or as many of
+        them as fill whole batches."""
         kept = count - self.holdout
         return kept - kept % self.batch if self.whole_batches else kept

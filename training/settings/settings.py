@@ -1,4 +1,4 @@
-"""The settings of a run: typed, complete, with their bounds beside them."""
+"""The settings of a run: typed, complete, each with its bounds."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -26,9 +26,9 @@ class Data:
 
 @dataclass(frozen=True, config=STRICT)
 class Preset:
-    """How much of a recipe is run: `stop` ends it early, in iterations, before any drop of the
-    learning rate there may be; `scale` shortens its whole schedule, drops and all. One in
-    `SMALL` sets a length of its own, of which phases have their share."""
+    """How much of a recipe to run: `stop` cuts it after so many iterations, without moving the
+    learning-rate drops; `scale` shortens the whole schedule, drops included. A preset in `SMALL`
+    sets its own length, which phases share in proportion."""
 
     name: Name
     stop: Positive | None
@@ -46,7 +46,7 @@ class Logger:
 
 @dataclass(frozen=True, config=STRICT)
 class Settings:
-    """Everything that decides a run, and where it is written."""
+    """Everything that defines a run, and where it is written."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     device: Annotated[str, MACHINE]
@@ -68,12 +68,12 @@ class Settings:
 
     @model_validator(mode="after")
     def check(self) -> Self:
-        """Refuse phases that are not the run, and data under another set's name."""
+        """Reject phases that do not add up to the run, and data under another set's name."""
         name, source = self.data.name, self.data.source
         if name != source and not name.startswith(f"{source}_"):
             raise ValueError(
-                f"data.name={name} names another set than data.source={source}; images of your own "
-                f"are data=own data.name={name}"
+                f"data.name={name} is another data set than data.source={source}; images of your "
+                f"own are data=own data.name={name}"
             )
         total = sum(phase.length for phase in self.recipe.phases)
         if self.recipe.phases and self.preset.name not in SMALL and total != self.recipe.length:
@@ -86,7 +86,7 @@ class Settings:
 
 @dataclass(frozen=True, config=STRICT)
 class EvalOptions:
-    """What eval.py is asked beside the settings of a run: see conf/eval.yaml."""
+    """The options of eval.py besides the settings of a run: see conf/eval.yaml."""
 
     run: Files
     weights: Files

@@ -1,4 +1,4 @@
-"""The types of settings, with bounds above all that anybody trains."""
+"""The types of settings, with bounds beyond what anyone trains."""
 
 from typing import Annotated, Any
 
@@ -6,28 +6,28 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from records.names import at_home
 
-# Marks a setting of the machine or of a place: it decides no number, so it is in no recipe hash,
-# no name of a run and no record's config. All others are part of what a run is.
+# Marks a setting that describes the machine or a path: it decides no number, so it is in no recipe
+# hash, run name or record's config. All others are part of a run's identity.
 MACHINE = "of the machine"
 STRICT = ConfigDict(strict=True, extra="forbid")
 
 
 def _as_list(value: Any) -> Any:
-    """One file is a list of one; ~ is one's home."""
+    """Wrap a single file in a list; expand ~."""
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list):
         return values
     return [at_home(x) if isinstance(x, str) else x for x in values]
 
 
-# No mistyped number, nor a stranger's, may take all memory.
+# No mistyped or malicious number may take all memory.
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Positive = Annotated[int, Field(ge=1, le=10**12)]
-MOST = 1024  # threads or processes of a machine; beyond what it has, libraries crash
+MOST = 1024  # threads or processes; far beyond what a machine has, libraries crash
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Factor = Annotated[float, Field(gt=0, le=1000)]
 Files = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)] | None
-Place = Annotated[str, AfterValidator(at_home), MACHINE]  # a path; ~ is one's home
+Place = Annotated[str, AfterValidator(at_home), MACHINE]  # a path; ~ is expanded
 Folder = Annotated[str, Field(min_length=1), AfterValidator(at_home), MACHINE]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
@@ -35,4 +35,4 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
 class ConfigError(Exception):
-    """A setting is unknown, of a wrong type or impossible; the message names it and the remedy."""
+    """A setting is unknown, mistyped or impossible; the message names it and the remedy."""

@@ -1,5 +1,7 @@
-"""Measure it all: python -m training.theory; a few minutes on a CPU. Writes results/theory.csv:
-for each panel and network, value by position."""
+"""Measure every panel: python -m training.theory; takes a few minutes on a CPU.
+
+Writes results/theory/theory.csv: for each panel and network, value by position.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -12,14 +14,14 @@ from records.names import results
 from training.theory import parts, signals
 from training.theory.networks import ROWS, Trained, train, units
 
-BATCH = 128  # images of a gradient
-DROPPED, DRAWS = (0, 1, 2, 3, 4, 6, 9), 20  # units left out, and how often others are drawn
+BATCH = 128  # images per gradient
+DROPPED, DRAWS = (0, 1, 2, 3, 4, 6, 9), 20  # numbers of units left out, random draws of each
 Row = tuple[str, str, float, float]
 
 
 @guarded
 def main() -> int:
-    """Exit code 0."""
+    """Train the networks, write all panels, return exit code 0."""
     networks: dict[str, Trained] = {}
     for name in ROWS:
         print(f"training: {name}", flush=True)
@@ -64,7 +66,7 @@ def numbered(panel: str, name: str, values: list[float]) -> Iterator[Row]:
 
 
 def sub_networks(name: str, one: Trained) -> Iterator[Row]:
-    """Mean error of sub-networks by how many units they leave out; and of the network itself, at
+    """Mean error of sub-networks by how many units they leave out; the network's own error is at
     -1."""
     yield "sub-networks", name, -1, parts.error(one.model, *one.test)
     count, random = len(list(units(one.model))), np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Small networks of the papers' kinds, trained on the spot: some hundred iterations on digits."""
+"""Small networks of the papers' kinds, trained on the spot: a few hundred iterations on digits."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -16,7 +16,7 @@ from training.settings.config import CONF, composed
 from training.trainer import Trainer
 
 DEPTH = 38  # of residual and plain networks: 18 units, six in each stage
-# Row of a table, and what makes it small.
+# The row of a table, and the override that makes its network small.
 SMALL = f"model.depth={DEPTH}"
 ROWS = {
     "full pre-activation": ("he2016_identity/table2/full_preact_110", SMALL),
@@ -45,10 +45,10 @@ class Trained:
 
 
 def train(name: str, iterations: int | None = None) -> Trained:
-    """Train one of `ROWS` by its recipe, cut as by `preset=smoke`.
+    """Train one of `ROWS` by its recipe, shortened as by `preset=smoke`.
 
     Args:
-        iterations: fewer of them.
+        iterations: number of them, if not the preset's.
     """
     row, smaller = ROWS[name]
     overrides = (f"experiment={row}", "preset=smoke", "device=cpu", "precision=fp32", smaller)

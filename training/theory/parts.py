@@ -1,4 +1,4 @@
-"""What parts of a network can do: sub-networks of stochastic depth, and probes of its layers."""
+"""Parts of a network on their own: sub-networks of stochastic depth, and probes of its layers."""
 
 import warnings
 from collections.abc import Callable, Collection
@@ -22,11 +22,11 @@ def error_without(
 ) -> float:
     """Test error in percent of the sub-network without some units' branches.
 
-    Huang et al. 2016, Section 3 ("implicit model ensemble"): training sees one of 2^L such networks
-    a mini-batch. The other branches count in full, as there.
+    Huang et al. 2016, Section 3 ("implicit model ensemble"): each mini-batch trains one of 2^L such
+    networks. As there, the other branches count in full.
 
     Args:
-        dropped: the units that are left out, counted from 0.
+        dropped: the units whose branches are left out, counted from 0.
     """
     model = deepcopy(model).eval()
 
@@ -42,16 +42,16 @@ def error_without(
 
 @torch.no_grad()
 def error(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Test error in percent, as evaluated."""
+    """Error in percent of a network on images."""
     return 100 * float((model(images).argmax(1) != labels).float().mean())
 
 
 def probe_errors(trained: Trained) -> list[float]:
-    """Test error in percent of a linear classifier on the maps behind each unit or dense layer.
+    """Test error in percent of a linear classifier on the maps after each unit or dense layer.
 
-    Huang et al. 2017, Section 5 ("implicit deep supervision") compare it with classifiers that are
-    attached to every layer. The maps are averaged over their pixels, as before a network's own
-    classifier; logistic regression is fitted to the training images.
+    Huang et al. 2017, Section 5 ("implicit deep supervision"), compare DenseNets to networks with
+    classifiers attached to every layer. The maps are averaged over pixels, as before a network's
+    own classifier; logistic regression is fitted to the training images.
     """
     taught = features(trained.model, trained.train[0])
     tested = features(trained.model, trained.test[0])
@@ -61,7 +61,7 @@ def probe_errors(trained: Trained) -> list[float]:
 
 @torch.no_grad()
 def features(model: nn.Module, images: Tensor) -> list[np.ndarray]:
-    """Pixel means of what each unit, or each dense layer and those before it, hand on."""
+    """Pixel means of the maps after each unit, or of all maps so far after each dense layer."""
     model = deepcopy(model).eval()
     means: list[np.ndarray] = []
 

@@ -10,12 +10,13 @@ from training.theory.networks import units
 
 
 def gradients(model: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
-    """The norm of the loss's gradient at the input of every unit, and at the end of the last.
+    """The norm of the loss's gradient at the input of every unit, and at the output of the last.
 
-    He et al. 2016, eq. 5: with identity shortcuts it is that of the end times (1 + something), with
-    a factor on every shortcut (eq. 8) also times the product of the factors behind.
+    He et al. 2016, eq. 5: with identity shortcuts it is the gradient at the end times
+    (1 + something); with a factor on every shortcut (eq. 8), the 1 becomes the product of the
+    factors from that unit on.
     """
-    model = deepcopy(model).train()  # which moves its running statistics
+    model = deepcopy(model).train()  # a copy, because this moves the running statistics
     kept: list[Tensor] = []
 
     def keep(unit: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -36,11 +37,11 @@ def gradients(model: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
 
 @torch.no_grad()
 def sums_left(model: nn.Module, images: Tensor) -> list[float]:
-    """How far the end of the last stage is from x_l plus all branches behind, by unit l.
+    """How far the output of the last stage is from x_l plus all branches from unit l on, by unit.
 
     He et al. 2016, eq. 4: x_L = x_l + the sum of F(x_i), so 0 with identity shortcuts and nothing
-    behind the addition. As the norm of the difference over that of x_L; from the stage's second
-    unit on, for the first one changes the size of the maps.
+    after the addition. Given as the norm of the difference over that of x_L, from the stage's
+    second unit on, since the first changes the size of the maps.
     """
     model = deepcopy(model).eval()
     stage = list(model.stages)[-1]  # type: ignore[arg-type]
@@ -61,11 +62,11 @@ def sums_left(model: nn.Module, images: Tensor) -> list[float]:
 
 @torch.no_grad()
 def truncated(model: nn.Module, images: Tensor) -> list[float]:
-    """The share of a unit's sums x + F(x) that the ReLU behind the addition sets to 0, normalised
-    by the batch at hand, for a network that has not been trained knows no other statistics.
+    """The share of each unit's sums x + F(x) that the ReLU after the addition sets to 0.
 
-    He et al. 2016, Section 4.2: the original unit cuts off a signal that is negative, which they
-    observe of ResNet-164 to become rarer with training, and to stay frequent with 1001 layers.
+    Normalised by batch statistics, as an untrained network has no others. He et al. 2016, Section
+    4.2: the original unit truncates negative signals, which they observe to become rarer as
+    ResNet-164 trains, and to stay frequent with 1001 layers.
     """
     model = deepcopy(model).train()
     shares: list[float] = []

@@ -1,2 +1,2 @@
-"""What finished weights are asked: files, tests, analyses. Imports `recipe/` and what lies below
+"""Trained weights: their files, tests and analyses. Imports `recipe/` and what lies below
 it."""

@@ -1,4 +1,4 @@
-"""What trained weights show: layer responses, and the reuse of features in dense blocks."""
+"""Analyses of trained weights: layer responses, and feature reuse in dense blocks."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -14,16 +14,16 @@ from training.settings.types import ConfigError
 
 @torch.no_grad()
 def responses(model: nn.Module, images: Tensor, mean: Tensor, scale: Tensor) -> list[dict]:
-    """Standard deviation of what every 3x3 layer puts out (He et al. 2015, Fig. 7).
+    """Standard deviation of the responses of every 3x3 layer (He et al. 2015, Fig. 7).
 
-    Taken after normalisation and before ReLU or addition, over all images, places and channels of a
-    layer, with the statistics of evaluation.
+    Taken after normalisation and before ReLU or addition, over all images, positions and channels
+    of a layer, in evaluation mode.
 
     Args:
         images: uint8 (N, H, W, 3).
 
     Returns:
-        `layer`, counted from 1, and `std`, a row each.
+        A row per layer: `layer`, counted from 1, and `std`.
 
     Raises:
         ConfigError: no normalisation follows a 3x3 convolution in this network.
@@ -44,17 +44,17 @@ def responses(model: nn.Module, images: Tensor, mean: Tensor, scale: Tensor) -> 
 
 
 def reuse(model: nn.Module) -> list[dict]:
-    """Weight that every layer of a dense block gives to each before it (Huang et al. 2017, Fig. 5).
+    """Weight that every layer of a dense block gives each earlier one (Huang et al. 2017, Fig. 5).
 
-    The sum of the magnitudes of a convolution's weights on a group of input maps, over the number
+    The summed magnitude of a convolution's weights on a group of input maps, divided by the number
     of those maps.
 
     Returns:
-        `block`, `source` (0 is the block's input), `target` (one more than the last layer is the
-        transition, or the classifier) and `weight`, a row each.
+        A row per pair of layers: `block`, `source` (0 is the block's input), `target` (one past
+        the last layer is the transition, or the classifier) and `weight`.
 
     Raises:
-        ConfigError: this is no DenseNet.
+        ConfigError: this is not a DenseNet.
     """
     if not isinstance(model, DenseNet):
         raise ConfigError("analysis=reuse needs a DenseNet.")
@@ -73,7 +73,7 @@ def reuse(model: nn.Module) -> list[dict]:
 
 
 def _successive(model: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """A convolution and the normalisation after it, in the order of the forward pass."""
+    """Each convolution with the normalisation after it, in the order of the forward pass."""
     for module in model.modules():
         if isinstance(module, nn.Sequential):
             for one, other in pairwise(module):
@@ -82,7 +82,7 @@ def _successive(model: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
 
 
 def _adder(row: Tensor) -> Callable[[nn.Module, tuple, Tensor], None]:
-    """A hook that adds sum, sum of squares and number of a layer's outputs."""
+    """A hook that accumulates sum, sum of squares and number of a layer's outputs."""
 
     def add(module: nn.Module, inputs: tuple, output: Tensor) -> None:
         values = output.double()
@@ -94,8 +94,8 @@ def _adder(row: Tensor) -> Callable[[nn.Module, tuple, Tensor], None]:
 
 
 def _readers(model: DenseNet) -> Iterator[list[nn.Conv2d | nn.Linear]]:
-    """Of every dense block the layers that read all maps so far: the first convolution of each of
-    its own, then that of the transition, or the classifier."""
+    """For every dense block, the layers that read all maps so far: the first convolution of each
+    dense layer, then that of the transition, or the classifier."""
     for block, after in pairwise([*model.stages, model.classifier]):
         if isinstance(block, DenseBlock):
             last = after.conv.get_submodule("conv1") if isinstance(after, Transition) else after

@@ -1,4 +1,4 @@
-"""What a file of weights is of: its row, network and normalisation, kept inside the file."""
+"""The description in a weights file of what it belongs to: row, network and normalisation."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from training.weights.export import ABOUT, WeightsError
 
 
 def describe(settings: Settings, experiment: str) -> dict[str, str]:
-    """What is kept of the row that weights are trained for."""
+    """Describe the row that weights are trained for, as kept in their file."""
     recipe = settings.recipe
     normalisation: dict[str, object] = {"mean": recipe.mean, "std": recipe.std}
     if recipe.prepare != "none":
@@ -25,7 +25,7 @@ def describe(settings: Settings, experiment: str) -> dict[str, str]:
 
 
 def description(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself; empty where it says nothing of that."""
+    """Read the description in a safetensors file; empty if there is none."""
     if path.suffix != ".safetensors" or not path.is_file():
         return {}
     try:
@@ -33,12 +33,12 @@ def description(path: Path) -> dict[str, str]:
             stated = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
         return {key: str(value) for key, value in dict(stated).items()}
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError):
-        return {}  # whoever reads its tensors says what is wrong
+        return {}  # reading its tensors will report what is wrong
 
 
 def check_description(path: Path, stated: dict[str, str], settings: Settings) -> None:
-    """Raise a WeightsError for weights of another network, or for images that were normalised
-    otherwise; `stated` is what is known of the file, as by `describe`."""
+    """Raise a WeightsError for weights of another network or another image normalisation; `stated`
+    is the file's description, as made by `describe`."""
     expected = describe(settings, "")
     differing = [
         f"{prefix}{key}={value}"
@@ -56,7 +56,7 @@ def check_description(path: Path, stated: dict[str, str], settings: Settings) ->
 
 
 def _differing(stated: str, expected: str) -> dict[str, object]:
-    """The values of a JSON mapping that are others than expected."""
+    """The values of a JSON mapping that differ from the expected ones."""
     try:
         mine, theirs = json.loads(expected), dict(json.loads(stated))
     except (ValueError, TypeError, RecursionError):
@@ -66,5 +66,5 @@ def _differing(stated: str, expected: str) -> dict[str, object]:
 
 
 def _printable(text: str) -> str:
-    """At most a hundred characters that a terminal may show."""
+    """At most a hundred characters, all printable ASCII."""
     return ascii(text).strip("'\"")[:100]

@@ -46,17 +46,17 @@ from training.weights.protocols import Result, evaluate_photographs
 
 
 def record_settings(config: DictConfig, folder: Path) -> Settings:
-    """The settings of a recorded run, on the machine at hand.
+    """The settings of a recorded run, combined with those of this machine.
 
     Raises:
-        ConfigError: the folder holds no record, or one of impossible settings.
+        ConfigError: the folder holds no record, or one with impossible settings.
         RecordError: its configuration is damaged.
     """
     if not (folder / CONFIG).is_file():
         hint = "\nIt is a file: run= takes a folder of results/runs." if folder.is_file() else ""
         raise ConfigError(f"run={folder}: no record there (no readable {CONFIG}).{hint}")
     recorded = read_config(folder / CONFIG)
-    # What the record does not say, as one of an earlier version, is left to its default.
+    # Settings that a record of an earlier version lacks take their defaults.
     known = {f.name: recorded[f.name] for f in fields(Settings) if f.name in recorded}
     if isinstance(known.get("data"), dict):
         known["data"]["folder"] = str(config.data.folder)
@@ -66,7 +66,7 @@ def record_settings(config: DictConfig, folder: Path) -> Settings:
 
 
 def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
-    """The weights of a record: beside it, among the shipped ones, or where they were trained.
+    """Find the weights of a record: beside it, among the shipped ones, or where it was trained.
 
     Raises:
         WeightsError: there are none.
@@ -88,7 +88,7 @@ def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
 
 @dataclass(frozen=True)
 class Member:
-    """A network by its settings, and its weights; `record` is the folder they were found by."""
+    """A network's settings and weights file; `record` is the folder by which it was found."""
 
     settings: Settings
     weights: Path
@@ -97,7 +97,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Networks with their weights on a device, and the test set that they are for."""
+    """Networks with their weights on a device, and the data set that they are tested on."""
 
     models: list[nn.Module]
     files: list[Path]
@@ -112,10 +112,10 @@ class Loaded:
 
 
 def members(config: DictConfig, options: EvalOptions, results: Path) -> list[Member]:
-    """The networks that the command line names: of records, or of a row and weights files.
+    """The networks named on the command line: by records, or by a row and weights files.
 
     Raises:
-        ConfigError, WeightsError: it names none, or none that can be read.
+        ConfigError, WeightsError: none is named, or one cannot be read.
     """
     weights = None if options.weights is None else [Path(path) for path in options.weights]
     if options.run is None:
@@ -139,7 +139,7 @@ def members(config: DictConfig, options: EvalOptions, results: Path) -> list[Mem
 
 
 def _description_of(config: DictConfig, path: Path) -> dict[str, str]:
-    """What is known of a file: what it says, or, of one shipped beside its record, that does."""
+    """The description of a weights file: its own or, if it is shipped without one, its record's."""
     if stated := description(path):
         return stated
     parts = path.absolute().with_suffix("").parts
@@ -156,7 +156,7 @@ def _description_of(config: DictConfig, path: Path) -> dict[str, str]:
 def _say_how(member: Member) -> None:
     recipe = member.settings.recipe
     print(
-        f"{member.weights}: its names are not ours; its tensors were matched by kind and order.\n"
+        f"{member.weights}: its names are not ours, so tensors were matched by type and order.\n"
         f"Images are normalised by mean={recipe.mean} and std={recipe.std}; if its code has other "
         "values, give recipe.mean and recipe.std.",
         file=sys.stderr,
@@ -164,11 +164,11 @@ def _say_how(member: Member) -> None:
 
 
 def load_networks(chosen: Sequence[Member]) -> Loaded:
-    """Make everything ready to test weights in float32.
+    """Load networks and their data, ready for tests in float32.
 
     Raises:
-        ConfigError: the networks are not for the same data.
-        WeightsError, DataError: see where they are defined.
+        ConfigError: the networks are not for the same data, or not for the data at hand.
+        WeightsError, DataError: weights or data are missing or damaged, or of another network.
     """
     settings = chosen[0].settings
     if len({member.settings.data.source for member in chosen}) > 1:
@@ -197,10 +197,10 @@ def load_networks(chosen: Sequence[Member]) -> Loaded:
 
 
 def tested(chosen: Sequence[Member], options: EvalOptions) -> Result:
-    """Test a network, or on photographs an ensemble, in float32.
+    """Test a network, or an ensemble on photographs, in float32.
 
     Raises:
-        ConfigError: a protocol or an ensemble is asked for where there is only a single view.
+        ConfigError: a protocol or an ensemble is asked for on images other than photographs.
         WeightsError, DataError: see `load_networks`.
     """
     views = options.protocol != "single" or options.crop or options.short
@@ -224,10 +224,10 @@ def tested(chosen: Sequence[Member], options: EvalOptions) -> Result:
 
 
 def analyse(member: Member, analysis: str, folder: Path) -> Path:
-    """Write what an analysis of weights shows into the folder of their record; returns the file.
+    """Analyse weights, write the result into the folder of their record and return the file.
 
     Raises:
-        ConfigError: it is not of this kind of network.
+        ConfigError: the analysis does not apply to this network.
         WeightsError, DataError: see `load_networks`.
     """
     loaded = load_networks([member])

@@ -1,4 +1,4 @@
-"""Weights as files: exported small, read back from safetensors or torch state dicts."""
+"""Weights files: exported in float16, read back from safetensors or torch state dicts."""
 
 import hashlib
 import json
@@ -17,20 +17,20 @@ from torch import Tensor, nn
 from records.files import write_atomically
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-ABOUT = "residual-to-dense"  # the entry of a file that says what it is of
+ABOUT = "residual-to-dense"  # the metadata entry that holds a file's description
 
 
 class WeightsError(Exception):
-    """A weights file is missing, no weights file, or of another network."""
+    """A weights file is missing, not a weights file, or of another network."""
 
 
 def export(
     weights: Mapping[str, Tensor], path: Path, about: Mapping[str, str] | None = None
 ) -> str:
-    """Write the weights as safetensors: float16, statistics of normalisation in float32.
+    """Write weights as safetensors: float16, with normalisation statistics in float32.
 
     Args:
-        about: what they are of, kept in the file: see `training.weights.description`.
+        about: the description kept in the file, see `training.weights.description`.
 
     Returns:
         The SHA-256 of the file.
@@ -39,16 +39,16 @@ def export(
         OSError: it could not be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # As one entry: of several safetensors keeps no order, and the same run gives the same bytes.
+    # A single entry: safetensors keeps no order of several, and a run must always give equal bytes.
     metadata = {ABOUT: json.dumps(dict(about), sort_keys=True)} if about else None
-    # Not by safetensors' own writing, whose errors on a full disk are none of a file's.
+    # Not by safetensors' own writer, which raises no OSError when the disk is full.
     content = save(exported(weights), metadata=metadata)
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
 
 
 def exported(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of an exported file; the counter of normalised batches is left out."""
+    """The tensors of an exported file, without the batch counters of normalisation."""
     return {
         name: (tensor if "running_" in name else tensor.half()).detach().cpu().contiguous()
         for name, tensor in weights.items()
@@ -57,9 +57,9 @@ def exported(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_weights(model: nn.Module, path: Path) -> bool:
-    """Fill a network from a safetensors file, a torch state dict or a checkpoint of this suite.
+    """Load a safetensors file, a torch state dict or a checkpoint of this suite into a network.
 
-    Where no name is ours, tensors of the same kinds and shapes in the same order will do.
+    If no name is ours, tensors are matched by kind, shape and order.
 
     Returns:
         Whether the names were ours.
@@ -97,14 +97,14 @@ def load_weights(model: nn.Module, path: Path) -> bool:
 def by_order(
     expected: Mapping[str, Tensor], tensors: dict[str, Tensor], *, sort: bool
 ) -> dict[str, Tensor]:
-    """Tensors that another code has named, under our names, if they are alike one by one.
+    """Rename tensors from other code to our names; return them unchanged if a shape does not match.
 
-    Of each kind (convolution, normalisation or classifier; weight, bias, mean or variance) they are
-    taken in the order of the layers: that of the file, or of the names, in which layer2 stands
-    before layer10. torchvision's ResNets and DenseNets have their layers in our order.
+    Within each kind (convolution, normalisation or classifier; weight, bias, mean or variance) they
+    are taken in the order of the layers: that of the file, or of the names, with layer2 before
+    layer10. torchvision's ResNets and DenseNets have their layers in our order.
 
     Args:
-        sort: take the order of the names, for a file that has kept none, as safetensors.
+        sort: use the order of the names, for a file format that keeps none, such as safetensors.
     """
     names = sorted(tensors, key=_natural) if sort else list(tensors)
     theirs = _kinds(names, tensors)
@@ -121,7 +121,7 @@ def by_order(
 
 
 def _kinds(names: Sequence[str], tensors: Mapping[str, Tensor]) -> dict[tuple[str, int], list[str]]:
-    """Names by their last word, and by how many dimensions their layer's weight has."""
+    """Group names by their last component and the number of dimensions of their layer's weight."""
     kinds: dict[tuple[str, int], list[str]] = {}
     for name in names:
         layer, _, word = name.rpartition(".")
@@ -131,16 +131,16 @@ def _kinds(names: Sequence[str], tensors: Mapping[str, Tensor]) -> dict[tuple[st
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts layer2 before layer10."""
+    """A sort key that puts layer2 before layer10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a weights file, as float32 where they are floating.
+    """Read the named tensors of a weights file, as float32.
 
     Raises:
-        WeightsError: the file is missing, damaged, or not a weights file, or its numbers are of
-            another kind.
+        WeightsError: the file is missing, damaged, or not a weights file, or holds tensors that
+            cannot be weights.
     """
     if not path.is_file():
         raise WeightsError(f"No weights file {path}.")
@@ -159,7 +159,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     named = isinstance(content, dict) and all(isinstance(key, str) for key in content)
     if not named or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(
-            f"{path} is no weights file (safetensors, or a torch state dict of tensors only)."
+            f"{path} is not a weights file (safetensors, or a torch state dict of tensors only)."
         )
     for name, tensor in content.items():
         if not name.endswith("num_batches_tracked") and (kind := _unusual(tensor)):
@@ -174,13 +174,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def not_finite(path: Path) -> str:
-    """What is said of weights whose network says nothing finite."""
-    return f"{path} gives no finite loss: damaged, or another network's."
+    """The message for weights whose outputs or loss are not finite."""
+    return f"{path} gives no finite loss: damaged, or of another network."
 
 
 def _unusual(tensor: Tensor) -> str | None:
-    """What a tensor is that cannot be taken for weights: as numbers of another type, or more of
-    them than the file has."""
+    """What is wrong with a tensor that cannot be weights: its dtype, or fewer values stored than
+    its shape has; None if it can."""
     if tensor.is_quantized or tensor.dtype not in FLOATS:
         return f"a tensor of {str(tensor.dtype).removeprefix('torch.')}"
     if tensor.layout != torch.strided or tensor.device.type != "cpu":

@@ -1,4 +1,4 @@
-"""What a network sees in single pictures: the likeliest classes of each."""
+"""Predictions for single pictures: the likeliest classes of each."""
 
 import warnings
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ TOP = 3
 
 
 def seen(chosen: Sequence[Member], files: Sequence[str]) -> list[list[tuple[str, float]]]:
-    """The classes of highest probability (mean softmax of all networks) in each picture.
+    """The most probable classes of each picture, by the mean softmax of all networks.
 
     Returns:
-        Of each picture its `TOP` classes with their probabilities, the likeliest first.
+        For each picture, its `TOP` classes with their probabilities, the likeliest first.
 
     Raises:
-        ConfigError: a file is no picture.
-        WeightsError: a network says nothing finite.
-        WeightsError, DataError: see `load_networks`, too.
+        ConfigError: a file is not a picture.
+        WeightsError: a network's output is not finite.
+        WeightsError, DataError: see also `load_networks`.
     """
     pictures = [picture(Path(file)) for file in files]  # before the data set, which takes longer
     loaded = load_networks(chosen)
@@ -36,37 +36,40 @@ def seen(chosen: Sequence[Member], files: Sequence[str]) -> list[list[tuple[str,
 
 
 def picture(path: Path) -> Tensor:
-    """A picture as uint8 (3, H, W), RGB, upright: of 16 bits the upper 8, of what is transparent
-    the colour.
+    """Read a picture as uint8 (3, H, W), RGB, upright: 16-bit values keep their upper 8 bits,
+    transparent pixels their colour.
 
     Raises:
-        ConfigError: the file is none, or one without a range of values, or too large, or a strip.
+        ConfigError: the file is not a picture, is too large or a strip, or its values have no
+            range.
     """
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe: reading would wait
-            raise ConfigError(f"image={path}: no file.")
+            raise ConfigError(f"image={path}: not a file.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             opened = Image.open(path)
         with opened:
             return v2.functional.pil_to_tensor(_in_colour(path, opened))
     except Image.DecompressionBombError:
-        raise ConfigError(f"image={path}: more pixels than Pillow reads.") from None
+        raise ConfigError(f"image={path}: more pixels than Pillow accepts.") from None
     except (OSError, ValueError, SyntaxError, EOFError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or "no picture that Pillow reads"
+        reason = getattr(error, "strerror", None) or "not a picture that Pillow can read"
         raise ConfigError(f"image={path}: {reason}.") from None
 
 
 def _in_colour(path: Path, opened: Image.Image) -> Image.Image:
-    """An opened picture of any mode in three bytes a pixel."""
+    """Convert an opened picture of any mode to upright RGB."""
     if max(opened.size) > STRIP * min(opened.size):  # resized, it would take all memory
-        raise ConfigError(f"image={path}: {opened.width} x {opened.height} pixels are a strip.")
+        raise ConfigError(
+            f"image={path}: {opened.width} x {opened.height} pixels is too narrow a strip."
+        )
     upright = ImageOps.exif_transpose(opened)
     if upright.mode.startswith("I;16") or (upright.mode == "I" and opened.format == "PNG"):
-        values = np.asarray(upright).astype(np.int64) >> 8  # Pillow would cut values off at 255
+        values = np.asarray(upright).astype(np.int64) >> 8  # Pillow would clip values at 255
         upright = Image.fromarray(values.astype(np.uint8))
     elif upright.mode in ("I", "F"):
-        raise ConfigError(f"image={path}: its values have no range (mode {upright.mode}).")
+        raise ConfigError(f"image={path}: its values have no known range (mode {upright.mode}).")
     return upright.convert("RGB")
 
 
@@ -83,8 +86,8 @@ def _likeliest(loaded: Loaded, image: Tensor) -> list[tuple[str, float]]:
 
 
 def _view(image: Tensor, loaded: Loaded) -> Tensor:
-    """The centre as test images are seen, uint8 (H, W, 3); of small images the short side fills
-    it."""
+    """The centre crop as in tests, uint8 (H, W, 3); for networks of small images the picture is
+    first resized so that its short side fits."""
     size = loaded.settings.data.size
     if isinstance(loaded.images, Photographs):
         return test_view(size)(image).permute(1, 2, 0)

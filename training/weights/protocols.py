@@ -1,8 +1,7 @@
-"""How the papers test networks on photographs: one crop or many, several scales; one network or
-several.
+"""The papers' test protocols on photographs: one crop or many, several scales; one network or an
+ensemble.
 
-Whatever the protocol, the class probabilities (softmax) of all views, and then those of all
-networks, are averaged.
+Every protocol averages the class probabilities (softmax) of all views, then those of all networks.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +19,13 @@ from data.photographs.photographs import SHORT, decode, test_view
 from data.photographs.tree import Tree
 from data.photographs.workers import delivered, make_loader
 
-# Short sides, beside crops of 224: He et al. 2015, Section 3.4; Simonyan and Zisserman 2015,
+# Short sides in pixels, for crops of 224: He et al. 2015, Section 3.4; Simonyan and Zisserman 2015,
 # Section 4.2, for networks trained at 256 to 512; Szegedy et al. 2015, Section 7.
 SCALES = (224, 256, 384, 480, 640)
 DENSE = (256, 384, 512)
 SQUARES = (256, 288, 320, 352)
-BATCH = 50  # images of one view
-Views = list[Tensor]  # uint8 (V, H, W, 3), views of one size together
+BATCH = 50  # images with a single view
+Views = list[Tensor]  # uint8 (V, H, W, 3), one tensor per size of view
 
 
 def single(image: Tensor, size: int, short: int | None) -> Views:
@@ -43,24 +42,24 @@ def ten_crop(image: Tensor, size: int, short: int | None) -> Views:
 
 
 def multi_scale(image: Tensor, size: int, short: int | None) -> Views:
-    """The whole image at five scales; the network's mean over places makes it fully convolutional
+    """The whole image at five scales; global average pooling makes the network fully convolutional
     (He et al. 2015, Section 3.4 and Table 4)."""
     sides = [round(side * size / USUAL) for side in SCALES]
     return [_rows(v2.functional.resize(image, [side])[None]) for side in sides]
 
 
 def dense(image: Tensor, size: int, short: int | None) -> Views:
-    """The whole image and its mirror image at three scales, for networks that slide over it
-    (Simonyan and Zisserman 2015, Sections 3.2 and 4.2)."""
+    """The whole image and its mirror image at three scales, for networks applied densely (Simonyan
+    and Zisserman 2015, Sections 3.2 and 4.2)."""
     sides = [round(side * size / USUAL) for side in DENSE]
     resized = [v2.functional.resize(image, [side]) for side in sides]
     return [_rows(torch.stack([view, view.flip(-1)])) for view in resized]
 
 
 def crops_144(image: Tensor, size: int, short: int | None) -> Views:
-    """At each of four scales the squares at both ends and in the middle, of each its corners, its
-    centre and the square itself, resized, each with its mirror image (Szegedy et al. 2015, Section
-    7)."""
+    """At each of four scales, three squares (at both ends and in the middle); of each, its four
+    corners, its centre and the resized square itself, all with their mirror images (Szegedy et al.
+    2015, Section 7)."""
     views = []
     for side in (round(side * size / USUAL) for side in SQUARES):
         resized = v2.functional.resize(image, [side])
@@ -81,14 +80,14 @@ PROTOCOLS: dict[str, Callable[[Tensor, int, int | None], Views]] = {
     "dense": dense,
     "crops_144": crops_144,
 }
-# Images at once: of some protocols they are not alike in size, or have many views.
+# Images per batch: in some protocols they differ in size, or have many views.
 AT_ONCE = {"multi_scale": 1, "dense": 1, "crops_144": 3}
 
 
 @dataclass(frozen=True)
 class Result:
-    """Errors in percent (top 5 of photographs only) and mean negative log-likelihood, over `images`
-    images."""
+    """Errors in percent (top-5 for photographs only) and mean negative log-likelihood, over
+    `images` images."""
 
     top1: float
     top5: float | None
@@ -127,10 +126,11 @@ def evaluate_photographs(
     scale: Tensor,
     workers: int,
 ) -> Result:
-    """Test networks, several as an ensemble, on a tree of photographs.
+    """Test a network, or several as an ensemble, on a tree of photographs.
 
     Args:
-        size: of a crop; `short`: length of the short side before it, None for 256 / 224 of it.
+        size: of a crop, in pixels.
+        short: of the short side before cropping, in pixels; None for 256 / 224 of `size`.
         mean, scale: see `data.arrays.augment.normalise`.
 
     Raises:
@@ -155,7 +155,7 @@ def probabilities(
     """Class probabilities (N, classes), averaged over views and networks.
 
     Args:
-        groups: uint8 (N, V, H, W, 3), views of one size together.
+        groups: uint8 (N, V, H, W, 3), one tensor per size of view.
     """
     total, count = torch.zeros((), device=mean.device), 0
     for group in groups:
@@ -169,9 +169,9 @@ def probabilities(
 
 
 def batches(views: ImageViews, workers: int, at_once: int) -> Iterator[tuple[list[Tensor], Tensor]]:
-    """Views (N, V, H, W, 3) of some images at once."""
+    """Views (N, V, H, W, 3) and labels (N,) of `at_once` images at a time."""
     arriving = delivered(make_loader(views, workers, batch_size=None))
-    # Stacked here, not by workers: of some protocols a batch takes gigabytes of shared memory.
+    # Stacked here, not by workers: in some protocols a batch takes gigabytes of shared memory.
     while some := list(islice(arriving, at_once)):
         yield default_collate(some)
 
@@ -182,7 +182,7 @@ def _rows(images: Tensor) -> Tensor:
 
 
 def _padded(image: Tensor, size: int) -> Tensor:
-    """An image that is not smaller than a crop, as `CenterCrop` pads one that is."""
+    """Pad an image that is smaller than a crop, as `CenterCrop` does."""
     height, width = image.shape[-2:]
     more = [max(0, size - width), max(0, size - height)]
     if not any(more):

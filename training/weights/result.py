@@ -1,4 +1,4 @@
-"""The result of a test, noted in the record whose weights were tested."""
+"""The result of a test, saved in the record whose weights were tested."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ from training.weights.protocols import Result
 
 
 def record_to_save_in(chosen: Sequence[Member]) -> Path:
-    """The folder of the record that is asked about.
+    """The folder of the record whose weights are tested or analysed.
 
     Raises:
-        ConfigError: it is not one record with its own weights.
+        ConfigError: this is not a single record with its own weights.
     """
     folder = chosen[0].record
     if len(chosen) > 1 or folder is None:
@@ -26,13 +26,14 @@ def record_to_save_in(chosen: Sequence[Member]) -> Path:
         )
     if summary_of(folder).get("weights") != digest(chosen[0].weights):
         raise ConfigError(
-            f"{chosen[0].weights} is not the file that {folder} tells of, so the result is not its."
+            f"{chosen[0].weights} is not the weights file recorded in {folder}, so its result does "
+            "not belong there."
         )
     return folder
 
 
 def save_result(result: Result, member: Member, folder: Path, options: EvalOptions) -> Path:
-    """Note what a test found, of which weights and photographs; returns the file."""
+    """Save a test's result, with hashes of weights and photographs, and return the file."""
     parts = (options.protocol, options.crop, options.short)
     name = "_".join(str(part) for part in parts if part is not None)
     data = member.settings.data

@@ -1,4 +1,4 @@
-"""The network that a student learns from, out of a file of weights that this suite has exported."""
+"""The network that a student learns from, read from a weights file exported by this suite."""
 
 import json
 from pathlib import Path
@@ -16,10 +16,11 @@ ROW = "goodfellow2013_maxout/table3/maxout"
 
 
 def read_teacher(settings: Settings, device: torch.device) -> MaxoutNetwork:
-    """The network of `recipe.teacher`, with its weights, in the form that its file tells.
+    """Load the network of `recipe.teacher` and its weights, built as its file describes.
 
     Raises:
-        ConfigError: there is no such file, or it is of no such network for these classes and sizes.
+        ConfigError: there is no such file, or it holds no Maxout network for these classes and
+            sizes.
         WeightsError: it is damaged.
     """
     path = Path(settings.recipe.teacher)
@@ -30,7 +31,7 @@ def read_teacher(settings: Settings, device: torch.device) -> MaxoutNetwork:
         )
     model = json.loads(description(path).get("model", "{}"))
     if not model or model_class(model) is not MaxoutNetwork:
-        raise ConfigError(f"recipe.teacher={path} holds no Maxout network of this suite.")
+        raise ConfigError(f"recipe.teacher={path} is not a Maxout network of this suite.")
     with torch.random.fork_rng([]):
         teacher = MaxoutNetwork(**model_arguments(model))
     stated = model.get("classes", 10), model.get("size", 32)

@@ -110,7 +110,7 @@ def test_where_nothing_can_be_written_it_is_made_anew(
     first, again = (prepared(small, "zca", 55.0, tmp_path) for _ in range(2))
     np.testing.assert_array_equal(first.train_images, again.train_images)
     told = capsys.readouterr().err
-    assert "few_zca55.npz cannot be kept (Read-only file system)" in told
+    assert "few_zca55.npz cannot be saved (Read-only file system)" in told
     assert [path.name for path in tmp_path.iterdir()] == ["few.npz"]
 
 

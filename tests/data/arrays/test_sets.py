@@ -254,7 +254,7 @@ def test_a_folder_tree_comes_before_an_array_file_of_its_name(tmp_path: Path) ->
         ({"train_labels": np.arange(39) % 10}, "train images: found"),
         ({"train_labels": np.arange(40) % 10 + 1}, "train labels: found 10 values from 1 to 10"),
         ({"train_labels": np.arange(40) % 9}, "train labels: found 9 values from 0 to 8"),
-        ({"train_labels": np.eye(40)}, "labels that are no whole numbers"),
+        ({"train_labels": np.eye(40)}, "labels that are not integers"),
         ({"train_labels": np.int64(3)}, "train images: found"),
         ({"classes": np.str_("cat")}, "damaged or not an array file"),
         ({"classes": np.array([])}, "train labels: found"),

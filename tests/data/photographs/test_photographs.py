@@ -112,7 +112,7 @@ def other_class(tree: Path) -> None:
     ("damage", "message"),
     [
         (empty_class, r"train/n02 holds no image"),
-        (other_class, r"class n02 is in one of train and val only"),
+        (other_class, r"class n02 is in only one of train and val"),
         (lambda tree: (tree / "made").rename(tree / "other"), r"made/train is missing"),
     ],
 )

@@ -141,7 +141,7 @@ def damaged(folder: Path, tmp_path: Path) -> Any:
 def test_a_damaged_image_stops_training_and_is_named(
     workers: int, stream: Callable[..., Stream], damaged: Any
 ) -> None:
-    with pytest.raises(DataError, match=r"n01/3\.png is damaged or no image"):
+    with pytest.raises(DataError, match=r"n01/3\.png is damaged or not an image"):
         batches(stream(tree=damaged, workers=workers), 0, 6)
 
 

@@ -103,7 +103,7 @@ def test_no_worker_outlives_its_process(folder: Path) -> None:
             time.sleep(0.05)
     said = {ending: (folder / f"{ending}.txt").read_text() for ending in ("error", "lost")}
     assert said["error"].splitlines()[-1] == "ZeroDivisionError: unforeseen"
-    assert "said: The processes that decode photographs failed" in said["lost"]
+    assert "said: The decoding workers failed" in said["lost"]
     assert "--shm-size" in said["lost"] and "workers=0" in said["lost"]
 
 

@@ -97,7 +97,7 @@ def test_the_plan_says_what_will_enter_no_table(monkeypatch: pytest.MonkeyPatch)
     assert overview.in_no_table(plan) == []
     changed += ["conf/recipe/he2015.yaml", "models/resnet.py"]
     (line,) = overview.in_no_table(plan)
-    assert "conf/recipe/he2015.yaml and 1 more have changes that are not committed" in line
+    assert "conf/recipe/he2015.yaml and 1 more have uncommitted changes" in line
     assert overview.in_no_table(plan_of(preset="smoke")) == []
     changed.clear()
     bf16 = parse_run(f"{TABLE6}/resnet20+precision=bf16/cifar10_aug/seed0")

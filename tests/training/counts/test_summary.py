@@ -42,7 +42,7 @@ def test_the_maps_are_those_of_the_paper(settings_of: Callable[..., Settings]) -
     [
         ("resnet20", ""),
         ("resnet21", "Did you mean"),
-        ("resnet20 model.depth=21", "nearest that is"),
+        ("resnet20 model.depth=21", "nearest valid depth"),
     ],
 )
 def test_it_prints_or_says_what_is_wrong(

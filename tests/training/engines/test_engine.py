@@ -55,7 +55,7 @@ def test_an_engine_that_does_not_work_is_refused_with_its_reason(
 def test_several_processes_for_a_run_capture_nothing(device: torch.device) -> None:
     assert choose_engine("auto", device, alone=False) == ("eager", None)
     for name in ("captured", "fused"):
-        with pytest.raises(ConfigError, match=f"engine={name} is for one process a run"):
+        with pytest.raises(ConfigError, match=f"engine={name} supports one process per run"):
             choose_engine(name, device, alone=False)
 
 

@@ -162,7 +162,7 @@ def test_killed_in_each_phase_it_ends_with_the_same_bits_and_follows_one_teacher
     assert weights[0] == weights[1]
     teach(2)
     ended = command("train.py", *arguments, OUTPUT_DIR=str(tmp_path / "whole"))
-    assert ended.code == 2 and "finished run of another teacher" in ended.err, ended.err
+    assert ended.code == 2 and "finished run with another teacher" in ended.err, ended.err
 
 
 def test_its_record_says_who_taught_and_is_read(settings: Settings, digits: ImageSet) -> None:
@@ -185,7 +185,7 @@ def test_no_other_network_is_a_teacher(
 ) -> None:
     about = {"model": '{"_target_": "models.resnet.ResNet", "depth": 8}'}
     export(nn.Linear(2, 2).state_dict(), tmp_path / "other.safetensors", about)
-    for file, message in (("other", "holds no Maxout network"), ("none", "is missing; train it")):
+    for file, message in (("other", "is not a Maxout network"), ("none", "is missing; train it")):
         recipe = replace(settings.recipe, teacher=str(tmp_path / f"{file}.safetensors"))
         with pytest.raises(ConfigError, match=message):
             Trainer(replace(settings, recipe=recipe), digits, CPU)

@@ -28,9 +28,9 @@ RECORD = ROOT / "results/runs" / ROW / "cifar10_aug/seed0/summary.json"
         (["seed=3", "device=cpu", "threads=1"], None, [], ""),
         (["recipe.lr=0.2"], None, [], "changed by overrides"),
         (["data=svhn"], None, [], "no table trains its row"),
-        ([], "0123456789abcdef", [], "its data are others"),
-        ([], None, ["models/resnet.py"], "models/resnet.py has changes"),
-        (["precision=bf16"], None, ["a.py", "b.py"], "a.py and 1 more have changes"),
+        ([], "0123456789abcdef", [], "its data differ"),
+        ([], None, ["models/resnet.py"], "models/resnet.py has uncommitted"),
+        (["precision=bf16"], None, ["a.py", "b.py"], "a.py and 1 more have uncommitted"),
     ],
     ids=["row", "machine", "overrides", "data set", "other data", "uncommitted", "both"],
 )

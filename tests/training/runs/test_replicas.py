@@ -161,7 +161,7 @@ def test_a_signal_saves_once_and_the_run_goes_on(on_two: Path, tmp_path: Path) -
 def test_a_bad_configuration_is_named_and_nobody_waits(tmp_path: Path) -> None:
     process = torchrun(tmp_path, *TOLD, "engine=fused")
     _, errors = process.communicate(timeout=60)
-    assert process.returncode != 0 and "engine=fused is for one process a run" in errors
+    assert process.returncode != 0 and "engine=fused supports one process per run" in errors
     assert "RuntimeError" not in errors and not list(tmp_path.rglob("*.csv"))
 
 

@@ -123,7 +123,7 @@ def test_safetensors_of_several_types_have_no_order(peer: Peer, tmp_path: Path) 
 def test_files_that_hold_no_weights(name: str, content: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_text(content)
-    with pytest.raises(WeightsError, match="is no weights file"):
+    with pytest.raises(WeightsError, match="is not a weights file"):
         load_weights(ResNet(20), path)
 
 
@@ -132,7 +132,7 @@ def test_files_that_hold_no_weights(name: str, content: str, tmp_path: Path) -> 
 )
 def test_torch_files_that_hold_something_else(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "weights.pt")
-    with pytest.raises(WeightsError, match="is no weights file"):
+    with pytest.raises(WeightsError, match="is not a weights file"):
         load_weights(ResNet(20), tmp_path / "weights.pt")
 
 

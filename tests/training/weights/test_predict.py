@@ -68,18 +68,21 @@ def write(content: bytes) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (write(png(60_000, 60_000)), "more pixels than Pillow reads"),
-        (write(png(2**31 - 1, 2**31 - 1)), "more pixels than Pillow reads"),
-        (write(png(12_000, 10_000)), "no picture that Pillow reads"),
-        (write(png(0, 0)), "no picture that Pillow reads"),
-        (write(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "no picture that Pillow reads"),
-        (os.mkfifo, "no file"),
+        (write(png(60_000, 60_000)), "more pixels than Pillow accepts"),
+        (write(png(2**31 - 1, 2**31 - 1)), "more pixels than Pillow accepts"),
+        (write(png(12_000, 10_000)), "not a picture that Pillow can read"),
+        (write(png(0, 0)), "not a picture that Pillow can read"),
+        (write(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "not a picture that Pillow can read"),
+        (os.mkfifo, "not a file"),
         (Path.mkdir, "Is a directory"),
         (lambda path: path.symlink_to(path), "symbolic links"),
-        (lambda path: path.symlink_to("/dev/zero"), "no file"),
-        (lambda path: Image.new("RGB", (5_000, 1)).save(path), "5000 x 1 pixels are a strip"),
-        (lambda path: Image.new("F", (9, 9)).save(path, "TIFF"), "have no range"),
-        (lambda path: Image.new("I", (9, 9)).save(path, "TIFF"), "have no range"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a file"),
+        (
+            lambda path: Image.new("RGB", (5_000, 1)).save(path),
+            "5000 x 1 pixels is too narrow a strip",
+        ),
+        (lambda path: Image.new("F", (9, 9)).save(path, "TIFF"), "have no known range"),
+        (lambda path: Image.new("I", (9, 9)).save(path, "TIFF"), "have no known range"),
     ],
 )
 def test_what_cannot_be_seen_is_named(

@@ -1,4 +1,4 @@
-"""A Triton kernel that makes a training batch: gather, normalise, crop, mirror."""
+"""A Triton kernel that builds a training batch: gather, normalise, crop, mirror."""
 
 import torch
 import triton
@@ -17,8 +17,8 @@ def gather_kernel(
     ELEMENTS: tl.constexpr, FIELDS: tl.constexpr, INDEX: tl.constexpr, TOP: tl.constexpr,
     LEFT: tl.constexpr, FLIP: tl.constexpr,
 ):  # fmt: skip
-    """One program an image; `mean_stride` is the number of means a pixel has, 0 where all pixels
-    share theirs, and `scale_stride` 0 where all channels share one scale."""
+    """One program per image; `mean_stride` is the number of means per pixel, or 0 if all pixels
+    share them; `scale_stride` is 1, or 0 if all channels share one scale."""
     sample = tl.program_id(0)
     row = plan + (tl.load(position) + sample) * FIELDS
     index = tl.load(row + INDEX)
@@ -46,10 +46,10 @@ def gather(
     images: Tensor, labels: Tensor, plan: Tensor, position: Tensor, size: int, *, pad: int,
     mean: Tensor, scale: Tensor, dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """What `data.arrays.augment.crop_and_flip` makes of `size` rows of a plan from a position on.
+    """Do `data.arrays.augment.crop_and_flip` for `size` rows of a plan, starting at `position`.
 
     Returns:
-        images of a type (size, 3, H, W), channels last in memory, and labels int64 (size,).
+        images of type `dtype` (size, 3, H, W), channels last in memory, and labels int64 (size,).
     """
     _, height, width, channels = images.shape
     batch = torch.empty((size, height, width, channels), dtype=dtype, device=images.device)

@@ -1,7 +1,7 @@
 """Triton kernels of 3x3 and 1x1 convolutions on channels-last maps.
 
-Maps are matrices of `rows` = N H W pixels by channels. A convolution is a matrix product in which
-every tap (a neighbour that the filter reads) has its own rows of the input and of the weights:
+Feature maps are matrices of `rows` = N H W pixels by channels. A convolution is a matrix product in
+which every tap (a position of the filter) has its own rows of the input and of the weights:
 
     conv          y[row, n] = sum over taps and k of x[pixel(row, tap), k] weight[n, tap, k]
     conv, BACK    the gradient of x: from dy, the taps mirrored and the stride undone
@@ -9,8 +9,8 @@ every tap (a neighbour that the filter reads) has its own rows of the input and 
     total         adds them up, always in the same order
 
 float32 maps are multiplied in TF32. The tensor cores of Hopper take TF32 only with the summed
-dimension innermost, as `conv` has it; `weights` sums over rows, which are outermost, so there each
-number is taken as the sum of two of bfloat16, which together have more digits than TF32.
+dimension innermost, as in `conv`; `weights` sums over rows, which are outermost, so there each
+number is split into a sum of two bfloat16 numbers, which together are more precise than TF32.
 
 Channel counts are given in units of UNIT (see `tiles.Tiles.units`). Sums are float32.
 """
@@ -24,13 +24,13 @@ def pixel(
     row, tap, rows, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, READ_HEIGHT: tl.constexpr,
     READ_WIDTH: tl.constexpr, TAPS: tl.constexpr, STRIDE: tl.constexpr, BACK: tl.constexpr,
 ):  # fmt: skip
-    """Which pixel a tap reads for a row of HEIGHT x WIDTH maps, and whether there is one."""
+    """The pixel that a tap reads for a row of HEIGHT x WIDTH maps, and whether it exists."""
     down, right = 0 * tap, 0 * tap
     if TAPS == 9:
         down, right = tap // 3 - 1, tap % 3 - 1
     y, x = row // WIDTH % HEIGHT, row % WIDTH
     there = row < rows
-    if BACK:  # the rows of x whose output at y has this tap: STRIDE y + tap = row
+    if BACK:  # the output y that reads this row of x through this tap: STRIDE y + tap = row
         y, x = y - down, x - right
         there &= (y % STRIDE == 0) & (x % STRIDE == 0) & (y >= 0) & (x >= 0)
         y, x = y // STRIDE, x // STRIDE
@@ -43,7 +43,7 @@ def pixel(
 
 @triton.jit
 def product(a, b, total, EMULATED: tl.constexpr):
-    """total + a b; Triton's interpreter multiplies no bfloat16."""
+    """total + a b; in float32 if EMULATED, since Triton's interpreter cannot multiply bfloat16."""
     if EMULATED:
         a, b = a.to(tl.float32), b.to(tl.float32)
     return tl.dot(a, b, total, input_precision="tf32")
@@ -51,7 +51,7 @@ def product(a, b, total, EMULATED: tl.constexpr):
 
 @triton.jit
 def halves(value):
-    """A float32 number as the sum of two of bfloat16."""
+    """Split a float32 number into a sum of two bfloat16 numbers."""
     high = value.to(tl.bfloat16)
     return high, (value - high.to(tl.float32)).to(tl.bfloat16)
 
@@ -64,8 +64,8 @@ def conv_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
     UNIT_IN: tl.constexpr, UNIT_OUT: tl.constexpr, EMULATED: tl.constexpr,
 ):  # fmt: skip
-    """y (rows, out) from x (all pixels, into); with BACK, x is a gradient of outputs and y that of
-    inputs."""
+    """y (rows, out) from x (all pixels, into); with BACK, x is the gradient of the outputs and y
+    that of the inputs."""
     into, out = into * UNIT_IN, out * UNIT_OUT
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)

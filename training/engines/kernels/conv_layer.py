@@ -1,4 +1,4 @@
-"""Narrow convolutions on small maps, for which cuDNN's kernels are too large, as an operation."""
+"""Narrow convolutions on small feature maps, for which cuDNN's kernels are too large."""
 
 from math import gcd
 from typing import Any
@@ -11,21 +11,21 @@ from training.engines.kernels import conv as kernels
 from training.engines.kernels.norm_act import LAST
 from training.engines.kernels.tiles import LOAD_BYTES
 
-# Where these kernels were measured, and found faster than cuDNN's: CIFAR's networks, on an H100.
+# Where these kernels were measured to be faster than cuDNN's: networks for CIFAR on an H100.
 CAPABILITY = (9, 0)
 MAX_PIXELS, MAX_NARROWEST, MAX_PRODUCT = 32 * 32, 64, 2**15
 MAX_COLUMNS, DEPTHS = 64, (32, 64)
-LARGE = 2**15  # rows, of which a program takes more then
-SUMMED_ROWS, SUMMED_DEPTH = 64, 64  # a step of the weights' gradient
-PROGRAMS, MAX_PROGRAMS = 400, 256  # of it: in all, and that share the rows
-STAGES = {1: 2, 9: 4}  # of a pipeline, by taps
+LARGE = 2**15  # number of rows from which a program takes more of them
+SUMMED_ROWS, SUMMED_DEPTH = 64, 64  # tile of the weight gradient
+PROGRAMS, MAX_PROGRAMS = 400, 256  # of the weight gradient: in total, and that share the rows
+STAGES = {1: 2, 9: 4}  # pipeline stages, by number of taps
 SUMMED_STAGES = 3
 ELEMENTS = 4096  # of a tile of partial sums
 
 
 class Conv(nn.Conv2d):
-    """A convolution that computes by our kernels where they are the faster ones: in TF32 or
-    bfloat16, on small maps. It takes over the weights of the layer it stands for."""
+    """A convolution that uses our kernels where they are faster: in TF32 or bfloat16 on small
+    feature maps. It takes over the weights of the layer it replaces."""
 
     def __init__(self, layer: nn.Conv2d):
         super().__init__(
@@ -35,7 +35,7 @@ class Conv(nn.Conv2d):
         self.weight = layer.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, out, ceil(H / stride), ceil(W / stride))."""
+        """Map (N, C, H, W) to (N, out, ceil(H / stride), ceil(W / stride))."""
         coarse = x.dtype == torch.bfloat16 or torch.backends.cudnn.allow_tf32
         small = x.shape[2] * x.shape[3] <= MAX_PIXELS
         if has_kernels(x.device) and coarse and small and x.dtype == self.weight.dtype:
@@ -44,12 +44,12 @@ class Conv(nn.Conv2d):
 
 
 def has_kernels(device: torch.device) -> bool:
-    """Whether a device is a GPU of a kind that the kernels were measured on."""
+    """Whether a device is a GPU of the kind that the kernels were measured on."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) == CAPABILITY
 
 
 def is_narrow(layer: nn.Module) -> bool:
-    """Whether `Conv` can stand for a layer, and is meant to."""
+    """Whether `Conv` can replace a layer and may be faster."""
     if type(layer) is not nn.Conv2d or layer.bias is not None:
         return False
     into, out, size = layer.in_channels, layer.out_channels, layer.kernel_size[0]
@@ -65,7 +65,7 @@ def is_narrow(layer: nn.Module) -> bool:
 
 
 def convolve(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """The convolution of x (N, C, H, W) and weight (out, C, k, k), k = 1 or 3, padded by k // 2."""
+    """Convolve x (N, C, H, W) with weight (out, C, k, k), k = 1 or 3, padded by k // 2."""
     return _Convolve.apply(x, weight, stride)
 
 
@@ -131,7 +131,7 @@ def _weights_gradient(x: Tensor, dy: Tensor, weight: Tensor, stride: int) -> Ten
 
 
 def _sizes(maps: Tensor, read: Tensor) -> dict[str, Any]:
-    """Of the maps whose pixels are the rows, and of those that are read."""
+    """Sizes of the maps whose pixels are the rows and of the maps that are read."""
     return {
         "EMULATED": triton.knobs.runtime.interpret,
         "HEIGHT": maps.shape[2], "WIDTH": maps.shape[3],
@@ -140,12 +140,12 @@ def _sizes(maps: Tensor, read: Tensor) -> dict[str, Any]:
 
 
 def _power(channels: int) -> int:
-    """The least power of two that holds so many channels, and that a tensor core takes."""
+    """Smallest power of two that covers the channels and is a valid tensor core size."""
     return max(16, triton.next_power_of_2(channels))
 
 
 def _depth(into: int) -> int:
-    """Channels that a step multiplies: those that leave the least over; more where equal."""
+    """Input channels per step: the depth that wastes least; if equal, the larger one if it fits."""
     waste = {depth: -into % depth for depth in DEPTHS}
     best = min(DEPTHS, key=lambda depth: (waste[depth], -depth if into >= DEPTHS[-1] else depth))
     return min(best, _power(into))

@@ -1,14 +1,15 @@
-"""Triton kernels of a dense block whose maps lie in one buffer and are normalised once.
+"""Triton kernels for dense blocks that keep their feature maps in one buffer and normalise them
+once.
 
 All layers of a dense block normalise the same maps; only their scale and shift differ (Huang et al.
-2017, Section 3). So each map's mean and variance are taken once, when it is made, and what comes
-back from all layers, G = sum of weight_l dz_l, is corrected once:
+2017, Section 3). So each map's mean and variance are computed once, when it is written, and the
+gradient from all layers, G = sum of weight_l dz_l, is corrected once:
 
     dmap = scale (G - mean(G) - xhat mean(G xhat))
 
-where the two means are the layers' gradients of shift and scale, weighted and added up: exact
-algebra, and no pass of its own. The buffer is a matrix of `rows` pixels by `stride` channels.
-`channels`, `stride` and `first` are given in units of UNIT channels (see `tiles.Tiles.units`).
+The two means are weighted sums of the layers' gradients of shift and scale: exact algebra without
+an extra pass. The buffer is a matrix of `rows` pixels by `stride` channels. `channels`, `stride`
+and `first` are given in units of UNIT channels (see `tiles.Tiles.units`).
 """
 
 import triton
@@ -28,7 +29,7 @@ def write_kernel(
     new, maps, partial, rows, channels, stride, first, chunk,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr, UNIT: tl.constexpr,
 ):  # fmt: skip
-    """Copy new maps to their place, `first`, in the buffer; partial sums as in `norm`."""
+    """Copy new maps to `first` in the buffer, and compute partial sums as in `norm`."""
     channels, stride, first = channels * UNIT, stride * UNIT, first * UNIT
     column, inside = own_columns(channels, COLUMNS)
     shift = tl.load(new + column, inside, 0).to(ACC)
@@ -65,7 +66,7 @@ def read_kernel(
     rows, channels, stride, chunk, eps, momentum,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr, UNIT: tl.constexpr,
 ):  # fmt: skip
-    """y = relu(normalised first `channels` maps); moves the running statistics of the layer."""
+    """y = relu(normalised first `channels` maps); update the layer's running statistics."""
     channels, stride = channels * UNIT, stride * UNIT
     column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + column, inside, 0)
@@ -90,8 +91,8 @@ def read_back_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, LAST: tl.constexpr, ACC: tl.constexpr,
     UNIT: tl.constexpr,
 ):  # fmt: skip
-    """Add weight dz to the gradient of the maps, which the last layer begins; partial sums of dz
-    and dz xhat."""
+    """Add weight dz to the gradient of the maps, which the last layer initialises, and compute
+    partial sums of dz and dz xhat."""
     channels, stride = channels * UNIT, stride * UNIT
     column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + column, inside, 0)
@@ -120,7 +121,7 @@ def finish_back_kernel(
     partial, weight, dweight, dbias, sums, products, channels,
     COLUMNS: tl.constexpr, PROGRAMS: tl.constexpr, LAST: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of a layer's scale and shift; their weighted totals over the layers so far."""
+    """Gradients of a layer's scale and shift, and their weighted sums over the layers so far."""
     column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     inside = column < channels
     first, second = finished(partial, channels, column, inside, PROGRAMS)
@@ -141,7 +142,7 @@ def write_back_kernel(
     rows, channels, stride, first, chunk, eps,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr, UNIT: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of maps when they were new, from all that came back to them."""
+    """Gradient of maps as they were written, from the gradients of all layers that read them."""
     channels, stride, first = channels * UNIT, stride * UNIT, first * UNIT
     column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + first + column, inside, 0)

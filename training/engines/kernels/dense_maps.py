@@ -1,4 +1,4 @@
-"""The maps of a dense block in one buffer: layers write new ones and read normalised ones."""
+"""The feature maps of a dense block in one buffer: layers write new maps, read normalised ones."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from training.engines.kernels.tiles import THREADS, Tiles
 
 
 class DenseMaps:
-    """The maps of one dense block in one forward pass, and what comes back to them.
+    """The feature maps of a dense block in one forward pass, and their gradient.
 
-    `write` and `read` are differentiable. Gradients do not travel along tensors but through this
+    `write` and `read` are differentiable. Gradients are not passed along tensors but through this
     object; a token, an empty tensor that every operation takes and every `write` renews, makes
-    autograd run the backward operations in the one order that is right: each `write` after all
-    `read`s that came after it.
+    autograd run the backward operations in the only correct order: each `write` after all `read`s
+    that followed it.
 
-    The last operation must be a `read_last`: it begins the gradient of all maps. With it the object
-    lets go of the token, through which autograd's nodes, and so the maps, would keep each other.
+    The last operation must be `read_last`: its backward initialises the gradient of all maps. It
+    also drops the token, whose reference cycle would keep autograd's nodes and the maps alive.
 
     Args:
         x: the block's input (N, C, H, W), its first maps.
-        channels: of all maps in the end.
-        eps: of the normalisations, the same for all.
+        channels: total number of channels at the end.
+        eps: eps of all normalisations.
     """
 
     def __init__(self, x: Tensor, channels: int, eps: float):
@@ -45,11 +45,11 @@ class DenseMaps:
         self.token = _Write.apply(self.token, new, self)
 
     def read(self, layer: NormAct) -> Tensor:
-        """All maps so far, normalised by a layer and activated: (N, C, H, W)."""
+        """Return all maps so far, normalised by a layer and activated: (N, C, H, W)."""
         return _Read.apply(self.token, layer.weight, layer.bias, layer, self)
 
     def read_last(self, layer: NormAct) -> Tensor:
-        """All maps there are, the same way; nothing can be written or read after it."""
+        """Do the last `read`; nothing can be written or read after it."""
         y = self.read(layer)
         del self.token
         return y

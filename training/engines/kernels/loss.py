@@ -13,7 +13,7 @@ def loss_kernel(
     logits, labels, gradient, sums, rows, classes,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """One program, so that sums are always taken in one order."""
+    """A single program, so that the order of summation is always the same."""
     column = tl.arange(0, COLUMNS)
     losses = tl.zeros((ROWS,), tl.float64)
     wrong = tl.zeros((ROWS,), tl.int32)
@@ -31,7 +31,7 @@ def loss_kernel(
         hit = mask & (column[None, :] == label[:, None])
         at_label = tl.sum(tl.where(hit, value, 0), 1)
         losses += tl.where(inside, tl.log(total) - at_label, 0).to(tl.float64)
-        # As `argmax`: the first of several that are largest.
+        # As `argmax`: the first of several maxima.
         best = tl.min(tl.where(mask & (value == 0), column[None, :], COLUMNS), 1)
         wrong += (inside & (best != label)).to(tl.int32)
         g = (power / total[:, None] - tl.where(hit, 1, 0)) / rows
@@ -42,9 +42,9 @@ def loss_kernel(
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, sums: Tensor) -> Tensor:
-    """Gradient of the mean cross-entropy by the logits (N, classes), in their type.
+    """Return the gradient of the mean cross-entropy for the logits (N, classes), in their dtype.
 
-    Adds the summed loss, the wrong predictions and the samples to the metric sums, float64 (3,).
+    Adds the summed loss, wrong predictions and samples to the metric sums, float64 (3,).
     """
     logits = logits.contiguous()
     rows, classes = logits.shape

@@ -1,17 +1,18 @@
-"""Triton kernels of batch normalisation with what stands around it: addition and ReLU.
+"""Triton kernels of batch normalisation with the additions and the ReLU around it.
 
-Maps are matrices of `rows` = N H W pixels by `channels`, the memory of a channels-last tensor. In
-training y = relu(normalised(x + before) + after) takes two kernels forward and two backward:
+Feature maps are matrices of `rows` = N H W pixels by `channels`, the memory of a channels-last
+tensor. In training, y = relu(normalised(x + before) + after) takes two kernels forward and two
+backward:
 
     statistics   reads x (and `before`); partial sums of every channel
     apply        finishes the sums, writes y
     reduce       reads dy, x (and y); partial sums of dy and dy xhat
     correct      finishes the sums, writes dx
 
-Each program of `apply` and `correct` adds up the partial sums by itself, always in the same order:
-that costs some reads from the cache, and no atomics, no third kernel and no two results. Sums are
-taken in ACC (float32, or float64 where the maps are) and of differences from the first row, so that
-a mean far from zero costs no digits. `channels` is given in units of UNIT (see `tiles.units`).
+Each program of `apply` and `correct` adds up the partial sums itself, always in the same order: a
+few reads from the cache, but no atomics, no third kernel, and deterministic results. Sums are in
+ACC (float32, or float64 for float64 maps) and of differences from the first row, so that a mean far
+from zero costs no precision. `channels` is given in units of UNIT (see `tiles.Tiles.units`).
 """
 
 import triton
@@ -32,8 +33,8 @@ def statistics_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, UNIT: tl.constexpr, ADD: tl.constexpr,
     ACC: tl.constexpr,
 ):  # fmt: skip
-    """partial[0 or 1, program, channel]: sums of (x + before) - its first row, and of the square;
-    `total` becomes x + before."""
+    """partial[0 or 1, program, channel]: sums of (x + before) - its first row, and of its square;
+    total = x + before."""
     channels = channels * UNIT
     column, inside = own_columns(channels, COLUMNS)
     shift = tl.load(x + column, inside, 0).to(ACC)
@@ -64,8 +65,8 @@ def apply_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, UNIT: tl.constexpr, PROGRAMS: tl.constexpr,
     TRAINING: tl.constexpr, ADD: tl.constexpr, RELU: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """y = relu((x - mean) scale weight + bias + after); in training mean and scale (1 / standard
-    deviation) come from `partial`, are kept, and move the running statistics."""
+    """y = relu((x - mean) scale weight + bias + after); in training, mean and scale (1 / standard
+    deviation) come from `partial`, are stored, and update the running statistics."""
     channels = channels * UNIT
     column, inside = own_columns(channels, COLUMNS)
     if TRAINING:
@@ -103,7 +104,7 @@ def masked_gradient(
     dy, dy2, y, value, w, b, place, mask,
     TWICE: tl.constexpr, ADD: tl.constexpr, RELU: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """Gradient before the ReLU; where nothing was added its mask comes from x, else from y."""
+    """Gradient before the ReLU; its mask comes from x if nothing was added, else from y."""
     gradient = tl.load(dy + place, mask, 0).to(ACC)
     if TWICE:
         gradient += tl.load(dy2 + place, mask, 0).to(ACC)
@@ -122,8 +123,8 @@ def reduce_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, UNIT: tl.constexpr, TWICE: tl.constexpr,
     ADD: tl.constexpr, RELU: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """partial[0 or 1, program, channel]: sums of dz and of dz xhat; dz, the gradient before the
-    ReLU, is written where it is also the gradient of what was added."""
+    """partial[0 or 1, program, channel]: sums of dz and of dz xhat; with ADD, dz, the gradient
+    before the ReLU, is written because it is also the gradient of `after`."""
     channels = channels * UNIT
     column, inside = own_columns(channels, COLUMNS)
     m = tl.load(mean + column, inside, 0)
@@ -155,7 +156,7 @@ def correct_kernel(
     ACC: tl.constexpr,
 ):  # fmt: skip
     """dx = weight scale (dz - mean(dz) - xhat mean(dz xhat)) + through, and the gradients of weight
-    and bias. `through` is what else comes back to x."""
+    and bias. `through` is the gradient that reaches x from elsewhere."""
     channels = channels * UNIT
     column, inside = own_columns(channels, COLUMNS)
     first, second = finished(partial, channels, column, inside, PROGRAMS)

@@ -1,4 +1,4 @@
-"""Batch normalisation, ReLU and the additions around them as one operation with a gradient."""
+"""Batch normalisation, ReLU and the additions around them as one differentiable operation."""
 
 from typing import Any
 
@@ -70,9 +70,9 @@ class _NormAct(torch.autograd.Function):
 
 
 class NormAct(nn.BatchNorm2d):
-    """A batch normalisation that takes the ReLU after it, and additions, into its own kernels.
+    """Batch normalisation whose kernels include the following ReLU and additions.
 
-    It takes over the weights and statistics of the layer it stands for, under the same names.
+    It takes over the weights and statistics of the layer it replaces, under the same names.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, *, relu: bool):
@@ -93,8 +93,8 @@ class NormAct(nn.BatchNorm2d):
         """y = relu(normalised(x + before) + after), all (N, C, H, W).
 
         Returns:
-            y; with `before` also x + before, last; with `twice` y comes as two tensors of one
-            memory, whose gradients the kernels add.
+            y; with `twice`, y as two tensors that share memory, whose gradients the kernels add;
+            with `before`, followed by x + before.
         """
         if self.training:
             outputs = _NormAct.apply(x, before, after, self.weight, self.bias, self, twice)
@@ -106,7 +106,7 @@ class NormAct(nn.BatchNorm2d):
         return outputs if len(outputs) > 1 else outputs[0]
 
     def evaluated(self, x: Tensor, after: Tensor | None) -> Tensor:
-        """With the running statistics; has no gradient."""
+        """Normalise with the running statistics; not differentiable."""
         x = x.contiguous(memory_format=LAST)
         y, tiles = torch.empty_like(x), Tiles(x)
         kernels.apply_kernel[tiles.grid](

@@ -1,4 +1,5 @@
-"""How a matrix of maps is cut among the programs of a kernel, and how their sums come together."""
+"""How a matrix of feature maps is divided among the programs of a kernel, and how their sums are
+combined."""
 
 from math import gcd
 from typing import Any
@@ -10,30 +11,30 @@ from torch import Tensor
 
 from training.settings.types import ConfigError
 
-ELEMENTS = 4096  # of a tile: 32 a thread
-THREADS = 4  # warps a program
-MAX_PROGRAMS = 128  # that share the rows: about one for each multiprocessor of a large GPU
+ELEMENTS = 4096  # per tile: 32 per thread
+THREADS = 4  # warps per program
+MAX_PROGRAMS = 128  # that share the rows: about one per multiprocessor of a large GPU
 MAX_COLUMNS = 64
 LOAD_BYTES = 16  # the widest load of a thread
 
 
 @triton.jit
 def own_columns(channels, COLUMNS: tl.constexpr):
-    """The channels of a program, and which of them there are."""
+    """The channels of a program, and a mask of those that exist."""
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     return column, column < channels
 
 
 @triton.jit
 def own_rows(offset, chunk, rows, inside, ROWS: tl.constexpr):
-    """The rows of a program's tile, and which elements of it there are."""
+    """The rows of a program's tile, and a mask of its elements that exist."""
     row = tl.program_id(0) * chunk + offset + tl.arange(0, ROWS)
     return row[:, None], (row < rows)[:, None] & inside[None, :]
 
 
 @triton.jit
 def store_sums(partial, first, second, channels, column, inside):
-    """Leave a program's two sums of every channel where `finished` finds them."""
+    """Store a program's two sums per channel for `finished`."""
     slot = partial + tl.program_id(0) * channels + column
     tl.store(slot, tl.sum(first, 0), inside)
     tl.store(slot + tl.num_programs(0) * channels, tl.sum(second, 0), inside)
@@ -41,7 +42,7 @@ def store_sums(partial, first, second, channels, column, inside):
 
 @triton.jit
 def finished(partial, channels, column, inside, PROGRAMS: tl.constexpr):
-    """Both sums over all programs, for some channels."""
+    """Add up both sums over all programs, for some channels."""
     program = tl.arange(0, PROGRAMS)
     place = program[:, None] * channels + column[None, :]
     first = tl.load(partial + place, inside[None, :], 0)
@@ -53,7 +54,7 @@ def finished(partial, channels, column, inside, PROGRAMS: tl.constexpr):
 def move_statistics(
     running_mean, running_var, mean, variance, rows, momentum, column, inside, ACC: tl.constexpr
 ):
-    """Move the running statistics towards those of a batch, its variance unbiased."""
+    """Move the running statistics towards those of a batch, with its unbiased variance."""
     old_mean = tl.load(running_mean + column, inside, 0).to(ACC)
     old_var = tl.load(running_var + column, inside, 0).to(ACC)
     unbiased = variance * rows / (rows - 1)
@@ -62,15 +63,16 @@ def move_statistics(
 
 
 class Tiles:
-    """How a matrix of maps is cut among programs.
+    """Division of a matrix of feature maps among programs.
 
     Attributes:
-        rows, channels: of the matrix.
-        acc: the type that sums are taken in.
-        programs: that share the rows, a power of two; each takes `chunk` of them, tile by tile.
+        rows, channels: size of the matrix.
+        acc: type of the sums.
+        programs: number of programs that share the rows, a power of two; each takes `chunk` of
+            them, tile by tile.
 
     Raises:
-        ConfigError: the matrix has more elements than the kernels can count.
+        ConfigError: the matrix has more elements than the kernels can index.
     """
 
     def __init__(self, x: Tensor):
@@ -90,19 +92,20 @@ class Tiles:
         self.chunk = triton.cdiv(tiles, self.programs) * self.tile
 
     def units(self, *counts: int) -> tuple[int, ...]:
-        """Channel counts in units of a common divisor, then that. Told so, the compiler knows where
-        rows begin, and loads up to 16 bytes at a time; of 24 + 12k it would know nothing."""
+        """Channel counts divided by a common divisor, followed by the divisor. As a constant of the
+        kernel, it tells the compiler the alignment of rows, so that it can load up to 16 bytes at a
+        time; from a count such as 24 + 12k alone, it could not."""
         unit = gcd(self.widest, *counts)
         return *(count // unit for count in counts), unit
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """What every kernel is compiled for."""
+        """Compile-time constants of every kernel."""
         return {"ROWS": self.tile, "COLUMNS": self.columns, "ACC": self.acc, "UNIT": self.unit}
 
     @property
     def matrix(self) -> tuple[int, int, int]:
-        """What every kernel is told of the matrix."""
+        """Arguments of every kernel that describe the matrix."""
         return self.rows, self.channels // self.unit, self.chunk
 
     @property
@@ -110,10 +113,10 @@ class Tiles:
         return self.programs, triton.cdiv(self.channels, self.columns)
 
     def partial(self, like: Tensor) -> Tensor:
-        """Room for two sums of every channel and program."""
+        """Allocate two sums per program and channel."""
         shape = (2, self.programs, self.channels)
         return torch.empty(shape, dtype=self.sums, device=like.device)
 
     def vector(self, like: Tensor) -> Tensor:
-        """Room for a number of every channel."""
+        """Allocate one number per channel."""
         return torch.empty(self.channels, dtype=self.sums, device=like.device)
