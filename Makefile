@@ -40,21 +40,21 @@ help: ## list the targets and their variables
 	@echo
 	@sed -n 's/^#: /  /p' $(MAKEFILE_LIST)
 
-#: TABLE=    a table or a figure, as he2016_identity/table1 (docs/results.md)
+#: TABLE=    a table or a figure, e.g. he2016_identity/table1 (docs/results.md)
 #: PRESET=   paper (the full recipe), tenth (of its schedule), imagenette (ten
 #:           classes), smoke (digits); auto is paper with a GPU, else smoke
-#: SEEDS=    runs a row: paper (as many as the paper's), or a number
-#: RUNS=     a file of runs, a name a line; experiments/queue.txt is one
-#: ROWS=     only these, by the last part of their names: resnet20,resnet56
+#: SEEDS=    runs per row: paper (as many as in the paper), or a number
+#: RUNS=     a file of run names, one per line, e.g. experiments/queue.txt
+#: ROWS=     only these rows, by the last part of their names: resnet20,resnet56
 #: JOBS=     runs at once: auto, or a number
-#: MINUTES=  save and stop after so many; the same command goes on
-#: PLAN=1    only say what would be done
-#: YES=1     start even what takes over an hour
+#: MINUTES=  save and stop after this many; repeat the command to continue
+#: PLAN=1    only print the plan
+#: YES=1     start even if it takes over an hour
 
-setup: $(READY) ## make .venv with everything in it (other targets do it, too)
+setup: $(READY) ## install everything into .venv (other targets do so too)
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else f"Python {v.major}.{v.minor} will not do: give 3.11, 3.12 or 3.13, as in make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else f"Python {v.major}.{v.minor} is not supported: use 3.11, 3.12 or 3.13, as in make PYTHON=python3.12 ...")'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (Debian: python3-venv)." >&2; exit 1; }
 	@! kill -0 "$$(cat $(BUSY) 2>/dev/null)" 2>/dev/null || { echo "Another make is setting up $(VENV) (process $$(cat $(BUSY))); try again when it has ended." >&2; exit 1; }
 	@echo "Setting up $(VENV): 6 GB, a few minutes, once."
@@ -64,43 +64,43 @@ $(READY): pyproject.toml constraints.txt
 	@rm -f $(BUSY)
 	@touch $@
 
-doctor: $(READY) ## look at all that a run depends on: GPU, data, disk, speed
+doctor: $(READY) ## check what runs depend on: GPU, data, disk, speed
 	@$(RUN) -m training.doctor
 
-reproduce-table: $(READY) ## train what a table lacks, and compile it [TABLE= PRESET= SEEDS= ROWS=a,b JOBS= MINUTES= PLAN=1 YES=1]
+reproduce-table: $(READY) ## train what a table lacks, then compile it [TABLE= PRESET= SEEDS= ROWS=a,b JOBS= MINUTES= PLAN=1 YES=1]
 	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(HOW) $(STOPPED)
 
-train: $(READY) ## train the runs that a file names, a line each [RUNS=FILE PRESET= JOBS= MINUTES= PLAN=1 YES=1]
+train: $(READY) ## train the runs listed in a file, one per line [RUNS=FILE PRESET= JOBS= MINUTES= PLAN=1 YES=1]
 	@$(RUN) -m experiments.train --runs '$(RUNS)' $(HOW) $(STOPPED)
 
-status: $(READY) ## what is being trained now, and how long it takes
+status: $(READY) ## show what is being trained now, and the time left
 	@$(RUN) -m experiments.status
 
-check: $(READY) ## may every record enter its table? do weights fit numbers?
+check: $(READY) ## check which records may enter tables, and their weights
 	@$(RUN) -m experiments.verdicts.check
 
 table: $(READY) ## compile tables from the records, all by default [TABLE= PRESET=]
 	@$(RUN) -m experiments.compile table $(KEPT) $(if $(filter file,$(origin TABLE)),,'$(TABLE)')
 
-claims: $(READY) ## what the papers claim, and whether our runs bear it out [PRESET=]
+claims: $(READY) ## compare the papers' claims with our runs [PRESET=]
 	@$(RUN) -m experiments.compile table $(KEPT) claims
 
 figure: $(READY) ## draw figures from the records, all by default [FIGURE=he2015_residual/fig6 PRESET=]
 	@$(RUN) -m experiments.compile figure $(KEPT) $(if $(FIGURE),'$(FIGURE)')
 
-report: $(READY) ## write all of it as pages for a browser: results/report/
+report: $(READY) ## write all results as HTML pages: results/report/
 	@$(RUN) -m experiments.report
 
-compare: $(READY) ## two sets of records side by side [A=results B=../other/results|results+precision=bf16]
+compare: $(READY) ## compare two sets of records side by side [A=results B=../other/results|results+precision=bf16]
 	@$(RUN) -m experiments.sharing.compare '$(A)' '$(B)'
 
-wandb-sync: $(READY) ## tell Weights & Biases of every record [PRESET=]
+wandb-sync: $(READY) ## send every record to Weights & Biases [PRESET=]
 	@$(RUN) -m experiments.sharing.wandb_sync $(KEPT)
 
 data: $(READY) ## fetch and verify a data set [DATASET=cifar10|cifar100|svhn]
 	@$(RUN) -m data.sets $(DATASET)
 
-bench: $(READY) ## how fast a training step is here, against the usual loop [NETWORKS=resnet20,resnet110]
+bench: $(READY) ## time a training step here, against the usual loop [NETWORKS=resnet20,resnet110]
 	@$(RUN) -m training.bench --networks '$(NETWORKS)'
 	@$(RUN) -m experiments.figures.bench
 
@@ -108,23 +108,23 @@ theory: $(READY) ## measure the papers' equations: results/theory/ (minutes)
 	@$(RUN) -m training.theory
 	@$(RUN) -m experiments.figures.theory
 
-architecture: $(READY) ## count again what rows train: results/rows.csv and others
+architecture: $(READY) ## recount what rows train: results/rows.csv and others
 	@$(RUN) -m training.counts.rows
 	@$(RUN) -m experiments.papers.sums rows.csv tenth/rows.csv architecture.csv
 
 recipes: $(READY) ## write the recipe sheet of each paper: results/recipes/
 	@$(RUN) -m experiments.papers.recipes
 
-test: $(READY) ## the tests (minutes), also on CIFAR-10 where DATA_DIR has it
+test: $(READY) ## run the tests (minutes), on CIFAR-10 too if in DATA_DIR
 	@$(RUN) -m pytest -n auto -m 'not slow'
 
-test-all: $(READY) ## the tests, with the slow ones
+test-all: $(READY) ## run all tests, including the slow ones
 	@$(RUN) -m pytest -n auto --hypothesis-profile all
 
-test-gpu: $(READY) ## what is tested on a CUDA GPU: engines and kernels
+test-gpu: $(READY) ## run the tests for a CUDA GPU: engines and kernels
 	@$(RUN) -m pytest tests/training/engines
 
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## run ruff and mypy
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy

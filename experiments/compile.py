@@ -45,7 +45,7 @@ def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Shee
         return quoted_table()
     if table == CLAIMS:
         if preset not in KEPT:
-            raise PlanError(f"PRESET={preset} decides no claim; it may be {' or '.join(KEPT)}.")
+            raise PlanError(f"PRESET={preset} cannot decide claims; use {' or '.join(KEPT)}.")
         return claims_table(judge(claims(), records, preset), preset)
     if preset in KEPT:
         return paper_table(table, records, preset)
@@ -168,7 +168,8 @@ def _shortened(
 
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("kind", choices=("table", "figure"))
     parser.add_argument("names", nargs="*", help="default: all")
     parser.add_argument("--preset", default=FULL, type=one_of("PRESET", PRESETS))
@@ -181,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("".join(f"{path}\n" for path in paths), end="")
             idle += [] if paths else [figure]
         if idle:
-            print(f"Not drawn, as nothing of it is measured yet: {', '.join(idle)}.")
+            print(f"Not drawn, since nothing in them is measured yet: {', '.join(idle)}.")
         return 0
     named = (
         form for table in options.names for form in forms(compile_table(table, preset, records))

@@ -1,4 +1,4 @@
-"""Reproduce a table: print it as measured so far, plan, run what is missing, compile, print.
+"""Reproduce a table: print it as measured so far, plan, train what is missing, and compile it.
 
 make reproduce-table [TABLE=...] [PRESET=auto|paper|tenth|smoke] [SEEDS=paper|5] [ROWS=...]
                      [MINUTES=9] [JOBS=auto|4] [PLAN=1] [YES=1]
@@ -26,9 +26,10 @@ from records.names import FULL, KEPT
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 some runs failed, 2 nothing could be planned, 75 or 130 stopped."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--table", default="he2015_residual/table6")
-    parser.add_argument("--seeds", default="paper", help="runs a row: a number, or `paper`")
+    parser.add_argument("--seeds", default="paper", help="runs per row: a number, or `paper`")
     parser.add_argument("--rows", default="", help="only these rows, comma-separated")
     command.add_options(parser)
     options = parser.parse_args(arguments)

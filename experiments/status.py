@@ -37,7 +37,7 @@ def lines(width: int | None = None) -> list[str]:
         text += [title, *progress_lines(make_plan(jobs), width)]
     others = [job for job in jobs_on_disk() if job not in planned]
     text += [line for job in others if (line := _line(job, width))]
-    return text or [f"Nothing is being trained, and nothing waits in {outputs()}."]
+    return text or [f"Nothing is being trained, and {outputs()} holds no unfinished runs."]
 
 
 def jobs_on_disk() -> list[Job]:

@@ -1,8 +1,8 @@
-"""Train a list of runs, from a file that names one a line; what has ended is skipped.
+"""Train the runs that a file lists, one name per line; those that have ended are skipped.
 
 make train [RUNS=experiments/queue.txt] [MINUTES=9] [JOBS=auto|4] [PLAN=1] [YES=1]
 
-After MINUTES all runs save and stop; with OUTPUT_DIR carried elsewhere, they go on there.
+After MINUTES, all runs save and stop; copy OUTPUT_DIR to another machine to continue them there.
 """
 
 import argparse
@@ -20,8 +20,9 @@ from records.command import guarded
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 some runs failed, 2 nothing could be planned, 75 or 130 stopped."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, required=True, help="file with the names of the runs")
+    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("--runs", type=Path, required=True, help="file of run names, one per line")
     command.add_options(parser)
     options = parser.parse_args(arguments)
     command.check(options)

@@ -29,9 +29,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of every command that trains."""
     parser.add_argument("--preset", default="auto", type=one_of("PRESET", ("auto", *PRESETS)))
     parser.add_argument("--jobs", default="auto", help="runs at once: a number, or `auto`")
-    parser.add_argument("--minutes", default="", help="save and stop after so many")
-    parser.add_argument("--plan", action="store_true", help="stop after the plan")
-    parser.add_argument("--yes", action="store_true", help="start even what takes over an hour")
+    parser.add_argument("--minutes", default="", help="save and stop after this many")
+    parser.add_argument("--plan", action="store_true", help="print the plan and stop")
+    parser.add_argument("--yes", action="store_true", help="start even if it takes over an hour")
 
 
 def check(options: argparse.Namespace) -> None:
@@ -40,11 +40,11 @@ def check(options: argparse.Namespace) -> None:
     if jobs != "auto" and not (jobs.isdecimal() and int(jobs) > 0):
         raise PlanError(f"JOBS={jobs} is neither `auto` nor a number of runs.")
     if minutes and not minutes.replace(".", "", 1).isdecimal():
-        raise PlanError(f"MINUTES={minutes} is no number of minutes.")
+        raise PlanError(f"MINUTES={minutes} is not a number of minutes.")
     if gpus() and (fault := torch_fault()):
         raise PlanError(
-            f"{device_name()}: {fault}\n`make doctor` says more; CUDA_VISIBLE_DEVICES=-1 leaves "
-            "the GPU out."
+            f"{device_name()}: {fault}\n`make doctor` says more; CUDA_VISIBLE_DEVICES=-1 trains "
+            "without the GPU."
         )
 
 
@@ -62,7 +62,7 @@ def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
         why = ", since no CUDA GPU was found" if options.preset == "auto" else ""
         say(
             f"These are small versions for a first try{why}. PRESET=tenth trains on a tenth of the "
-            "schedule, PRESET=paper in full."
+            "schedule, PRESET=paper on all of it."
         )
     print()
     table = overview.table(plan)
@@ -85,8 +85,8 @@ def why_not(plan: Sequence[Entry], options: argparse.Namespace) -> int | None:
     if total <= ASK_ABOVE_SECONDS or options.yes or options.minutes:
         return None
     print(
-        f"\nThis takes about {overview.duration(total)} here. Add YES=1 to start, ROWS=... for a "
-        "part, or MINUTES=... for a while.",
+        f"\nThis takes about {overview.duration(total)} here. Add YES=1 to start it, ROWS=... to "
+        "train only some rows, or MINUTES=... to stop after that time.",
         file=sys.stderr,
     )
     return BAD_CONFIG
@@ -135,13 +135,13 @@ def report(execution: Execution) -> int:
     if failures:
         print(
             f"\n{len(failures)} of {len(execution.jobs)} runs failed (above). "
-            "The same command does what is still missing"
-            + ("; `make doctor` looks at the GPU." if gpus() else "."),
+            "Repeat the command to train what is still missing"
+            + ("; `make doctor` checks the GPU." if gpus() else "."),
             file=sys.stderr,
         )
     elsewhere = [job for job in execution.jobs if state_of(job) == "running"]
     if elsewhere:
-        print(f"{len(elsewhere)} runs are under way in another process: `make status`.")
+        print(f"Runs under way in another process: {len(elsewhere)} (see `make status`).")
     if execution.stopped:
         print("Stopped; repeat the command to continue from the last checkpoints.", file=sys.stderr)
     return execution.stopped or int(bool(failures))

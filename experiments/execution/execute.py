@@ -103,7 +103,7 @@ class Execution:
             try:
                 while self.step():
                     if deadline is not None and time.monotonic() > deadline and not self.stopped:
-                        self.display.say("Time is up; the runs save and stop.")
+                        self.display.say("Time is up; the runs are saving and stopping.")
                         self.stop(exits.PREEMPTED)
                     self.display.refresh()
                     time.sleep(POLL_SECONDS)
@@ -160,7 +160,7 @@ class Execution:
             if state_of(job) in states.ENDED:
                 self.display.finished(job)
                 return
-            code, reason = exits.BAD_CONFIG, f"it ended, and left no record in {job.finished}"
+            code, reason = exits.BAD_CONFIG, f"it ended without a record in {job.finished}"
         if code in exits.STOPPED:
             if not self.stopped:  # a second Ctrl-C would end the others before they have saved
                 self.stop(code)
@@ -168,15 +168,15 @@ class Execution:
             self.shared = True
         elif code == exits.FULL:
             self.needed, self.again = SPARE_BYTES + disk_bytes(job), time.monotonic() + FULL_SECONDS
-            self.display.say(f"{job.run}: {reason}\nThe plan pauses until there is space again.")
+            self.display.say(f"{job.run}: {reason}\nThe plan pauses until there is free space.")
         elif code == exits.NO_MEMORY and self.fewer_on(launched.device):
-            self.display.say(f"{job.run}: no GPU memory beside the others; fewer at once.")
+            self.display.say(f"{job.run}: out of GPU memory beside the others; fewer at once.")
         elif not self.stopped:
             self.tries[job] += 1
             if code in (exits.BAD_CONFIG, exits.BAD_DATA) or self.tries[job] > RETRIES:
                 self.give_up(job, Failure(code, reason, "\n".join(launched.tail())))
             else:
-                self.display.say(f"{job.run}: {reason}; tried again.")
+                self.display.say(f"{job.run}: {reason}; trying again.")
 
     def fewer_on(self, name: str | None) -> bool:
         """Allow no more runs on a device than are left there; return False if none is left."""
@@ -209,7 +209,7 @@ class Execution:
             free = min(free_bytes(folder) for folder in (outputs(), results()))
             if free >= self.needed:
                 self.needed = 0.0
-                self.display.say("There is space again; the plan goes on.")
+                self.display.say("There is free space again; the plan continues.")
         return self.needed > 0
 
     def stop(self, code: int) -> None:
@@ -221,7 +221,7 @@ class Execution:
             launched.send(signal.SIGINT if code == exits.INTERRUPTED else signal.SIGTERM)
         self.stopped = self.stopped or code
         if again:
-            self.display.say("Ending at once; the last checkpoints are intact.")
+            self.display.say("Stopping at once; the last checkpoints are intact.")
 
     def leave_nothing(self) -> None:
         """If this ends by an error, make every process save and stop, and wait for it."""

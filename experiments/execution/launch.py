@@ -102,7 +102,7 @@ class Launched:
         if self.hung:
             return "no sign of life for too long, killed"
         if code == -signal.SIGKILL:
-            return "killed (signal 9), as when memory runs out"
+            return "killed (signal 9), often because memory ran out"
         if code < 0:
             return f"killed by signal {-code}"
         # Our errors take one to three lines; of a traceback, the last says most.

@@ -24,7 +24,7 @@ def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
         The variables by which processes use the daemon, empty if none was started.
     """
     if wanted and PIPES in os.environ:
-        print(f"NVIDIA MPS is used as {PIPES} says: {os.environ[PIPES]}.", flush=True)
+        print(f"Using the NVIDIA MPS daemon of {PIPES}={os.environ[PIPES]}.", flush=True)
     if not wanted or PIPES in os.environ:
         yield {}
         return
@@ -49,7 +49,7 @@ def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
 def _start(environment: Mapping[str, str]) -> str:
     """Start the daemon; return why that failed, or an empty string."""
     if shutil.which(CONTROL) is None:
-        return f"no {CONTROL} here"
+        return f"{CONTROL} not found"
     if len(environment[PIPES]) > LONGEST:
         return "the path of OUTPUT_DIR is too long for its pipes"
     for path in environment.values():

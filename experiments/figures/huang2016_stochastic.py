@@ -66,7 +66,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
     ),
     "huang2016_stochastic/fig8": (
         Points(
-            "Rule of survival, 110 layers",
+            "Survival rule, 110 layers",
             (
                 Family("linear decay", BLUE, _decays("linear", middle=STOCHASTIC), C10, TENTHS),
                 Family("uniform", RED, _decays("uniform"), C10, TENTHS),

@@ -26,12 +26,12 @@ PANELS = (
         "gradient, start", "gradient at unit l, at the start",
         r"$\frac{\partial E}{\partial x_l}=\frac{\partial E}{\partial x_L}"
         r"\left(1+\frac{\partial}{\partial x_l}\sum F\right)$  He et al. 2016, eq. 5",
-        "unit l", "norm, over that at the end", True,
+        "unit l", "norm, relative to the end", True,
     ),
     (
         "gradient, trained", "the same, after training",
         r"with factors on the shortcuts: times $\prod\lambda_i$  He et al. 2016, eq. 8",
-        "unit l", "norm, over that at the end", True,
+        "unit l", "norm, relative to the end", True,
     ),
     (
         "sum", "the end of a stage, and the sum of its parts",
@@ -39,7 +39,7 @@ PANELS = (
         "unit l of the last stage", "difference, relative", True,
     ),
     (
-        "truncated", "what the ReLU behind the addition sets to 0",
+        "truncated", "what the ReLU after the addition sets to 0",
         "original unit: He et al. 2016, Section 4.2",
         "unit l", "share of x + F(x)", False,
     ),
@@ -49,7 +49,7 @@ PANELS = (
         "units left out (mean of 20 draws)", "test error (%)", False,
     ),
     (
-        "probe", "a linear classifier behind each layer",
+        "probe", "a linear classifier after each layer",
         "implicit deep supervision: Huang et al. 2017, Section 5",
         "share of the units or layers", "test error (%)", False,
     ),
@@ -95,7 +95,7 @@ def _ends(rows: pd.DataFrame) -> str:
 
 
 def _gradient(rows: pd.DataFrame) -> str:
-    return f"{rows['value'].iloc[0]:.3g} times at the first unit what it is at the end"
+    return f"at the first unit, {rows['value'].iloc[0]:.3g} times that at the end"
 
 
 def _largest(rows: pd.DataFrame) -> str:
@@ -122,7 +122,7 @@ def describe(table: pd.DataFrame) -> str:
             lines.append(f"| {title} | {equation} | {network} | {SAID[name](rows)} |")
     lines += [
         "", "Dashed: the whole network, as it is evaluated. What the ReLU sets to 0 grows with "
-        "training here; He et al. 2016, Section 4.2, observe the opposite of ResNet-164 on "
+        "training here; He et al. 2016, Section 4.2, observe the opposite for ResNet-164 on "
         "CIFAR-10.", "",
     ]  # fmt: skip
     return "\n".join(lines)

@@ -11,8 +11,8 @@ from experiments.papers.schema import BuiltLayer, Layer, read
 from records.files import ROOT
 
 NOTES = [
-    "Cells are what the built networks are made of. Where the paper prints something else, that "
-    "follows in parentheses.",
+    "Cells describe the networks as built. Where the paper prints something else, that follows in "
+    "parentheses.",
     "Multiply-adds count convolutions and linear layers; He et al. 2015 call them FLOPs.",
 ]
 

@@ -76,7 +76,7 @@ def claims() -> list[Claim]:
         content = yaml.safe_load(committed(path).read_text(encoding="utf-8"))
         known = TypeAdapter(list[Claim]).validate_python(content)
     except (yaml.YAMLError, UnicodeError, RecursionError) as error:
-        raise PublishedError(f"{path} is no YAML: {str(error).splitlines()[0]}.") from None
+        raise PublishedError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
     except ValidationError as error:
         raise PublishedError(f"{path}, {_place(error, content)}.") from None
     for claim in known:
@@ -99,12 +99,12 @@ def mistake_in(comparison: Mapping[str, Any]) -> str | None:
     """What is wrong with a comparison, if anything."""
     keys = comparison.keys() - OPTIONS
     if keys not in KINDS:
-        return f"{dict(comparison)} is no comparison"
+        return f"{dict(comparison)} is not a comparison"
     if comparison.get("of", "test_error") not in MEASURES:
         return f"of: {comparison['of']} is unknown; choose one of {', '.join(MEASURES)}"
     for row, dataset in rows_in(comparison):
         if facts(row, dataset) is None:
-            return f"{row} is trained on {dataset} by no table"
+            return f"no table trains {row} on {dataset}"
     return None
 
 

@@ -31,8 +31,8 @@ def table_config(table: str) -> Mapping[str, Any]:
     """
     if not is_planned(table) and table in [*published.tables(), *architecture.tables()]:
         raise PlanError(
-            f"{table} trains nothing of its own; `make table TABLE={table}` compiles it from what "
-            "is quoted or counted."
+            f"{table} has nothing to train; `make table TABLE={table}` compiles it from quoted or "
+            "counted numbers."
         )
     if not is_planned(table):
         paths = sorted(FOLDER.rglob("*.yaml"))

@@ -174,7 +174,7 @@ def _lines(paper: str) -> dict[str, list[Line]]:
     path, groups = PAPER / f"{paper}.csv", dict[tuple[str, str, str, str], list[Published]]()
     for number in read(path, Published):
         if paper_of(number.table) != paper:
-            raise PublishedError(f"{path}: {number.table} is no table of this paper.")
+            raise PublishedError(f"{path}: {number.table} is not a table of this paper.")
         key = number.table, number.experiment, number.dataset, number.test
         groups.setdefault(key, []).append(number)
     known: dict[str, list[Line]] = {}

@@ -19,7 +19,7 @@ FOLDER = ROOT / "conf" / "recipe"
 EXPERIMENTS = ROOT / "conf" / "experiment"
 PRESETS = ROOT / "conf" / "preset"
 SETTING = re.compile(r"^(\w+):\s*([^#]*?)\s*(?:#\s*(.*))?$")
-COLUMNS = ("Setting", "Value", "What the paper says, or who else")
+COLUMNS = ("Setting", "Value", "What the paper (or another source) says")
 # Labels and includes, not hyper-parameters.
 PLAIN = ("name", "defaults")
 
@@ -55,8 +55,8 @@ def sheet(recipe: str) -> str:
     if rows := rows_of(recipe):
         frame = pd.DataFrame(rows, columns=[*COLUMNS, "Rows"])
         text = frame.to_markdown(index=False, disable_numparse=True)
-        words = f"In their files below `{EXPERIMENTS.relative_to(ROOT).as_posix()}/`."
-        parts += ["## What rows and tables set beside it", words, str(text)]
+        words = f"In their files in `{EXPERIMENTS.relative_to(ROOT).as_posix()}/`."
+        parts += ["## What rows and tables set themselves", words, str(text)]
     deviations = pd.DataFrame(read(PAPER / "deviations.csv", Deviation))
     ours = deviations[deviations["recipe"] == recipe].drop(columns="recipe")
     if not ours.empty:

@@ -82,7 +82,7 @@ class Published:
     def check(self) -> Self:
         """Reject an error that is not a percentage."""
         if self.metric in (ERROR, TOP5) and float(self.value) > 100:
-            raise ValueError(f"value={self.value} is no percentage")
+            raise ValueError(f"value={self.value} is not a percentage")
         return self
 
     @property
@@ -229,7 +229,7 @@ def read(path: Path, kind: type[Entry]) -> list[Entry]:
         for name in (*head, *needed):
             if name not in columns or head.count(name) != 1:
                 raise PublishedError(
-                    f"{path}: column {name!r} is missing, double or unknown; "
+                    f"{path}: column {name!r} is missing, duplicate or unknown; "
                     f"columns: {', '.join(columns)}."
                 )
         for cells in reader:
@@ -240,11 +240,11 @@ def read(path: Path, kind: type[Entry]) -> list[Entry]:
             line = _line(adapter, filled, place)
             key = tuple(getattr(line, name) for name in once)
             if first := seen.get(key):
-                raise PublishedError(f"{place}: the same as line {first}; delete one.")
+                raise PublishedError(f"{place}: duplicates line {first}; delete one.")
             seen[key] = reader.line_num
             lines.append(line)
     except (UnicodeError, csv.Error) as error:
-        raise PublishedError(f"{path}: no CSV in UTF-8 ({error}).") from None
+        raise PublishedError(f"{path}: not a CSV file in UTF-8 ({error}).") from None
     return lines
 
 

@@ -40,11 +40,11 @@ def committed(path: Path) -> Path:
     try:
         digest = _digest(path)
     except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}; git checkout brings it back.") from None
+        raise CommandError(f"{path}: {error.strerror}; git checkout restores it.") from None
     if _sums().get(name) != digest:
         raise CommandError(
             f"{path} is not as committed (its SHA-256 is not the one in {SUMS.name}).\n"
-            "git checkout brings it back; after a change on purpose: "
+            "git checkout restores it; after an intended change: "
             "python -m experiments.papers.sums"
         )
     return path
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = path.relative_to(RESULTS).as_posix()
         digest = _digest(path) if not named or name in named else known.get(name, "")
         if digest != known.get(name):
-            print(f"{name}: another content than before")
+            print(f"{name}: changed")
         known[name] = digest
     there = {path.relative_to(RESULTS).as_posix() for path in files()}
     lines = [f"{digest}  {name}" for name, digest in sorted(known.items()) if name in there]

@@ -67,7 +67,7 @@ class Job:
         if row is None:
             raise PlanError(
                 f"{self.experiment} on {self.dataset} is not in results/rows.csv: "
-                "`make architecture`."
+                "run `make architecture`."
             )
         return row
 
@@ -112,7 +112,7 @@ def parse_run(name: str, preset: str = "paper") -> Job:
     match = re.fullmatch(r"([^+]+)((?:\+[\w.]+=[\w.-]+)*)/([^/+]+)/seed(\d+)", name)
     if match is None:
         raise PlanError(
-            f"{name} is no run; runs are named <paper>/<table>/<row>/<dataset>/seed<k>, "
+            f"{name} is not a run; runs are named <paper>/<table>/<row>/<dataset>/seed<k>, "
             "such as he2015_residual/table6/resnet20/cifar10_aug/seed0."
         )
     experiment, overrides, dataset, seed = match.groups()

@@ -50,7 +50,7 @@ def torch_fault() -> str | None:
     try:
         asked = _with_torch("training.process.device")
     except subprocess.TimeoutExpired:
-        return "torch does not say within five minutes whether it can use it."
+        return "torch did not report within five minutes whether it can use this GPU."
     if asked.returncode == 0:
         return None
     return asked.stdout.strip() or (asked.stderr.strip().splitlines() or ["torch fails"])[-1]

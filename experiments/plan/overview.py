@@ -36,9 +36,9 @@ def summary(plan: Sequence[Entry]) -> str:
     ]
     if photographs := [entry.job for entry in todo if entry.job.dataset == "imagenet"]:
         hours = sum(map(estimate.seconds_on_gpu, photographs)) / 3600
-        lines.append(f"Photographs: about {hours:.0f} GPU hours on one large GPU.")
+        lines.append(f"ImageNet rows: about {hours:.0f} GPU hours on a large GPU.")
     if disk > free:
-        lines.append(f"The disk may fill up: free some space, or set OUTPUT_DIR ({outputs()}).")
+        lines.append(f"The disk may fill up: free space, or change OUTPUT_DIR ({outputs()}).")
     return "\n".join(lines)
 
 
@@ -99,10 +99,10 @@ def in_no_table(plan: Sequence[Entry]) -> list[str]:
     todo = [entry.job for entry in plan if entry.open and entry.job.preset in KEPT]
     lines = []
     if todo and (changed := uncommitted()):
-        lines.append(f"What is trained now will enter no table: {in_words(changed)}.")
+        lines.append(f"Runs trained now will not enter any table: {in_words(changed)}.")
     if others := [job for job in todo if job.overrides]:
         lines.append(
-            f"Runs of changed rows enter no table: {len(others)} here, such as {others[0].run}."
+            f"Runs with overrides enter no table: {len(others)} of these, such as {others[0].run}."
         )
     return lines
 
@@ -125,11 +125,11 @@ def _sources(todo: Sequence[Entry]) -> str:
     """Where the times come from."""
     timed = sum(entry.timed for entry in todo)
     if timed == len(todo):
-        return f"Times are those of records made on this {device_name()}."
-    some = f"{timed} of {len(todo)} times from records made on this {device_name()}, the others "
+        return f"Times are from records made on this {device_name()}."
+    some = f"{timed} of {len(todo)} times are from records made on this {device_name()}, the rest "
     counted = f"{some if timed else 'Times are '}computed from layers and multiply-adds"
     if any(entry.scaled for entry in todo):
-        return f"{counted}, scaled by twenty steps of ResNet-20 timed now on this {device_name()}."
+        return f"{counted}, scaled by timing twenty steps of ResNet-20 on this {device_name()}."
     return f"{counted}, not measured here."
 
 

@@ -51,8 +51,8 @@ def waits_for(job: Job) -> Job | None:
 def no_teacher(job: Job, teacher: Job) -> str:
     """The message that the weights of a student's teacher are missing, with the remedy."""
     return (
-        f"{teacher.weights} is missing, the weights of its teacher, whose run is "
-        f"{state_of(teacher)}.\nPut them there, or name a file: python train.py "
+        f"its teacher's weights, {teacher.weights}, are missing (state of that run: "
+        f"{state_of(teacher)}).\nPut them there, or name another file: python train.py "
         f"{' '.join(job.arguments)} recipe.teacher=FILE"
     )
 

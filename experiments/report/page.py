@@ -110,17 +110,17 @@ def tiles(
         (str(len(total.compared)), "rows compared with a published number"),
         (str(total.compared.count("reproduced")), "of them reproduced"),
     ]
-    schedule = "full recipe" if total.preset == FULL else f"{total.preset} of the schedule"
+    schedule = "the full schedule" if total.preset == FULL else f"a {total.preset} of the schedule"
     spent = run_views.costs(records)
     costs = [
-        (spent["Minutes of the device"][~spent["cpu"]].sum(), 0, "GPU minutes"),
-        (spent["Minutes of training"][spent["cpu"]].sum() / 60, 1, "hours on a CPU"),
+        (spent["Device minutes"][~spent["cpu"]].sum(), 0, "GPU minutes"),
+        (spent["Training minutes"][spent["cpu"]].sum() / 60, 1, "hours on a CPU"),
     ]
     return [
-        (str(counting), f"runs of a {schedule}, of {len(records)} records"),
+        (str(counting), f"runs on {schedule}, of {len(records)} records"),
         *(compared if total.preset == FULL else []),
         (f"{verdicts.count(claims.HOLDS)} of {len(decided)}",
-         f"decided claims hold, of {len(judged)}"),
+         f"decided claims hold ({len(judged)} claims in all)"),
         *[(f"{cost:,.{digits}f}", caption) for cost, digits, caption in costs if cost],
     ]  # fmt: skip
 

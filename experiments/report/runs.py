@@ -17,7 +17,7 @@ from records.names import FULL, KEPT, PARTS, results, weights_file
 PROVENANCE = {
     "status": "Status", "preset": "Preset", "iterations": "Iterations", "precision": "Precision",
     "engine": "Engine", "processes": "Processes", "deterministic": "Deterministic",
-    "bn_batch": "Images a normalisation sees",
+    "bn_batch": "Images per normalisation",
     "device": "Device", "driver": "Driver", "torch": "torch",
     "images_per_second": "Images per second", "runs_at_once": "Runs at once",
     "recipe": "Recipe hash", "data": "Data fingerprint",
@@ -104,7 +104,7 @@ def costs(records: Iterable[RunRecord]) -> pd.DataFrame:
         if (device := summary.get("device")) is not None:
             share = (summary.get("processes") or 1) / (summary.get("runs_at_once") or 1)
             lines.append((summary.get("driver") is None, device, 1, minutes, minutes * share))
-    names = ["cpu", "Device", "Runs", "Minutes of training", "Minutes of the device"]
+    names = ["cpu", "Device", "Runs", "Training minutes", "Device minutes"]
     return pd.DataFrame(lines, columns=names).groupby(["cpu", "Device"]).sum().reset_index()
 
 

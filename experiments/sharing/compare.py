@@ -1,6 +1,6 @@
-"""Two sets of records side by side: another machine's, another precision's: `make compare A= B=`.
+"""Compare two sets of records, e.g. of two machines or precisions: `make compare A= B=`.
 
-A set is a folder of results, or its runs, with overrides behind it where it is about changed rows:
+A set is a results folder, or its runs folder, followed by overrides for runs that were given them:
 
     make compare A=results B=../elsewhere/results
     make compare A=results B=results+precision=bf16
@@ -37,9 +37,9 @@ ALIKE = {
 WORDS = {"reproduced": "near", "better": "B is lower", "worse": "A is lower",
          "undecided": "undecided"}  # fmt: skip
 NOTE = (
-    "Verdict: by the rule of the tables, A in the paper's place: B's mean is shown to be near, or "
-    "the two to differ, or neither. Same seed: mean difference over common seeds. Equal curves: "
-    "every metric is the same to the last digit."
+    "Verdict: by the rule of the tables, with A in the paper's place: B's mean is near A's, the "
+    "two differ, or neither is shown. Same seed: mean difference over common seeds. Equal curves: "
+    "how many of those seeds give the same metrics to the last digit."
 )
 
 
@@ -52,7 +52,7 @@ def records_of(side: str) -> dict[Key, list[RunRecord]]:
     name, plus, overrides = side.partition("+")
     folder, suffix = Path(name or "results"), plus + overrides
     if not side or not folder.is_dir():
-        what = f"{side} is no folder of records" if side else "B= is missing"
+        what = f"{side} is not a folder of records" if side else "B= is missing"
         raise CommandError(f"{what}; give two, as in A=results B=../elsewhere/results.")
     by_key: dict[Key, list[RunRecord]] = {}
     for record in load_all(folder / "runs" if (folder / "runs").is_dir() else folder):
@@ -74,7 +74,7 @@ def compare(a: str, b: str) -> pd.DataFrame:
     first, second = records_of(a), records_of(b)
     lines = [_line(key, first[key], second[key]) for key in first if key in second]
     if not lines:
-        raise CommandError(f"No row is measured both in {a} and in {b} (by schedule and data).")
+        raise CommandError(f"{a} and {b} share no row (with the same schedule and data).")
     return pd.DataFrame(lines)
 
 
@@ -153,7 +153,8 @@ def _alike(one: RunRecord, other: RunRecord) -> bool:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 if there is nothing to compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("a")
     parser.add_argument("b")
     options = parser.parse_args(arguments)

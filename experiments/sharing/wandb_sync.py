@@ -1,9 +1,9 @@
 """Send records to Weights & Biases, complete and in order: `make wandb-sync`.
 
-A run that was mirrored while it trained may have gaps there, after an outage or a resume. From its
-record it is told anew, as one run with an id made of its name and content: one curve, however
-often it was resumed. Online where logged in; otherwise the runs are written for `wandb sync`. The
-dashboard of each paper goes with them.
+A run mirrored while it trained may have gaps in W&B after an outage or a resume. Its record is sent
+as a separate run, with an id made from its name and content: one curve, however often it was
+resumed. Without a login, the runs are written to disk for `wandb sync`. The dashboard of each paper
+is sent with them.
 """
 
 import argparse
@@ -31,13 +31,14 @@ INIT_SECONDS, FINISH_SECONDS = 30, 300
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 if all intact records were sent or written, 1 if W&B failed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--preset", default=FULL, type=one_of("PRESET", PRESETS))
     parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT") or PROJECT)
     options = parser.parse_args(arguments)
     asked = os.environ.get("WANDB_MODE")
     if asked not in (None, *MODES):
-        print(f"WANDB_MODE={asked} sends nothing; it may be {' or '.join(MODES)}.", file=sys.stderr)
+        print(f"WANDB_MODE={asked} sends nothing; use {' or '.join(MODES)}.", file=sys.stderr)
         return 1
     records = records_of(options.preset)
     try:
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     offline = outputs() / "wandb-sync" / "wandb"
     if any(offline.glob("offline-run-*")):
         there = f"{shlex.quote(str(offline))}/offline-run-*"
-        print(f"What is not online yet can be sent later: wandb sync {there}")
+        print(f"To send what is not online yet: wandb sync {there}")
     return 0
 
 

@@ -18,10 +18,10 @@ CARD = """\
     python eval.py run={folder}
     python eval.py run={folder} image=cat.png
 
-It sorts pictures of 32 x 32 pixels into {classes} classes, each picture filled by one thing, and
-puts every other picture into one of them, too, often with a high probability. It was trained to
-reproduce a published number and is shipped for its seed, not for its error. On photographs
-collected anew networks like it err more often than on the test set (Recht et al. 2018).
+It classifies 32 x 32 images that a single object fills into {classes} classes, and puts every other
+image into one of them too, often with a high probability. It was trained to reproduce a published
+number, and chosen by its seed, not by its error. On newly collected photographs, networks like it
+err more often than on the test set (Recht et al. 2018).
 """
 
 
@@ -56,13 +56,13 @@ def card(record: RunRecord) -> str:
     folder = "/".join(filter(None, ("results", KEPT[record.preset], "runs", record.run)))
     about = {
         "Network": f"`{record.experiment}` ({title})",
-        "Size": f"{summary['params']:,} parameters, {summary['macs']:,} multiply-adds an image",
+        "Size": f"{summary['params']:,} parameters, {summary['macs']:,} multiply-adds per image",
         "Recipe": row.recipe if row else "-",
         "Schedule": f"{'full' if full else 'a tenth'}, {summary['iterations']:,} iterations",
         "Trained": f"in {(record.seconds or 0) / 60:.1f} minutes on an {summary['device']}, "
         f"{summary['precision']}",
         "Test error": f"{errors['last']:.2f} %{compared}",
-        "Of this file": f"{errors['exported']:.2f} %, its numbers having 16 bits",
+        "Test error of this file": f"{errors['exported']:.2f} %, with 16-bit weights",
         "Training error": f"{summary['train_error']:.2f} %",
         "Record": f"[{folder}](/{folder})",
         "SHA-256": f"`{summary['weights']}`",

@@ -147,15 +147,15 @@ COLUMNS = (
     Column("Paper, top 5 (%)", lambda r: paper_top5(r.line), optional=True),
     Column(
         "Others (%)", others, optional=True, against=True,
-        note="Others: what independent reproductions that report the last epoch reached, from the "
-        "lowest to the highest, and how many; sources in results/paper.",
+        note="Others: last-epoch errors of independent reproductions, or their range and number "
+        "if there are more than two; sources in results/paper.",
     ),
     Column("Ours (%)", ours, ours=True),
     Column(
         "Last / best / at best val", by_choice, ours=True, optional=True,
-        note="Last / best / at best val: the mean test error of our runs at the last epoch, at the "
-        "one that is best on the test set (which chooses by what it reports), and at the one "
-        "that is best on validation images, where some are held out; * marks the paper's choice.",
+        note="Last / best / at best val: mean test error of our runs at the last epoch, at the "
+        "epoch with the lowest test error (chosen on the test set itself), and at the epoch with "
+        "the lowest validation error, if images are held out; * marks the paper's choice.",
     ),
     Column("90 % interval", interval, ours=True, optional=True, note=INTERVAL),
     Column("Ours, top 5 (%)", our_top5, ours=True, optional=True),
@@ -164,7 +164,7 @@ COLUMNS = (
            against=True),
     Column(
         "Against others", lambda r: r.others, ours=True, optional=True, against=True,
-        note="Against others: by the same rule and margin as the verdict.",
+        note="Against others: our mean against theirs, by the rule and margin of the verdict.",
     ),
     Column("Runs to decide", lambda r: r.needed, ours=True, optional=True, against=True,
            note=NEEDED),

@@ -61,17 +61,17 @@ class Judged:
 
 
 CLAIMS = "claims"
-TITLE = "The papers' claims, and what our runs say of them"
+TITLE = "The papers' claims, and what our runs say about them"
 NOTES = (
-    "Rows are compared by their means: where the 95 % interval of the difference (Welch's) lies on "
-    "one side, it decides. The spread of a row's errors is estimated from its own runs and, as if "
-    "it were six runs more, from that of other rows, ours and the papers' (of test errors, which "
-    "stand for training errors, too, where we have too few runs); that of losses, gradients, "
-    "responses and times is set at a twentieth. No interval is widened for the number of claims: "
-    "where nothing differs, about one comparison in twenty is decided by chance.",
-    "Ours: test error in percent, unless something else is said; the rows that a claim holds to be "
-    "lower stand first. *Incomplete*: some of the rows have not run, and what has run does not "
-    "contradict.",
+    "Rows are compared by their means: a comparison is decided if the 95 % interval of the "
+    "difference (Welch's) lies on one side. The spread of a row's errors is estimated from its own "
+    "runs and from other rows, ours and the papers', which count as six further runs (the papers' "
+    "spreads are of test errors, and stand in for training errors where we have too few runs); "
+    "other rows' spread of losses, gradients, responses and times is taken as a twentieth of the "
+    "mean. No interval is widened for the number of claims: where rows do not differ, about one "
+    "comparison in twenty is decided by chance.",
+    "Ours: test error in percent unless stated otherwise; the row that a claim says is lower comes "
+    "first. *Incomplete*: some rows have not run, and those that have do not contradict the claim.",
 )
 
 
@@ -109,7 +109,7 @@ def find(
     """Decide a comparison. One with a level that a paper states (a failure is an error above 20 %)
     stays open on any schedule but the paper's."""
     if preset != FULL and {"fails", "below", "above"} & comparison.keys():
-        return Finding(None, "asks for the full schedule", missing=True)
+        return Finding(None, "needs the full schedule", missing=True)
     of = comparison.get("of", "test_error")
     prior = prior_of(of if of in ERRORS else "test_error", preset, records)
     at = preset_scale(preset) * float(comparison.get("at", 0))
@@ -128,7 +128,7 @@ def decide(comparison: Mapping[str, Any], rows: Sequence[Row]) -> Finding:
         return _level(rows[0], comparison)
     row, other = rows
     if "share" in comparison:
-        numbers += "; asked: {:g} to {:g} of it".format(*comparison["between"])
+        numbers += "; claimed ratio: {:g} to {:g}".format(*comparison["between"])
     if comparison.get("of") == "seconds" and row.machines != other.machines:
         return Finding(None, f"{numbers} (on different machines)")
     if row.failed or other.failed:
@@ -166,7 +166,7 @@ def _level(row: Row, comparison: Mapping[str, Any]) -> Finding:
     """Decide whether a row lies below or above a level; a non-finite loss is above any."""
     name = "below" if "below" in comparison else "above"
     limit, wanted = float(comparison[name]), name == "below"
-    numbers = f"{row.text}; asked: {name} {limit:g}"
+    numbers = f"{row.text}; claimed: {name} {limit:g}"
     if row.sample is None:
         return Finding(not wanted, numbers)
     low, high = row.sample.interval()
@@ -183,4 +183,4 @@ def _decide(high: Sample, low: Sample, least: float, numbers: str) -> Finding:
     if upper < least:
         return Finding(False, numbers)
     seeds = seeds_to_decide(high, low, high.mean - low.mean - least) or f"over {MOST_SEEDS}"
-    return Finding(None, f"{numbers} ({seeds} seeds a row would decide at this difference)")
+    return Finding(None, f"{numbers} ({seeds} seeds per row would decide at this difference)")

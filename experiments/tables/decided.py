@@ -52,7 +52,7 @@ def table() -> pd.DataFrame:
     """The committed results as text: one line per claim, one column per number of seeds."""
     frame = pd.read_csv(PATH)
     everything = frame.groupby("seeds")[["right", "wrong"]].mean().reset_index()
-    frame = pd.concat([frame, everything.assign(claim="all of them, on average")])
+    frame = pd.concat([frame, everything.assign(claim="all claims, on average")])
     frame["cell"] = [
         f"{right:.0f} / {wrong:.0f} / {100 - right - wrong:.0f}"
         for right, wrong in frame[["right", "wrong"]].to_numpy()
@@ -60,7 +60,7 @@ def table() -> pd.DataFrame:
     wide = frame.pivot_table(
         index="claim", columns="seeds", values="cell", aggfunc="first", sort=False
     )
-    heads = {n: "1 seed a row" if n == 1 else f"{n} seeds" for n in wide.columns}
+    heads = {n: "1 seed per row" if n == 1 else f"{n} seeds" for n in wide.columns}
     return wide.rename(columns=heads).reset_index().rename(columns={"claim": "Claim"})
 
 

@@ -22,11 +22,11 @@ RESPECTS: dict[str, Callable[[Result], str | None]] = {
     "test": cells.test,
 }
 NOTE = (
-    "The numbers of {table}, set as the paper sets them: its own and ours by the same statistic. "
+    "The numbers of {table}, laid out as in the paper: its own beside ours, by the same statistic. "
     "`-`: not run yet, or not published."
 )
-TOP5 = "Behind the stroke: top-5 errors."
-LAYERS = "Layers: where there are several, the data sets have networks of different depths."
+TOP5 = "After the slash: top-5 errors."
+LAYERS = "Layers: where several are listed, networks on different data sets differ in depth."
 RATIO = "ratio, last to first"
 
 PRINTED = "_printed"  # suffix of a table's name in its paper's layout

@@ -13,12 +13,12 @@ from records.names import FULL
 
 ORDER = (
     "reproduced", "better", "worse", "undecided", "fails as in the paper", "fails",
-    "fails in part", "trains unlike in the paper",
+    "fails in part", "trains contrary to the paper",
 )  # fmt: skip
 
 
 COST = (
-    "On an H100: what one run of every row takes, one after the other, computed from layers and "
+    "On an H100: time to train every row once, one after another, computed from layers and "
     "multiply-adds (see `experiments/plan/estimate.py`). A row counts in every table that has it."
 )
 
@@ -75,12 +75,12 @@ def _notes(compared: int, preset: str) -> list[str]:
     if preset != FULL:
         return [scaled_note(preset), COST]
     if not compared:
-        return ["No number of ours has been compared with a published one yet.", COST]
+        return ["None of our numbers has been compared with a published one yet.", COST]
     return [
         COST,
-        f"{compared} rows are compared with a published number, each counted once "
-        "although several tables may quote it. No verdict is corrected for their number: of a "
-        "hundred rows that are alike about five may be called better or worse. *Reproduced* "
-        "is said of the printed number, which may be one run of the paper's: the simulation "
-        "in the report says how often it is said of networks that differ by more.",
+        f"{compared} rows are compared with a published number, each counted once even if several "
+        "tables quote it. Verdicts are not corrected for the number of comparisons: of a hundred "
+        "rows that do not differ, about five may be called better or worse. *Reproduced* refers "
+        "to the printed number, which may be a single run of the paper's: the simulation in the "
+        "report shows how often networks that differ by more are called reproduced.",
     ]

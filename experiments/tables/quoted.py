@@ -72,10 +72,10 @@ def quoted_table() -> Sheet:
              for kind in dict.fromkeys(frame["Here"])}  # fmt: skip
     kinds = ", ".join(f"{count} {kind}" for kind, count in cells.items())
     note = (
-        f"{sum(cells.values())} lines, one for each data set and test: {kinds}. What is "
-        "trainable is as its paper describes it but for what the sheet of its recipe lists "
-        "(results/recipes). What *cannot be rebuilt* lacks something that nobody has published: a "
-        "network of ours in its place would be another row."
+        f"{sum(cells.values())} lines, one for each data set and test: {kinds}. *Trainable* rows "
+        "follow their paper except where their recipe sheet says otherwise (results/recipes). Rows "
+        "that *cannot be rebuilt* depend on something that was never published: a network of ours "
+        "in their place would be a different row."
     )
     return Sheet(QUOTED, TITLE, frame, [note])
 

@@ -54,9 +54,9 @@ def counted() -> str:
         if preset == FULL:
             near = sum(line["Verdict"] == "reproduced" for line in lines)
             whole = f"{len(lines)} of {len(rows & all_rows().keys())} rows"
-            texts.append(f"In full: **{whole} measured, {near} reproduced**; **{decided}**.")
+            texts.append(f"Full schedule: **{whole} measured, {near} reproduced**; **{decided}**.")
         else:
-            texts.append(f"On a {preset} of the schedule: **{len(lines)} rows**; **{decided}**.")
+            texts.append(f"A {preset} of it: **{len(lines)} rows measured**; **{decided}**.")
     return " ".join(texts)
 
 
@@ -102,7 +102,7 @@ def _line(line: Line, trained: Sequence[RunRecord], preset: str, prior: Prior) -
         "Ours (%)": ours(row) or MISSING,
         "Training error (%)": number(training) or MISSING,
         "n": str(len(trained)),
-        "Minutes a run": "; ".join(map(_minutes, devices.values())),
+        "Minutes per run": "; ".join(map(_minutes, devices.values())),
         "On": "; ".join(devices),
         "Verdict": VERDICT.cell(row) if full else MISSING,
     }

@@ -54,7 +54,7 @@ def result(line: Line, runs: Sequence[RunRecord], prior: Prior) -> Result:
     if row is None and (ROOT / "conf" / "experiment" / f"{line.experiment}.yaml").exists():
         raise PublishedError(
             f"{line.experiment} on {line.dataset} is not in results/rows.csv: run "
-            "`make architecture` (its table in conf/table lists the row and its data)."
+            "`make architecture` (its table in conf/table must list the row and data set)."
         )
     records, untested = as_tested(runs, line.test)
     if row is None:

@@ -93,8 +93,8 @@ def _test_notes(results: Sequence[Result]) -> list[str]:
     if not commands:
         return []
     return [
-        f"Networks are tested by {' and '.join(commands)}, which `make reproduce-table` does "
-        f"for every record with weights; *{NOT_TESTED}* where nobody has."
+        f"Networks are tested by {' and '.join(commands)}, which `make reproduce-table` runs "
+        f"for every record with weights; *{NOT_TESTED}*: trained, but not tested this way yet."
     ]
 
 
@@ -125,9 +125,9 @@ def shown_columns(preset: str) -> list[Column]:
 def scaled_note(preset: str) -> str:
     """The note beside numbers from a schedule other than the paper's."""
     return (
-        f"Ours: the paper's recipe on a {preset} of its schedule (length, drops of the learning "
-        "rate and patience scaled, warm-up at most a sixteenth of the run), all else equal. The "
-        "paper's numbers are of the full schedule: rows of ours compare with each other only."
+        f"Ours: the paper's recipe on a {preset} of its schedule (length, learning-rate drops and "
+        "patience are scaled, and warm-up takes at most a sixteenth of the run), all else equal. "
+        "The paper's numbers are for the full schedule: compare our rows only with each other."
     )
 
 

@@ -48,7 +48,7 @@ def print_table(frame: pd.DataFrame, whole: str = "", console: Console | None = 
     console.print(table, markup=False)
     if left_out := [str(name) for name in frame if name not in names]:
         where = f"; {whole} has all" if whole else ""
-        say(f"No room for: {', '.join(left_out)}{where}.", console)
+        say(f"Columns left out: {', '.join(left_out)}{where}.", console)
 
 
 def shortened(name: str, width: int) -> str:

@@ -31,7 +31,7 @@ def main() -> int:
     counts = [check(preset) for preset in KEPT]
     size = sum(path.stat().st_size for path in results().rglob("*.safetensors"))
     if size > SHIPPED:
-        print(f"Weights take {size / 1e6:.1f} MB; at most {SHIPPED / 1e6:.0f} are shipped")
+        print(f"Weights take {size / 1e6:.1f} MB; at most {SHIPPED / 1e6:.0f} MB may be shipped")
     records, counting, bad = map(sum, zip(*counts, strict=True))
     print(f"{records} records, {counting} enter a table, {bad} contradict themselves.")
     return int(bad > 0 or size > SHIPPED)
@@ -99,7 +99,7 @@ def metrics_faults(record: RunRecord) -> list[str]:
     if record.diverged:
         return faults
     if frame[["train_loss", "test_loss", "test_error"]].isna().any(axis=None):
-        faults.append("metrics.csv has a loss or an error that is no number")
+        faults.append("metrics.csv has a loss or an error that is not a number")
     expected = {"last": last["test_error"], "best": frame["test_error"].min()}
     if "val_error" in frame and frame["val_error"].notna().any():
         expected["at_best_val"] = frame["test_error"].iloc[frame["val_error"].argmin()]
@@ -122,9 +122,9 @@ def weights_faults(record: RunRecord, weights: Path) -> list[str]:
     if error is None or exported is None or last is None:
         return [f"{weights} cannot be evaluated: {reason or 'no test error is recorded'}"]
     if abs(error - exported) > SAME + PRINTED:
-        return [f"{weights} gives {error:.2f} %, recorded are {exported:.2f} %"]
+        return [f"{weights} gives {error:.2f} %, but its record says {exported:.2f} %"]
     if abs(error - last) > TRAINED + PRINTED:
-        return [f"{weights} gives {error:.2f} %, the run ended at {last:.2f} %"]
+        return [f"{weights} gives {error:.2f} %, but the run ended at {last:.2f} %"]
     print(f"{record.run} ({record.preset}): weights give {error:.2f} %, as recorded")
     return []
 

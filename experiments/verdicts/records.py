@@ -102,7 +102,7 @@ class RunRecord:
             return [f"a shortened run (preset {self.preset})"]
         row = facts(self.experiment, self.dataset, self.preset)
         if not self.unchanged:
-            return ["its row was changed by overrides; it stands for itself"]
+            return ["its row was changed by overrides, so it belongs to no table"]
         if row is None:
             return ["its row is not trained on this data set by any table"]
         reasons = []
@@ -112,7 +112,7 @@ class RunRecord:
             reasons.append(f"it ran {summary['iterations']:,} of {row.iterations:,} iterations")
         known = datasets.of(self.dataset).fingerprint or summary["data"]
         if summary["data"] != known:
-            reasons.append(f"its data are others ({summary['data']}, known: {known})")
+            reasons.append(f"its data differ ({summary['data']}, not {known})")
         if summary.get("damaged"):
             reasons.append(f"it left out {summary['damaged']} damaged images")
         if summary.get("clean") is False:
@@ -140,7 +140,7 @@ class RunRecord:
                 raise ValueError("no numbers")
             return frame
         except (OSError, ValueError, KeyError) as error:
-            raise RecordError(f"{path} is damaged ({error}); make it again by eval.py.") from None
+            raise RecordError(f"{path} is damaged ({error}); rerun eval.py on it.") from None
 
     def metrics(self) -> pd.DataFrame:
         """The metrics, one row per evaluation.
@@ -166,10 +166,10 @@ def _odd(metrics: pd.DataFrame) -> str | None:
     """Describe a value that no run can measure, or return None; any loss is possible."""
     places = metrics[["iteration", "epoch"]].to_numpy(dtype=float)
     if not np.isfinite(places).all() or (np.diff(places[:, 0]) <= 0).any() or places.min() < 0:
-        return "iterations or epochs that do not rise"
+        return "iterations or epochs that do not increase"
     errors = metrics[["train_error", "test_error"]].to_numpy(dtype=float)
     if ((errors < 0) | (errors > 100)).any():
-        return "an error that is no percentage"
+        return "an error that is not a percentage"
     return None
 
 
@@ -187,7 +187,7 @@ def load(folder: Path) -> RunRecord:
         if fault := validity.mistake(summary):
             raise ValueError(fault)
         if summary.get(CHECKSUM) != checksum(folder, summary):
-            raise ValueError("a file of it was changed since it was written")
+            raise ValueError("one of its files was changed after it was written")
         record = RunRecord(folder, summary)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"

@@ -58,7 +58,7 @@ def table() -> pd.DataFrame:
     frame = pd.read_csv(PATH)
     return pd.DataFrame({
         "True difference": frame["gap"].map("{:.2f}".format),
-        "Seeds a row": frame["seeds"].astype(str),
+        "Seeds per row": frame["seeds"].astype(str),
         **{head: frame[name].map("{:.1f}".format) for name, head in SHARES.items()},
     })  # fmt: skip
 

@@ -36,11 +36,11 @@ def tested(record: RunRecord, name: str) -> RunRecord | None:
         line = pd.read_csv(no_pipe(path), dtype=str).iloc[0]
         top1, top5 = (float(line[key]) for key in ERRORS)
         if not all(math.isfinite(error) and 0 <= error <= 100 for error in (top1, top5)):
-            raise ValueError("an error is no percentage")
+            raise ValueError("an error is not a percentage")
         if others := [key for key in WHOLE if str(line[key]) != str(record.summary.get(key))]:
-            raise ValueError(f"of other {others[0]} than the record")
+            raise ValueError(f"made with other {others[0]} than the record")
     except (OSError, ValueError, KeyError, IndexError) as error:
-        raise RecordError(f"{path} is damaged or strange ({error}); delete it.") from None
+        raise RecordError(f"{path} is damaged or misplaced ({error}); delete it.") from None
     errors = dict.fromkeys(validity.ERRORS, top1)
     return replace(record, summary=record.summary | {"test_error": errors, "test_error_top5": top5})
 

@@ -5,20 +5,22 @@ from experiments.papers.published import Published
 from experiments.verdicts.inference import MOST_SEEDS, Prior, Sample, difference
 
 RULE = (
-    "Verdict: *reproduced* where the 90 % interval of our mean lies within a margin of the "
-    "published number (0.5 points on CIFAR-10 and ImageNet, 1.0 on CIFAR-100, 0.2 on SVHN: about "
-    "what one run of the paper's may be off by); else *better* or *worse* where the 95 % interval "
-    "of the difference, the paper's own spread included, excludes 0; else *undecided*. *Fails* "
-    "where most runs do not train, *fails in part* where some do not. A single run shows no "
-    "spread: the spread of a row is estimated from its own runs and, as if it were six runs more, "
-    "from that of other rows, ours and the papers'. A number read off a figure (~) has no verdict."
+    "Verdict: *reproduced* if the 90 % interval of our mean lies within a margin of the published "
+    "number (0.5 points on CIFAR-10 and ImageNet, 1.0 on CIFAR-100, 0.2 on SVHN: about how far a "
+    "single run of the paper's may be off); otherwise *better* or *worse* if the 95 % interval of "
+    "the difference, which includes the paper's own spread, excludes 0; otherwise *undecided*. "
+    "*Fails*: most runs do not train; *fails in part*: some do not. A single run shows no spread, "
+    "so a row's spread is estimated from its own runs and from other rows, ours and the papers', "
+    "which count as six further runs. A number read off a figure (~) gets no verdict."
 )
 NEAR = 0.90  # two one-sided tests of 5 % each
 INTERVAL = (
-    "90 % interval: where the mean of infinitely many of our runs lies; *reproduced* where all of "
-    "it lies within the margin."
+    "90 % interval: where the mean of infinitely many of our runs would lie; *reproduced* if all "
+    "of it is within the margin."
 )
-NEEDED = "Runs to decide: how many of ours would, were their mean to stay."
+NEEDED = (
+    "Runs to decide: how many of our runs would settle the verdict if their mean stayed the same."
+)
 ALIKE = {"reproduced": "as others", "better": "below others", "worse": "above others",
          "undecided": "undecided"}  # fmt: skip
 
@@ -61,7 +63,7 @@ def verdict(
     ours: Sample | None, theirs: Sample, margin: float, *, runs: int, failed: int, fails: bool
 ) -> str:
     """One of: not run, reproduced, better, worse, undecided, fails, fails in part, fails as in the
-    paper, trains unlike in the paper.
+    paper, trains contrary to the paper.
 
     Args:
         ours: the runs that train, if any do.
@@ -73,7 +75,7 @@ def verdict(
     if failed > runs:
         return "fails as in the paper" if fails else "fails"
     if fails:
-        return "trains unlike in the paper"
+        return "trains contrary to the paper"
     if failed or ours is None:
         return "fails in part"
     return compare(ours, theirs, margin)

@@ -118,7 +118,7 @@ def test_a_level_that_the_paper_states_is_open_on_another_schedule(results: Path
     judged = {one.claim.name: one for one in judge(claims(), records_of("tenth"), "tenth")}
     for name in ("plain-110 fails", "1202 layers train", "some shortcuts fail"):
         assert judged[name].verdict == "incomplete"
-        assert "asks for the full schedule" in judged[name].numbers
+        assert "needs the full schedule" in judged[name].numbers
 
 
 def test_figures_of_a_tenth_say_so_and_end_with_it(results: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_run_that_leaves_no_record_is_not_run_for_ever(
 ) -> None:
     behave(seed0="nothing")
     (failure,) = carry_out(jobs(2)).failures.values()
-    assert "left no record in" in failure.reason
+    assert "ended without a record in" in failure.reason
     assert executed(tmp_path) == Counter(seed0=1, seed1=1)
 
 
@@ -135,8 +135,8 @@ def test_students_start_when_their_teachers_have_finished(
     assert [state_of(job) for job in students] == ["done", "failed", "done", "failed"]
     assert executed(tmp_path) == Counter(seed0=2, seed1=1 + execute.RETRIES, seed2=2)
     reasons = {job.seed: f.reason for job, f in execution.failures.items() if job in students}
-    assert "its teacher, whose run is failed" in reasons[1]
-    assert "its teacher, whose run is done" in reasons[3] and "recipe.teacher=FILE" in reasons[3]
+    assert "state of that run: failed" in reasons[1]
+    assert "state of that run: done" in reasons[3] and "recipe.teacher=FILE" in reasons[3]
     behave()  # whatever was wrong is mended
     assert list(carry_out(with_teachers(students)).failures) == [students[3]]
 
@@ -288,7 +288,7 @@ def test_a_full_disk_pauses_the_plan(
     assert not carry_out(jobs(2)).failures
     assert executed(tmp_path) == Counter(seed0=2, seed1=1), "seed1 waits, and does not fail"
     printed = capsys.readouterr().out
-    assert "No space left" in printed and printed.index("pauses") < printed.index("goes on")
+    assert "No space left" in printed and printed.index("pauses") < printed.index("continues")
 
 
 def test_the_status_can_be_asked_for_from_another_shell(behave: Callable[..., None]) -> None:

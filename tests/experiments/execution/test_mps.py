@@ -55,12 +55,12 @@ def test_a_daemon_of_the_environment_is_used_and_left_alone(
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "/of/the/cluster")
     with side_by_side(wanted=True) as environment:
         assert not environment
-    assert "MPS is used as CUDA_MPS_PIPE_DIRECTORY says: /of/the/cluster" in capsys.readouterr().out
+    assert "daemon of CUDA_MPS_PIPE_DIRECTORY=/of/the/cluster" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("control", "why"),
-    [(None, f"no {CONTROL} here"), ("echo An instance is running >&2; exit 1", "An instance is")],
+    [(None, f"{CONTROL} not found"), ("echo An instance is running >&2; exit 1", "An instance is")],
 )
 def test_without_it_runs_take_turns(
     control: str | None,

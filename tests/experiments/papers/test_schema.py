@@ -95,12 +95,12 @@ def test_a_mistyped_file_is_read_or_its_mistake_is_named(
 @pytest.mark.parametrize(
     ("name", "was", "now", "message"),
     [
-        ("he2015_residual.csv", ",8.75,", ",875,", "line 81: value=875 is no percentage"),
+        ("he2015_residual.csv", ",8.75,", ",875,", "line 81: value=875 is not a percentage"),
         ("he2015_residual.csv", ",8.75,", ",8x75,", "line 81: value='8x75'"),
         ("he2015_residual.csv", ",last,", ",lst,", "statistic='lst'"),
         ("he2015_residual.csv", "statistic,", "statstic,", "column 'stat"),
         ("papers.csv", "https://arxiv", "file://arxiv", "line 2: url="),
-        ("tables.csv", "\nhe2015_residual/table3", "\nhe2015_residual/table2", "same as line 2"),
+        ("tables.csv", "\nhe2015_residual/table3", "\nhe2015_residual/table2", "duplicates line 2"),
         ("datasets.csv", ",50000,", ",,", "train_images='': is empty"),
         ("datasets.csv", ",0.5\n", ",0.5,x\n", "8 cells under 7 columns"),
     ],
@@ -118,15 +118,15 @@ def test_mistakes_are_named_by_line_and_column(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- [", "is no YAML"),
+        ("- [", "is not valid YAML"),
         ("claim: x", "claim"),
         (f"{CLAIM}}}", "claim 'x': comparisons"),
         (f"{CLAIM}, comparisons: []}}", "claim 'x': comparisons"),
         (f"{CLAIM}, comparisons: [{{lower: 1, than: a/b/c}}]}}", "lower"),
         (f"{CLAIM}, comparisons: [{{lwer: a/b/c}}]}}", "lwer"),
-        (f"{CLAIM}, comparisons: [{{fails: a/b/c}}]}}", "a/b/c is trained"),
+        (f"{CLAIM}, comparisons: [{{fails: a/b/c}}]}}", "no table trains a/b/c"),
         (f"{CLAIM}, comparisons: [{{below: .nan, row: a/b/c}}]}}", "below"),
-        (f"{CLAIM}, comparisons: [{{lower: a/b/c}}]}}", "no comparison"),
+        (f"{CLAIM}, comparisons: [{{lower: a/b/c}}]}}", "not a comparison"),
     ],
 )
 def test_mistakes_of_claims_are_named(

@@ -102,7 +102,7 @@ def test_the_plan_says_what_will_enter_no_table(monkeypatch: pytest.MonkeyPatch)
     changed.clear()
     bf16 = parse_run(f"{TABLE6}/resnet20+precision=bf16/cifar10_aug/seed0")
     (line,) = overview.in_no_table([*plan, *make_plan([bf16])])
-    assert "enter no table: 1 here" in line and "+precision=bf16" in line
+    assert "enter no table: 1 of these" in line and "+precision=bf16" in line
 
 
 def test_the_plan_says_time_disk_and_what_is_done(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_estimates_come_from_records_of_this_device(
     ("arguments", "message"),
     [
         ({"table": "he2015_residual/table7"}, "table6"),
-        ({"table": "he2015_residual/table5"}, "trains nothing of its own; `make table"),
-        ({"table": "huang2017_dense/table1"}, "trains nothing of its own; `make table"),
+        ({"table": "he2015_residual/table5"}, "has nothing to train; `make table"),
+        ({"table": "huang2017_dense/table1"}, "has nothing to train; `make table"),
         (
             {"rows": "resnet21"},
             "ROWS=resnet21: no such row with PRESET=paper; choose from resnet20",
@@ -208,8 +208,8 @@ def test_train_py_names_the_runs_of_the_queue_as_the_plan_does(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("resnet20", "resnet20 is no run; runs are named"),
-        (f"{TABLE6}/resnet20+recipe.milestones=[1]/cifar10_aug/seed0", "is no run"),
+        ("resnet20", "resnet20 is not a run; runs are named"),
+        (f"{TABLE6}/resnet20+recipe.milestones=[1]/cifar10_aug/seed0", "is not a run"),
         (f"{TABLE6}/resnet21/cifar10_aug/seed0", "not in results/rows.csv"),
     ],
 )
@@ -330,7 +330,7 @@ def test_a_plan_on_a_gpu_without_records_times_a_few_steps(
     assert [e.seconds - estimate.START_SECONDS for e in times[0.004]] == pytest.approx(
         [2 * resnet20, 2 * resnet110]
     )
-    assert "20 timed now on this A card" in overview.summary(times[0.002])
+    assert "ResNet-20 on this A card" in overview.summary(times[0.002])
     assert [e.seconds for e in times[None]] == [e.gpu_seconds for e in times[None]]
     assert "not measured here" in overview.summary(times[None])
 

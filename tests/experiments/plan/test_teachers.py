@@ -81,7 +81,7 @@ def test_a_plan_says_which_weights_are_lacking(
     assert "0 of 2 runs done" in (plan := printed()) and "is missing" not in plan
     leave_record(teacher_of(job))  # as in a checkout: its 33 MB of weights are not in it
     plan = printed()
-    assert "weights.safetensors is missing, the weights of its teacher, whose run is done" in plan
+    assert "weights.safetensors, are missing (state of that run: done)" in plan
     assert f"train.py experiment={FITNET} seed=0 preset=paper data=cifar10_aug recipe.teach" in plan
     leave_weights(teacher_of(job))
     assert "is missing" not in printed()

@@ -109,9 +109,9 @@ def test_what_cannot_be_compared_is_named(
 ) -> None:
     a = made("a", 8.0)
     assert compare.main([str(a), str(tmp_path / "none")]) == 2
-    assert "is no folder of records" in capsys.readouterr().err
+    assert "is not a folder of records" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert compare.main([str(a), str(tmp_path / "empty")]) == 2
     assert "holds no record" in capsys.readouterr().err
     assert compare.main([str(a), str(made("b", 8.0, preset="short"))]) == 2
-    assert "No row is measured both in" in capsys.readouterr().err
+    assert "share no row" in capsys.readouterr().err

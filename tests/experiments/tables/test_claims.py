@@ -60,10 +60,10 @@ def test_there_are_many_claims_and_all_name_known_rows() -> None:
 @pytest.mark.parametrize(
     ("comparison", "mistake"),
     [
-        ({"lower": A}, "no comparison"),
+        ({"lower": A}, "not a comparison"),
         ({"lower": A, "than": B, "of": "speed"}, "speed is unknown"),
-        ({"lower": A, "than": "he2015_residual/table6/resnet21"}, "resnet21 is trained on"),
-        ({"lower": A, "than": B, "data": "svhn"}, "on svhn by no table"),
+        ({"lower": A, "than": "he2015_residual/table6/resnet21"}, "trains he2015_residual/table6/"),
+        ({"lower": A, "than": B, "data": "svhn"}, "on svhn"),
     ],
 )
 def test_a_mistake_in_a_claim_is_named(comparison: dict[str, Any], mistake: str) -> None:
@@ -92,7 +92,7 @@ def test_an_open_claim_says_how_many_seeds_would_decide(
     made: Callable[..., list[RunRecord]],
 ) -> None:
     found = find(LOWER, made(B, 7.8) + made(A, 8.0))
-    seeds = int(re.search(r"\((\d+) seeds a row would decide", found.numbers)[1])  # type: ignore[index]
+    seeds = int(re.search(r"\((\d+) seeds per row would decide", found.numbers)[1])  # type: ignore[index]
     few = made(f"{A[:-2]}32", *[7.8] * (seeds // 2)) + made(C, *[8.0] * (seeds // 2))
     assert 4 < seeds < 20 and find({"lower": f"{A[:-2]}32", "than": C}, few).holds in (None, True)
     found = find({"lower": B, "than": A}, made(B, 8.0, start=5) + made(A, 8.0, start=5))

@@ -37,5 +37,5 @@ def test_the_table_has_the_committed_rates() -> None:
     right, wrong = known.loc[("full pre-activation wins", 5), ["right", "wrong"]]
     cell = f"{right:.0f} / {wrong:.0f} / {100 - right - wrong:.0f}"
     assert frame.loc["full pre-activation wins", "5 seeds"] == cell
-    assert frame.index[-1] == "all of them, on average"
-    assert list(frame.columns) == ["1 seed a row", "2 seeds", "5 seeds", "40 seeds"]
+    assert frame.index[-1] == "all claims, on average"
+    assert list(frame.columns) == ["1 seed per row", "2 seeds", "5 seeds", "40 seeds"]

@@ -209,9 +209,9 @@ def test_what_has_been_measured_is_counted(results: Path) -> None:
     rows = {line.row for table in published.tables() for line in published.lines(table)}
     trained = sum(facts(*row) is not None for row in rows)
     assert text == (
-        f"In full: **8 of {trained} rows measured, 2 reproduced**; "
+        f"Full schedule: **8 of {trained} rows measured, 2 reproduced**; "
         "**3 of 48 claims hold, 1 do not**. "
-        "On a tenth of the schedule: **0 rows**; **0 of 48 claims hold, 0 do not**."
+        "A tenth of it: **0 rows measured**; **0 of 48 claims hold, 0 do not**."
     )
 
 
@@ -259,7 +259,7 @@ def test_every_row_that_may_run_can_be_listed(preset: str, records: list[RunReco
         (8.1, 8.2, 2, 3, False, "fails"),  # as its median does
         (None, 60.0, 0, 5, True, "fails as in the paper"),
         (19.0, 20.0, 2, 3, True, "fails as in the paper"),
-        (19.0, 20.0, 3, 2, True, "trains unlike in the paper"),
+        (19.0, 20.0, 3, 2, True, "trains contrary to the paper"),
         (None, 8.2, 0, 0, False, "not run"),
         (None, 20.0, 0, 0, True, "not run"),
     ],
@@ -405,7 +405,7 @@ def test_an_unknown_table_or_figure_lists_the_known(capsys: pytest.CaptureFixtur
     assert compile.main(["table", "he2015_residual/table7"]) == 2
     assert TABLE6 in capsys.readouterr().err
     assert compile.main(["table", "claims", "--preset", "smoke"]) == 2
-    assert "PRESET=smoke decides no claim" in capsys.readouterr().err
+    assert "PRESET=smoke cannot decide claims" in capsys.readouterr().err
     assert compile.main(["figure", "he2015_residual/fig9"]) == 2
     assert "he2015_residual/fig6" in capsys.readouterr().err
 
@@ -421,9 +421,7 @@ def test_a_figure_is_written_when_it_shows_a_run(
     assert compile.main(["figure", *names]) == 0
     assert {path.name for path in figures.iterdir()} == {"fig6.png", "fig6.svg"}
     printed = capsys.readouterr().out
-    assert printed.endswith(
-        f"Not drawn, as nothing of it is measured yet: {', '.join(names[1:])}.\n"
-    )
+    assert printed.endswith(f"nothing in them is measured yet: {', '.join(names[1:])}.\n")
 
 
 def test_a_damaged_analysis_is_left_out_of_its_figure_only(

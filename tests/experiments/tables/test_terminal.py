@@ -55,11 +55,11 @@ def test_no_table_is_wider_than_its_terminal(known: dict[str, pd.DataFrame], wid
 def test_what_a_narrow_terminal_leaves_out_is_named(known: dict[str, pd.DataFrame]) -> None:
     frame = known["he2015_residual/table6"]
     heading, *_ = lines = printed(frame, 80)
-    named, _, where = " ".join(lines).partition("No room for: ")[2].partition("; ")
+    named, _, where = " ".join(lines).partition("Columns left out: ")[2].partition("; ")
     left_out = [" ".join(column.split()) for column in named.split(",")]
     assert set(left_out) < set(frame) and where == "results/x.md has all."
     assert heading.split() == " ".join(c for c in frame if c not in left_out).split()
-    assert "No room" not in " ".join(printed(frame, 250))
+    assert "left out" not in " ".join(printed(frame, 250))
 
 
 def test_what_a_reader_came_for_stays(known: dict[str, pd.DataFrame]) -> None:

@@ -47,7 +47,7 @@ def test_a_full_record_counts(changed: Callable[..., RunRecord]) -> None:
         ({"preset": "short"}, r"shortened run \(preset short\)"),
         ({"recipe": "0123456789abcdef"}, "configuration is not the row's"),
         ({"iterations": 63999}, "63,999 of 64,000 iterations"),
-        ({"data": "0123456789abcdef"}, "its data are others"),
+        ({"data": "0123456789abcdef"}, "its data differ"),
         ({"clean": False}, "not committed"),
         ({"run": RUN.replace("resnet20", "resnet20+precision=bf16")}, "changed by overrides"),
         ({"dataset": "svhn", "run": RUN.replace("cifar10_aug", "svhn")}, "not trained on this"),
@@ -205,4 +205,4 @@ def test_weights_of_no_record_and_too_many_are_named(
     monkeypatch.setattr(check, "SHIPPED", 6)
     assert check.main() == 1
     printed = capsys.readouterr().out
-    assert "belongs to no record" in printed and "at most 0 are shipped" in printed
+    assert "belongs to no record" in printed and "at most 0 MB may be shipped" in printed

@@ -69,12 +69,12 @@ def test_a_table_takes_the_errors_of_its_own_test(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (f"damaged,5.2,0.8,{WHOLE}", "could not convert"),
-        (f",5.2,0.8,{WHOLE}", "no percentage"),
-        (f"1e9,5.2,0.8,{WHOLE}", "no percentage"),
-        ("", "Empty|out-of-bounds|no percentage"),
-        (f"20.8,5.2,0.8,50000,{'1' * 16},{'f' * 64}", "of other data"),
-        (f"20.8,5.2,0.8,50000,{'0' * 16},{'e' * 64}", "of other weights"),
-        ("20.8,5.2,0.8,8", "of other data"),
+        (f",5.2,0.8,{WHOLE}", "not a percentage"),
+        (f"1e9,5.2,0.8,{WHOLE}", "not a percentage"),
+        ("", "Empty|out-of-bounds|not a percentage"),
+        (f"20.8,5.2,0.8,50000,{'1' * 16},{'f' * 64}", "with other data"),
+        (f"20.8,5.2,0.8,50000,{'0' * 16},{'e' * 64}", "with other weights"),
+        ("20.8,5.2,0.8,8", "with other data"),
     ],
 )
 def test_a_strange_test_is_none(
@@ -84,7 +84,8 @@ def test_a_strange_test_is_none(
     found = cells(TABLE4, load_all(tmp_path))
     assert (found["Ours (%)"], found["Difference"]) == ("-", "-")
     assert (found["n"], found["Verdict"]) == ("0 of 1", "not tested")
-    assert re.search(rf"multi_scale.csv is damaged or strange .*{reason}", capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert re.search(rf"multi_scale.csv is damaged or misplaced .*{reason}", said)
 
 
 def test_a_row_whose_only_tested_run_has_diverged_is_not_decided(tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_a_strange_test_contradicts_its_record(tmp_path: Path) -> None:
     made(tmp_path, ROW, ten_crop=f"22.9,6.8,0.9,{WHOLE}", multi_scale="20.8,5.2,0.8,8")
     (record,) = load_all(tmp_path)
     (fault,) = results(record)[1]
-    assert "multi_scale.csv is damaged or strange" in fault
+    assert "multi_scale.csv is damaged or misplaced" in fault
 
 
 def test_a_claim_compares_what_the_table_shows(tmp_path: Path) -> None:
