@@ -180,5 +180,7 @@ def columns_of(depth: int, blocks: int) -> int:
     if rest or levels < 1 or levels & (levels - 1):
         least = [blocks * 2**k + 1 for k in range(4)]
         known = ", ".join(map(str, least))
-        raise ValueError(f"depth={depth} is no fractal of {blocks} blocks; these are {known} ...")
+        raise ValueError(
+            f"depth={depth} is not a fractal of {blocks} blocks; valid depths are {known} ..."
+        )
     return levels.bit_length()

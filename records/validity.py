@@ -31,23 +31,23 @@ def mistake(summary: Mapping[str, Any]) -> str | None:
         KeyError: a required key is missing.
     """
     if unknown := set(summary) - KNOWN:
-        return f"it says what no run does ({ascii(min(unknown))[:LONGEST]})"
+        return f"it has an unknown key ({ascii(min(unknown))[:LONGEST]})"
     for key, allowed in (("preset", PRESETS), ("status", STATUSES)):
         if summary[key] not in allowed:
-            return f"{key} is none of {', '.join(allowed)}"
+            return f"{key} is not one of {', '.join(allowed)}"
     for key in ("seed", "iterations", "params"):
         if not _is_count(summary[key]):
-            return f"{key} is no number"
+            return f"{key} is not a valid number"
     if fault := _name_mistake(summary):
         return fault
     errors = [summary["test_error"][name] for name in ERRORS] + [summary["train_error"]]
     if not all(error is None or (_is_number(error) and 0 <= error <= 100) for error in errors):
-        return "an error is no percentage"
+        return "an error is not a percentage"
     if summary["status"] == "finished" and summary["test_error"]["last"] is None:
         return "it has no test error"
     for key in ("recipe", "data"):
         if not (isinstance(summary[key], str) and HASH.fullmatch(summary[key])):
-            return f"{key} is no hash"
+            return f"{key} is not a hash"
     return _machine_mistake(summary)
 
 
@@ -56,26 +56,26 @@ def _name_mistake(summary: Mapping[str, Any]) -> str | None:
     tail = f"/{dataset}/seed{summary['seed']}"
     suffix = run.removeprefix(row).removesuffix(tail)
     named = EXPERIMENT.fullmatch(row) and DATASET.fullmatch(dataset) and SUFFIX.fullmatch(suffix)
-    return None if named and run == f"{row}{suffix}{tail}" else "its names do not fit together"
+    return None if named and run == f"{row}{suffix}{tail}" else "its names do not match"
 
 
 def _machine_mistake(summary: Mapping[str, Any]) -> str | None:
     """The first mistake in the fields about the machine, all of which may be missing."""
     if summary.get("device") is not None and not _is_number(summary.get("seconds")):
-        return "seconds is no number"
+        return "seconds is not a valid number"
     for key in ("seconds", "images_per_second"):
         if summary.get(key) is not None and not _is_number(summary[key]):
-            return f"{key} is no number"
+            return f"{key} is not a valid number"
     for key in ("runs_at_once", "processes"):
         if summary.get(key) is not None and not (_is_count(summary[key]) and summary[key] > 0):
-            return f"{key} is no number"
+            return f"{key} is not a valid number"
     for key in ("device", "driver", "engine", "precision", "torch", "commit", "weights"):
         text = summary.get(key)
         # No control characters, which a terminal would interpret or a page could not show.
         if text is not None and not (
             isinstance(text, str) and text.isprintable() and len(text) <= LONGEST
         ):
-            return f"{key} is no text"
+            return f"{key} is not plain text"
     return None
 
 

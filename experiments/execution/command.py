@@ -84,9 +84,10 @@ def why_not(plan: Sequence[Entry], options: argparse.Namespace) -> int | None:
     total = sum(entry.seconds for entry in plan if entry.open)
     if total <= ASK_ABOVE_SECONDS or options.yes or options.minutes:
         return None
+    some = "; ROWS=... trains only some rows" if "rows" in options else ""
     print(
-        f"\nThis takes about {overview.duration(total)} here. Add YES=1 to start it, ROWS=... to "
-        "train only some rows, or MINUTES=... to stop after that time.",
+        f"\nThis takes about {overview.duration(total)} here. Add YES=1 to start it, or "
+        f"MINUTES=... to stop after that time{some}.",
         file=sys.stderr,
     )
     return BAD_CONFIG

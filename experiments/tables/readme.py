@@ -49,7 +49,7 @@ def counted() -> str:
         records = records_of(preset)
         verdicts = [one.verdict for one in judge(claims(), records, preset)]
         hold, fail = verdicts.count(HOLDS), verdicts.count(FAILS)
-        decided = f"{hold} of {len(verdicts)} claims hold, {fail} do not"
+        decided = f"{hold} of {len(verdicts)} claims confirmed, {fail} refuted"
         lines = measured(records, preset)
         if preset == FULL:
             near = sum(line["Verdict"] == "reproduced" for line in lines)

@@ -176,9 +176,9 @@ def test_joins_follow_the_fractal(columns: int, joins: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [({"depth": 20}, "depth=20 is no fractal of 5 blocks"),
-     ({"depth": 16}, "depth=16 is no fractal of 5 blocks"),
-     ({"depth": 1}, "depth=1 is no fractal"), ({"classes": 1}, "classes=1 is below 2"),
+    [({"depth": 20}, "depth=20 is not a fractal of 5 blocks"),
+     ({"depth": 16}, "depth=16 is not a fractal of 5 blocks"),
+     ({"depth": 1}, "depth=1 is not a fractal"), ({"classes": 1}, "classes=1 is below 2"),
      ({"widths": ()}, "widths=.* positive"), ({"widths": (8, 0)}, "widths=.* positive"),
      ({"dropout": 1.0}, r"dropout=1.0 is not in \[0, 1\)"),
      ({"drop_path": -0.1}, r"drop_path=-0.1 is not in \[0, 1\)"),

@@ -161,7 +161,7 @@ def _explained(error: ErrorDetails, path: str) -> str:
             choices = str(context["expected"]).replace("'", "").replace(" or ", ", ")
             return f"{path}={value} is unknown; choose one of {choices}."
         case "string_pattern_mismatch":
-            return f"{path}={value} is no plain name."
+            return f"{path}={value} is not a plain name."
         case "dataclass_type":
             return f"{path}={value!r} should be a group of settings."
     return f"{path}={value!r} is impossible: {reason.removeprefix('Input ')}."

@@ -52,7 +52,7 @@ CONFIGS = [
     ),
     ([ROW, "data=own", "data.name=pets"], "data.classes has no value"),
     ([ROW, "data=cifar100_aug", "data.source=cifar10", "data.classes=10"], "is another data set"),
-    ([ROW, "data=own", "data.classes=9", 'data.name="größe"'], "is no plain name"),
+    ([ROW, "data=own", "data.classes=9", 'data.name="größe"'], "is not a plain name"),
     ([ROW, "data.name=pets"], "data.name=pets is another data set than data.source=cifar10"),
     ([*SMOKE, "recipe.dropout=0.3"], "recipe.dropout=0.3 has no effect without a network that"),
     ([ROW, "recipe.lrr=1"], "recipe.lrr.* Did you mean recipe.lr"),
@@ -78,7 +78,7 @@ SETTINGS = [
     ([ROW, "model.scale_branch=inf"], "model.scale_branch=inf is not a finite number"),
     ([ROW, "recipe.lr=inf"], "recipe.lr=inf is impossible"),
     ([ROW, "seed=99999999999999999999"], "seed=99999999999999999999 is impossible"),
-    ([ROW, "data.name=../../x"], "data.name=.* is no plain name"),
+    ([ROW, "data.name=../../x"], "data.name=.* is not a plain name"),
     ([ROW, "model.classes=5"], "model.classes=5, but data.classes=10"),
     (
         ["experiment=huang2017_dense/table3/densenet121", "preset=smoke"],
