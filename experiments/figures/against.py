@@ -16,9 +16,9 @@ from experiments.figures.panels import BLUE, GREEN, ORANGE, RED
 COLOURS = {"reproduced": GREEN, "better": BLUE, "undecided": ORANGE}
 OTHER = RED  # worse, or failing
 GREY = "0.45"
-SIZE = 3.9  # inches
+SIZE = 5.2  # inches
 NAMED = 16  # most dots for which names are drawn
-LETTER, LINE = 0.0155, 0.035  # fractions of the axes: width of a letter, height of a line
+LETTER, LINE = 0.0113, 0.026  # fractions of the axes: width of a letter, height of a line
 
 
 @dataclass(frozen=True)
