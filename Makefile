@@ -35,8 +35,7 @@ $(if $(WRONG),$(error `make $(GOALS)` has no variable $(WRONG); it has $(or $(TA
 help: ## list the targets and their variables
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); split($$2, part, " *[][]"); \
-		far = length($$2) > 57 ? sprintf("\n%20s", "") : " "; \
-		printf "  %-18s%s%s\n", $$1, part[1], part[2] ? far part[2] : "" }' $(MAKEFILE_LIST)
+		printf "  %-18s%s\n", $$1, part[1]; if (part[2]) printf "%20s%s\n", "", part[2] }' $(MAKEFILE_LIST)
 	@echo
 	@sed -n 's/^#: /  /p' $(MAKEFILE_LIST)
 
@@ -76,7 +75,7 @@ train: $(READY) ## train the runs listed in a file, one per line [RUNS=FILE PRES
 status: $(READY) ## show what is being trained now, and the time left
 	@$(RUN) -m experiments.status
 
-check: $(READY) ## check which records may enter tables, and their weights
+check: $(READY) ## check records and, with the data sets, their weights (10 minutes)
 	@$(RUN) -m experiments.verdicts.check
 
 table: $(READY) ## compile tables from the records, all by default [TABLE= PRESET=]
@@ -108,7 +107,7 @@ theory: $(READY) ## measure the papers' equations: results/theory/ (minutes)
 	@$(RUN) -m training.theory
 	@$(RUN) -m experiments.figures.theory
 
-architecture: $(READY) ## recount what rows train: results/rows.csv and others
+architecture: $(READY) ## recount what rows train: results/rows.csv and others (2 minutes)
 	@$(RUN) -m training.counts.rows
 	@$(RUN) -m experiments.papers.sums rows.csv tenth/rows.csv architecture.csv
 

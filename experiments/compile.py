@@ -18,7 +18,6 @@ from experiments.papers.claims import claims
 from experiments.papers.conf import PlanError, is_planned, preset_scale, table_config, table_rows
 from experiments.plan.estimate import seconds_on_gpu
 from experiments.plan.jobs import Job
-from experiments.plan.overview import duration
 from experiments.tables import readme
 from experiments.tables.claims import CLAIMS, claims_table, judge
 from experiments.tables.layout import printed
@@ -31,6 +30,7 @@ from experiments.verdicts.records import RunRecord, counting, records_of
 from records.command import guarded, one_of
 from records.names import FULL, KEPT, compiled_folder
 from records.validity import PRESETS
+from records.words import duration
 
 
 def compile_table(table: str, preset: str, records: Sequence[RunRecord]) -> Sheet:

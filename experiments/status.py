@@ -1,6 +1,8 @@
 """Show which runs are training, stopped or failed: `make status`, from any shell."""
 
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from rich.console import Console
 
@@ -11,8 +13,10 @@ from experiments.plan.jobs import Job, parse_run
 from experiments.plan.plan import make_plan
 from experiments.plan.states import failure_of, state_of
 from records.command import guarded
+from records.lock import is_locked
 from records.names import CHECKPOINTS, FAILURE, LOCK, outputs
 from records.progress import progress_of
+from records.record import is_finished
 
 UNFINISHED = {"running": "running,", "resumable": "stopped at"}
 
@@ -35,23 +39,24 @@ def lines(width: int | None = None) -> list[str]:
     for title, jobs in under_way():
         planned |= set(jobs)
         text += [title, *progress_lines(make_plan(jobs), width)]
-    others = [job for job in jobs_on_disk() if job not in planned]
-    text += [line for job in others if (line := _line(job, width))]
+    for folder, job in on_disk().items():
+        if job not in planned and (line := _line(job, width) if job else _own(folder, width)):
+            text.append(line)
     return text or [f"Nothing is being trained, and {outputs()} holds no unfinished runs."]
 
 
-def jobs_on_disk() -> list[Job]:
-    """Every run, of any preset, that has started but not finished."""
-    jobs = dict[Job, None]()
+def on_disk() -> dict[Path, Job | None]:
+    """The working folder of every run, of any preset, that has started but not finished, and its
+    job; None for a run of no table's row, such as one on a data set of your own."""
+    jobs = dict[Path, Job | None]()
     runs = outputs() / "runs"
     for pattern in (LOCK, CHECKPOINTS, FAILURE):
         for path in sorted(runs.rglob(pattern)):
             preset, _, run = path.parent.relative_to(runs).as_posix().partition("/")
-            try:
-                jobs[parse_run(run, preset)] = None
-            except PlanError:
-                continue  # its row no longer exists
-    return list(jobs)
+            with suppress(PlanError):
+                jobs[path.parent] = None
+                jobs[path.parent] = parse_run(run, preset)
+    return jobs
 
 
 def _line(job: Job, width: int | None) -> str:
@@ -65,6 +70,16 @@ def _line(job: Job, width: int | None) -> str:
     if state not in (*UNFINISHED, "failed"):
         return ""
     return f"{state}  {fitted(job.run, width, len(state) + 2)}"
+
+
+def _own(folder: Path, width: int | None) -> str:
+    """The line of a run that no plan knows."""
+    progress = progress_of(folder)
+    if is_finished(folder) or progress is None:
+        return ""
+    state = UNFINISHED["running" if is_locked(folder / LOCK) else "resumable"]
+    start = f"{state} {progress.iteration:,}  "
+    return start + fitted(folder.relative_to(outputs() / "runs").as_posix(), width, len(start))
 
 
 if __name__ == "__main__":

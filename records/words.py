@@ -1,8 +1,8 @@
-"""Suggestions for misspelled names."""
+"""Words for people: suggestions for misspelled names, and durations."""
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 
 PARTS = re.compile("[./]")
 
@@ -18,11 +18,11 @@ def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
     # then: the beginning is right and the last part is misspelled.
     head, last = _split(name)
     ends = {_split(full)[1]: full for full in names if _split(full)[0] == head}
-    meant = meant or [ends[end] for end in get_close_matches(last, ends, count, 0.6)]
-    meant = meant or get_close_matches(name, names, count, 0.5)
+    meant = meant or [ends[end] for end in _close(last, ends, 0.6)]
+    meant = meant or _close(name, names, 0.5)
     if not meant:
         ends = {_split(full)[1]: full for full in names}
-        meant = [ends[end] for end in get_close_matches(last, ends, count, 0.6)]
+        meant = [ends[end] for end in _close(last, ends, 0.6)]
     return meant[:count]
 
 
@@ -34,8 +34,29 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 def did_you_mean(names: Iterable[str]) -> str:
     """The question "Did you mean ...?", or an empty string without names."""
-    meant = list(names)
-    return f"Did you mean {' or '.join(meant)}?" if meant else ""
+    *others, last = [*names] or [""]
+    return f"Did you mean {', '.join(others)}{' or ' * bool(others)}{last}?" if last else ""
+
+
+def duration(seconds: float) -> str:
+    """A duration, rounded, with its unit."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def _close(name: str, names: Iterable[str], least: float) -> list[str]:
+    """The names whose similarity to `name` is at least `least`, the closest first; of equally close
+    ones, the one whose letters or digits are nearer: table6, not table1, for table7."""
+
+    def distance(other: str) -> tuple[float, list[int]]:
+        letters = [abs(ord(a) - ord(b)) for a, b in zip(name, other, strict=False)]
+        return 1 - SequenceMatcher(None, name, other).ratio(), letters
+
+    near = {other: distance(other) for other in names}
+    return sorted((other for other in near if near[other][0] <= 1 - least), key=near.__getitem__)
 
 
 def _split(name: str) -> tuple[str, str]:

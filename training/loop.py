@@ -42,8 +42,9 @@ def train(
     while trainer.iteration < trainer.last:
         since = time.monotonic()
         end = trainer.begin_segment()
+        # A stop in the last iteration of a segment waits for its evaluation, so that no checkpoint
+        # falls between training and evaluating.
         while trainer.iteration < end:
-            # At the start of a segment nothing is pending: the last evaluation is recorded.
             stop = trainer.agreed(signals.code is not None)
             if stop or time.monotonic() >= due:
                 if trainer.metrics.is_finite():
@@ -77,7 +78,7 @@ def follow(trainer: Trainer, signals: Signals) -> None:
         end = trainer.begin_segment()
         while trainer.iteration < end:
             if trainer.agreed(signals.code is not None):
-                raise Stopped("stopped with the first process", signals.code or PREEMPTED)
+                raise Stopped("stopped with the other processes", signals.code or PREEMPTED)
             trainer.train_iteration()
         if not math.isfinite(trainer.end_segment()[0]):
             return
@@ -87,7 +88,7 @@ def _stopped(trainer: Trainer, signals: Signals) -> Stopped:
     finite = trainer.metrics.is_finite()
     where = "there" if finite else "the last checkpoint, because the loss is not finite"
     message = (
-        f"stopped at iteration {trainer.iteration}; repeat the command to continue from {where}."
+        f"stopped at iteration {trainer.iteration:,}; repeat the command to continue from {where}."
     )
     return Stopped(message, signals.code or PREEMPTED)
 

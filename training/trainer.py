@@ -143,8 +143,11 @@ class Trainer:
             self.optimizer.clear_momentum()
 
     def end_segment(self) -> tuple[float, float]:
-        """Return mean loss and error in percent over the segment's batches, and do what the recipe
-        asks for between epochs and after the last one."""
+        """Return mean loss and error in percent over the segment's batches.
+
+        Also notes the error for the plateau schedule, shares which images were skipped and, after
+        the last iteration, averages the normalisation statistics if the recipe asks for it.
+        """
         loss, error = self.metrics.take()
         self.plateau.note(error)
         if self.iteration == self.last and math.isfinite(loss):

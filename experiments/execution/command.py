@@ -20,6 +20,7 @@ from records.command import one_of
 from records.exits import BAD_CONFIG
 from records.names import KEPT
 from records.validity import PRESETS
+from records.words import duration
 
 ASK_ABOVE_SECONDS = 3600
 LONG = 20  # rows that fit on a screen together with the summary above
@@ -38,7 +39,7 @@ def check(options: argparse.Namespace) -> None:
     """Raise a PlanError for invalid numbers, and for GPUs that torch cannot use."""
     jobs, minutes = options.jobs, options.minutes
     if jobs != "auto" and not (jobs.isdecimal() and int(jobs) > 0):
-        raise PlanError(f"JOBS={jobs} is neither `auto` nor a number of runs.")
+        raise PlanError(f"JOBS={jobs} is neither `auto` nor a positive number.")
     if minutes and not minutes.replace(".", "", 1).isdecimal():
         raise PlanError(f"MINUTES={minutes} is not a number of minutes.")
     if gpus() and (fault := torch_fault()):
@@ -86,7 +87,7 @@ def why_not(plan: Sequence[Entry], options: argparse.Namespace) -> int | None:
         return None
     some = "; ROWS=... trains only some rows" if "rows" in options else ""
     print(
-        f"\nThis takes about {overview.duration(total)} here. Add YES=1 to start it, or "
+        f"\nThis takes about {duration(total)} here. Add YES=1 to start it, or "
         f"MINUTES=... to stop after that time{some}.",
         file=sys.stderr,
     )

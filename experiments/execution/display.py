@@ -8,11 +8,11 @@ from rich.live import Live
 from rich.text import Text
 
 from experiments.plan.jobs import Job
-from experiments.plan.overview import duration
 from experiments.plan.plan import Entry
 from experiments.plan.states import ENDED, state_of, test_error_of
 from experiments.tables.terminal import LEAST, shortened
 from records.progress import Progress, progress_of
+from records.words import duration
 
 LIVE_SECONDS, PLAIN_SECONDS = 1.0, 60.0
 

@@ -20,6 +20,7 @@ from experiments.plan.states import (
 )  # fmt: skip
 from records.code import in_words, uncommitted
 from records.names import KEPT, outputs
+from records.words import duration
 
 
 def summary(plan: Sequence[Entry]) -> str:
@@ -107,15 +108,6 @@ def in_no_table(plan: Sequence[Entry]) -> list[str]:
     return lines
 
 
-def duration(seconds: float) -> str:
-    """A duration, rounded, with its unit."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
-
-
 def _size(count: float) -> str:
     """A number of bytes, rounded, with its unit."""
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
@@ -126,11 +118,12 @@ def _sources(todo: Sequence[Entry]) -> str:
     timed = sum(entry.timed for entry in todo)
     if timed == len(todo):
         return f"Times are from records made on this {device_name()}."
-    some = f"{timed} of {len(todo)} times are from records made on this {device_name()}, the rest "
-    counted = f"{some if timed else 'Times are '}computed from layers and multiply-adds"
+    some = f"Times of {timed} of {len(todo)} runs are from records made on this {device_name()}; "
+    counted = f"{some if timed else ''}{'the others' if timed else 'Times'} are computed from"
     if any(entry.scaled for entry in todo):
-        return f"{counted}, scaled by timing twenty steps of ResNet-20 on this {device_name()}."
-    return f"{counted}, not measured here."
+        how = f"and scaled by timing twenty steps of ResNet-20 on this {device_name()}"
+        return f"{counted} layers and multiply-adds, {how}."
+    return f"{counted} layers and multiply-adds, not measured here."
 
 
 def _row(job: Job) -> tuple[str, str]:

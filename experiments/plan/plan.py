@@ -65,7 +65,8 @@ def listed_jobs(path: Path, preset: str) -> list[Job]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"RUNS={path} cannot be read ({error}).") from None
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise PlanError(f"RUNS={path} cannot be read: {reason}.") from None
     names = [line.partition("#")[0].strip() for line in lines]
     return list(dict.fromkeys(parse_run(name, preset) for name in names if name))
 
@@ -128,5 +129,5 @@ def _count(seeds: str, table: str, experiment: str, dataset: str, preset: str) -
     if seeds == "paper":
         return published.runs_of(table, experiment, dataset) if preset == "paper" else 1
     if not seeds.isdecimal() or int(seeds) < 1:
-        raise PlanError(f"SEEDS={seeds} is neither `paper` nor a number of runs.")
+        raise PlanError(f"SEEDS={seeds} is neither `paper` nor a positive number.")
     return int(seeds)

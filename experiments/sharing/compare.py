@@ -53,14 +53,14 @@ def records_of(side: str) -> dict[Key, list[RunRecord]]:
     folder, suffix = Path(name or "results"), plus + overrides
     if not side or not folder.is_dir():
         what = f"{side} is not a folder of records" if side else "B= is missing"
-        raise CommandError(f"{what}; give two, as in A=results B=../elsewhere/results.")
+        raise CommandError(f"{what}; name a folder of records, such as B=../elsewhere/results.")
     by_key: dict[Key, list[RunRecord]] = {}
     for record in load_all(folder / "runs" if (folder / "runs").is_dir() else folder):
         if record.run.split("/")[2] == record.experiment.split("/")[2] + suffix:
             measures = str(record.summary["preset"]), str(record.summary["data"])
             by_key.setdefault((record.experiment, record.dataset, *measures), []).append(record)
     if not by_key:
-        changed = f" of rows with {suffix}" if suffix else ""
+        changed = f" of a run with {suffix[1:]}" if suffix else ""
         raise CommandError(f"{folder} holds no record{changed}.")
     return by_key
 

@@ -49,7 +49,8 @@ def counted() -> str:
         records = records_of(preset)
         verdicts = [one.verdict for one in judge(claims(), records, preset)]
         hold, fail = verdicts.count(HOLDS), verdicts.count(FAILS)
-        decided = f"{hold} of {len(verdicts)} claims confirmed, {fail} refuted"
+        holds, do = "holds" if hold == 1 else "hold", "does" if fail == 1 else "do"
+        decided = f"{hold} of {len(verdicts)} claims {holds}, {fail} {do} not"
         lines = measured(records, preset)
         if preset == FULL:
             near = sum(line["Verdict"] == "reproduced" for line in lines)

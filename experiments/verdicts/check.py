@@ -33,7 +33,7 @@ def main() -> int:
     if size > SHIPPED:
         print(f"Weights take {size / 1e6:.1f} MB; at most {SHIPPED / 1e6:.0f} MB may be shipped")
     records, counting, bad = map(sum, zip(*counts, strict=True))
-    print(f"{records} records, {counting} enter a table, {bad} contradict themselves.")
+    print(f"{records} records, {counting} enter a table; problems: {bad}.")
     return int(bad > 0 or size > SHIPPED)
 
 
@@ -47,18 +47,19 @@ def check(preset: str) -> tuple[int, int, int]:
         try:
             record = load(folder)
             check_place(record, runs, preset)
-            faults = contradictions(record)
         except RecordError as error:
             print(f"{name}: damaged or misplaced\n    {error}")
             bad += 1
             continue
+        print(f"{name}: {'enters its table' if record.counts else 'does not enter a table'}")
+        print(*(f"    {reason}\n" for reason in record.objections), sep="", end="", flush=True)
+        try:
+            faults = contradictions(record)
+        except RecordError as error:
+            faults = [str(error)]
+        print(*(f"    {fault}\n" for fault in faults), sep="", end="")
         bad += bool(faults)
         counting += record.counts and not faults
-        verdict = "enters its table" if record.counts else "does not enter a table"
-        print(f"{name}: {verdict}")
-        print(*(f"    {reason}" for reason in record.objections + faults), sep="\n", end="")
-        if record.objections or faults:
-            print()
     stray = stray_weights(weights_folder(results(), preset), runs)
     print(*stray, sep="\n", end="\n" if stray else "")
     return len(folders), counting, bad + len(stray)
@@ -125,7 +126,7 @@ def weights_faults(record: RunRecord, weights: Path) -> list[str]:
         return [f"{weights} gives {error:.2f} %, but its record says {exported:.2f} %"]
     if abs(error - last) > TRAINED + PRINTED:
         return [f"{weights} gives {error:.2f} %, but the run ended at {last:.2f} %"]
-    print(f"{record.run} ({record.preset}): weights give {error:.2f} %, as recorded")
+    print(f"    its 16-bit weights give {error:.2f} %, as recorded (the run ended at {last:.2f} %)")
     return []
 
 

@@ -30,8 +30,6 @@ def find_device(name: str) -> torch.device:
         if name == "cpu" and shutil.which("nvidia-smi"):
             print(f"No GPU is used: {cuda_fault()}", file=sys.stderr)
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
-        raise ConfigError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:1.")
     if kind == "cpu":
         return torch.device(name)
     if fault := cuda_fault():

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from records.record import Row
+from records.words import duration
 
 
 class ProgressLine:
@@ -69,8 +70,8 @@ class ProgressLine:
             return
         errors = f"error {row['train_error']:.2f} train, {row['test_error']:.2f} % test"
         metrics = f"  loss {row['train_loss']:.3f} train, {row['test_loss']:.3f} test  {errors}"
-        speed, left = self.speed(iteration), self.seconds_left(iteration) / 60
-        self.line(f"{iteration}/{self.last}{metrics}  {speed:,.0f} img/s, {left:.1f} min left")
+        speed, left = self.speed(iteration), duration(self.seconds_left(iteration))
+        self.line(f"{iteration:,}/{self.last:,}{metrics}  {speed:,.0f} img/s, {left} left")
 
     def line(self, text: str) -> None:
         """Print a plain line about this run."""

@@ -83,7 +83,7 @@ def _by_network(settings: Settings, config: DictConfig) -> list[Condition]:
         ("a network with more outputs than its logits", extras,
          ("auxiliary", "auxiliary_end", "auxiliary_length")),
         ("a network with batch normalisation", norms, ("statistics_batches",)),
-        *((f"a network that takes it from the recipe (model.{name})",
+        *((f"a network that takes its {name} from the recipe",
            f"${{recipe.{name}}}" in written, (name,)) for name in FOR_NETWORKS),
     ]  # fmt: skip
 

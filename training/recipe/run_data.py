@@ -169,7 +169,8 @@ def check_fit(settings: Settings, images: Images) -> None:
     for key, value in facts.items():
         if value is not None and getattr(settings.data, key) != value:
             raise ConfigError(
-                f"data.{key}={getattr(settings.data, key)}, but {images.name} has {value}."
+                f"data.{key}={getattr(settings.data, key)}, but {images.name} has {value}; set "
+                f"data.{key}={value}."
             )
 
 

@@ -10,8 +10,8 @@ from data.order import iterations_per_epoch
 from training.settings.recipe import Phase, Recipe
 from training.settings.types import ConfigError
 
-HEAD_POWER = 0.75
-WARMUP_SHARE = 16  # warm-up takes at most 1/16 of a scaled run
+HEAD_POWER = 0.75  # of the learning rate of heads, see `head_rate`
+WARMUP_SHARE = 1 / 16  # of a scaled run, at most
 
 
 def scaled(recipe: Recipe, scale: float, images: int) -> Recipe:
@@ -45,7 +45,7 @@ def scaled(recipe: Recipe, scale: float, images: int) -> Recipe:
             f"recipe.milestones={recipe.milestones}"
             f"{' and recipe.phases' * bool(recipe.phases)}."
         ) from None
-    longest = total_iterations(shorter, images) // WARMUP_SHARE
+    longest = int(total_iterations(shorter, images) * WARMUP_SHARE)
     return replace(shorter, warmup_iterations=min(recipe.warmup_iterations, longest))
 
 

@@ -103,7 +103,7 @@ def _close() -> None:
     """Print the results of a multirun, one line per run."""
     if len(begun) < 2:
         return
-    print(f"\n{len(ended)} of {len(begun)} runs ended; test error, run:")
+    print(f"\n{len(ended)} of the {len(begun)} runs started have finished; test error, run:")
     for name, status, error in ended:
         print(f"{'-' if error is None else f'{error:.2f} %':>8}  {name}", end="")
         print("" if status == "finished" else f"  {status}")

@@ -135,9 +135,9 @@ class Run:
         self.devices = [name_of(device, self.processes.count if self.processes else 1)]
         images = load_images(settings.data.source, Path(settings.data.folder))
         self.fingerprint = images.fingerprint
+        self.trainer = Trainer(settings, images, device, self.processes)
         if why := objections(settings, self.experiment, self.name, images.fingerprint):
             print(f"{self.name}: this run will enter no table: {'; '.join(why)}.")
-        self.trainer = Trainer(settings, images, device, self.processes)
         state = checkpoint.load(self.folder, identity(settings))
         if state is None:
             self.record.start({"experiment": self.experiment, **recorded_settings(settings)})

@@ -74,7 +74,10 @@ def read_settings(config: DictConfig, ignore: Sequence[str] = ()) -> Settings:
     """
     plain = _plain(config).items()
     if empty := sorted(OmegaConf.missing_keys(config)):
-        raise ConfigError(f"{empty[0]} has no value; choose a row with experiment=..., or set it.")
+        raise ConfigError(
+            f"{' and '.join(empty)} {'have' if len(empty) > 1 else 'has'} no value; choose a row "
+            f"with experiment=..., or set {' '.join(f'{key}=...' for key in empty)}"
+        )
     return checked({k: v for k, v in plain if k not in (*NOT_SETTINGS, *ignore)})
 
 
@@ -84,7 +87,7 @@ def _plain(config: DictConfig) -> dict[str, Any]:
         plain: Any = OmegaConf.to_container(config, resolve=True)
     except InterpolationToMissingValueError as error:
         missing = str(error).splitlines()[0].rpartition(" ")[2]
-        raise ConfigError(f"{missing} has no value; set it.") from None
+        raise ConfigError(f"{missing} has no value; set {missing}=...") from None
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from None
     return dict(plain)

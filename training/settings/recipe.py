@@ -107,7 +107,10 @@ class Recipe:
         if sorted(set(self.milestones)) != self.milestones:
             yield f"milestones={self.milestones} must rise"
         if self.milestones and self.milestones[-1] >= self.length:
-            yield f"milestones={self.milestones} must end before recipe.length={self.length}"
+            yield (
+                f"milestones={self.milestones} must be below recipe.length={self.length}; set "
+                "recipe.milestones, too"
+            )
         if self.fresh_momentum and self.schedule != "step":
             yield "fresh_momentum=true needs recipe.schedule=step"
         if self.schedule == "exponential" and not self.lr_length:

@@ -1,5 +1,6 @@
 """The settings of a run: typed, complete, each with its bounds."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -8,6 +9,7 @@ from pydantic.dataclasses import dataclass
 from training.settings.recipe import Recipe
 from training.settings.types import MACHINE, MOST, STRICT, Files, Folder, Name, Positive
 
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 SMALL = ("smoke", "imagenette")  # presets with a data set and a length of their own
 
 
@@ -68,7 +70,9 @@ class Settings:
 
     @model_validator(mode="after")
     def check(self) -> Self:
-        """Reject phases that do not add up to the run, and data under another set's name."""
+        """Reject unknown devices, data under another set's name, and phases that do not add up."""
+        if not DEVICE.fullmatch(self.device):
+            raise ValueError(f"device={self.device} is unknown; choose auto, cpu, cuda or cuda:1")
         name, source = self.data.name, self.data.source
         if name != source and not name.startswith(f"{source}_"):
             raise ValueError(

@@ -21,6 +21,7 @@ from experiments.execution.sweeps import registered, under_way
 from experiments.plan.jobs import Job
 from experiments.plan.plan import make_plan, with_teachers
 from experiments.plan.states import failure_of, is_locked, state_of, waits_for
+from records.lock import locked
 
 STAND_IN = ("tests/stand_in.py",)
 ROW = "he2015_residual/table6/resnet20"
@@ -313,6 +314,18 @@ def test_a_stopped_run_is_named_with_where_it_stands(tmp_path: Path) -> None:
     (folder / "checkpoint-00000040-3f2a.pt").touch()
     assert status.lines() == [f"stopped at 40/399  {run}"]
     assert status.lines(50) == ["stopped at 40/399  …/table6/resnet20/digits/seed0"]
+
+
+def test_a_run_on_images_of_ones_own_is_shown_too(tmp_path: Path) -> None:
+    run = "short/he2015_residual/table6/resnet20+data.source=pets/pets/seed0"
+    folder = tmp_path / "outputs" / "runs" / run
+    folder.mkdir(parents=True)
+    (folder / "checkpoint-00000040-3f2a.pt").touch()
+    assert status.lines() == [f"stopped at 40  {run}"]
+    with locked(folder):
+        assert status.lines() == [f"running, 40  {run}"]
+    (folder / "summary.json").write_text('{"status": "finished"}')
+    assert status.lines()[0].startswith("Nothing is being trained")
 
 
 def test_a_plan_that_was_killed_is_forgotten(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_another_precision_in_the_same_folder(made: Callable[..., Path]) -> None
     found = line(folder, f"{folder}+precision=bf16")
     assert found["A (%)"].startswith("8.10") and found["B (%)"].startswith("8.10")
     assert found["Same seed"] == "+0.00 ± 0.14"
-    with pytest.raises(CommandError, match=r"no record of rows with \+precision=fp32"):
+    with pytest.raises(CommandError, match=r"no record of a run with precision=fp32"):
         line(folder, f"{folder}+precision=fp32")
 
 

@@ -210,8 +210,8 @@ def test_what_has_been_measured_is_counted(results: Path) -> None:
     trained = sum(facts(*row) is not None for row in rows)
     assert text == (
         f"Full schedule: **8 of {trained} rows measured, 2 reproduced**; "
-        "**3 of 48 claims confirmed, 1 refuted**. "
-        "A tenth of it: **0 rows measured**; **0 of 48 claims confirmed, 0 refuted**."
+        "**3 of 48 claims hold, 1 does not**. "
+        "A tenth of it: **0 rows measured**; **0 of 48 claims hold, 0 do not**."
     )
 
 

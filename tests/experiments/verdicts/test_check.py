@@ -67,7 +67,7 @@ def test_the_made_records_are_consistent(
 ) -> None:
     changed()
     assert check.main() == 0
-    assert "1 records, 1 enter a table, 0 contradict" in capsys.readouterr().out
+    assert "1 records, 1 enter a table; problems: 0." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("used", "bad"), [(["a", "b"], 0), (["a"], 1), ("b", 0), (None, 0)])
@@ -94,7 +94,7 @@ def test_damage_is_listed_and_the_rest_is_checked(
     printed = capsys.readouterr().out
     assert printed.count("damaged") >= 2
     assert "holds the record of" in printed
-    assert "4 records" in printed and "3 contradict" in printed
+    assert "4 records" in printed and "problems: 3" in printed
 
 
 def test_an_error_that_metrics_do_not_show(

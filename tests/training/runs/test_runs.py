@@ -131,7 +131,7 @@ def test_a_multirun_skips_what_is_finished(command: Callable, tmp_path: Path) ->
     assert all(path.exists() for path in summaries)
     closing = [line.split() for line in ended.out.splitlines()[-4:]]
     records = [json.loads(path.read_text()) for path in summaries]
-    assert ended.out.splitlines()[-5].startswith("4 of 4 runs ended")
+    assert ended.out.splitlines()[-5].startswith("4 of the 4 runs started have finished")
     assert closing == [[f"{one['test_error']['last']:.2f}", "%", one["run"]] for one in records]
     weights = {(path.parent / "weights.safetensors").read_bytes() for path in summaries}
     assert len(weights) == 4, "two of the runs are the same"
@@ -146,7 +146,7 @@ def test_a_multirun_skips_what_is_finished(command: Callable, tmp_path: Path) ->
 def test_one_failing_job_does_not_stop_a_multirun(command: Callable, tmp_path: Path) -> None:
     ended = command("train.py", "-m", f"experiment={ROW}", *SMOKE, "seed=-1,0")
     assert ended.code == 1
-    assert "1 of 2 runs ended" in ended.out
+    assert "1 of the 2 runs started have finished" in ended.out
     assert "seed=-1 is impossible" in ended.err and "Traceback" not in ended.err
     assert (record(tmp_path) / "summary.json").exists()
 

@@ -91,7 +91,7 @@ SETTINGS = [
         "recipe.momentum=1.5 is impossible: should be less than or equal to 1",
     ),
     ([ROW, "recipe.milestones=[48000,32000]"], r"milestones=\[48000, 32000\] must rise"),
-    ([ROW, "recipe.length=40000"], "milestones=.* must end before recipe.length=40000"),
+    ([ROW, "recipe.length=40000"], "milestones=.* must be below recipe.length=40000"),
     ([ROW, "recipe.nesterov=true", "recipe.momentum=0"], "nesterov=true needs .*momentum"),
     (
         [ROW, "recipe.prepare=zca", "recipe.std=channel"],
