@@ -16,7 +16,7 @@ RUN := $(VENV)/bin/python
 KEPT = --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
 HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
 # Saved and stopped, as MINUTES asks, is no error of make's.
-STOPPED = || test $$? = 75
+STOPPED = || { code=$$?; test $$code = 75 || exit $$code; }
 
 # A variable that is mistyped, or that a target has no use for, must not be ignored unseen. What a
 # target takes stands in brackets behind its description.
