@@ -26,7 +26,8 @@ from experiments.tables.quoted import QUOTED, quoted_table
 from experiments.tables.sheets import Sheet, write
 from experiments.tables.tables import PaperTable, paper_table, shortened_table
 from experiments.tables.terminal import print_table, say
-from experiments.verdicts.records import RunRecord, counting, records_of
+from experiments.verdicts.loading import records_of
+from experiments.verdicts.records import RunRecord, counting
 from records.command import guarded, one_of
 from records.names import FULL, KEPT, compiled_folder
 from records.validity import PRESETS

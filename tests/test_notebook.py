@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib as mpl
 import pytest
 
-from experiments.verdicts.records import records_of
+from experiments.verdicts.loading import records_of
 from records.files import ROOT
 from records.names import KEPT, runs_folder
 

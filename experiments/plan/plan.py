@@ -10,7 +10,7 @@ from experiments.plan import estimate
 from experiments.plan.jobs import Job, parse_run
 from experiments.plan.machine import gpus
 from experiments.plan.states import ENDED, state_of
-from experiments.verdicts.records import survey
+from experiments.verdicts.loading import survey
 from records.names import KEPT, runs_folder
 
 

@@ -23,7 +23,8 @@ from experiments.tables.quoted import QUOTED
 from experiments.tables.sheets import write
 from experiments.tables.tables import general, scaled_note
 from experiments.verdicts import simulation
-from experiments.verdicts.records import RunRecord, by_row, survey
+from experiments.verdicts.loading import survey
+from experiments.verdicts.records import RunRecord, by_row
 from records.names import FULL, KEPT, runs_folder
 
 PAGES = {preset: "index.html" if preset == FULL else f"{preset}.html" for preset in KEPT}

@@ -19,8 +19,9 @@ from experiments.tables.cells import MISSING
 from experiments.tables.terminal import print_table, say
 from experiments.verdicts.aggregate import Measured, aggregate
 from experiments.verdicts.inference import Prior
+from experiments.verdicts.loading import load_all
 from experiments.verdicts.priors import error_sample, measured_errors, prior_of
-from experiments.verdicts.records import METRICS, RunRecord, load_all
+from experiments.verdicts.records import METRICS, RunRecord
 from experiments.verdicts.verdict import compare as rule
 from records.command import CommandError, guarded
 from records.names import KEPT

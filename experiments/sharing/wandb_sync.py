@@ -13,7 +13,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from experiments.verdicts.records import RunRecord, records_of
+from experiments.verdicts.loading import records_of
+from experiments.verdicts.records import RunRecord
 from records.command import CommandError, guarded, one_of
 from records.config import read_config
 from records.names import CONFIG, FULL, METRICS, SUMMARY, outputs

@@ -17,8 +17,9 @@ from experiments.tables.results import result
 from experiments.tables.sheets import to_markdown
 from experiments.verdicts.aggregate import mean, working_error
 from experiments.verdicts.inference import Prior
+from experiments.verdicts.loading import records_of
 from experiments.verdicts.priors import prior_of
-from experiments.verdicts.records import RunRecord, by_row, counting, records_of
+from experiments.verdicts.records import RunRecord, by_row, counting
 from records.files import ROOT
 from records.names import FULL, KEPT, results
 

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from experiments.verdicts.ask_eval import data_file, test_error
-from experiments.verdicts.records import RunRecord, check_place, load
+from experiments.verdicts.loading import check_place, load
+from experiments.verdicts.records import RunRecord
 from experiments.verdicts.tested import results as results_of_tests
 from records.code import committed_hash
 from records.command import guarded

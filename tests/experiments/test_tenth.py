@@ -20,7 +20,8 @@ from experiments.report import page as report_page
 from experiments.tables.claims import judge
 from experiments.tables.tables import paper_table
 from experiments.verdicts import check
-from experiments.verdicts.records import RunRecord, load_all, records_of
+from experiments.verdicts.loading import load_all, records_of
+from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 from tests.conftest import Ended
 from tests.sealed import seal

@@ -16,7 +16,8 @@ from experiments.figures.points import Family, Grid, Points
 from experiments.figures.training import Curves, Gradients
 from experiments.figures.weights import Responses, Reuse
 from experiments.papers.conf import table_rows
-from experiments.verdicts.records import RunRecord, load, load_all
+from experiments.verdicts.loading import load, load_all
+from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 from records.record import RecordError
 from tests.sealed import seal

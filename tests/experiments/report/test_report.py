@@ -16,7 +16,7 @@ from experiments.plan.plan import table_jobs
 from experiments.report import __main__ as report
 from experiments.report import page as report_page
 from experiments.tables.tables import paper_table
-from experiments.verdicts.records import load
+from experiments.verdicts.loading import load
 from records.files import ROOT
 from tests.sealed import seal
 

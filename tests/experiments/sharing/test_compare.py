@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from experiments.sharing import compare
-from experiments.verdicts.records import load
+from experiments.verdicts.loading import load
 from records.command import CommandError
 from records.files import ROOT
 from tests.sealed import seal

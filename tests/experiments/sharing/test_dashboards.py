@@ -9,7 +9,8 @@ import pytest
 from experiments.figures.drawing import FIGURES
 from experiments.papers import published
 from experiments.sharing import wandb_sync
-from experiments.verdicts.records import RunRecord, load_all
+from experiments.verdicts.loading import load_all
+from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 
 pytest.importorskip("wandb_workspaces", reason="no wandb-workspaces (extra: dashboards)")

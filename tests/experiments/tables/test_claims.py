@@ -12,8 +12,9 @@ import pytest
 from experiments.papers.claims import MEASURES, Claim, claims, mistake_in
 from experiments.papers.rows import facts
 from experiments.tables.claims import claims_table, find, judge
+from experiments.verdicts.loading import load
 from experiments.verdicts.measure import transition_least, weight_spread
-from experiments.verdicts.records import RunRecord, load
+from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 from tests.sealed import seal
 

@@ -22,7 +22,8 @@ from experiments.tables.sheets import to_markdown, write
 from experiments.tables.tables import paper_table
 from experiments.verdicts.aggregate import Measured, aggregate
 from experiments.verdicts.inference import Sample
-from experiments.verdicts.records import RunRecord, load, load_all
+from experiments.verdicts.loading import load, load_all
+from experiments.verdicts.records import RunRecord
 from experiments.verdicts.verdict import verdict
 from records.files import ROOT
 from records.record import RecordError

@@ -10,7 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from experiments.verdicts import check
 from experiments.verdicts.ask_eval import quoted
-from experiments.verdicts.records import RunRecord, load
+from experiments.verdicts.loading import load
+from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 from records.record import RecordError
 from tests.sealed import seal

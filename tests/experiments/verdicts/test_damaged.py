@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from experiments import compile, reproduce
 from experiments.sharing import compare
 from experiments.verdicts import check
-from experiments.verdicts.records import load, survey
+from experiments.verdicts.loading import load, survey
 from records.exits import BAD_CONFIG, FAILED
 from records.files import ROOT
 from records.names import CONFIG, METRICS, SUMMARY

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.verdicts.records import RunRecord, load
+from experiments.verdicts.loading import load
+from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 from records.names import METRICS
 from tests.sealed import seal

@@ -16,8 +16,9 @@ from experiments.papers.rows import facts
 from experiments.tables.tables import paper_table
 from experiments.verdicts.ask_eval import Answer
 from experiments.verdicts.inference import Prior
+from experiments.verdicts.loading import load_all
 from experiments.verdicts.measure import row_of
-from experiments.verdicts.records import RunRecord, extras, load_all
+from experiments.verdicts.records import RunRecord, extras
 from experiments.verdicts.tested import results
 from tests.conftest import Ended, save_tree
 from tests.sealed import seal

@@ -12,7 +12,7 @@ from torch import nn
 from data.arrays.imageset import ImageSet
 from experiments import reproduce
 from experiments.verdicts.ask_eval import Answer
-from experiments.verdicts.records import load_all
+from experiments.verdicts.loading import load_all
 from models.densenet import DenseNet
 from models.resnet import ResNet
 from records.files import ROOT
