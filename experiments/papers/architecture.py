@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.published import PAPER, PublishedError, papers
-from experiments.papers.schema import BuiltLayer, Layer, read
+from experiments.papers.reading import read
+from experiments.papers.schema import BuiltLayer, Layer
 from records.files import ROOT
 
 NOTES = [

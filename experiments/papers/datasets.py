@@ -3,7 +3,8 @@
 from functools import cache
 
 from experiments.papers.published import PAPER
-from experiments.papers.schema import Dataset, read
+from experiments.papers.reading import read
+from experiments.papers.schema import Dataset
 
 
 @cache

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from experiments.papers.reading import read
 from experiments.papers.schema import (
     ERROR,
     HOURS,
@@ -13,7 +14,6 @@ from experiments.papers.schema import (
     PublishedError,
     Reproduction,
     Table,
-    read,
 )
 from records.files import ROOT
 from records.words import suggestion

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.papers.published import PAPER
-from experiments.papers.schema import Deviation, read
+from experiments.papers.reading import read
+from experiments.papers.schema import Deviation
 from records.command import guarded
 from records.files import ROOT
 from records.names import results

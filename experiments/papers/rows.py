@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from experiments.papers.schema import CELLS, Amount, Count, Experiment, Word, read
+from experiments.papers.reading import read
+from experiments.papers.schema import CELLS, Amount, Count, Experiment, Word
 from records.files import ROOT
 from records.names import FULL, KEPT
 

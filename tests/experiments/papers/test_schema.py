@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from experiments.papers import claims as claims_file
 from experiments.papers.claims import claims
 from experiments.papers.published import PAPER, PublishedError, papers
+from experiments.papers.reading import read
 from experiments.papers.rows import RowFacts
 from experiments.papers.schema import (
     BuiltLayer,
@@ -24,7 +25,6 @@ from experiments.papers.schema import (
     Published,
     Reproduction,
     Table,
-    read,
 )
 from records.files import ROOT
 
