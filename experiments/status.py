@@ -53,8 +53,8 @@ def on_disk() -> dict[Path, Job | None]:
     for pattern in (LOCK, CHECKPOINTS, FAILURE):
         for path in sorted(runs.rglob(pattern)):
             preset, _, run = path.parent.relative_to(runs).as_posix().partition("/")
+            jobs[path.parent] = None
             with suppress(PlanError):
-                jobs[path.parent] = None
                 jobs[path.parent] = parse_run(run, preset)
     return jobs
 

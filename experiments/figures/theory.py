@@ -30,7 +30,7 @@ PANELS = (
     ),
     (
         "gradient, trained", "the same, after training",
-        r"with factors on the shortcuts: times $\prod\lambda_i$  He et al. 2016, eq. 8",
+        r"factors on the shortcuts put $\prod\lambda_i$ for 1: He et al. 2016, eq. 8",
         "unit l", "norm, relative to the end", True,
     ),
     (
