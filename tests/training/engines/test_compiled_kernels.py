@@ -31,7 +31,7 @@ TARGETS = [
 def test_kernels_compile(capability: str, dtype: str) -> None:
     """In a process of its own, because this one has them in the interpreter."""
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
     script = str(ROOT / "tests" / "compile_kernels.py")
     command = [sys.executable, script, capability, dtype]
     done = subprocess.run(

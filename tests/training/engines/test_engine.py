@@ -82,7 +82,8 @@ def test_kernels_are_checked_once_in_a_process_of_its_own(
         return run(*given, **more)
 
     monkeypatch.setattr(check.subprocess, "run", counted)
-    # Without the interpreter Triton finds no GPU here, and that process ends with a traceback.
+    monkeypatch.setenv("TRITON_INTERPRET", "1")  # on a machine with a GPU, too
+    # Without the interpreter Triton has no kernels for a CPU: that process ends with a traceback.
     with monkeypatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "0")
         with pytest.raises(RuntimeError) as failed:

@@ -36,7 +36,8 @@ class Conv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, out, ceil(H / stride), ceil(W / stride))."""
-        coarse = x.dtype == torch.bfloat16 or torch.backends.cudnn.allow_tf32
+        tf32 = x.dtype == torch.float32 and torch.backends.cudnn.allow_tf32
+        coarse = x.dtype == torch.bfloat16 or tf32
         small = x.shape[2] * x.shape[3] <= MAX_PIXELS
         if has_kernels(x.device) and coarse and small and x.dtype == self.weight.dtype:
             return convolve(x, self.weight, self.stride[0])
