@@ -53,6 +53,16 @@ def resnet20(pretrained: bool = True) -> Cifar10Classifier:
     return _classifier(ResNet(20), "table6/resnet20", pretrained)
 
 
+def resnet32(pretrained: bool = True) -> Cifar10Classifier:
+    """ResNet-32 of He et al. 2015, Table 6."""
+    return _classifier(ResNet(32), "table6/resnet32", pretrained)
+
+
+def resnet44(pretrained: bool = True) -> Cifar10Classifier:
+    """ResNet-44 of He et al. 2015, Table 6."""
+    return _classifier(ResNet(44), "table6/resnet44", pretrained)
+
+
 def resnet56(pretrained: bool = True) -> Cifar10Classifier:
     """ResNet-56 of He et al. 2015, Table 6."""
     return _classifier(ResNet(56), "table6/resnet56", pretrained)
@@ -61,6 +71,16 @@ def resnet56(pretrained: bool = True) -> Cifar10Classifier:
 def plain20(pretrained: bool = True) -> Cifar10Classifier:
     """The 20-layer plain network of He et al. 2015, Fig. 6."""
     return _classifier(ResNet(20, shortcut="none"), "fig6/plain20", pretrained)
+
+
+def plain32(pretrained: bool = True) -> Cifar10Classifier:
+    """The 32-layer plain network of He et al. 2015, Fig. 6."""
+    return _classifier(ResNet(32, shortcut="none"), "fig6/plain32", pretrained)
+
+
+def plain44(pretrained: bool = True) -> Cifar10Classifier:
+    """The 44-layer plain network of He et al. 2015, Fig. 6."""
+    return _classifier(ResNet(44, shortcut="none"), "fig6/plain44", pretrained)
 
 
 def plain56(pretrained: bool = True) -> Cifar10Classifier:
