@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -18,7 +17,8 @@ OTHER = RED  # worse, or failing
 GREY = "0.45"
 SIZE = 5.2  # inches
 NAMED = 16  # most dots for which names are drawn
-LETTER, LINE = 0.0113, 0.026  # fractions of the axes: width of a letter, height of a line
+# Fractions of the axes: width of a letter, height of a line, from a dot's middle to its name.
+LETTER, LINE, GAP = 0.0113, 0.026, 0.018
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def draw(dots: Sequence[Dot], schedule: str = "") -> Figure:
             label = verdict or ("_ours" if schedule else "read off a figure")
             _group(axis, [dot for dot in dots if dot.verdict == verdict], verdict, label)
         if len(dots) <= NAMED:
-            _names(axis, dots)
+            _names(axis, dots, alike=not schedule)
         if schedule:
             axis.set_title(f"On {schedule} of the schedule:\ncompare rows with each other", size=9)
             axis.set_ylabel(f"ours, on {schedule} of the schedule (%)")
@@ -97,23 +97,24 @@ def _group(axis: Axes, dots: Sequence[Dot], verdict: str | None, label: str) -> 
             axis.vlines(dot.published, *dot.interval, color=colour, lw=1, zorder=2)
 
 
-def _names(axis: Axes, dots: Sequence[Dot]) -> None:
-    """Write names beside the dots, on the side that has room; left out if neither has."""
+def _names(axis: Axes, dots: Sequence[Dot], *, alike: bool) -> None:
+    """Write names beside the dots, on the side away from the diagonal if there is room, or above or
+    below; left out if there is none anywhere."""
     at = [axis.transAxes.inverted().transform(axis.transData.transform((d.published, d.ours)))
           for d in dots]  # fmt: skip
-    taken = [(x - 0.02, x + 0.02, y) for x, y in at]
+    taken = [(x - GAP, x + GAP, y) for x, y in at]
     for dot, (x, y) in sorted(zip(dots, at, strict=True), key=lambda one: -one[1][1]):
-        width = LETTER * len(dot.name)
-        sides: tuple[tuple[float, Literal["left", "right"]], ...] = (
-            (x + 0.025, "left"), (x - 0.025 - width, "right"),
-        )  # fmt: skip
-        for start, side in sides:
-            free = all(start > right or start + width < left or abs(y - other) > LINE
-                       for left, right, other in taken)  # fmt: skip
+        width, step = LETTER * len(dot.name), 1.1 * LINE
+        right, left = (x + GAP, y, "left"), (x - GAP, y, "right")
+        sides = (left, right) if alike and dot.ours > dot.published else (right, left)
+        middle = min(max(x, width / 2), 1 - width / 2)
+        others = (middle, y - step, "center"), (middle, y + step, "center")
+        for where, height, align in (*sides, *others):
+            start = where - width * {"left": 0, "center": 0.5, "right": 1}[align]
+            free = all(start >= end or start + width <= begin or abs(height - other) > LINE
+                       for begin, end, other in taken)  # fmt: skip
             if free and start >= 0 and start + width <= 1:
-                taken.append((start, start + width, y))
-                gap = (5 if side == "left" else -5, -2.5)
-                note = axis.annotate(dot.name, (dot.published, dot.ours), gap, fontsize=7,
-                                     textcoords="offset points")  # fmt: skip
-                note.set_horizontalalignment(side)
+                taken.append((start, start + width, height))
+                axis.text(where, height, dot.name, fontsize=7, transform=axis.transAxes,
+                          va="center_baseline", ha=align)  # fmt: skip
                 break
