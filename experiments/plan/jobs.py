@@ -66,8 +66,8 @@ class Job:
             row = row or facts(self.experiment, dataset)
         if row is None:
             raise PlanError(
-                f"{self.experiment} on {self.dataset} is not in results/rows.csv: "
-                "run `make architecture`."
+                f"{self.experiment} on {self.dataset} is not in results/rows.csv: run "
+                "`make architecture` (its table in conf/table must list the row and data set)."
             )
         return row
 

@@ -115,12 +115,13 @@ def test_a_preset_with_a_length_of_its_own_gives_each_phase_its_share(
 
 
 def phased(tiny: Callable[..., Settings], **changes: Any) -> Settings:
-    settings = tiny(
-        "recipe.warmup_iterations=0", "data.pad=0", "recipe.length=12", "recipe.milestones=[9]"
-    )
+    settings = tiny(  # a rate so low that updates do not amplify the rounding of some processors
+        "recipe.lr=0.02", "recipe.warmup_iterations=0", "data.pad=0", "recipe.length=12",
+        "recipe.milestones=[9]",
+    )  # fmt: skip
     changes = {"phases": (
         Phase(4, momentum=0.2, objective="squared_hinge"),
-        Phase(3, lr=0.01, fresh_momentum=True),
+        Phase(3, lr=0.005, fresh_momentum=True),
         Phase(5, momentum=0.6),
     )} | changes  # fmt: skip
     return replace(settings, recipe=replace(settings.recipe, **changes))
@@ -153,7 +154,7 @@ def test_phases_train_as_a_plain_loop_does(
             (1 - signs * outputs).clamp(min=0).pow(2).sum(1).mean().backward()
         else:
             F.cross_entropy(outputs, y).backward()
-        lr = 0.01 if 4 <= iteration < 7 else 0.01 if iteration >= 9 else 0.1
+        lr = 0.005 if 4 <= iteration < 7 else 0.002 if iteration >= 9 else 0.02
         momentum = 0.2 if iteration < 4 else 0.6 if iteration >= 7 else 0.9
         with torch.no_grad():
             for name, p in plain.named_parameters():
