@@ -20,6 +20,7 @@ ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
 RED, BLUE, PINK, BLACK = "#D55E00", "#0072B2", "#CC79A7", "#000000"
 C10, C100 = "cifar10_aug", "cifar100_aug"
 MISSING = "not measured yet"
+WIDE = 4  # names, from which a legend has two columns
 BELOW = -36  # points from the bottom of a panel: below the label of its axis
 
 Rows = list[tuple[str, str]]  # experiment and data set of each
@@ -104,5 +105,8 @@ def legend(
         text = fill(f"{MISSING}: " + ", ".join(missing), 48)
         note = axis.annotate(text, (0.5, 0), (0, BELOW), "axes fraction", "offset points")
         note.set(horizontalalignment="center", verticalalignment="top", fontsize=8, color="0.5")
-    if where and any(not str(line.get_label()).startswith("_") for line in axis.lines):
-        axis.legend(loc=where, fontsize=8, framealpha=0.8, edgecolor="none")
+    names = [line for line in axis.lines if not str(line.get_label()).startswith("_")]
+    if where and names:
+        columns = 1 if len(names) < WIDE else 2  # so that it stays above the curves
+        axis.legend(loc=where, fontsize=8, framealpha=0.8, edgecolor="none", ncols=columns,
+                    handlelength=1.3, columnspacing=1)  # fmt: skip
