@@ -71,6 +71,8 @@ def draw(table: pd.DataFrame) -> list[Path]:
             if log:
                 ax.set_yscale("log")
             draw_panel(ax, table[table["panel"] == name])
+            if name != "gradient, trained":  # the networks of the panel beside it
+                ax.legend(frameon=False, fontsize=8)
             if name != "probe":
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.supxlabel(NOTE, fontsize=9, color="0.35")
@@ -86,7 +88,6 @@ def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
         ax.plot(points["position"], points["value"], ".-", color=colour, label=name, lw=1.3, ms=4)
         for value in whole["value"]:
             ax.axhline(value, color=colour, lw=0.9, ls="--")
-    ax.legend(frameon=False, fontsize=8)
 
 
 def _ends(rows: pd.DataFrame) -> str:
