@@ -121,7 +121,11 @@ def test_every_convolution_of_the_small_networks_is_exchanged(network: nn.Module
     assert after == before
 
 
-def test_a_layer_on_the_cpu_or_in_full_precision_is_pytorchs() -> None:
+@pytest.mark.parametrize("kernels", [False, True])
+def test_a_layer_on_the_cpu_or_in_full_precision_is_pytorchs(
+    kernels: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.engines.kernels.conv_layer.has_kernels", lambda device: kernels)
     plain = nn.Conv2d(16, 16, 3, padding=1, bias=False, dtype=torch.float64)
     x = torch.randn(2, 16, 5, 5, dtype=torch.float64)
     assert torch.equal(Conv(plain)(x), plain(x))
