@@ -1,29 +1,18 @@
-"""Folder trees of images, `<split>/<class>/*.JPEG`: listing them without reading the images.
-
-Listing a large tree takes minutes on a slow disk, so the listing is kept in an index file and
-reused until a folder changes. The file is next to the class folders or, if that is not writable, in
-the user's cache.
-"""
+"""Folder trees of images, `<split>/<class>/*.JPEG`: listing them without reading the images."""
 
 import hashlib
-import json
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from data.order import DataError
-from records.lock import written_whole
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
-INDEX = ".index.json"
-VERSION = 2
 UNREADABLE = -1  # size of anything but a file, such as a broken link
-CACHE = "residual-to-dense"
 
 
 @dataclass(frozen=True)
@@ -58,11 +47,9 @@ class Tree:
         if now == UNREADABLE:
             raise DataError(f"{path} cannot be read: a broken link, not a file, or no permission.")
         if now != size:
-            kept = [place for place in _places(self.folder) if place.is_file()]
-            anew = f", if the change is intended, delete {kept[0]}" if kept else " start again"
             raise DataError(
                 f"{path} has {now:,} bytes, and had {size:,} when its folder was listed.\n"
-                f"Restore it or{anew}."
+                "Restore it, or start again if the change is intended."
             )
         return path
 
@@ -87,10 +74,18 @@ def read_tree(folder: Path, classes: int | None = None) -> Tree:
     names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     if len(names) != (classes or len(names)) or not names:
         raise DataError(f"{folder} has {len(names)} class folders, expected {classes or 'some'}.")
-    listed = _known(folder, names) or _list(folder, names)
-    tree = _tree(folder, names, listed)
-    _check(tree)
-    return tree
+    paths, labels, sizes = [], [], []
+    for label, name in enumerate(names):
+        files = sorted(_files(folder / name))
+        if not files:
+            raise DataError(f"{folder / name} holds no image ({', '.join(SUFFIXES)}).")
+        paths += [f"{name}/{file}" for file, _ in files]
+        labels += [label] * len(files)
+        sizes += [size for _, size in files]
+    # Every forked worker that reads a list of a million strings would copy it, because reading
+    # changes reference counts.
+    texts = np.array(paths, np.dtypes.StringDType())
+    return Tree(folder, tuple(names), texts, np.array(labels, np.int64), np.array(sizes, np.int64))
 
 
 def fingerprint(splits: dict[str, Tree]) -> str:
@@ -103,18 +98,11 @@ def fingerprint(splits: dict[str, Tree]) -> str:
     return state.hexdigest()[:16]
 
 
-def _list(folder: Path, names: list[str]) -> dict[str, Any]:
-    """List every image file with its size, by class, and keep the listing for next time."""
-    listed: dict[str, Any] = {}
-    for name in names:
-        files = {}
-        for entry in os.scandir(folder / name):
-            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
-                files[_legible(entry.name, folder / name)] = _size(entry)
-        listed[name] = {"changed": _changed(folder / name), "files": dict(sorted(files.items()))}
-    if all(min(content["files"].values(), default=1) > 0 for content in listed.values()):
-        _keep(folder, listed)  # refilling an empty file would not change its folder
-    return listed
+def _files(folder: Path) -> Iterator[tuple[str, int]]:
+    """Yield the name and size in bytes of every image file of a class."""
+    for entry in os.scandir(folder):
+        if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
+            yield _legible(entry.name, folder), _size(entry)
 
 
 def _size(file: Path | os.DirEntry[str]) -> int:
@@ -135,67 +123,6 @@ def _legible(name: str, folder: Path) -> str:
             f"{folder} holds a file whose name is not UTF-8: {name!a}; rename it."
         ) from None
     return name
-
-
-def _known(folder: Path, names: list[str]) -> dict[str, Any] | None:
-    """Return the kept listing, or None if there is none or a class folder has changed since."""
-    for path in _places(folder):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            classes: dict[str, Any] = content["classes"]
-            same = all(classes[name]["changed"] == _changed(folder / name) for name in names)
-            sizes = (size for known in classes.values() for size in known["files"].values())
-            same = same and all(isinstance(size, int) and abs(size) < 2**63 for size in sizes)
-            if content["version"] == VERSION and same and len(classes) == len(names):
-                return classes
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return None
-
-
-def _keep(folder: Path, listed: dict[str, Any]) -> None:
-    """Write the index to the first writable place, if there is one."""
-    text = json.dumps({"version": VERSION, "classes": listed})
-    for path in _places(folder):
-        with suppress(OSError):
-            if path.parent != folder:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as file:
-                file.write(text.encode())
-            return
-
-
-def _places(folder: Path) -> tuple[Path, Path]:
-    """Where the index of a split may be: in its folder, or in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    return folder / INDEX, cache / CACHE / f"{name}.json"
-
-
-def _changed(folder: Path) -> int:
-    """When a file was last added to or removed from a folder, in nanoseconds since 1970."""
-    return folder.stat().st_mtime_ns
-
-
-def _tree(folder: Path, names: list[str], listed: dict[str, Any]) -> Tree:
-    paths, labels, sizes = [], [], []
-    for label, name in enumerate(names):
-        for file, size in listed[name]["files"].items():
-            paths.append(f"{name}/{file}")
-            labels.append(label)
-            sizes.append(size)
-    # Every forked worker that reads a list of a million strings would copy it, because reading
-    # changes reference counts.
-    texts = np.array(paths, np.dtypes.StringDType())
-    return Tree(folder, tuple(names), texts, np.array(labels, np.int64), np.array(sizes, np.int64))
-
-
-def _check(tree: Tree) -> None:
-    """Raise a DataError naming the first class without images, if there is one."""
-    counts = np.bincount(tree.labels, minlength=len(tree.classes))
-    if len(empty := np.flatnonzero(counts == 0)):
-        kinds = ", ".join(SUFFIXES)
-        raise DataError(f"{tree.folder / tree.classes[empty[0]]} holds no image ({kinds}).")
 
 
 def check_sizes(tree: Tree, remedy: str = "") -> None:

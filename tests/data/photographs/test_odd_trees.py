@@ -16,7 +16,7 @@ from PIL import Image
 from data.order import DataError
 from data.photographs.photographs import Photographs, training_view
 from data.photographs.stream import Stream, decode_all
-from data.photographs.tree import INDEX, check_sizes
+from data.photographs.tree import check_sizes
 from data.sets import load
 
 FILE = "n0/1.png"
@@ -97,7 +97,6 @@ AFTER = {
 def test_what_is_no_file_is_named_or_skipped(name: str, folder: Path) -> None:
     BEFORE[name](folder)
     images = read(folder)
-    assert not (folder / INDEX).exists(), "a list with a gap is not kept"
     assert re.search(
         r"n0/1\.png is (empty|not a readable file)", refusal(lambda: epoch(images, "stop"))
     )
@@ -113,11 +112,8 @@ def test_among_test_images_it_is_named(name: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("name", AFTER)
 def test_what_changed_after_it_was_listed_is_named(name: str, folder: Path) -> None:
-    """No folder shows it; the list is believed until a file is read that is not as it says."""
-    listed, whole = (folder / "n0").stat(), read(folder).fingerprint
-    AFTER[name](folder / FILE)
-    os.utime(folder / "n0", ns=(listed.st_atime_ns, listed.st_mtime_ns))
     images = read(folder)
+    AFTER[name](folder / FILE)
     for look in (
         lambda: decode_all(images.train, 8, 0),
         lambda: decode_all(images.train, 8, 1),
@@ -127,25 +123,7 @@ def test_what_changed_after_it_was_listed_is_named(name: str, folder: Path) -> N
         assert re.search(r"n0/1\.png (has|cannot)", text), text
     assert epoch(images, "skip").facts() == {"damaged": 1}
     if " has " in text:  # following the advice gives another fingerprint
-        assert str(folder / INDEX) in text
-        (folder / INDEX).unlink()
-        assert read(folder).fingerprint != whole
-
-
-def test_a_restored_file_does_not_keep_the_fingerprint_of_the_damaged_one(folder: Path) -> None:
-    content, whole = (folder / FILE).read_bytes(), read(folder).fingerprint
-    listed = (folder / "n0").stat()
-    (folder / INDEX).unlink()
-    (folder / FILE).write_bytes(content[:40])
-    damaged = read(folder).fingerprint  # which is kept
-    (folder / FILE).write_bytes(content)
-    os.utime(folder / "n0", ns=(listed.st_atime_ns, listed.st_mtime_ns))
-    assert read(folder).fingerprint == damaged != whole
-    text = refusal(lambda: epoch(read(folder), "stop"))
-    assert "when its folder was listed" in text and str(folder / INDEX) in text
-    (folder / INDEX).unlink()
-    assert read(folder).fingerprint == whole
-    epoch(read(folder), "stop")
+        assert read(folder).fingerprint != images.fingerprint
 
 
 def test_links_that_lead_somewhere_are_followed(folder: Path) -> None:

@@ -1,8 +1,5 @@
 """Folder trees of photographs: what is read, what is refused, and views of any size and shape."""
 
-import copy
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +11,7 @@ from PIL import Image
 from data.order import DataError
 from data.photographs import photographs
 from data.photographs.photographs import training_view
-from data.photographs.tree import INDEX, fingerprint, read_tree
+from data.photographs.tree import fingerprint, read_tree
 
 SHAPES = [(40, 60), (61, 37), (33, 33), (500, 20), (1, 1)]
 
@@ -43,51 +40,6 @@ def test_a_tree_is_listed_in_order(tree: Path) -> None:
     assert found.train.labels.tolist() == [0] * 5 + [1] * 5
 
 
-def test_the_index_is_used_until_a_folder_changes(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = read_tree(tree / "made" / "train", 2)
-    scanned: list[str] = []
-    original = os.scandir
-
-    def scan(path: str | Path) -> object:
-        scanned.append(Path(path).name)
-        return original(path)
-
-    monkeypatch.setattr(os, "scandir", scan)
-    again = read_tree(tree / "made" / "train", 2)
-    assert scanned == ["train"] and list(again.paths) == list(first.paths)
-    picture((9, 9)).save(tree / "made/train/n02/new.jpg")
-    assert "n02/new.jpg" in read_tree(tree / "made" / "train", 2).paths
-    index = tree / "made/train" / INDEX
-    whole = json.loads(index.read_text())
-    for files in (None, [], {"a.jpg": "9"}, {"a.jpg": 10**30}, {"a.jpg": None}):
-        damaged = copy.deepcopy(whole)
-        damaged["classes"]["n01"]["files"] = files
-        index.write_text(json.dumps(damaged))
-        assert len(read_tree(tree / "made" / "train", 2)) == 11
-    index.write_text("{")
-    assert len(read_tree(tree / "made" / "train", 2)) == 11
-
-
-def test_the_index_of_a_folder_that_cannot_be_written_to_is_in_the_cache(
-    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder = tree / "made" / "train"
-    (folder / INDEX).mkdir()  # so that no index can take its place
-    assert len(read_tree(folder, 2)) == 10
-    assert not list(folder.glob("*.tmp"))
-    assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
-    monkeypatch.setattr("data.photographs.tree._list", None)
-    assert len(read_tree(folder, 2)) == 10
-    # Nor anywhere else.
-    (tmp_path / "file").touch()
-    monkeypatch.undo()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert len(read_tree(folder, 2)) == 10
-
-
 def test_the_fingerprint_is_of_names_and_sizes(tree: Path) -> None:
     before = photographs.read("made", tree).fingerprint
     assert photographs.read("made", tree).fingerprint == before
@@ -95,7 +47,6 @@ def test_the_fingerprint_is_of_names_and_sizes(tree: Path) -> None:
     assert fingerprint(splits) == before
     with (tree / "made/val/n01/0.JPEG").open("ab") as file:
         file.write(b"x")
-    os.utime(tree / "made/val/n01")
     assert photographs.read("made", tree).fingerprint != before
 
 

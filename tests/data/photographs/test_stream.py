@@ -156,7 +156,6 @@ def test_or_the_next_one_takes_its_place_and_it_is_counted(
 
 def test_empty_images_are_damaged_ones(settings: Settings, damaged: Any, tmp_path: Path) -> None:
     (tmp_path / "made/train/n01/3.png").write_bytes(b"")
-    os.utime(tmp_path / "made/train/n01")  # or the index would know it as it was
     images = photographs.read("made", tmp_path)
     with pytest.raises(DataError, match=r"n01/3\.png is empty\.\n.*damaged=skip"):
         Trainer(settings, images, torch.device("cpu"))
@@ -168,7 +167,7 @@ def test_empty_images_are_damaged_ones(settings: Settings, damaged: Any, tmp_pat
     resumed.load(trainer.state())
     for one in (trainer, resumed):
         assert one.batches.facts() == {"damaged": 1}
-    Image.new("RGB", (9, 9)).save(tmp_path / "made/train/n01/3.png")  # which no folder shows
+    Image.new("RGB", (9, 9)).save(tmp_path / "made/train/n01/3.png")
     Trainer(settings, photographs.read("made", tmp_path), torch.device("cpu"))
 
 
