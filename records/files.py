@@ -2,13 +2,16 @@
 
 import csv
 import errno
+import fcntl
+import glob
 import io
 import math
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent  # of the checkout
 
@@ -37,13 +40,53 @@ def no_pipe(path: Path) -> Path:
     return path
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file completely or not at all, even across a power failure; text as UTF-8.
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file that replaces `path` once it is complete, even across a power failure:
+    no reader sees half of it, and several writers do not disturb each other.
+
+    Temporary files left by dead processes are removed.
 
     Raises:
         OSError: the write failed; the previous content is intact.
     """
-    replace_atomically(path, path.with_name(f"{path.name}.tmp"), content)
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if its writer is alive
+            left.unlink()
+    temporary = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+    try:
+        with _locked_file(temporary) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):  # report the first error, not one of the clean-up
+            temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
+    """Write a file completely or not at all, text as UTF-8; see `written_whole`."""
+    with written_whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def _locked_file(path: Path) -> IO[bytes]:
+    """Open a file for writing and lock it, where the file system has locks."""
+    while True:
+        file = path.open("wb")
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:  # else it was swept before it was locked
+            return file
+        file.close()
 
 
 def write_csv(
@@ -55,30 +98,6 @@ def write_csv(
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, text.getvalue())
-
-
-def replace_atomically(path: Path, temporary: Path, content: str | bytes | memoryview) -> None:
-    """Replace a file by way of a temporary one; see `write_atomically`."""
-    try:
-        with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        with suppress(OSError):  # report the first error, not one of the clean-up
-            temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename inside a folder survive a power failure."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def make_folder(folder: Path) -> None:

@@ -26,7 +26,7 @@ if not torch.cuda.is_available():
 
 from data.arrays.imageset import ImageSet
 from data.sets import load
-from records.lock import written_whole
+from records.files import written_whole
 from training.settings.config import CONF, composed
 from training.settings.settings import Settings
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data.order import DataError
-from records.files import no_pipe
-from records.lock import written_whole
+from records.files import no_pipe, written_whole
 
 MOST_BYTES = 4 * 2**30  # of the arrays; SVHN, the largest set, has 2.2 GB
 MADE = ("cifar10", "cifar100", "svhn")  # built by `make data` from official files

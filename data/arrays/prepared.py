@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from data.arrays.imageset import ImageSet
 from data.order import DataError
-from records.lock import written_whole
+from records.files import written_whole
 
 FLAT = 1e-8  # images with a smaller norm have no contrast and are not divided by it
 BIAS = 0.1  # added to every eigenvalue

@@ -1,18 +1,26 @@
-"""Folders and names of runs."""
+"""Folders and names of runs, and files that are written whole, beside processes that die and others
+that are still at it."""
 
+import multiprocessing
 import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from records.config import read_config
-from records.files import FolderError, make_folder, remove_empty
-from records.lock import is_locked, locked
+from records.files import (
+    FolderError,
+    make_folder,
+    remove_empty,
+    write_atomically,
+    written_whole,
+)
 from records.names import (
     CONFIG,
-    LOCK,
     METRICS,
     PARTS,
     SUMMARY,
@@ -22,6 +30,8 @@ from records.names import (
 )
 from records.progress import progress_of
 from records.record import CHECKSUM, Record, RecordError, checksum, summary_of
+
+CONTEXT = multiprocessing.get_context("fork")
 
 
 def test_only_empty_folders_are_removed_and_none_above_the_top(tmp_path: Path) -> None:
@@ -100,9 +110,74 @@ def test_no_part_of_a_record_is_waited_for(
         assert checksum(tmp_path, whole) != whole[CHECKSUM] or name == SUMMARY
 
 
-@pytest.mark.parametrize("make", ODD)
-def test_what_is_no_lock_is_named(make: Callable[[Path], object], tmp_path: Path) -> None:
-    make(tmp_path / LOCK)
-    assert not is_locked(tmp_path / LOCK)
-    with pytest.raises((FolderError, IsADirectoryError), match=str(tmp_path)), locked(tmp_path):
-        pass
+def begin(path: Path, connection: Connection) -> None:
+    """Write half a file, say so, and wait to be killed or told to go on."""
+    with written_whole(path) as file:
+        file.write(b"half of ")
+        file.flush()
+        connection.send("half")
+        connection.recv()
+        file.write(b"the other")
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> tuple[multiprocessing.Process, Connection, Path]:
+    ours, theirs = CONTEXT.Pipe()
+    path = tmp_path / "set[1].npz"  # a name with a pattern's characters
+    process = CONTEXT.Process(target=begin, args=(path, theirs), daemon=True)
+    process.start()
+    assert ours.recv() == "half"
+    return process, ours, path
+
+
+def test_what_a_killed_writer_left_is_swept(
+    writer: tuple[multiprocessing.Process, Connection, Path],
+) -> None:
+    process, _, path = writer
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join()
+    assert len(list(path.parent.iterdir())) == 1 and not path.exists()
+    with written_whole(path) as file:
+        file.write(b"whole")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert path.read_bytes() == b"whole"
+
+
+def test_a_live_writer_is_left_alone(
+    writer: tuple[multiprocessing.Process, Connection, Path],
+) -> None:
+    process, connection, path = writer
+    with written_whole(path) as file:
+        file.write(b"whole")
+    assert path.read_bytes() == b"whole"
+    connection.send("go on")
+    process.join(10)
+    assert process.exitcode == 0 and path.read_bytes() == b"half of the other"
+    assert len(list(path.parent.iterdir())) == 1
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+    with pytest.raises(OSError, match="full"), written_whole(path) as file:
+        file.write(b"half")
+        raise OSError(28, "full")
+    assert path.read_bytes() == b"before" and len(list(tmp_path.iterdir())) == 1
+
+
+def write_often(path: Path, letter: bytes) -> None:
+    for _ in range(200):
+        write_atomically(path, letter * 20_000)
+
+
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "table.md"
+    path.write_bytes(b"a" * 20_000)
+    writers = [CONTEXT.Process(target=write_often, args=(path, bytes([c]))) for c in b"abc"]
+    for process in writers:
+        process.start()
+    while any(process.is_alive() for process in writers):
+        content = path.read_bytes()
+        assert len(content) == 20_000 and len(set(content)) == 1, "half a file was seen"
+    assert [process.exitcode for process in writers] == [0, 0, 0]
+    assert list(tmp_path.iterdir()) == [path]

@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from records.files import replace_atomically
+from records.files import write_atomically
 from records.names import CHECKPOINTS
 
 VERSION = 1
 KEPT = 2
-TEMPORARY = "checkpoint.tmp"
+UNFINISHED = "checkpoint-*.tmp"  # left where a process was killed
 DIGITS = 16  # of the checksum, in the name
 
 
@@ -44,7 +44,7 @@ def save(folder: Path, iteration: int, state: dict[str, Any], deciding: dict[str
     content = buffer.getbuffer()
     prefix = f"checkpoint-{iteration:08}-"
     path = folder / f"{prefix}{checksum(content)}.pt"
-    replace_atomically(path, folder / TEMPORARY, content)
+    write_atomically(path, content)
     others = [other for other in checkpoints(folder) if other != path]
     same = [other for other in others if other.name.startswith(prefix)]
     for old in [*same, *[other for other in others if other not in same][KEPT - 1 :]]:
@@ -59,7 +59,8 @@ def load(folder: Path, deciding: dict[str, Any]) -> dict[str, Any] | None:
     Raises:
         CheckpointError: all are damaged, or one is of another version or configuration.
     """
-    (folder / TEMPORARY).unlink(missing_ok=True)
+    for path in folder.glob(UNFINISHED):
+        path.unlink(missing_ok=True)
     damaged: list[Path] = []
     for path in checkpoints(folder):
         content = read(path)

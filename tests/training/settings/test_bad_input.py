@@ -444,7 +444,7 @@ def test_who_has_seen_enough_is_left_alone(words: str) -> None:
     assert ended.stdout.splitlines()[-1] == "0" and not ended.stderr, ended.stderr
 
 
-@pytest.mark.parametrize("name", ["checkpoint.tmp", "metrics.csv", "lock"])
+@pytest.mark.parametrize("name", ["config.yaml", "metrics.csv", "lock"])
 def test_a_folder_where_a_file_should_be(name: str, command: Callable, tmp_path: Path) -> None:
     suffix = "+model.depth=8+recipe.length=6+recipe.milestones=-4"
     run = f"outputs/runs/smoke/he2015_residual/table6/resnet20{suffix}/digits/seed0"
