@@ -70,8 +70,7 @@ def show_plan(plan: Sequence[Entry], options: argparse.Namespace) -> None:
     print_table(table)
     if len(table) > LONG:  # the summary has scrolled off the screen
         say("\n" + summary.splitlines()[0])
-    notes = overview.failures(plan), overview.without_teachers(plan), overview.in_no_table(plan)
-    if warnings := [line for lines in notes for line in lines]:
+    if warnings := overview.failures(plan) + overview.in_no_table(plan):
         print()
         say("\n".join(warnings))
     sys.stdout.flush()

@@ -79,6 +79,7 @@ class Execution:
 
     Attributes:
         failures: why each run that was given up failed.
+        ended: runs known to have ended, so that their files are not read again at every poll.
         stopped: exit code 75 or 130 if asked to stop, else 0.
     """
 
@@ -90,6 +91,7 @@ class Execution:
     environment: Mapping[str, str] = field(default_factory=dict)
     failures: dict[Job, Failure] = field(default_factory=dict)
     stopped: int = 0
+    ended: set[Job] = field(default_factory=set)
     tries: Counter[Job] = field(default_factory=Counter)
     launched: list[Launched] = field(default_factory=list)
     shared: bool = False  # whether another program works on the same runs
@@ -107,7 +109,6 @@ class Execution:
                         self.stop(exits.PREEMPTED)
                     self.display.refresh()
                     time.sleep(POLL_SECONDS)
-                self.give_up_students()
             finally:
                 self.leave_nothing()
 
@@ -148,10 +149,18 @@ class Execution:
         return True
 
     def is_open(self, job: Job) -> bool:
-        """Whether a run is not ended, running or given up, and its teacher, if any, has weights."""
-        if job in self.failures or states.waits_for(job) is not None:
+        """Whether a run can start: it has not ended, does not run and was not given up, and its
+        teacher, if any, has weights or will get none here (train.py then names the remedy)."""
+        if job in self.failures or job in self.ended:
             return False
-        return state_of(job) not in (*states.ENDED, "running")
+        state, teacher = state_of(job), job.teacher
+        if state in states.ENDED:
+            self.ended.add(job)
+        if state in (*states.ENDED, "running"):
+            return False
+        if teacher is None or teacher.weights.is_file() or teacher in self.failures:
+            return True
+        return state_of(teacher) in states.ENDED
 
     def judge(self, launched: Launched, code: int) -> None:
         """Act on how a process ended: report the run, retry it, give it up, or stop or pause."""
@@ -192,16 +201,6 @@ class Execution:
         with suppress(OSError):  # on a full disk; it is reported anyway
             states.note_failure(job, failure)
         self.display.say(f"{job.run}: given up ({failure.reason})")
-
-    def give_up_students(self) -> None:
-        """Give up, at the end, students whose teacher has no weights and is not running."""
-        left = [] if self.stopped else [job for job in self.jobs if job not in self.failures]
-        for job in left:
-            teacher = states.waits_for(job)
-            if teacher is None or state_of(job) in (*states.ENDED, "running"):
-                continue
-            if state_of(teacher) != "running":
-                self.give_up(job, Failure(exits.BAD_CONFIG, states.no_teacher(job, teacher), ""))
 
     def paused(self) -> bool:
         """Whether the disk is still full."""

@@ -10,14 +10,7 @@ from experiments.plan import estimate
 from experiments.plan.jobs import Job
 from experiments.plan.machine import device_name, free_bytes
 from experiments.plan.plan import Entry
-from experiments.plan.states import (
-    ENDED,
-    failure_of,
-    no_teacher,
-    state_of,
-    test_error_of,
-    waits_for,
-)  # fmt: skip
+from experiments.plan.states import failure_of, state_of, test_error_of
 from records.code import in_words, uncommitted
 from records.names import KEPT, outputs
 from records.words import duration
@@ -82,17 +75,6 @@ def failures(plan: Sequence[Entry]) -> list[str]:
     """Why runs failed, a line per run."""
     failed = ((entry.job, failure_of(entry.job)) for entry in plan if entry.state == "failed")
     return [f"{job.run}: {why.reason.splitlines()[0]}" for job, why in failed if why]
-
-
-def without_teachers(plan: Sequence[Entry]) -> list[str]:
-    """Students that cannot be trained, because their teacher's run has ended without weights here,
-    each with the remedy."""
-    waiting = [(entry.job, waits_for(entry.job)) for entry in plan if entry.open]
-    return [
-        f"{job.run}: {no_teacher(job, teacher)}"
-        for job, teacher in waiting
-        if teacher is not None and state_of(teacher) in ENDED
-    ]
 
 
 def in_no_table(plan: Sequence[Entry]) -> list[str]:

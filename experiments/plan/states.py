@@ -42,21 +42,6 @@ def state_of(job: Job) -> str:
     return "resumable" if any(job.working.glob(CHECKPOINTS)) else "missing"
 
 
-def waits_for(job: Job) -> Job | None:
-    """The teacher of a student, as long as its weights are missing; else None."""
-    teacher = job.teacher
-    return None if teacher is None or teacher.weights.is_file() else teacher
-
-
-def no_teacher(job: Job, teacher: Job) -> str:
-    """The message that the weights of a student's teacher are missing, with the remedy."""
-    return (
-        f"its teacher's weights, {teacher.weights}, are missing (state of that run: "
-        f"{state_of(teacher)}).\nPut them there, or name another file: python train.py "
-        f"{' '.join(job.arguments)} recipe.teacher=FILE"
-    )
-
-
 def test_error_of(job: Job) -> float | None:
     """Last test error of a finished run in percent, or None."""
     try:

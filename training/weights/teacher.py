@@ -27,7 +27,8 @@ def read_teacher(settings: Settings, device: torch.device) -> MaxoutNetwork:
     if not settings.recipe.teacher or not path.is_file():
         raise ConfigError(
             f"recipe.teacher={path} is missing; train it first (experiment={ROW} "
-            f"data={settings.data.name} preset={settings.preset.name} seed={settings.seed})."
+            f"data={settings.data.name} preset={settings.preset.name} seed={settings.seed}), or "
+            "name another file of weights: recipe.teacher=FILE."
         )
     model = json.loads(description(path).get("model", "{}"))
     if not model or model_class(model) is not MaxoutNetwork:
