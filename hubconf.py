@@ -7,6 +7,7 @@ Each was trained in this suite with the paper's full recipe and seed 0. The card
 results/weights/ describes the training and the intended use.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,49 +49,25 @@ class Cifar10Classifier(nn.Module):
         return self.network(images * 255 - self.mean)
 
 
-def resnet20(pretrained: bool = True) -> Cifar10Classifier:
-    """ResNet-20 of He et al. 2015, Table 6."""
-    return _classifier(ResNet(20), "table6/resnet20", pretrained)
+def _network(depth: int, row: str, **kind: str) -> Callable[..., Cifar10Classifier]:
+    """A function that builds a network in evaluation mode, by default with a row's weights."""
+
+    def build(pretrained: bool = True) -> Cifar10Classifier:
+        network = ResNet(depth, **kind)
+        if pretrained:
+            path = WEIGHTS / "he2015_residual" / row / "cifar10_aug" / "seed0.safetensors"
+            network.load_state_dict(safetensors.torch.load_file(path))
+        return Cifar10Classifier(network).eval()
+
+    build.__doc__ = f"The {depth}-layer network of He et al. 2015, {row}."
+    return build
 
 
-def resnet32(pretrained: bool = True) -> Cifar10Classifier:
-    """ResNet-32 of He et al. 2015, Table 6."""
-    return _classifier(ResNet(32), "table6/resnet32", pretrained)
-
-
-def resnet44(pretrained: bool = True) -> Cifar10Classifier:
-    """ResNet-44 of He et al. 2015, Table 6."""
-    return _classifier(ResNet(44), "table6/resnet44", pretrained)
-
-
-def resnet56(pretrained: bool = True) -> Cifar10Classifier:
-    """ResNet-56 of He et al. 2015, Table 6."""
-    return _classifier(ResNet(56), "table6/resnet56", pretrained)
-
-
-def plain20(pretrained: bool = True) -> Cifar10Classifier:
-    """The 20-layer plain network of He et al. 2015, Fig. 6."""
-    return _classifier(ResNet(20, shortcut="none"), "fig6/plain20", pretrained)
-
-
-def plain32(pretrained: bool = True) -> Cifar10Classifier:
-    """The 32-layer plain network of He et al. 2015, Fig. 6."""
-    return _classifier(ResNet(32, shortcut="none"), "fig6/plain32", pretrained)
-
-
-def plain44(pretrained: bool = True) -> Cifar10Classifier:
-    """The 44-layer plain network of He et al. 2015, Fig. 6."""
-    return _classifier(ResNet(44, shortcut="none"), "fig6/plain44", pretrained)
-
-
-def plain56(pretrained: bool = True) -> Cifar10Classifier:
-    """The 56-layer plain network of He et al. 2015, Fig. 6."""
-    return _classifier(ResNet(56, shortcut="none"), "fig6/plain56", pretrained)
-
-
-def _classifier(network: nn.Module, row: str, pretrained: bool) -> Cifar10Classifier:
-    """Wrap a network in evaluation mode, with a row's weights if `pretrained`."""
-    if pretrained:
-        path = WEIGHTS / "he2015_residual" / row / "cifar10_aug" / "seed0.safetensors"
-        network.load_state_dict(safetensors.torch.load_file(path))
-    return Cifar10Classifier(network).eval()
+resnet20 = _network(20, "table6/resnet20")
+resnet32 = _network(32, "table6/resnet32")
+resnet44 = _network(44, "table6/resnet44")
+resnet56 = _network(56, "table6/resnet56")
+plain20 = _network(20, "fig6/plain20", shortcut="none")
+plain32 = _network(32, "fig6/plain32", shortcut="none")
+plain44 = _network(44, "fig6/plain44", shortcut="none")
+plain56 = _network(56, "fig6/plain56", shortcut="none")
