@@ -6,7 +6,7 @@ python -m experiments.compile figure [he2015_residual/fig6] [--preset tenth]
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -15,7 +15,7 @@ from experiments.figures import against, drawing
 from experiments.figures.drawing import FIGURES
 from experiments.papers import architecture, datasets, published
 from experiments.papers.claims import claims
-from experiments.papers.conf import PlanError, is_planned, preset_scale, table_config, table_rows
+from experiments.papers.conf import PlanError, preset_scale, table_config, table_rows
 from experiments.plan.estimate import seconds_on_gpu
 from experiments.plan.jobs import Job
 from experiments.tables import readme
@@ -129,17 +129,19 @@ def draw_against(total: Overview) -> Figure | None:
 
 
 def figure_heading(figure: str) -> str:
-    """Heading of a figure: the title of its table, or its panels' titles if it has no table."""
-    if is_planned(figure):
-        return str(table_config(figure)["table"]["title"])
-    return "; ".join(panel.title for panel in FIGURES[figure])
+    """Heading of a figure."""
+    return table_config(figure).title
 
 
-def figure_command(figure: str, preset: str) -> str:
-    """Command that draws a figure and, if it is planned as a table, trains the missing runs."""
-    if is_planned(figure):
-        return f"make reproduce-table TABLE={figure} PRESET={preset} YES=1"
-    return f"make figure FIGURE={figure}" + ("" if preset == FULL else f" PRESET={preset}")
+def publish(tables: Iterable[Sheet], preset: str) -> None:
+    """Write tables and print them with their files; update the pages that show them."""
+    for table in tables:
+        paths = write(table, preset)
+        say(f"\n{table.title}\n")
+        print_table(table.frame, str(paths[0]))
+        print(*paths, sep="\n")
+    if preset in KEPT:
+        readme.update()
 
 
 def _architecture(table: str) -> Sheet:
@@ -155,13 +157,12 @@ def _shortened(
     Raises:
         PlanError: there is no such table.
     """
-    overrides = table_config(table)["table"].get("smoke_overrides", ()) if preset == "smoke" else ()
+    overrides = table_config(table).smoke_overrides if preset == "smoke" else ()
     rows = table_rows(table, preset)
     shown = [
         r
         for r in records
-        if r.row in rows
-        and r.run == Job(r.experiment, r.dataset, r.seed, preset, tuple(overrides)).run
+        if r.row in rows and r.run == Job(r.experiment, r.dataset, r.seed, preset, overrides).run
     ]
     data = ", ".join(sorted({record.dataset for record in shown})) or "no data"
     return shown, f"Shortened runs (preset {preset}, {data}): not comparable with the paper."
@@ -176,6 +177,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", default=FULL, type=one_of("PRESET", PRESETS))
     options = parser.parse_intermixed_args(arguments)  # names may follow --preset
     preset, records = options.preset, records_of(options.preset)
+    if not options.names and preset not in KEPT:
+        variable = options.kind.upper()
+        raise PlanError(
+            f"PRESET={preset} needs {variable}=, one of its own: see PRESET=paper PLAN=1."
+        )
     if options.kind == "figure":
         idle = list[str]()
         for figure in options.names or FIGURES:
@@ -188,13 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     named = (
         form for table in options.names for form in forms(compile_table(table, preset, records))
     )
-    for table in named if options.names else compile_all(records, preset):
-        paths = write(table, preset)
-        say(f"\n{table.title}\n")
-        print_table(table.frame, str(paths[0]))
-        print(*paths, sep="\n")
-    if preset in KEPT:
-        readme.update()
+    publish(named if options.names else compile_all(records, preset), preset)
     return 0
 
 

@@ -14,8 +14,6 @@ from experiments.figures.drawing import FIGURES
 from experiments.papers import published
 from experiments.papers.conf import table_config, table_rows
 from experiments.plan.plan import make_plan, table_jobs, with_teachers
-from experiments.tables import readme
-from experiments.tables.sheets import write
 from experiments.tables.terminal import print_table, say
 from experiments.verdicts.ask_eval import ask_eval
 from experiments.verdicts.records import RunRecord
@@ -59,20 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def show(table: str, preset: str) -> None:
     """Compile the table and its figures, and print where they are."""
-    print()
     records = compile.records_of(preset)
     if preset not in KEPT or table in published.tables():
         compiled = compile.compile_table(table, preset, records)
-        paths = [path for form in compile.forms(compiled) for path in write(form, preset)]
-        say(f"{compiled.title}\n")
-        if compiled.frame.empty:
-            say("No run has ended yet.")
-        else:
-            print_table(compiled.frame, str(paths[0]))
-        print("", *paths, sep="\n")
-        if preset in KEPT:
-            readme.update()
-    figures = [table] if table in FIGURES else table_config(table)["table"].get("figures", [])
+        compile.publish(compile.forms(compiled), preset)
+    figures = [table] if table in FIGURES else table_config(table).figures
     for figure in figures:
         complete_figure(figure, records)
         for path in compile.write_figure(figure, preset, records):

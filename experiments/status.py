@@ -17,6 +17,7 @@ from records.lock import is_locked
 from records.names import CHECKPOINTS, FAILURE, LOCK, outputs
 from records.progress import progress_of
 from records.record import is_finished
+from records.validity import PRESETS
 
 UNFINISHED = {"running": "running,", "resumable": "stopped at"}
 
@@ -40,46 +41,49 @@ def lines(width: int | None = None) -> list[str]:
         planned |= set(jobs)
         text += [title, *progress_lines(make_plan(jobs), width)]
     for folder, job in on_disk().items():
-        if job not in planned and (line := _line(job, width) if job else _own(folder, width)):
+        if job not in planned and (line := _line(folder, job, width)):
             text.append(line)
     return text or [f"Nothing is being trained, and {outputs()} holds no unfinished runs."]
 
 
 def on_disk() -> dict[Path, Job | None]:
     """The working folder of every run, of any preset, that has started but not finished, and its
-    job; None for a run of no table's row, such as one on a data set of your own."""
+    job; None for a run of no table's row, such as one on a data set of your own, or of a preset
+    that no longer exists."""
     jobs = dict[Path, Job | None]()
     runs = outputs() / "runs"
     for pattern in (LOCK, CHECKPOINTS, FAILURE):
         for path in sorted(runs.rglob(pattern)):
             preset, _, run = path.parent.relative_to(runs).as_posix().partition("/")
             jobs[path.parent] = None
-            with suppress(PlanError):
-                jobs[path.parent] = parse_run(run, preset)
+            if preset in PRESETS:
+                with suppress(PlanError):
+                    jobs[path.parent] = parse_run(run, preset)
     return jobs
 
 
-def _line(job: Job, width: int | None) -> str:
-    state = state_of(job)
-    progress, failure = progress_of(job.working), failure_of(job)
-    if state in UNFINISHED and progress is not None:
-        start = f"{UNFINISHED[state]} {progress.iteration:,}/{job.iterations:,}  "
-        return start + fitted(job.run, width, len(start))
+def _line(folder: Path, job: Job | None, width: int | None) -> str:
+    """The line of a run, or an empty string if it has ended or has yet to begin."""
+    name = job.run if job else folder.relative_to(outputs() / "runs").as_posix()
+    state = state_of(job) if job else _state(folder)
+    progress, failure = progress_of(folder), failure_of(job) if job else None
     if state == "failed" and failure is not None:
-        return f"failed  {job.run}: {failure.reason.splitlines()[0]}"
-    if state not in (*UNFINISHED, "failed"):
+        return f"failed  {name}: {failure.reason.splitlines()[0]}"
+    if state in UNFINISHED and progress is not None:
+        total = f"/{job.iterations:,}" if job else ""
+        start = f"{UNFINISHED[state]} {progress.iteration:,}{total}  "
+    elif job and state in (*UNFINISHED, "failed"):
+        start = f"{state}  "
+    else:
         return ""
-    return f"{state}  {fitted(job.run, width, len(state) + 2)}"
+    return start + fitted(name, width, len(start))
 
 
-def _own(folder: Path, width: int | None) -> str:
-    """The line of a run that no plan knows."""
-    progress = progress_of(folder)
-    if is_finished(folder) or progress is None:
-        return ""
-    state = UNFINISHED["running" if is_locked(folder / LOCK) else "resumable"]
-    start = f"{state} {progress.iteration:,}  "
-    return start + fitted(folder.relative_to(outputs() / "runs").as_posix(), width, len(start))
+def _state(folder: Path) -> str:
+    """The state of a run that no plan knows."""
+    if is_finished(folder):
+        return "done"
+    return "running" if is_locked(folder / LOCK) else "resumable"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """What a table or figure trains, from its file in conf/table."""
 
-from collections.abc import Mapping
+from dataclasses import field
 from functools import cache
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
+from pydantic import ValidationError
+from pydantic.dataclasses import dataclass
 
 from experiments.papers import architecture, published
+from experiments.papers.schema import CELLS, Experiment, Text, Word
 from records.command import CommandError
 from records.files import ROOT
 
@@ -17,29 +21,62 @@ class PlanError(CommandError):
     """A plan is impossible: an unknown table, row or run, or an invalid number of seeds."""
 
 
-def is_planned(table: str) -> bool:
-    """Whether a table or figure trains rows of its own."""
-    return (FOLDER / f"{table}.yaml").exists()
+@dataclass(frozen=True, config=CELLS)
+class TableConfig:
+    """What conf/table/<name>.yaml says of a table or figure.
+
+    Attributes:
+        rows: the experiments it trains, on each of `datasets`, or on those that `only` names.
+        figures: drawn with it.
+        smoke, smoke_overrides: the rows of its small version, and how they are made small.
+    """
+
+    name: Text
+    title: Text
+    rows: tuple[Experiment, ...]
+    datasets: tuple[Word, ...]
+    only: dict[Experiment, tuple[Word, ...]] = field(default_factory=dict)
+    figures: tuple[Text, ...] = ()
+    smoke: tuple[Experiment, ...] = ()
+    smoke_overrides: tuple[Text, ...] = ()
 
 
 @cache
-def table_config(table: str) -> Mapping[str, Any]:
-    """The config of a table; cached, so not to be modified.
+def planned() -> list[str]:
+    """The tables and figures that train rows of their own."""
+    return sorted(
+        path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.yaml")
+    )
+
+
+@cache
+def table_config(table: str) -> TableConfig:
+    """The config of a table.
 
     Raises:
-        PlanError: there is no such table.
+        PlanError: there is no such table, or its file has a mistake.
     """
-    if not is_planned(table) and table in [*published.tables(), *architecture.tables()]:
-        raise PlanError(
-            f"{table} has nothing to train; `make table TABLE={table}` compiles it from quoted or "
-            "counted numbers."
-        )
-    if not is_planned(table):
-        paths = sorted(FOLDER.rglob("*.yaml"))
-        names = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in paths]
-        raise PlanError(published.unknown("table", table, names))
-    content: Any = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{table}.yaml"))
-    return dict(content)
+    if table not in planned():
+        if table in [*published.tables(), *architecture.tables()]:
+            raise PlanError(
+                f"{table} has nothing to train; `make table TABLE={table}` compiles it from quoted "
+                "or counted numbers."
+            )
+        raise PlanError(published.unknown("table", table, planned()))
+    path = FOLDER / f"{table}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        swept = content["hydra"]["sweeper"]["params"]["experiment"].split(",")
+        return TableConfig(**content["table"], rows=tuple(map(str.strip, swept)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        given = "" if first["type"] == "missing" else f" is {ascii(first['input'])[:80]}"
+        mistake = f"{'.'.join(map(str, first['loc']))}{given}: {first['msg']}"
+    except (yaml.YAMLError, UnicodeError, OSError) as error:
+        mistake = " ".join(str(error).split())
+    except (KeyError, TypeError, AttributeError):
+        mistake = "it needs hydra.sweeper.params.experiment and table, as other files there have"
+    raise PlanError(f"{path} has a mistake: {mistake}.")
 
 
 def table_rows(table: str, preset: str = "paper") -> list[tuple[str, str]]:
@@ -50,12 +87,10 @@ def table_rows(table: str, preset: str = "paper") -> list[tuple[str, str]]:
     """
     config = table_config(table)
     if preset == "smoke":
-        if not (small := config["table"].get("smoke")):
+        if not config.smoke:
             raise PlanError(f"{table} has no small version; PRESET=paper plans the full recipe.")
-        return [(row, "digits") for row in small]
-    names = config["hydra"]["sweeper"]["params"]["experiment"].split(",")
-    datasets, only = config["table"]["datasets"], config["table"].get("only", {})
-    rows = [(row, data) for row in map(str.strip, names) for data in only.get(row, datasets)]
+        return [(row, "digits") for row in config.smoke]
+    rows = [(row, data) for row in config.rows for data in config.only.get(row, config.datasets)]
     if preset != "imagenette":
         return rows
     if not any(data == "imagenet" for _, data in rows):

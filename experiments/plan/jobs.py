@@ -8,8 +8,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from experiments.papers import published
 from experiments.papers.conf import PlanError
-from experiments.papers.rows import RowFacts, facts
+from experiments.papers.rows import RowFacts, all_rows, facts
 from records.files import ROOT
 from records.names import (
     FULL,
@@ -58,17 +59,14 @@ class Job:
         """What its row trains; for a small stand-in data set, as counted on the original.
 
         Raises:
-            PlanError: rows.csv does not have the row.
+            PlanError: there is no such row, or rows.csv does not have it.
         """
         preset = self.preset if self.preset in KEPT else FULL
         row = facts(self.experiment, self.dataset, preset)
         for dataset in STOOD_IN_FOR.get(self.dataset, ()):
             row = row or facts(self.experiment, dataset)
         if row is None:
-            raise PlanError(
-                f"{self.experiment} on {self.dataset} is not in results/rows.csv: run "
-                "`make architecture` (its table in conf/table must list the row and data set)."
-            )
+            raise PlanError(_unplanned(self))
         return row
 
     @property
@@ -120,6 +118,19 @@ def parse_run(name: str, preset: str = "paper") -> Job:
     job = Job(experiment, dataset, int(seed), preset, tuple(overrides.split("+")[1:]))
     _ = job.facts  # raises if there is no such row
     return job
+
+
+def _unplanned(job: Job) -> str:
+    """Why a job's row is not in results/rows.csv, and the remedy."""
+    known = all_rows()
+    if not (ROOT / "conf" / "experiment" / f"{job.experiment}.yaml").is_file():
+        return published.unknown("row", job.experiment, {row for row, _ in known})
+    others = ", ".join(data for row, data in known if row == job.experiment)
+    return (
+        f"{job.experiment} on {job.dataset} is not in results/rows.csv"
+        f"{f' (on {others} it is)' * bool(others)}.\nOnce a table in conf/table lists it, run "
+        "`make architecture`."
+    )
 
 
 @cache

@@ -13,6 +13,8 @@ from experiments.plan.states import ENDED, state_of
 from experiments.verdicts.loading import survey
 from records.names import KEPT, runs_folder
 
+MOST_SEEDS = 1_000
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -47,8 +49,7 @@ def table_jobs(table: str, *, preset: str, seeds: str = "paper", rows: str = "")
     Raises:
         PlanError: an unknown table or row, or an impossible number of seeds.
     """
-    config = table_config(table)["table"]
-    overrides = tuple(config.get("smoke_overrides", ())) if preset == "smoke" else ()
+    overrides = table_config(table).smoke_overrides if preset == "smoke" else ()
     return [
         Job(experiment, dataset, seed, preset, overrides)
         for experiment, dataset in _choose(table_rows(table, preset), rows, preset)
@@ -60,15 +61,17 @@ def listed_jobs(path: Path, preset: str) -> list[Job]:
     """The runs named in a file, one per line; `#` starts a comment.
 
     Raises:
-        PlanError: there is no such file, or a line names no run.
+        PlanError: there is no such file, or it or one of its lines names no run.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # some editors write a BOM
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise PlanError(f"RUNS={path} cannot be read: {reason}.") from None
-    names = [line.partition("#")[0].strip() for line in lines]
-    return list(dict.fromkeys(parse_run(name, preset) for name in names if name))
+    names = [name for line in lines if (name := line.partition("#")[0].strip())]
+    if not names:
+        raise PlanError(f"RUNS={path} names no run.")
+    return list(dict.fromkeys(parse_run(name, preset) for name in names))
 
 
 def with_teachers(jobs: Sequence[Job]) -> list[Job]:
@@ -128,6 +131,6 @@ def _choose(rows: Sequence[tuple[str, str]], wanted: str, preset: str) -> list[t
 def _count(seeds: str, table: str, experiment: str, dataset: str, preset: str) -> int:
     if seeds == "paper":
         return published.runs_of(table, experiment, dataset) if preset == "paper" else 1
-    if not seeds.isdecimal() or int(seeds) < 1:
-        raise PlanError(f"SEEDS={seeds} is neither `paper` nor a positive number.")
+    if not seeds.isdecimal() or not 1 <= int(seeds) <= MOST_SEEDS:
+        raise PlanError(f"SEEDS={seeds} is neither `paper` nor a number from 1 to {MOST_SEEDS:,}.")
     return int(seeds)

@@ -28,7 +28,7 @@ DIGITS = 4
 def view(figure: str, records: Sequence[RunRecord], preset: str) -> dict[str, Any]:
     """Draw a figure from the records of a preset, save it, and return it for the template."""
     drawn = compile.draw_figure(figure, preset, records)
-    command = compile.figure_command(figure, preset)
+    command = f"make reproduce-table TABLE={figure} PRESET={preset} YES=1"
     return _view(drawn, figure, compile.figure_heading(figure), command, preset)
 
 

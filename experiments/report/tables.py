@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from experiments.papers import datasets, published
-from experiments.papers.conf import is_planned, table_rows
+from experiments.papers.conf import planned, table_rows
 from experiments.papers.published import Line
 from experiments.report.runs import address, group_anchor, slug
 from experiments.tables.cells import VERDICT, Column
@@ -94,7 +94,7 @@ def result_cells(
 def commands(table: PaperTable, preset: str) -> list[tuple[str, str]]:
     """The label of each row of a table, and the command that measures it on all of the table's data
     sets. Rows that are only quoted have none."""
-    trained = table_rows(table.name) if is_planned(table.name) else []
+    trained = table_rows(table.name) if table.name in planned() else []
     rows: dict[str, list[Line]] = {}
     for result in table.results:
         if result.line.row in trained:

@@ -9,7 +9,7 @@ import pandas as pd
 from records.names import compiled_folder
 
 LATEX = str.maketrans(
-    {"%": r"\%", "±": r"$\pm$", "~": r"$\sim$", ">": r"$>$", "_": r"\_"}
+    {"%": r"\%", "&": r"\&", "#": r"\#", "±": r"$\pm$", "~": r"$\sim$", ">": r"$>$", "_": r"\_"}
 )  # fmt: skip
 
 

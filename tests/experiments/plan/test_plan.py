@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import reproduce, train
+from experiments import compile, reproduce, train
+from experiments.papers import conf
 from experiments.papers.conf import PlanError
 from experiments.plan import estimate, machine, overview
 from experiments.plan.jobs import Job, parse_run
@@ -30,7 +31,7 @@ TABLE6 = "he2015_residual/table6"
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESULTS_DIR", str(tmp_path / "results"))
     monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "outputs"))
-    monkeypatch.setattr(reproduce.readme, "update", lambda: False)
+    monkeypatch.setattr(compile.readme, "update", lambda: False)
 
 
 def plan_of(preset: str = "paper", seeds: str = "paper", rows: str = "") -> list[Entry]:
@@ -151,11 +152,44 @@ def test_estimates_come_from_records_of_this_device(
         ({"rows": " , "}, "names no row"),
         ({"seeds": "0"}, "SEEDS=0"),
         ({"seeds": "many"}, "SEEDS=many"),
+        ({"seeds": "10000000000"}, "SEEDS=10000000000 is neither"),
+        ({"table": "../config"}, "Unknown table '../config'"),
     ],
 )
 def test_what_cannot_be_planned_is_named(arguments: dict[str, str], message: str) -> None:
     with pytest.raises(PlanError, match=message):
         table_jobs(**({"table": TABLE6, "preset": "paper"} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("  params", "\tparams"), "found character '.t'"),
+        (lambda _: "", "it needs hydra.sweeper"),
+        (lambda text: text + "  # \0", "not allowed"),
+        (lambda text: text.replace("sweeper:", "sweper:"), "it needs hydra.sweeper"),
+        (lambda text: text.replace("resnet20,", "resnet20"), "rows.0 is 'he2015_residual/table6"),
+        (lambda text: text.replace("title:", "titel:"), "title: Field required"),
+        (lambda text: text.replace("[cifar10_aug]", "7"), "datasets is 7: Input should be"),
+        (lambda text: text + "é", "'utf-8' codec"),
+    ],
+)
+def test_a_mistake_in_the_file_of_a_table_is_named(
+    change: Callable[[str], str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"{TABLE6}.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(change((conf.FOLDER / f"{TABLE6}.yaml").read_text()), encoding="latin-1")
+    monkeypatch.setattr(conf, "FOLDER", tmp_path)
+    conf.planned.cache_clear()
+    conf.table_config.cache_clear()
+    try:
+        with pytest.raises(PlanError, match=message) as caught:
+            table_jobs(TABLE6, preset="paper")
+        assert str(path) in str(caught.value) and str(caught.value).count("\n") < 3
+    finally:
+        conf.planned.cache_clear()
+        conf.table_config.cache_clear()
 
 
 def test_smoke_rows_show_the_degradation() -> None:
@@ -210,14 +244,16 @@ def test_train_py_names_the_runs_of_the_queue_as_the_plan_does(
     [
         ("resnet20", "resnet20 is not a run; runs are named"),
         (f"{TABLE6}/resnet20+recipe.milestones=[1]/cifar10_aug/seed0", "is not a run"),
-        (f"{TABLE6}/resnet21/cifar10_aug/seed0", "not in results/rows.csv"),
+        (f"{TABLE6}/resnet21/cifar10_aug/seed0", f"Did you mean {TABLE6}/resnet20"),
+        (f"{TABLE6}/resnet20/mnist/seed0", "not in results/rows.csv (on cifar10_aug it is)"),
+        ("# nothing", "names no run"),
     ],
 )
 def test_a_list_with_a_line_that_is_no_run_is_refused(
     line: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "runs.txt"
-    path.write_text(line)
+    path.write_text(line, encoding="utf-8-sig")
     assert train.main(["--runs", str(path), "--preset", "paper"]) == 2
     assert message in capsys.readouterr().err
     assert train.main(["--runs", str(tmp_path / "none.txt")]) == 2

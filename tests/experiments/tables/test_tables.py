@@ -18,7 +18,7 @@ from experiments.papers import datasets, published
 from experiments.papers.rows import all_rows, facts
 from experiments.tables import readme
 from experiments.tables.overview import overview
-from experiments.tables.sheets import to_markdown, write
+from experiments.tables.sheets import Sheet, to_markdown, write
 from experiments.tables.tables import paper_table
 from experiments.verdicts.aggregate import Measured, aggregate
 from experiments.verdicts.inference import Sample
@@ -174,6 +174,15 @@ def test_csv_and_latex_hold_the_same_cells(results: Path) -> None:
     for special in ("±", "%)", "~"):
         body = files[".tex"].partition("\n")[2].replace(r"\%)", "")
         assert special not in body
+
+
+def test_latex_takes_no_letter_of_a_cell_for_a_command(results: Path) -> None:
+    frame = pd.DataFrame({"a_1 (%)": ["Conv & pool #2"], "b": ["> 9 ~"]})
+    text = write(Sheet("p/t", "50 % & more", frame, []), "paper")[-1].read_text(encoding="utf-8")
+    body = text.partition("\n")[2]
+    assert not re.search(r"(?<!\\)[%#]|[>~](?!\$)", body.replace(r"$\sim$", "")), text
+    row = next(line for line in body.splitlines() if "pool" in line)
+    assert len(re.findall(r"(?<!\\)&", row)) == 1, "two columns"
 
 
 def test_a_shortened_preset_is_labelled_and_apart(tmp_path: Path, results: Path) -> None:
