@@ -7,6 +7,8 @@ Each was trained in this suite with the paper's full recipe and seed 0. The card
 results/weights/ describes the training and the intended use.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from models.resnet import ResNet
 dependencies = ["torch", "numpy", "safetensors"]
 
 ROOT = Path(__file__).resolve().parent
-WEIGHTS = ROOT / "results" / "weights"
+RESULTS = ROOT / "results"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -43,9 +45,14 @@ class Cifar10Classifier(nn.Module):
 
         Raises:
             TypeError: the images are integers, so presumably 0 to 255.
+            ValueError: they have another shape, or a value outside [0, 1].
         """
         if not images.is_floating_point():
             raise TypeError(f"Images are floats from 0 to 1, not {images.dtype}: divide by 255.")
+        if images.dim() != 4 or images.shape[1:] != self.mean.shape[1:]:
+            raise ValueError(f"Images are (N, 3, 32, 32), not {tuple(images.shape)}.")
+        if len(images) and not (images.min() >= 0 and images.max() <= 1):
+            raise ValueError("Images are RGB from 0 to 1, without any normalisation.")
         return self.network(images * 255 - self.mean)
 
 
@@ -55,12 +62,26 @@ def _network(depth: int, row: str, **kind: str) -> Callable[..., Cifar10Classifi
     def build(pretrained: bool = True) -> Cifar10Classifier:
         network = ResNet(depth, **kind)
         if pretrained:
-            path = WEIGHTS / "he2015_residual" / row / "cifar10_aug" / "seed0.safetensors"
-            network.load_state_dict(safetensors.torch.load_file(path))
+            network.load_state_dict(safetensors.torch.load(_weights(row)))
         return Cifar10Classifier(network).eval()
 
     build.__doc__ = f"The {depth}-layer network of He et al. 2015, {row}."
     return build
+
+
+def _weights(row: str) -> bytes:
+    """The file of a row's weights.
+
+    Raises:
+        RuntimeError: it is missing, or not the one whose checksum is in the record.
+    """
+    run = f"he2015_residual/{row}/cifar10_aug/seed0"
+    path = RESULTS / "weights" / f"{run}.safetensors"
+    recorded = json.loads((RESULTS / "runs" / run / "summary.json").read_text(encoding="utf-8"))
+    content = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != recorded["weights"]:
+        raise RuntimeError(f"{path} is missing or damaged; `git checkout {path}` restores it.")
+    return content
 
 
 resnet20 = _network(20, "table6/resnet20")

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,3 +94,39 @@ def test_images_in_bytes_are_refused(dtype: torch.dtype) -> None:
     """As numbers from 0 to 1 they would be seen as noise."""
     with pytest.raises(TypeError, match="divide by 255"):
         hubconf.resnet20(pretrained=False)(torch.ones(1, 3, 32, 32, dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.rand(1, 3, 32, 32) * 255, "from 0 to 1"),
+        (torch.rand(1, 3, 32, 32) * 2 - 1, "from 0 to 1"),
+        (torch.full((1, 3, 32, 32), torch.nan), "from 0 to 1"),
+        (torch.rand(1, 1, 32, 32), r"not \(1, 1, 32, 32\)"),
+        (torch.rand(3, 32, 32), r"not \(3, 32, 32\)"),
+        (torch.rand(1, 3, 33, 33), r"not \(1, 3, 33, 33\)"),
+    ],
+)
+def test_images_of_another_scale_or_shape_are_refused(images: torch.Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        hubconf.resnet20(pretrained=False)(images)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "changed"])
+def test_damaged_weights_are_named(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = "he2015_residual/table6/resnet20/cifar10_aug/seed0"
+    for part in (f"weights/{run}.safetensors", f"runs/{run}/summary.json"):
+        (tmp_path / part).parent.mkdir(parents=True)
+        shutil.copy(ROOT / "results" / part, tmp_path / part)
+    monkeypatch.setattr(hubconf, "RESULTS", tmp_path)
+    assert hubconf.resnet20() is not None
+    path = tmp_path / f"weights/{run}.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3001] ^= 0x40
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes(content if damage == "changed" else content[:-9])
+    with pytest.raises(RuntimeError, match=f"{path} is missing or damaged; `git checkout"):
+        hubconf.resnet20()

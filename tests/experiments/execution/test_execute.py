@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import reproduce, status
+from experiments import compile, reproduce, status
 from experiments.execution import execute, launch
 from experiments.execution.display import Display
 from experiments.execution.execute import Device, Execution
@@ -36,7 +36,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "outputs"))
     monkeypatch.setenv("RESULTS_DIR", str(tmp_path / "results"))
     monkeypatch.setenv("EXECUTED", str(tmp_path / "executed"))
-    monkeypatch.setattr(reproduce.readme, "update", lambda: False)
+    monkeypatch.setattr(compile.readme, "update", lambda: False)
 
 
 @pytest.fixture
