@@ -12,9 +12,11 @@ VENV := .venv
 READY := $(VENV)/ready
 BUSY := $(VENV)/busy
 RUN := $(VENV)/bin/python
+# A switch is off if empty, 0 or no.
+ON = $(filter-out 0 no,$(1))
 # Compiled is what has been measured in full, unless another preset is named.
 KEPT = --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
-HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(PLAN),--plan) $(if $(YES),--yes)
+HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(call ON,$(PLAN)),--plan) $(if $(call ON,$(YES)),--yes)
 # Saved and stopped, as MINUTES asks, is no error of make's.
 STOPPED = || { code=$$?; test $$code = 75 || exit $$code; }
 
@@ -97,7 +99,7 @@ wandb-sync: $(READY) ## send every record to Weights & Biases [PRESET=]
 	@$(RUN) -m experiments.sharing.wandb_sync $(KEPT)
 
 data: $(READY) ## fetch and verify a data set [DATASET=cifar10|cifar100|svhn]
-	@$(RUN) -m data.sets $(DATASET)
+	@$(RUN) -m data.sets '$(DATASET)'
 
 bench: $(READY) ## time a training step here, against the usual loop [NETWORKS=resnet20,resnet110]
 	@$(RUN) -m training.bench --networks '$(NETWORKS)'

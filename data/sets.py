@@ -56,14 +56,15 @@ def load(name: str, folder: Path) -> ImageSet | Photographs:
 def _load(name: str, folder: Path) -> ImageSet | Photographs:
     if name == "digits":
         return digits.build()
-    path = folder / f"{name}.npz"
-    is_tree = (folder / name).is_dir() or not path.exists()
-    if name not in MADE and is_tree:
-        if name not in KNOWN and not (folder / name).is_dir():
+    path, tree = folder / f"{name}.npz", folder / name
+    if name not in MADE and path.exists() and (tree / "train").is_dir():
+        raise DataError(f"{name} is both {path} and the tree {tree}: rename one of them.")
+    if name not in MADE and not path.exists():
+        if name not in KNOWN and not tree.is_dir():
             known = did_you_mean(nearest(name, KNOWN)) or f"There are {', '.join(KNOWN)}."
             raise DataError(
-                f"Unknown data set {name!r}: there is no {path}, and {folder / name} is not a "
-                f"folder. {known}"
+                f"Unknown data set {name!r}: there is no {path}, and {tree} is not a folder. "
+                f"{known}"
             )
         return photographs.read(name, folder)
     if not path.exists():

@@ -4,7 +4,6 @@ python -m experiments.compile table [he2015_residual/table6|claims|quoted] [--pr
 python -m experiments.compile figure [he2015_residual/fig6] [--preset tenth]
 """
 
-import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from experiments.tables.tables import PaperTable, paper_table, shortened_table
 from experiments.tables.terminal import print_table, say
 from experiments.verdicts.loading import records_of
 from experiments.verdicts.records import RunRecord, counting
-from records.command import guarded, one_of
+from records.command import argument_parser, guarded, one_of
 from records.names import FULL, KEPT, compiled_folder
 from records.validity import PRESETS
 from records.words import duration
@@ -170,8 +169,7 @@ def _shortened(
 
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser = argument_parser(__doc__)
     parser.add_argument("kind", choices=("table", "figure"))
     parser.add_argument("names", nargs="*", help="default: all")
     parser.add_argument("--preset", default=FULL, type=one_of("PRESET", PRESETS))

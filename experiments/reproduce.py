@@ -4,7 +4,6 @@ make reproduce-table [TABLE=...] [PRESET=auto|paper|tenth|smoke] [SEEDS=paper|5]
                      [MINUTES=9] [JOBS=auto|4] [PLAN=1] [YES=1]
 """
 
-import argparse
 import sys
 from collections.abc import Collection, Sequence
 
@@ -17,15 +16,14 @@ from experiments.plan.plan import make_plan, table_jobs, with_teachers
 from experiments.tables.terminal import print_table, say
 from experiments.verdicts.ask_eval import ask_eval
 from experiments.verdicts.records import RunRecord
-from records.command import guarded
+from records.command import argument_parser, guarded
 from records.names import FULL, KEPT
 
 
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 some runs failed, 2 nothing could be planned, 75 or 130 stopped."""
-    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser = argument_parser(__doc__)
     parser.add_argument("--table", default="he2015_residual/table6")
     parser.add_argument("--seeds", default="paper", help="runs per row: a number, or `paper`")
     parser.add_argument("--rows", default="", help="only these rows, comma-separated")

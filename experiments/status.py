@@ -12,7 +12,7 @@ from experiments.papers.conf import PlanError
 from experiments.plan.jobs import Job, parse_run
 from experiments.plan.plan import make_plan
 from experiments.plan.states import failure_of, state_of
-from records.command import guarded
+from records.command import argument_parser, guarded
 from records.lock import is_locked
 from records.names import CHECKPOINTS, FAILURE, LOCK, outputs
 from records.progress import progress_of
@@ -87,4 +87,5 @@ def _state(folder: Path) -> str:
 
 
 if __name__ == "__main__":
+    argument_parser(__doc__).parse_args()
     sys.exit(main())

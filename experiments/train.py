@@ -5,7 +5,6 @@ make train [RUNS=experiments/queue.txt] [MINUTES=9] [JOBS=auto|4] [PLAN=1] [YES=
 After MINUTES, all runs save and stop; copy OUTPUT_DIR to another machine to continue them there.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +13,13 @@ from experiments.execution import command
 from experiments.plan import overview
 from experiments.plan.plan import listed_jobs, make_plan, with_teachers
 from experiments.tables.terminal import print_table
-from records.command import guarded
+from records.command import argument_parser, guarded
 
 
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 some runs failed, 2 nothing could be planned, 75 or 130 stopped."""
-    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser = argument_parser(__doc__)
     parser.add_argument("--runs", type=Path, required=True, help="file of run names, one per line")
     command.add_options(parser)
     options = parser.parse_args(arguments)

@@ -1,5 +1,6 @@
 """How a failing command ends: with a message of one to three lines and an exit code."""
 
+import argparse
 import errno
 import io
 import os
@@ -15,6 +16,12 @@ from records.record import RecordError
 from records.words import suggestion
 
 P = ParamSpec("P")
+
+
+def argument_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser of a command's arguments whose help keeps the lines of the description."""
+    layout = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(description=description, formatter_class=layout)
 
 
 class CommandError(Exception):

@@ -53,7 +53,8 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
     for left in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
         with suppress(OSError), left.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if its writer is alive
-            left.unlink()
+            if os.path.samestat(os.fstat(file.fileno()), left.stat()):  # else its writer is done
+                left.unlink()
     temporary = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
     try:
         with _locked_file(temporary) as file:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,14 +74,20 @@ def read_tree(folder: Path, classes: int | None = None) -> Tree:
     names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     if len(names) != (classes or len(names)) or not names:
         raise DataError(f"{folder} has {len(names)} class folders, expected {classes or 'some'}.")
-    paths, labels, sizes = [], [], []
+    paths, labels, sizes = list[str](), list[int](), list[int]()
+    others = list[Path]()
     for label, name in enumerate(names):
-        files = sorted(_files(folder / name))
-        if not files:
+        images, rest = _files(folder / name)
+        if not images:
             raise DataError(f"{folder / name} holds no image ({', '.join(SUFFIXES)}).")
-        paths += [f"{name}/{file}" for file, _ in files]
-        labels += [label] * len(files)
-        sizes += [size for _, size in files]
+        paths += [f"{name}/{file}" for file in images]
+        labels += [label] * len(images)
+        sizes += images.values()
+        others += rest
+    if others:
+        kinds = ", ".join(SUFFIXES)
+        print(f"{folder}: {len(others):,} files are not read, such as {others[0]}: images are "
+              f"{kinds}, directly in the folder of their class.", file=sys.stderr)  # fmt: skip
     # Every forked worker that reads a list of a million strings would copy it, because reading
     # changes reference counts.
     texts = np.array(paths, np.dtypes.StringDType())
@@ -98,11 +104,18 @@ def fingerprint(splits: dict[str, Tree]) -> str:
     return state.hexdigest()[:16]
 
 
-def _files(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield the name and size in bytes of every image file of a class."""
-    for entry in os.scandir(folder):
-        if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
-            yield _legible(entry.name, folder), _size(entry)
+def _files(folder: Path) -> tuple[dict[str, int], list[Path]]:
+    """The images of a class, sorted, with their sizes in bytes, and whatever else is there, but for
+    hidden files."""
+    images, others = dict[str, int](), list[Path]()
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.name.lower().endswith(SUFFIXES):
+            images[_legible(entry.name, folder)] = _size(entry)
+        else:
+            others.append(folder / entry.name)
+    return images, others
 
 
 def _size(file: Path | os.DirEntry[str]) -> int:

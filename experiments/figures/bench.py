@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from experiments.figures import drawing
 from experiments.figures.panels import BLUE, GREEN, PINK, SKY
-from records.command import guarded
+from records.command import argument_parser, guarded
 from records.files import ROOT
 
 FOLDER = ROOT / "results" / "bench"
@@ -91,4 +91,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argument_parser(__doc__).parse_args()
     sys.exit(main())

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.figures import drawing
 from experiments.figures.panels import BLUE, GREEN, ORANGE, PINK, RED, SKY
-from records.command import guarded
+from records.command import argument_parser, guarded
 from records.files import write_atomically
 from records.names import results
 
@@ -141,4 +141,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argument_parser(__doc__).parse_args()
     sys.exit(main())

@@ -12,7 +12,7 @@ import pandas as pd
 from experiments.papers.published import PAPER
 from experiments.papers.reading import read
 from experiments.papers.schema import Deviation
-from records.command import guarded
+from records.command import argument_parser, guarded
 from records.files import ROOT
 from records.names import results
 
@@ -119,4 +119,5 @@ def _table(path: Path) -> str:
 
 
 if __name__ == "__main__":
+    argument_parser(__doc__).parse_args()
     sys.exit(main())

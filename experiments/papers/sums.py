@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from records.command import CommandError, guarded
+from records.command import CommandError, argument_parser, guarded
 from records.files import ROOT, write_atomically
 from records.names import KEPT
 
@@ -66,8 +66,12 @@ def _sums() -> dict[str, str]:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the sums of the named files, or of all, and print which have changed."""
-    named = sys.argv[1:] if arguments is None else arguments
+    parser = argument_parser(__doc__)
+    parser.add_argument("names", nargs="*", help="files below results/; default: all")
+    named = parser.parse_args(arguments).names
     known = dict(_sums())
+    if strange := set(named) - {path.relative_to(RESULTS).as_posix() for path in files()}:
+        raise CommandError(f"{min(strange)} is no file of published facts below {RESULTS}.")
     for path in files():
         name = path.relative_to(RESULTS).as_posix()
         digest = _digest(path) if not named or name in named else known.get(name, "")

@@ -9,7 +9,7 @@ weights are rebuilt with them.
 import sys
 
 from experiments.report.page import PAGES, gather, render
-from records.command import guarded
+from records.command import argument_parser, guarded
 from records.names import results
 
 
@@ -28,4 +28,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argument_parser(__doc__).parse_args()
     sys.exit(main())

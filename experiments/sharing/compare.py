@@ -6,7 +6,6 @@ A set is a results folder, or its runs folder, followed by overrides for runs th
     make compare A=results B=results+precision=bf16
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from experiments.verdicts.loading import load_all
 from experiments.verdicts.priors import error_sample, measured_errors, prior_of
 from experiments.verdicts.records import METRICS, RunRecord
 from experiments.verdicts.verdict import compare as rule
-from records.command import CommandError, guarded
+from records.command import CommandError, argument_parser, guarded
 from records.names import KEPT
 
 Key = tuple[str, str, str, str]  # row, data set, preset, fingerprint of the data
@@ -154,8 +153,7 @@ def _alike(one: RunRecord, other: RunRecord) -> bool:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 if there is nothing to compare."""
-    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser = argument_parser(__doc__)
     parser.add_argument("a")
     parser.add_argument("b")
     options = parser.parse_args(arguments)

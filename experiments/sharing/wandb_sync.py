@@ -6,7 +6,6 @@ resumed. Without a login, the runs are written to disk for `wandb sync`. The das
 is sent with them.
 """
 
-import argparse
 import hashlib
 import os
 import shlex
@@ -15,7 +14,7 @@ from collections.abc import Sequence
 
 from experiments.verdicts.loading import records_of
 from experiments.verdicts.records import RunRecord
-from records.command import CommandError, guarded, one_of
+from records.command import CommandError, argument_parser, guarded, one_of
 from records.config import read_config
 from records.names import CONFIG, FULL, METRICS, SUMMARY, outputs
 from records.record import RecordError
@@ -32,8 +31,7 @@ INIT_SECONDS, FINISH_SECONDS = 30, 300
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 if all intact records were sent or written, 1 if W&B failed."""
-    layout = argparse.RawDescriptionHelpFormatter  # keeps the lines of the docstring
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser = argument_parser(__doc__)
     parser.add_argument("--preset", default=FULL, type=one_of("PRESET", PRESETS))
     parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT") or PROJECT)
     options = parser.parse_args(arguments)

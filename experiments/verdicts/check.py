@@ -14,7 +14,7 @@ from experiments.verdicts.loading import check_place, load
 from experiments.verdicts.records import RunRecord
 from experiments.verdicts.tested import results as results_of_tests
 from records.code import committed_hash
-from records.command import guarded
+from records.command import argument_parser, guarded
 from records.names import KEPT, PARTS, results, runs_folder, weights_file, weights_folder
 from records.record import RecordError, is_finished
 
@@ -141,4 +141,5 @@ def stray_weights(weights: Path, runs: Path) -> list[str]:
 
 
 if __name__ == "__main__":
+    argument_parser(__doc__).parse_args()
     sys.exit(main())

@@ -236,10 +236,37 @@ def test_a_set_of_ones_own_is_read_in_canonical_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.train_images, canonical(images).train_images)
 
 
-def test_a_folder_tree_comes_before_an_array_file_of_its_name(tmp_path: Path) -> None:
+def test_pictures_may_lie_beside_the_array_file_of_their_name_but_no_tree(tmp_path: Path) -> None:
     write(replace(random_set(train=400, test=200), name="pets"), tmp_path / "pets.npz")
-    (tmp_path / "pets").mkdir()
-    with pytest.raises(DataError, match="pets/train"):
+    (tmp_path / "pets" / "cats").mkdir(parents=True)
+    assert isinstance(sets.load("pets", tmp_path), ImageSet)
+    (tmp_path / "pets" / "train").mkdir()
+    with pytest.raises(DataError, match=r"is both .*pets\.npz and the tree"):
+        sets.load("pets", tmp_path)
+
+
+def test_arrays_in_any_order_of_memory_and_names_in_bytes_are_read(tmp_path: Path) -> None:
+    images, path = random_set(train=400, test=200), tmp_path / "pets.npz"
+    write(replace(images, name="pets"), path)
+    expected = sets.load("pets", tmp_path)
+    arrays = dict(np.load(path))
+    arrays |= {k: np.asfortranarray(arrays[k]) for k in ("train_images", "test_images")}
+    np.savez(path, **arrays | {"classes": np.char.encode(arrays["classes"], "utf-8")})
+    found = sets.load("pets", tmp_path)
+    assert isinstance(expected, ImageSet) and isinstance(found, ImageSet)
+    assert found.classes == expected.classes and found.fingerprint == expected.fingerprint
+    assert found.train_images.flags.c_contiguous and found.test_images.flags.c_contiguous
+
+
+def test_the_test_images_of_ones_own_may_lack_a_class(tmp_path: Path) -> None:
+    images = random_set(train=400, test=200)
+    few = images.test_labels < 7
+    some = replace(images, name="pets", test_images=images.test_images[few],
+                   test_labels=images.test_labels[few])  # fmt: skip
+    write(some, tmp_path / "pets.npz")
+    assert sets.load("pets", tmp_path).classes == images.classes
+    write(replace(some, test_labels=some.test_labels + 5), tmp_path / "pets.npz")
+    with pytest.raises(DataError, match="test labels: found 7 values from 5 to 11"):
         sets.load("pets", tmp_path)
 
 

@@ -155,3 +155,15 @@ def test_a_folder_that_cannot_be_read_is_named(
     monkeypatch.setattr(os, "scandir", scan)
     with pytest.raises(DataError, match=r"n1: Permission denied"):
         read(folder)
+
+
+def test_files_that_are_not_read_are_counted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read(folder)
+    assert not capsys.readouterr().err
+    (folder / "n0" / "2.gif").touch()
+    (folder / "n0" / ".DS_Store").touch()
+    (folder / "n1" / "more").mkdir()
+    read(folder)
+    assert re.search(r"train: 2 files are not read, such as .*n0/2\.gif", capsys.readouterr().err)
