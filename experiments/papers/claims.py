@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Annotated, Any
 
 import yaml
@@ -41,7 +42,7 @@ class Comparison(TypedDict, total=False):
     between: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     of: Word
     data: Word
-    times: Positive
+    times: Annotated[Positive, Field(gt=0)]
     at: Annotated[int, Field(ge=1)]
 
 
@@ -65,7 +66,8 @@ class Claim:
         return list(dict.fromkeys(row for one in self.comparisons for row in rows_in(one)))
 
 
-def claims() -> list[Claim]:
+@cache
+def claims() -> tuple[Claim, ...]:
     """Read every claim.
 
     Raises:
@@ -79,17 +81,22 @@ def claims() -> list[Claim]:
         raise PublishedError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
     except ValidationError as error:
         raise PublishedError(f"{path}, {_place(error, content)}.") from None
+    if len(names := {claim.name for claim in known}) < len(known):
+        twice = next(name for name in names if sum(c.name == name for c in known) > 1)
+        raise PublishedError(f"{path}, claim {twice!r}: it is there twice; delete or rename one.")
     for claim in known:
         for comparison in claim.comparisons:
             if mistake := mistake_in(comparison):
                 raise PublishedError(f"{path}, claim {claim.name!r}: {mistake}.")
-    return known
+    return tuple(known)
 
 
 def _place(error: ValidationError, content: Any) -> str:
     """The place of the first mistake, and what it is."""
     first = error.errors()[0]
-    number, *inner = first["loc"] or ("",)
+    if not first["loc"]:
+        return "it is not a list of claims"
+    number, *inner = first["loc"]
     with suppress(LookupError, TypeError):
         number = ascii(content[number]["claim"])[:80]
     return f"claim {number}: {'.'.join(map(str, inner))}: {first['msg']}"

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from records.files import ROOT
+from records.processor import processor
 
 QUERY = ("--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits")
 
@@ -79,13 +80,7 @@ def _with_torch(module: str) -> subprocess.CompletedProcess[str]:
 
 def device_name() -> str:
     """The device that runs here are trained on, as named in their records."""
-    if gpus():
-        return next(iter(gpus().values())).name
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return "CPU"
-    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "CPU")
+    return next(iter(gpus().values())).name if gpus() else processor()
 
 
 def free_bytes(folder: Path) -> int:

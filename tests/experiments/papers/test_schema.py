@@ -42,6 +42,7 @@ CELLS = st.one_of(
 )  # fmt: skip
 
 
+PLAIN = "he2015_residual/fig6/plain20"
 CLAIM = "- {claim: x, source: y, statement: z"
 
 
@@ -119,6 +120,9 @@ def test_mistakes_are_named_by_line_and_column(
     ("text", "message"),
     [
         ("- [", "is not valid YAML"),
+        ("", "not a list of claims"),
+        (f"{CLAIM}, comparisons: [{{fails: {PLAIN}}}]}}\n" * 2, "it is there twice"),
+        (f"{CLAIM}, comparisons: [{{lower: {PLAIN}, than: {PLAIN}, times: 0}}]}}", "times"),
         ("claim: x", "claim"),
         (f"{CLAIM}}}", "claim 'x': comparisons"),
         (f"{CLAIM}, comparisons: []}}", "claim 'x': comparisons"),
@@ -135,5 +139,5 @@ def test_mistakes_of_claims_are_named(
     (tmp_path / "claims.yaml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(claims_file, "PAPER", tmp_path)
     with pytest.raises(PublishedError, match=message) as error:
-        claims()
+        claims.__wrapped__()
     assert str(error.value).count("\n") < 3
