@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data.order import derived_seed, iterations_per_epoch
 from models.fitnet import FitNet
@@ -17,7 +17,6 @@ from training.process.replicas import Replicas, check_shares
 from training.recipe import schedules
 from training.recipe.average import WeightAverage
 from training.recipe.evaluate import Evaluation
-from training.recipe.gradient import GradientMagnitude
 from training.recipe.metrics import Metrics
 from training.recipe.objective import objective_of
 from training.recipe.optimizer import FlatSGD
@@ -72,7 +71,9 @@ class Trainer:
         self.metrics, self.plateau = Metrics(device), Plateau(self.recipe.patience)
         decay = self.recipe.weight_average
         self.average = WeightAverage(self.optimizer, decay) if decay else None
-        self.gradient = GradientMagnitude(self.model, self.optimizer)
+        convolutions = [n for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d)]
+        # Of the first block: the first convolution is the stem.
+        self.first = self.optimizer.gradient[f"{convolutions[:2][-1]}.weight"]
         moves = self.recipe.auxiliary_end is not None
         self.auxiliary = torch.zeros((), device=device) if moves else None
         if isinstance(self.model, FitNet):
@@ -157,6 +158,12 @@ class Trainer:
         if self.replicas is not None:
             self.batches.share_skipped(self.replicas.union)
         return loss, error
+
+    def gradient(self) -> float:
+        """Mean magnitude of the gradient at the first convolution of the network's first block in
+        the last step (Huang et al. 2016, Fig. 7), excluding weight decay; 0 if that step skipped
+        the block. Read from the optimizer's storage, it costs the steps nothing."""
+        return float(self.first.abs().double().mean())
 
     def learning_rate(self, iteration: int) -> float:
         """Learning rate of an iteration, counted from 0."""
