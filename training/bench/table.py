@@ -8,8 +8,7 @@ import pandas as pd
 import torch
 
 from records.code import commit
-from records.files import ROOT
-from records.record import write_atomically
+from records.files import ROOT, write_atomically
 from training.bench.cases import NETWORKS, Loop
 from training.bench.roofline import Limits, kernels_of
 from training.runs.summary import machine

@@ -5,6 +5,7 @@ from typing import Any
 
 from data.sets import load as load_images
 from records.code import code_hash, commit
+from records.exits import DIVERGED
 from records.files import make_folder, remove_empty
 from records.lock import locked, release_dead
 from records.names import WEIGHTS
@@ -228,4 +229,4 @@ class Run:
             "weights": weights,
         }
         self.record.finish(summary)
-        self.tracker.finish(summary, code=0 if status == "finished" else 4)
+        self.tracker.finish(summary, code=0 if status == "finished" else DIVERGED)
