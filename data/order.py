@@ -7,11 +7,15 @@ from collections.abc import Callable
 import numpy as np
 from torch import Tensor
 
+from records.exits import BAD_DATA, UserError
+
 EVERYTHING = slice(None)
 
 
-class DataError(Exception):
+class DataError(UserError):
     """A data set is missing, damaged or not what it claims to be."""
+
+    code = BAD_DATA
 
 
 class Spans:

@@ -10,10 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from records.exits import UserError
+
 ROOT = Path(__file__).resolve().parent.parent  # of the checkout
 
 
-class FolderError(Exception):
+class FolderError(UserError):
     """A folder is not writable, or its file system has no locks."""
 
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from records.exits import UserError
 from records.files import write_atomically
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -21,7 +22,7 @@ ABOUT = "residual-to-dense"  # the metadata entry that holds a file's descriptio
 LONGEST = 200  # characters of torch's reason shown in a message
 
 
-class WeightsError(Exception):
+class WeightsError(UserError):
     """A weights file is missing, not a weights file, or of another network."""
 
 
