@@ -19,8 +19,8 @@ from data.photographs.tree import Tree
 from training.settings.network import build_model
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
-from training.weights.ensemble import Member, load_networks
 from training.weights.export import export
+from training.weights.members import Member, load_networks
 from training.weights.protocols import (
     AT_ONCE,
     BATCH,
