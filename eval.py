@@ -27,9 +27,10 @@ def job(config: DictConfig) -> None:
     """Resolve the settings and weights, evaluate and print the result."""
     from records.names import at_home
     from training.settings.config import check_left_to_record, eval_options
-    from training.weights.ensemble import analyse, members, tested
+    from training.weights.analysis import analyse
+    from training.weights.members import members
     from training.weights.predict import seen
-    from training.weights.result import record_to_save_in, save_result
+    from training.weights.result import record_to_save_in, save_result, tested
 
     options = eval_options(config)
     if options.run is not None:

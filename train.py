@@ -20,7 +20,6 @@ def job(config: DictConfig) -> None:
     from records.exits import DIVERGED
     from records.names import run_name
     from training.recipe.effects import refuse_idle
-    from training.runs.finished import test_error_of
     from training.runs.run import run
     from training.settings.config import in_table, named, read_settings
 
@@ -32,8 +31,8 @@ def job(config: DictConfig) -> None:
     refuse_idle(entry.overrides(), settings, config)
     changes = named(entry.overrides())
     name = run_name(experiment, changes, settings.data.name, settings.seed)
-    status = run(settings, experiment, name)
-    entry.ended.append((name, status, test_error_of(settings, name)))
+    status, error = run(settings, experiment, name)
+    entry.ended.append((name, status, error))
     if status == "diverged":
         raise entry.Failed(DIVERGED)
 

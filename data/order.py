@@ -7,11 +7,15 @@ from collections.abc import Callable
 import numpy as np
 from torch import Tensor
 
+from records.exits import BAD_DATA, UserError
+
 EVERYTHING = slice(None)
 
 
-class DataError(Exception):
+class DataError(UserError):
     """A data set is missing, damaged or not what it claims to be."""
+
+    code = BAD_DATA
 
 
 class Spans:
@@ -44,9 +48,8 @@ class TrainingBatches(Spans, ABC):
     """Random training batches on a device: a pure function of seed and iteration.
 
     The sequence is divided into segments (the iterations between two evaluations): `begin` starts
-    one, then `fetch` and `next` alternate. `next` can be captured in a CUDA graph. It is also a
-    part of a run (see `training.recipe.part`). Methods that only some kinds of batches need do
-    nothing by default.
+    one, then `fetch` and `next` alternate. `next` can be captured in a CUDA graph. Methods that
+    only some kinds of batches need do nothing by default.
 
     Attributes:
         mean, scale: see `data.arrays.augment.normalise`.

@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import ParamSpec
 
-from records.exits import BAD_CONFIG, FAILED, INTERRUPTED
-from records.files import FolderError
-from records.record import RecordError
+from records.exits import BAD_CONFIG, FAILED, INTERRUPTED, UserError
 from records.words import suggestion
 
 P = ParamSpec("P")
@@ -24,7 +22,7 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=description, formatter_class=layout)
 
 
-class CommandError(Exception):
+class CommandError(UserError):
     """A request that cannot be met; the message names the cause and the remedy."""
 
 
@@ -52,9 +50,9 @@ def guarded(main: Callable[P, int | None]) -> Callable[P, int]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             return main(*arguments, **named) or 0
-        except (CommandError, RecordError, FolderError) as error:
+        except UserError as error:
             print(error, file=sys.stderr)
-            return BAD_CONFIG
+            return error.code
         except KeyboardInterrupt:
             print("Stopped; repeat the command to continue.", file=sys.stderr)
             return INTERRUPTED

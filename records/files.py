@@ -13,10 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from records.exits import UserError
+
 ROOT = Path(__file__).resolve().parent.parent  # of the checkout
 
 
-class FolderError(Exception):
+class FolderError(UserError):
     """A folder is not writable, or its file system has no locks."""
 
 

@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from records.exits import BUSY, UserError
 from records.files import FolderError, no_pipe
 from records.names import LOCK
 
 TRIES, PAUSE = 10, 0.05  # merely checking the lock, as `make status` does, holds it for a moment
 
 
-class Busy(Exception):
+class Busy(UserError):
     """Another process trains this run."""
+
+    code = BUSY
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from records.exits import UserError
 from records.files import finite, no_pipe, write_atomically
 from records.names import CONFIG, METRICS, PARTS, SUMMARY
 
@@ -31,7 +32,7 @@ COLUMNS = {
 Row = dict[str, float]
 
 
-class RecordError(Exception):
+class RecordError(UserError):
     """A record is damaged or in the wrong folder."""
 
 

@@ -104,7 +104,7 @@ def _training_metrics(trainer: Trainer) -> Row:
         "lr": lr,
         "train_loss": loss,
         "train_error": error,
-        "gradient": trainer.gradient.last(),
+        "gradient": trainer.gradient(),
     }
 
 

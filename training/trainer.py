@@ -1,11 +1,12 @@
 """One run as an object: its network, optimizer, batches and metrics on a device."""
 
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data.order import derived_seed, iterations_per_epoch
 from models.fitnet import FitNet
@@ -16,11 +17,9 @@ from training.process.replicas import Replicas, check_shares
 from training.recipe import schedules
 from training.recipe.average import WeightAverage
 from training.recipe.evaluate import Evaluation
-from training.recipe.gradient import GradientMagnitude
 from training.recipe.metrics import Metrics
 from training.recipe.objective import objective_of
 from training.recipe.optimizer import FlatSGD
-from training.recipe.part import Part, TensorPart
 from training.recipe.plateau import Plateau
 from training.recipe.run_data import Images, load_run_data
 from training.recipe.statistics import averaged_statistics
@@ -39,8 +38,9 @@ class Trainer:
         images: training images per epoch, without those held out.
         splits: the evaluated splits, `test` and, if images are held out, `val`; each holds
             images (N, H, W, 3) and labels (N,) on the device.
-        parts: state that outlives a step, besides network and optimizer, by its name in a
-            checkpoint.
+        kept: the tensors of a checkpoint, by name; it also holds the iteration and the images
+            skipped so far.
+        tensors: every tensor that a step or the end of a segment changes.
     """
 
     def __init__(
@@ -71,18 +71,21 @@ class Trainer:
         self.metrics, self.plateau = Metrics(device), Plateau(self.recipe.patience)
         decay = self.recipe.weight_average
         self.average = WeightAverage(self.optimizer, decay) if decay else None
-        self.gradient = GradientMagnitude(self.model, self.optimizer)
+        convolutions = [n for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d)]
+        # Of the first block: the first convolution is the stem.
+        self.first = self.optimizer.gradient[f"{convolutions[:2][-1]}.weight"]
         moves = self.recipe.auxiliary_end is not None
         self.auxiliary = torch.zeros((), device=device) if moves else None
         if isinstance(self.model, FitNet):
             self.model.follow(read_teacher(settings, device))
-        self.parts: dict[str, Part] = {
-            "sums": TensorPart(self.metrics.sums),
-            "plateau": TensorPart(self.plateau.counts),
-            "skipped": self.batches,
-            **{f"drawn{number}": drawn for number, drawn in enumerate(self.drawn)},
-            **({"average": self.average} if self.average else {}),
-        }
+        parts: list[FlatSGD | WeightAverage] = [self.optimizer]
+        parts += [self.average] if self.average else []
+        own = {"sums": self.metrics.sums, "plateau": self.plateau.counts}
+        self.kept: dict[str, Any] = {k: v for part in parts for k, v in part.state().items()} | own
+        self.tensors = [
+            *(tensor for part in parts for tensor in part.tensors()), *own.values(),
+            *self.batches.tensors(), *(drawn.position for drawn in self.drawn),
+        ]  # fmt: skip
         self.evaluations = {
             split: Evaluation(self.model, images, labels, self.mean, self.scale, bf16)
             for split, (images, labels) in self.splits.items()
@@ -104,7 +107,7 @@ class Trainer:
             bf16=self.settings.precision == "bf16",
             objective=objective_of(self.recipe, phase, self.auxiliary),
             hooks=[*self.drawn, *([self.average] if self.average else [])],
-            parts=[self.optimizer, *self.parts.values()],
+            tensors=self.tensors,
         )  # fmt: skip
 
     def begin_segment(self) -> int:
@@ -156,6 +159,12 @@ class Trainer:
             self.batches.share_skipped(self.replicas.union)
         return loss, error
 
+    def gradient(self) -> float:
+        """Mean magnitude of the gradient at the first convolution of the network's first block in
+        the last step (Huang et al. 2016, Fig. 7), excluding weight decay; 0 if that step skipped
+        the block. Read from the optimizer's storage, it costs the steps nothing."""
+        return float(self.first.abs().double().mean())
+
     def learning_rate(self, iteration: int) -> float:
         """Learning rate of an iteration, counted from 0."""
         return schedules.learning_rate(self.recipe, self.images, iteration, self.plateau.drops)
@@ -188,22 +197,20 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything needed to resume from here: tensors, numbers and containers of them."""
-        parts = {name: part.state() for name, part in self.parts.items()}
-        return {"iteration": self.iteration, **self.optimizer.state(), **parts}
+        return {"iteration": self.iteration, **self.kept, "skipped": self.batches.state()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Resume from a state returned by `state`, on any device and with any engine.
 
-        A part missing from the state, such as one that its engine did not need, starts afresh.
+        The first states had no plateau and no skipped images: these start afresh.
 
         Raises:
             KeyError, RuntimeError: the state belongs to another network.
         """
         self.iteration = state["iteration"]
-        self.optimizer.load(state)
-        for name, part in self.parts.items():
-            if name in state:
-                part.load(state[name])
+        restore(self.kept, self.kept | state)
+        self.batches.load(state.get("skipped", []))
+        self.optimizer.renew_half()
 
     def agreed(self, flag: bool) -> bool:
         """Whether `flag` is true in any process of this run."""
@@ -213,8 +220,20 @@ class Trainer:
         """Copy the first process's iteration and state to all processes of the run."""
         if self.replicas is not None:
             iteration = torch.tensor(self.iteration)
-            everything = [self.optimizer, *self.parts.values()]
-            tensors = [t for p in everything for t in p.tensors() if t.dtype != torch.bfloat16]
+            tensors = [tensor for tensor in self.tensors if tensor.dtype != torch.bfloat16]
             self.replicas.copy_first([iteration, *tensors])
             self.iteration = int(iteration)
             self.optimizer.renew_half()
+
+
+def restore(places: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Copy saved tensors into those of the same names, on any device and at any precision.
+
+    Raises:
+        KeyError, RuntimeError: one is missing or has another shape.
+    """
+    for name, place in places.items():
+        if isinstance(place, Tensor):
+            place.copy_(state[name])
+        else:
+            restore(place, state[name])

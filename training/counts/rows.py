@@ -3,6 +3,7 @@
 python -m training.counts.rows     writes results/[tenth/]rows.csv and results/architecture.csv
 """
 
+import argparse
 import gc
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -110,4 +111,5 @@ def write(path: Path, columns: tuple[str, ...], lines: list[Line]) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m training.counts.rows", description=__doc__).parse_args()
     sys.exit(main())

@@ -3,7 +3,7 @@
 python -m training.counts.summary experiment=he2015_residual/table6/resnet20 [any override]
 """
 
-import sys
+import argparse
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -35,7 +35,11 @@ def layers(settings: Settings) -> list[Line]:
 def main() -> None:
     """Print the layers of the network named on the command line, in a table as wide as the
     terminal."""
-    counted = layers(composed(*sys.argv[1:]))
+    parser = argparse.ArgumentParser(
+        prog="python -m training.counts.summary", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("override", nargs="*", help="as for train.py, such as model.depth=20")
+    counted = layers(composed(*parser.parse_args().override))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_footer=True,
                   show_edge=False)  # fmt: skip
     for name in ("Layer", "Kind", "Output"):

@@ -4,6 +4,7 @@ Takes under a minute on a CPU, two on a GPU. A problem report should contain its
 (`make doctor > file`).
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -35,4 +36,5 @@ def look(checks: Sequence[Check]) -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m training.doctor", description=__doc__).parse_args()
     sys.exit(main())

@@ -3,6 +3,7 @@
 python -m training.engines.check cuda:0
 """
 
+import argparse
 import hashlib
 import subprocess
 import sys
@@ -172,5 +173,7 @@ def _key(device: torch.device) -> str:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m training.engines.check", description=__doc__)
+    parser.add_argument("device", type=torch.device)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    check(torch.device(sys.argv[1]))
+    check(parser.parse_args().device)

@@ -14,10 +14,11 @@ from training.recipe.step import Hook
 
 class Drawn(Hook, ABC):
     """A tensor with new random values in every iteration, a pure function of seed and iteration,
-    always at the same address. It is also a part of a run (see `training.recipe.part`).
+    always at the same address.
 
     Attributes:
         current: the values of this iteration.
+        position: the row of the table that comes next.
 
     Args:
         current: the tensor, on the device.
@@ -47,17 +48,6 @@ class Drawn(Hook, ABC):
         """Set `current` to the values of the next iteration."""
         self.current.copy_(self.table.index_select(0, self.position)[0])
         self.position += 1
-
-    def state(self) -> list[int]:
-        """Return nothing: the values are a pure function of seed and iteration."""
-        return []
-
-    def load(self, state: list[int]) -> None:
-        """Do nothing."""
-
-    def tensors(self) -> list[Tensor]:
-        """Return the position in the table."""
-        return [self.position]
 
 
 class GatedDepth(nn.Module):

@@ -10,7 +10,6 @@ from torch import nn
 from training.engines.drawn import Drawn, Gates, Paths
 from training.engines.graph import Captured, CudaGraphs, Graphs
 from training.engines.replica_step import ReplicaStep
-from training.process.device import failure
 from training.process.replicas import Replicas
 from training.recipe.evaluate import Evaluation
 from training.recipe.step import Step
@@ -112,7 +111,7 @@ def choose_engine(name: str, device: torch.device, *, alone: bool = True) -> tup
         return "eager", None
     if name not in ("auto", "fused"):
         return name, None
-    reason = failure(check_kernels, device)
+    reason = _kernel_fault(device)
     if reason is None:
         return "fused", None
     if name == "fused":
@@ -121,13 +120,14 @@ def choose_engine(name: str, device: torch.device, *, alone: bool = True) -> tup
     return "captured", reason
 
 
-def check_kernels(device: torch.device) -> None:
-    """Compile our kernels and compare them with PyTorch's, once per machine.
+def _kernel_fault(device: torch.device) -> str | None:
+    """Why our kernels do not work on a GPU, in one line; None if they do."""
+    try:
+        from training.engines import check  # fails without Triton
 
-    Raises:
-        ImportError: Triton is not installed.
-        RuntimeError: the kernels do not compile, or their results differ.
-    """
-    from training.engines import check
-
-    check.once(device)
+        check.once(device)
+    except torch.OutOfMemoryError:
+        raise  # says nothing about the kernels
+    except Exception as error:  # whatever a compiler may raise
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return None

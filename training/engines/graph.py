@@ -16,12 +16,15 @@ Launch = Callable[[], None]
 
 
 class Capturable(Protocol):
-    """Something that can be captured: a function of a batch size that works on its own tensors."""
+    """Something that can be captured: a function of a batch size that works on its own tensors.
+
+    Attributes:
+        tensors: every tensor that a call changes.
+    """
+
+    tensors: Sequence[Tensor]
 
     def __call__(self, size: int) -> None: ...
-
-    def tensors(self) -> Sequence[Tensor]:
-        """Return every tensor that a call changes, always the same objects."""
 
 
 class Graphs(Protocol):
@@ -108,7 +111,7 @@ class Captured:
 
     def try_capture(self, size: int) -> None:
         """Capture the step for a batch size, or fall back to running it eagerly."""
-        call, saved = partial(self.step, size), [tensor.clone() for tensor in self.step.tensors()]
+        call, saved = partial(self.step, size), [tensor.clone() for tensor in self.step.tensors]
         try:
             # Warm-up and capture must not advance the run's random number generators.
             devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -128,5 +131,5 @@ class Captured:
     def restore(self, saved: list[Tensor]) -> None:
         """Restore every tensor of the step."""
         with torch.no_grad():
-            for tensor, value in zip(self.step.tensors(), saved, strict=True):
+            for tensor, value in zip(self.step.tensors, saved, strict=True):
                 tensor.copy_(value)

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
 
 import torch
 
@@ -107,17 +106,6 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(M_MMAP_THRESHOLD, UNLIMITED)
         library.mallopt(M_TRIM_THRESHOLD, UNLIMITED)
-
-
-def failure(check: Callable[[torch.device], object], device: torch.device) -> str | None:
-    """Why a check fails, in one line; None if it passes."""
-    try:
-        check(device)
-    except torch.OutOfMemoryError:
-        raise  # says nothing about the check
-    except Exception as error:  # whatever a compiler may raise
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
-    return None
 
 
 def has_bf16() -> bool:

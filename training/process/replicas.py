@@ -3,9 +3,9 @@
 torchrun --nproc-per-node 2 train.py experiment=he2015_residual/table6/resnet110
 
 Every process holds the whole run and trains on its share of each batch; one collective over the
-flat gradient averages the gradients. Normalisation takes its statistics over a share, as in the
-papers, whose batches were split over two or more GPUs. The first process's statistics are kept, and
-it alone writes.
+flat gradient sums the gradients, each weighted by its share. Normalisation takes its statistics
+over a share, as in the papers, whose batches were split over two or more GPUs. The first process's
+statistics are kept, and it alone writes.
 """
 
 import os

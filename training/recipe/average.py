@@ -1,6 +1,6 @@
 """A moving average of the weights, evaluated and exported in their place."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -59,12 +59,10 @@ class WeightAverage(Hook):
             live.copy_(before)
         self.optimizer.renew_half()
 
-    def state(self) -> dict[str, Tensor]:
-        return {**self.named, "updates": self.updates}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        for name, place in self.state().items():
-            place.copy_(state[name])
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """The tensors themselves: the averages by parameter and statistic, and `updates`."""
+        return {"average": {**self.named, "updates": self.updates}}
 
     def tensors(self) -> list[Tensor]:
+        """Every tensor that an update changes."""
         return [*self.average, self.updates]

@@ -13,17 +13,19 @@ from models.resnet import ResNet
 from training.recipe.factors import HEADS
 from training.settings.checks import OF_STUDENTS
 from training.settings.network import model_class, outline
+from training.settings.recipe import Phase
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
 
 # What gives settings of a group an effect, in words; whether it holds; which settings.
 Condition = tuple[str, bool, tuple[str, ...]]
-# Recipe settings that only some networks use.
+# Recipe settings that only some networks use, and those that a phase may replace by its own.
 FOR_NETWORKS = ("init", "dropout", "deviations")
+OF_PHASES = ("lr", "schedule", "momentum", "objective", "dropout")
 
 
 def refuse_idle(overrides: Sequence[str], settings: Settings, config: DictConfig) -> None:
-    """Raise a ConfigError for an override of the recipe, the network or the data without effect,
+    """Raise a ConfigError for an override of the recipe, the data or a ResNet without effect,
     unless the value is off or the default, as in a sweep.
 
     Args:
@@ -45,6 +47,8 @@ def idle(settings: Settings, config: DictConfig) -> Iterator[tuple[str, str]]:
         "model": _in_resnet(settings.model) if model_class(settings.model) is ResNet else [],
         "data": [("recipe.crop=pad", settings.recipe.crop == "pad", ("pad", "flip"))],
     }
+    if settings.recipe.crop == "pad":
+        yield "damaged", "photographs"
     for group, conditions in groups.items():
         for remedy, has_effect, names in conditions:
             if not has_effect:
@@ -54,15 +58,30 @@ def idle(settings: Settings, config: DictConfig) -> Iterator[tuple[str, str]]:
 def _in_recipe(settings: Settings) -> list[Condition]:
     """Conditions on recipe settings that depend on the rest of the recipe and the data."""
     recipe = settings.recipe
-    schedules = {recipe.schedule, *(p.schedule for p in recipe.phases if p.schedule)}
-    objectives = {recipe.objective, *(p.objective for p in recipe.phases if p.objective)}
+    phases = recipe.phases or (Phase(recipe.length),)
+    schedules = {phase.schedule or recipe.schedule for phase in phases}
+    objectives = {phase.objective or recipe.objective for phase in phases}
+    weighing = [p for p in phases if (p.objective or recipe.objective) != "hints"]
+    drops = "step" in schedules and (recipe.lr_factor < 1 or recipe.fresh_momentum)
+    falls = bool(schedules & {"plateau", "linear", "exponential"}) or (
+        "step" in schedules and bool(recipe.milestones)
+    )
     return [
+        *(("a phase that leaves it to the recipe",
+           any(getattr(phase, name) is None for phase in phases), (name,)) for name in OF_PHASES),
+        ("a phase that leaves it to the recipe",
+         any(phase.auxiliary is None for phase in weighing), ("auxiliary",)),
+        ("an objective with a weight", bool(weighing), ("auxiliary_end", "auxiliary_length")),
+        ("cross-entropy as an objective", "cross_entropy" in objectives, ("smoothing",)),
+        ("recipe.weight_decay above 0", recipe.weight_decay > 0, ("decay", "last_decay")),
+        ("recipe.milestones", bool(recipe.milestones), ("fresh_momentum",)),
         ("recipe.schedule=plateau", "plateau" in schedules, ("patience",)),
         ("recipe.schedule=polynomial", "polynomial" in schedules, ("lr_power",)),
         ("recipe.schedule=linear, polynomial or exponential",
          bool(schedules & {"linear", "polynomial", "exponential"}), ("lr_length",)),
-        ("recipe.schedule=step", "step" in schedules, ("milestones",)),
-        ("a recipe.schedule other than polynomial", schedules != {"polynomial"}, ("lr_factor",)),
+        ("recipe.schedule=step and a recipe.lr_factor below 1", drops, ("milestones",)),
+        ("recipe.milestones or a recipe.schedule other than step and polynomial",
+         falls, ("lr_factor",)),
         ("recipe.warmup_iterations", recipe.warmup_iterations > 0, ("warmup_lr",)),
         ("recipe.prepare=gcn, lcn or zca", recipe.prepare != "none", ("contrast",)),
         ("recipe.crop=scale", recipe.crop == "scale", ("short_to",)),
@@ -111,8 +130,9 @@ def _defaults(kind: type) -> dict[str, Any]:
 
 def _is_off(settings: Settings, key: str) -> bool:
     """Whether a setting is off or at its default."""
-    group, _, name = key.partition(".")
+    group, _, name = key.rpartition(".")
     if group == "model":
         return bool(settings.model[name] == _defaults(model_class(settings.model))[name])
-    value = getattr(getattr(settings, group), name)
-    return not value or value == getattr(type(getattr(settings, group)), name, None)
+    owner = getattr(settings, group) if group else settings
+    value = getattr(owner, name)
+    return not value or value == getattr(type(owner), name, None)

@@ -1,5 +1,6 @@
 """Loss and error of a network on a set of images (single view)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,7 @@ class Evaluation:
         mean, scale: see `data.arrays.augment.normalise`.
         metrics: sums over the images so far.
         position: index of the next image.
+        tensors: every tensor that a call changes.
     """
 
     model: nn.Module
@@ -36,6 +38,7 @@ class Evaluation:
         self.metrics = Metrics(device)
         self.position = torch.zeros((), dtype=torch.int64, device=device)
         self.lanes = torch.arange(BATCH, device=device)
+        self.tensors: Sequence[Tensor] = [self.metrics.sums, self.position]
 
     @torch.no_grad()
     def __call__(self, size: int) -> None:
@@ -56,10 +59,6 @@ class Evaluation:
         """Batch sizes, in order."""
         whole, rest = divmod(len(self.images), BATCH)
         return [BATCH] * whole + [rest] * (rest > 0)
-
-    def tensors(self) -> list[Tensor]:
-        """Every tensor that a call changes."""
-        return [self.metrics.sums, self.position]
 
 
 def evaluate(

@@ -22,7 +22,7 @@ def cross_entropy(outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def objective_of(
-    recipe: Recipe, phase: Phase | None = None, weight: Tensor | None = None
+    recipe: Recipe, phase: Phase | None = None, moving: Tensor | None = None
 ) -> Objective:
     """Return the objective of a recipe, or of one of its phases.
 
@@ -31,35 +31,40 @@ def objective_of(
     For the outputs of a student, see `hints` and `distillation`.
 
     Args:
-        weight: current value of `auxiliary` where it changes within a run, a tensor (); used by
-            distillation only.
+        moving: current value of `auxiliary` where it changes within a run, a tensor ().
     """
     auxiliary, name = recipe.auxiliary, recipe.objective
     if phase is not None:
         auxiliary = auxiliary if phase.auxiliary is None else phase.auxiliary
         name = phase.objective or name
+    weight = auxiliary if moving is None else moving
     if name == "hints":
         return hints
     if name == "distillation":
-        return partial(distillation, auxiliary if weight is None else weight)
+        return partial(distillation, weight)
     if name == "squared_hinge":
-        return partial(weighted, squared_hinge, auxiliary)
-    if not auxiliary and not recipe.smoothing:
+        return partial(weighted, squared_hinge, weight)
+    if not _counts(weight) and not recipe.smoothing:
         return cross_entropy
     term = partial(F.cross_entropy, label_smoothing=recipe.smoothing)
-    return partial(weighted, term, auxiliary)
+    return partial(weighted, term, weight)
 
 
 def weighted(
-    term: Term, auxiliary: float, outputs: Outputs, labels: Tensor
+    term: Term, weight: float | Tensor, outputs: Outputs, labels: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Term of the logits plus `auxiliary` times the terms of all extra outputs."""
+    """Term of the logits plus `weight` times the terms of all extra outputs."""
     logits = logits_of(outputs).float()
     loss = term(logits, labels)
-    if auxiliary and isinstance(outputs, tuple):
+    if _counts(weight) and isinstance(outputs, tuple):
         for extra in outputs[1:]:
-            loss = loss + auxiliary * term(extra.float(), labels)
+            loss = loss + weight * term(extra.float(), labels)
     return loss, logits
+
+
+def _counts(weight: float | Tensor) -> bool:
+    """Whether a weight can differ from 0; a tensor is not read, which would wait for the device."""
+    return isinstance(weight, Tensor) or weight != 0
 
 
 def hints(outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:

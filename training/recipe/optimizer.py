@@ -1,6 +1,6 @@
 """SGD on flat storage: one update and one cast for all parameters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -169,25 +169,10 @@ class FlatSGD:
             tensor.zero_()
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """Return `model` (the network's state in float32), `momentum` and, if there is one,
-        `velocity`, each by parameter name."""
+        """The tensors themselves, by parameter name: `model` (the network's state in float32),
+        `momentum` and, if there is one, `velocity`. Call `renew_half` after changing them."""
         kept = {"model": {**self.model.state_dict(), **self.master}, "momentum": self.momentum}
         return kept | ({"velocity": self.velocity} if self.velocity else {})
-
-    def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Restore what `state` returned, on any device and at any precision.
-
-        Raises:
-            KeyError, RuntimeError: the state is that of another network.
-        """
-        for name, buffer in self.model.named_buffers():
-            buffer.copy_(state["model"][name])
-        for name in self.master:
-            self.master[name].copy_(state["model"][name])
-            self.momentum[name].copy_(state["momentum"][name])
-        for name, velocity in self.velocity.items():
-            velocity.copy_(state["velocity"][name])
-        self.renew_half()
 
     def tensors(self) -> list[Tensor]:
         """Every tensor of the network and the optimizer that a training step changes."""

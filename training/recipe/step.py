@@ -11,7 +11,6 @@ from data.order import TrainingBatches
 from training.recipe.metrics import Metrics
 from training.recipe.objective import Objective, Outputs, cross_entropy
 from training.recipe.optimizer import FlatSGD
-from training.recipe.part import Part
 
 
 class Hook:
@@ -39,7 +38,7 @@ class Step:
         bf16: whether convolutions and matrix products run in bfloat16 (master weights,
             normalisation statistics and loss stay in float32).
         objective: the objective to minimise.
-        parts: everything that a call changes.
+        tensors: every tensor that a call changes.
     """
 
     model: nn.Module
@@ -49,7 +48,7 @@ class Step:
     bf16: bool
     objective: Objective = cross_entropy
     hooks: Sequence[Hook] = ()
-    parts: Sequence[Part] = ()
+    tensors: Sequence[Tensor] = ()
 
     def __call__(self, size: int) -> None:
         images, labels = self.draw(size)
@@ -75,10 +74,6 @@ class Step:
     def update(self) -> None:
         """Update the weights with the optimizer."""
         self.optimizer.update()
-
-    def tensors(self) -> list[Tensor]:
-        """Every tensor that a call changes."""
-        return [tensor for part in self.parts for tensor in part.tensors()]
 
 
 def forward(model: nn.Module, images: Tensor, bf16: bool) -> Any:

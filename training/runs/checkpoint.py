@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from records.exits import UserError
 from records.files import write_atomically
 from records.names import CHECKPOINTS
 
@@ -24,7 +25,7 @@ UNFINISHED = "checkpoint-*.tmp"  # left where a process was killed
 DIGITS = 16  # of the checksum, in the name
 
 
-class CheckpointError(Exception):
+class CheckpointError(UserError):
     """No checkpoint of a run can be read, or it belongs to another configuration."""
 
 

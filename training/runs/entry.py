@@ -12,16 +12,11 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from data.order import DataError
 from data.photographs.workers import why_lost
 from records.command import guarded
-from records.exits import BAD_CONFIG, BAD_DATA, BUSY, FAILED, FULL, INTERRUPTED, NO_MEMORY
-from records.files import FolderError
-from records.lock import Busy
+from records.exits import BAD_CONFIG, FAILED, FULL, INTERRUPTED, NO_MEMORY, UserError
 from records.names import at_home
-from records.record import RecordError
 from training.process.signals import Stopped
-from training.runs.checkpoint import CheckpointError
 from training.runs.command_line import (
     check_flags,
     explain,
@@ -30,14 +25,6 @@ from training.runs.command_line import (
     version,
 )
 from training.settings.types import ConfigError
-from training.weights.export import WeightsError
-
-# Errors that a user or the machine can cause.
-USER_ERRORS = (
-    ConfigError, WeightsError, CheckpointError, DataError, RecordError, FolderError, Busy, OSError,
-    torch.OutOfMemoryError, torch.AcceleratorError,
-)  # fmt: skip
-
 
 NOTHING = (
     "The sweep names no run: does a glob match no row?\n"
@@ -84,8 +71,6 @@ def _start(task: Callable[[], Any]) -> int:
         return failed.code
     except (HydraException, OmegaConfBaseException) as error:
         return _print(explain(error), BAD_CONFIG)
-    except ConfigError as error:
-        return _print(str(error), BAD_CONFIG)
     except ValueError as error:  # how Hydra rejects some command lines
         if HydraConfig.initialized():
             raise
@@ -126,12 +111,12 @@ def guard(job: Callable[[], None], *, resumable: bool) -> None:
         sys.exit(_print(str(stopped), stopped.code))
     except Failed as failed:
         message, code = "", failed.code  # already printed
-    except USER_ERRORS as error:
-        message, code = explained(error)
+    except UserError as error:
+        message, code = str(error), error.code
+    except OSError as error:
+        message, code = _of_a_file(error)
     except RuntimeError as error:
-        if (why := why_lost(error)) is None:
-            raise
-        message, code = why, FAILED
+        message, code = _of_the_machine(error)
     else:
         return
     if message:
@@ -142,24 +127,19 @@ def guard(job: Callable[[], None], *, resumable: bool) -> None:
     sys.exit(code)
 
 
-def explained(error: Exception) -> tuple[str, int]:
-    """Message and exit code for one of `USER_ERRORS`."""
-    if isinstance(error, DataError):
-        return str(error), BAD_DATA
-    if isinstance(error, OSError):
-        return _of_a_file(error)
-    if isinstance(error, Busy):
-        return str(error), BUSY
-    if isinstance(error, torch.OutOfMemoryError):
-        reason = str(error).splitlines()[0]
-        return (
-            f"{reason}\nFree the GPU, let several share the run "
-            "(torchrun --nproc-per-node N train.py ...), or try precision=bf16."
-        ), NO_MEMORY
+def _of_the_machine(error: RuntimeError) -> tuple[str, int]:
+    """Message and exit code for an error of a GPU or of lost workers; raises any other again."""
+    if (why := why_lost(error)) is not None:
+        return why, FAILED
+    if not isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError):
+        raise error
+    reason = str(error).splitlines()[0]
     if isinstance(error, torch.AcceleratorError):
-        reason = str(error).splitlines()[0]
         return reason, NO_MEMORY if "out of memory" in reason else FAILED
-    return str(error), BAD_CONFIG
+    return (
+        f"{reason}\nFree the GPU, let several share the run "
+        "(torchrun --nproc-per-node N train.py ...), or try precision=bf16."
+    ), NO_MEMORY
 
 
 def _of_a_file(error: OSError) -> tuple[str, int]:

@@ -1,10 +1,11 @@
 """Runs that have ended: whether a record is this run's, and its place among the results."""
 
 from pathlib import Path
+from typing import Any
 
 from records.files import make_folder, write_atomically
 from records.names import WEIGHTS, record_folder, weights_file, working_folder
-from records.record import copy_record, is_finished, summary_of
+from records.record import copy_record, summary_of
 from training.settings.identity import recipe_hash, teacher_hash
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
@@ -21,8 +22,8 @@ def folders(settings: Settings, name: str) -> tuple[Path, Path]:
     return working_folder(outputs, preset, name), record_folder(outputs, results, preset, name)
 
 
-def check_same(settings: Settings, folder: Path, processes: int = 1) -> None:
-    """Reject a record of another configuration than this run's.
+def check_same(settings: Settings, folder: Path, processes: int = 1) -> dict[str, Any]:
+    """Return the summary of a record; reject one of another configuration than this run's.
 
     Args:
         processes: how many share the run. Several normalise over their parts of a batch, which
@@ -47,14 +48,7 @@ def check_same(settings: Settings, folder: Path, processes: int = 1) -> None:
             f"{processes} processes it sees {part}.\n"
             "Move it away, or set OUTPUT_DIR and RESULTS_DIR to other folders."
         )
-
-
-def test_error_of(settings: Settings, name: str) -> float | None:
-    """Test error of a run that has ended, in percent; None if it was not finite, or if the first of
-    several processes has yet to write the record."""
-    record = folders(settings, name)[1]
-    error = summary_of(record)["test_error"]["last"] if is_finished(record) else None
-    return None if error is None else float(error)
+    return summary
 
 
 def ship(settings: Settings, name: str) -> None:

@@ -5,17 +5,18 @@ from typing import Any
 
 from data.sets import load as load_images
 from records.code import code_hash, commit
+from records.exits import DIVERGED
 from records.files import make_folder, remove_empty
 from records.lock import locked, release_dead
 from records.names import WEIGHTS
-from records.record import Record, is_finished, status_of
+from records.record import Record, is_finished, summary_of
 from training import loop
 from training.process.device import find_device
 from training.process.progress import ProgressLine
 from training.process.replicas import Replicas, replicas
 from training.process.signals import Signals, Stopped
 from training.runs import checkpoint
-from training.runs.finished import check_same, folders, ship, test_error_of
+from training.runs.finished import check_same, folders, ship
 from training.runs.objections import objections
 from training.runs.summary import name_of, reset_peak_memory, summarise
 from training.runs.tracking import Tracker, answer_sweep
@@ -25,12 +26,14 @@ from training.trainer import Trainer
 from training.weights.description import describe
 from training.weights.export import export
 
+Outcome = tuple[str, float | None]
 
-def run(settings: Settings, experiment: str, name: str) -> str:
+
+def run(settings: Settings, experiment: str, name: str) -> Outcome:
     """Train a run to its end and write its record; a run that has ended is left as it is.
 
     Returns:
-        `finished` or `diverged`.
+        `finished` or `diverged`, and the test error in percent if it is finite.
 
     Raises:
         ConfigError: an impossible setting.
@@ -47,20 +50,18 @@ def run(settings: Settings, experiment: str, name: str) -> str:
             return _help_train(settings, signals, processes)
         working, record = folders(settings, name)
         if is_finished(record) and record != working:
-            check_same(settings, record, processes.count if processes else 1)
+            summary = check_same(settings, record, processes.count if processes else 1)
             release_dead(working)
-            print(f"{name}: already {_outcome(settings, name)}, see {record}")
-            answer_sweep(settings, experiment, name)
-            return status_of(record)
+            return _ended(settings, experiment, name, summary, before=True)
         make_folder(working)
         try:
             with locked(working):
-                status = _run_locked(settings, experiment, name, signals, processes)
+                outcome = _run_locked(settings, experiment, name, signals, processes)
         finally:
             remove_empty(working, Path(settings.output_dir).parent)  # if nothing has begun
         if signals.code is not None:  # it arrived too late to stop this run
-            raise Stopped(f"{name}: {status}, then stopped.", signals.code)
-        return status
+            raise Stopped(f"{name}: {outcome[0]}, then stopped.", signals.code)
+        return outcome
 
 
 def _run_locked(
@@ -69,34 +70,37 @@ def _run_locked(
     name: str,
     signals: Signals,
     processes: Replicas | None,
-) -> str:
+) -> Outcome:
     """Train what is left of a run whose lock this process holds."""
-    working, record = folders(settings, name)
+    working = folders(settings, name)[0]
     before = is_finished(working)
     if before:
-        check_same(settings, working, processes.count if processes else 1)
+        summary = check_same(settings, working, processes.count if processes else 1)
     else:
         begun = Run(settings, experiment, name, processes)
         begun.start()
         begun.finish(begun.train(signals))
+        summary = summary_of(working)
     # Also for an earlier process that died right here.
-    status = status_of(working)
-    if status == "finished":
+    if summary["status"] == "finished":
         checkpoint.clear(working)
     ship(settings, name)
-    print(f"{name}: {'already ' * before}{_outcome(settings, name)}, see {record}")
+    return _ended(settings, experiment, name, summary, before=before)
+
+
+def _ended(
+    settings: Settings, experiment: str, name: str, summary: dict[str, Any], *, before: bool
+) -> Outcome:
+    """Print how a run has ended, now or `before`, and return it."""
+    status, error = summary["status"], summary["test_error"]["last"]
+    outcome = status if error is None else f"{status}, test error {error:.2f} %"
+    print(f"{name}: {'already ' * before}{outcome}, see {folders(settings, name)[1]}")
     if before:
         answer_sweep(settings, experiment, name)
-    return status
+    return status, error
 
 
-def _outcome(settings: Settings, name: str) -> str:
-    """How a run ended, and its test error."""
-    status, error = status_of(folders(settings, name)[1]), test_error_of(settings, name)
-    return status if error is None else f"{status}, test error {error:.2f} %"
-
-
-def _help_train(settings: Settings, signals: Signals, processes: Replicas) -> str:
+def _help_train(settings: Settings, signals: Signals, processes: Replicas) -> Outcome:
     """Train along with the first process of a run, which alone knows the outcome."""
     device = find_device(processes.device(settings.device))
     images = load_images(settings.data.source, Path(settings.data.folder))
@@ -104,7 +108,7 @@ def _help_train(settings: Settings, signals: Signals, processes: Replicas) -> st
     if processes.begin():
         trainer.synchronise()
         loop.follow(trainer, signals)
-    return "finished"
+    return "finished", None
 
 
 class Run:
@@ -228,4 +232,4 @@ class Run:
             "weights": weights,
         }
         self.record.finish(summary)
-        self.tracker.finish(summary, code=0 if status == "finished" else 4)
+        self.tracker.finish(summary, code=0 if status == "finished" else DIVERGED)

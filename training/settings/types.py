@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
+from records.exits import UserError
 from records.names import at_home
 
 # Marks a setting that describes the machine or a path: it decides no number, so it is in no recipe
@@ -34,5 +35,5 @@ Weight = Annotated[float, Field(ge=0, le=1000)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
-class ConfigError(Exception):
+class ConfigError(UserError):
     """A setting is unknown, mistyped or impossible; the message names it and the remedy."""

@@ -3,6 +3,7 @@
 Writes results/theory/theory.csv: for each panel and network, value by position.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
 
@@ -78,4 +79,5 @@ def sub_networks(name: str, one: Trained) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m training.theory", description=__doc__).parse_args()
     sys.exit(main())

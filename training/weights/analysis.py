@@ -2,14 +2,36 @@
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from data.arrays.augment import normalise
 from models.densenet import DenseBlock, DenseNet, Transition
+from records.files import write_csv
 from training.recipe.evaluate import BATCH
+from training.recipe.run_data import test_split
 from training.settings.types import ConfigError
+from training.weights.members import Member, load_networks
+
+
+def analyse(member: Member, analysis: str, folder: Path) -> Path:
+    """Analyse weights, write the result into the folder of their record and return the file.
+
+    Raises:
+        ConfigError: the analysis does not apply to this network.
+        WeightsError, DataError: see `load_networks`.
+    """
+    loaded = load_networks([member])
+    if analysis == "reuse":
+        rows = reuse(loaded.models[0])
+    else:
+        x, _ = test_split(loaded.settings, loaded.images, loaded.device)
+        rows = responses(loaded.models[0], x, *loaded.normalisation())
+    path = folder / f"{analysis}.csv"
+    write_csv(path, rows)
+    return path
 
 
 @torch.no_grad()

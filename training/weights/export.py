@@ -14,13 +14,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from records.exits import UserError
 from records.files import write_atomically
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 ABOUT = "residual-to-dense"  # the metadata entry that holds a file's description
+LONGEST = 200  # characters of torch's reason shown in a message
 
 
-class WeightsError(Exception):
+class WeightsError(UserError):
     """A weights file is missing, not a weights file, or of another network."""
 
 
@@ -74,23 +76,14 @@ def load_weights(model: nn.Module, path: Path) -> bool:
     ours = bool(expected.keys() & tensors.keys())
     if not ours:
         tensors = by_order(expected, tensors, sort=path.suffix == ".safetensors")
-    missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
-    what = [f"it lacks {_some(missing)}"] if missing else []
-    what += [f"it has {_some(unknown)} besides"] if unknown else []
-    what = (
-        what
-        or [
-            f"{name} has shape {tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
-            for name, tensor in tensors.items()
-            if tensor.shape != expected[name].shape
-        ][:1]
-    )
-    if what:
+    try:
+        model.load_state_dict(tensors)  # torch itself supplies batch counters
+    except RuntimeError as error:
+        reason = ascii(str(error).splitlines()[1].strip())[1:-1]  # the first of several
         raise WeightsError(
-            f"{path} holds weights of another network than the one named: {', '.join(what)}.\n"
+            f"{path} holds weights of another network than the one named: {reason[:LONGEST]}\n"
             "Name the row they belong to with experiment=..."
-        )
-    model.load_state_dict(tensors, strict=False)
+        ) from None
     return ours
 
 
@@ -162,10 +155,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} is not a weights file (safetensors, or a torch state dict of tensors only)."
         )
     for name, tensor in content.items():
-        if not name.endswith("num_batches_tracked") and (kind := _unusual(tensor)):
+        if not name.endswith("num_batches_tracked") and not _is_plain(tensor):
+            kind = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}"
             raise WeightsError(
-                f"{path} holds {kind} ({ascii(name)[:100]}), where weights are float16, bfloat16, "
-                "float32 or float64.\nConvert it to one of these where it was written."
+                f"{path} holds {ascii(name)[:100]} ({kind}), where weights are float16, bfloat16, "
+                "float32 or float64, with all their values.\n"
+                "Convert it to one of these where it was written."
             )
     names = [name.removeprefix("module.") for name in content]
     if len(set(names)) < len(names):
@@ -178,18 +173,8 @@ def not_finite(path: Path) -> str:
     return f"{path} gives no finite loss: damaged, or of another network."
 
 
-def _unusual(tensor: Tensor) -> str | None:
-    """What is wrong with a tensor that cannot be weights: its dtype, or fewer values stored than
-    its shape has; None if it can."""
-    if tensor.is_quantized or tensor.dtype not in FLOATS:
-        return f"a tensor of {str(tensor.dtype).removeprefix('torch.')}"
-    if tensor.layout != torch.strided or tensor.device.type != "cpu":
-        return "a tensor without values"
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        return "a tensor that repeats its values"
-    return None
-
-
-def _some(names: set[str]) -> str:
-    rest = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return min(names) + rest
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor has one of the types in `FLOATS` and stores a value for each element."""
+    if tensor.dtype not in FLOATS or tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()

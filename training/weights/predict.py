@@ -13,8 +13,8 @@ from torchvision.transforms import v2
 from data.arrays.augment import normalise
 from data.photographs.photographs import STRIP, Photographs, test_view
 from training.settings.types import ConfigError
-from training.weights.ensemble import Loaded, Member, load_networks
 from training.weights.export import WeightsError, not_finite
+from training.weights.members import Loaded, Member, load_networks
 
 TOP = 3
 

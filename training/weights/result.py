@@ -1,16 +1,48 @@
-"""The result of a test, saved in the record whose weights were tested."""
+"""The result of a test, and its place in the record whose weights were tested."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.photographs.photographs import Photographs
 from data.sets import load as load_images
 from records.files import write_csv
 from records.record import summary_of
+from training.recipe.evaluate import evaluate
+from training.recipe.run_data import test_split, workers
 from training.settings.identity import digest
 from training.settings.settings import EvalOptions
 from training.settings.types import ConfigError
-from training.weights.ensemble import Member
-from training.weights.protocols import Result
+from training.weights.export import WeightsError, not_finite
+from training.weights.members import Member, load_networks
+from training.weights.protocols import Result, evaluate_photographs
+
+
+def tested(chosen: Sequence[Member], options: EvalOptions) -> Result:
+    """Test a network, or an ensemble on photographs, in float32.
+
+    Raises:
+        ConfigError: a protocol or an ensemble is asked for on images other than photographs.
+        WeightsError, DataError: see `load_networks`.
+    """
+    views = options.protocol != "single" or options.crop or options.short
+    if chosen[0].settings.recipe.crop == "pad" and (views or options.save or len(chosen) > 1):
+        raise ConfigError("protocol, crop, save and ensembles are for photographs; leave them out.")
+    loaded = load_networks(chosen)
+    mean, scale = loaded.normalisation()
+    images, settings = loaded.images, loaded.settings
+    if isinstance(images, Photographs):
+        result = evaluate_photographs(
+            loaded.models, images.test, options.protocol, size=options.crop or settings.data.size,
+            short=options.short, mean=mean, scale=scale, workers=workers(settings, loaded.device),
+        )  # fmt: skip
+    else:
+        x, y = test_split(settings, images, loaded.device)
+        loss, error = evaluate(loaded.models[0], x, y, mean=mean, scale=scale, bf16=False)
+        result = Result(error, None, loss, len(x))
+    if not math.isfinite(result.loss):
+        raise WeightsError(not_finite(chosen[0].weights))
+    return result
 
 
 def record_to_save_in(chosen: Sequence[Member]) -> Path:

@@ -1,5 +1,6 @@
 """The network that a student learns from, read from a weights file exported by this suite."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -33,9 +34,11 @@ def read_teacher(settings: Settings, device: torch.device) -> MaxoutNetwork:
     model = json.loads(description(path).get("model", "{}"))
     if not model or model_class(model) is not MaxoutNetwork:
         raise ConfigError(f"recipe.teacher={path} is not a Maxout network of this suite.")
+    given = inspect.signature(MaxoutNetwork).bind(**model_arguments(model))
+    given.apply_defaults()  # which a description leaves out
     with torch.random.fork_rng([]):
-        teacher = MaxoutNetwork(**model_arguments(model))
-    stated = model.get("classes", 10), model.get("size", 32)
+        teacher = MaxoutNetwork(*given.args, **given.kwargs)
+    stated = given.arguments["classes"], given.arguments["size"]
     expected = settings.data.classes, settings.data.size
     if stated != expected:
         raise ConfigError(

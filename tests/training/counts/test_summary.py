@@ -1,10 +1,13 @@
 """A network layer by layer: what it sums to, and shapes that the papers print."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 
 from experiments.papers.rows import facts
+from records.files import ROOT
 from tests.conftest import Ended
 from training.counts.summary import layers
 from training.settings.settings import Settings
@@ -35,6 +38,15 @@ def test_the_maps_are_those_of_the_paper(settings_of: Callable[..., Settings]) -
     shapes = [shape for _, kind, shape, *_ in counted if kind == "Conv2d"]
     assert list(dict.fromkeys(shapes)) == ["16x32x32", "32x16x16", "64x8x8"]
     assert [shapes.count(shape) for shape in dict.fromkeys(shapes)] == [19, 18, 18]
+
+
+@pytest.mark.parametrize(
+    "door", ["counts.summary", "counts.rows", "doctor", "theory", "engines.check"]
+)
+def test_every_command_says_how_it_is_used_and_does_nothing_else(door: str) -> None:
+    command = [sys.executable, "-m", f"training.{door}", "--help"]
+    said = subprocess.check_output(command, cwd=ROOT, text=True, timeout=100)
+    assert said.startswith(f"usage: python -m training.{door} ")
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def trained(
         else:
             lr = trainer.learning_rate(trainer.iteration - 1)
             tested = [number for split in trainer.splits for number in trainer.evaluate(split)]
-            history.append((lr, *trainer.end_segment(), trainer.gradient.last(), *tested))
+            history.append((lr, *trainer.end_segment(), trainer.gradient(), *tested))
             trainer.model.train()
     return history, trainer
 

@@ -1,5 +1,6 @@
 """An override is refused exactly where a run comes out the same without it."""
 
+from contextlib import nullcontext
 from functools import cache
 
 import pytest
@@ -23,7 +24,7 @@ SMALL = (
     "recipe.milestones=[2,4]",
     "threads=1",
 )
-MOVED = "data.pad=2"
+MOVED, FLAT = "data.pad=2", "recipe.milestones=[]"
 GCN = ("++recipe.prepare=gcn", "recipe.mean=none", "recipe.std=none")
 
 CASES = [
@@ -70,6 +71,17 @@ CASES = [
     ((*RESNET, "++model.shortcut=exclusive_gate"), "model.gate_bias=-1.0"),
     (RESNET, "model.shortcut_dropout=0.1"),
     ((*RESNET, "++model.shortcut=dropout"), "model.shortcut_dropout=0.1"),
+    ((*RESNET, FLAT), "recipe.lr_factor=0.7"),
+    ((*RESNET, "recipe.lr_factor=1.0"), "recipe.milestones=[1]"),
+    ((*RESNET, "recipe.lr_factor=1.0", "++recipe.fresh_momentum=true"), "recipe.milestones=[1]"),
+    (RESNET, "recipe.fresh_momentum=true"),
+    ((*RESNET, FLAT), "recipe.fresh_momentum=true"),
+    (RESNET, "recipe.decay=all"),
+    ((*RESNET, "recipe.weight_decay=0.0"), "recipe.decay=all"),
+    (RESNET, "damaged=skip"),
+    (RESNET, "recipe.smoothing=0.1"),
+    ((*RESNET, "recipe.phases=[{length:2,lr:0.1},{length:4,lr:0.2}]"), "recipe.lr=0.3"),
+    ((*RESNET, "recipe.phases=[{length:2,lr:0.1},{length:4}]"), "recipe.lr=0.3"),
     (RESNET, "recipe.conv_lr=0.5"),
     (RESNET, "recipe.bias_lr=0.5"),
 ]  # fmt: skip
@@ -88,6 +100,17 @@ def test_what_is_refused_changes_nothing_and_the_rest_does(
         refused = True
     before, after = (weights(config, digits) for config in (plain, changed))
     assert refused == all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize(("override", "refused"), [
+    ("recipe.auxiliary=3.0", True), ("recipe.objective=squared_hinge", True),
+    ("recipe.smoothing=0.1", True), ("recipe.lr_factor=0.5", True), ("recipe.decay=all", True),
+    ("recipe.auxiliary_length=300", False), ("recipe.lr=0.1", False),
+])  # fmt: skip
+def test_what_both_phases_of_a_student_set_is_refused(override: str, refused: bool) -> None:
+    config = config_of(("experiment=romero2015_fitnet/table1/fitnet19", override))
+    with pytest.raises(ConfigError, match="has no effect") if refused else nullcontext():
+        refuse_idle([override], read_settings(config), config)
 
 
 @cache

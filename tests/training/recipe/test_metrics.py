@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 
 from training.recipe.metrics import Metrics
-from training.recipe.part import TensorPart
 
 SIZES = [64, 64, 7]
 
@@ -32,11 +31,3 @@ def test_a_loss_that_was_not_finite_is_remembered() -> None:
     for loss in (1.0, float("inf"), 1.0):
         metrics.add(torch.tensor(loss), torch.eye(10), torch.arange(10))
     assert not metrics.is_finite()
-
-
-def test_a_part_goes_on_from_what_another_has_saved() -> None:
-    first, second = (Metrics(torch.device("cpu")) for _ in range(2))
-    first.add(torch.tensor(3.0), torch.eye(10)[:2], torch.tensor([0, 5]))
-    part = TensorPart(second.sums)
-    part.load(TensorPart(first.sums).state().clone())
-    assert second.mean() == (3.0, 50.0) and all(t is second.sums for t in part.tensors())

@@ -66,16 +66,21 @@ class Headed(nn.Module):
         return (logits, self.head(x.mean((2, 3)))) if self.training else logits
 
 
-@pytest.mark.parametrize("captured", [False, True])
-@pytest.mark.parametrize("auxiliary", [0.0, 0.3])
-def test_a_head_learns_where_it_counts_and_evaluation_ignores_it(
-    auxiliary: float, captured: bool, tiny: Callable[..., Settings], digits: ImageSet,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+@pytest.fixture
+def headed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives every network a head."""
     from training.engines import engine
 
     build = engine.build_model
     monkeypatch.setattr(engine, "build_model", lambda settings: Headed(build(settings)))
+
+
+@pytest.mark.usefixtures("headed")
+@pytest.mark.parametrize("captured", [False, True])
+@pytest.mark.parametrize("auxiliary", [0.0, 0.3])
+def test_a_head_learns_where_it_counts_and_evaluation_ignores_it(
+    auxiliary: float, captured: bool, tiny: Callable[..., Settings], digits: ImageSet
+) -> None:
     changes = "recipe.weight_decay=0", "recipe.warmup_iterations=0"
     settings = tiny(f"recipe.auxiliary={auxiliary}", *changes)
     graphs = Emulated() if captured else None
@@ -92,3 +97,24 @@ def test_a_head_learns_where_it_counts_and_evaluation_ignores_it(
     loss, _ = trainer.evaluate("test")
     nn.init.zeros_(trainer.model.head.weight)
     assert trainer.evaluate("test")[0] == loss
+
+
+@pytest.mark.usefixtures("headed")
+@pytest.mark.parametrize(("objective", "captured"), [
+    ("cross_entropy", False), ("cross_entropy", True), ("squared_hinge", False),
+])  # fmt: skip
+def test_a_head_learns_until_its_weight_has_fallen_to_nothing(
+    objective: str, captured: bool, tiny: Callable[..., Settings], digits: ImageSet,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    falls = "recipe.auxiliary=0.5", "recipe.auxiliary_end=0", "recipe.auxiliary_length=5"
+    settings = tiny(*falls, f"recipe.objective={objective}")
+    graphs = Emulated() if captured else None
+    trainer = Trainer(settings, digits, torch.device("cpu"), graphs=graphs)
+    trainer.begin_segment()
+    learns = []
+    for _ in range(8):
+        trainer.train_iteration()
+        learns.append(bool(trainer.optimizer.gradient["head.weight"].any()))
+    assert learns == [True] * 5 + [False] * 3
+    assert not captured or not capfd.readouterr().err  # which would say that it runs eagerly

@@ -130,7 +130,7 @@ def test_a_checkpoint_of_format_1_goes_on(
     settings = old_run(settings_of, tmp_path)
     folder = tmp_path / "outputs" / "runs" / "smoke" / "old" / "digits" / "seed0"
     shutil.copytree(GOLDEN, folder)
-    assert run(settings, "old", "old/digits/seed0") == "finished"
+    assert run(settings, "old", "old/digits/seed0")[0] == "finished"
     lines = (folder / "metrics.csv").read_text().splitlines()
     assert lines[:2] == (GOLDEN / "metrics.csv").read_text().splitlines()
     assert len({line.count(",") for line in lines}) == 1, "columns are those it began with"

@@ -486,12 +486,12 @@ def test_of_a_checkpoint_speaks_only_who_has_one(command: Callable) -> None:
 
 def break_the_disk() -> None:
     """Have no weights be read."""
-    from training.weights import ensemble
+    from training.weights import members
 
     def fail(*_: object) -> bool:
         raise OSError(errno.EIO, "Input/output error", "a/disk")
 
-    ensemble.load_weights = fail
+    members.load_weights = fail
 
 
 @pytest.mark.parametrize("value", ["a=b.pt", "[1,2", "it's.pt", 'a"b=.pt', "x(y).pt", "a{b", "{a"])

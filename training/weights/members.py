@@ -1,6 +1,5 @@
-"""Evaluate weights on the test set of a run, from its record or from any weights file."""
+"""The networks that are tested, found by records or weights files, and loaded with their data."""
 
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -11,10 +10,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from data.photographs.photographs import Photographs
 from data.sets import load as load_images
 from records.config import read_config
-from records.files import write_csv
 from records.names import (
     CONFIG,
     KEPT,
@@ -25,24 +22,14 @@ from records.names import (
     working_folder,
 )
 from training.process.device import find_device
-from training.recipe.evaluate import evaluate
-from training.recipe.run_data import (
-    Images,
-    check_fit,
-    normalisation,
-    prepared_for,
-    test_split,
-    workers,
-)
+from training.recipe.run_data import Images, check_fit, normalisation, prepared_for
 from training.settings.checks import checked
 from training.settings.config import EVAL_OPTIONS, machine_settings, read_settings
 from training.settings.network import build_model
 from training.settings.settings import EvalOptions, Settings
 from training.settings.types import ConfigError
-from training.weights.analysis import responses, reuse
 from training.weights.description import check_description, describe, description
-from training.weights.export import WeightsError, load_weights, not_finite
-from training.weights.protocols import Result, evaluate_photographs
+from training.weights.export import WeightsError, load_weights
 
 
 def record_settings(config: DictConfig, folder: Path) -> Settings:
@@ -194,48 +181,3 @@ def load_networks(chosen: Sequence[Member]) -> Loaded:
         check_fit(member.settings, images)
     files = [member.weights for member in chosen]
     return Loaded(models, files, settings, prepared_for(settings, images), device)
-
-
-def tested(chosen: Sequence[Member], options: EvalOptions) -> Result:
-    """Test a network, or an ensemble on photographs, in float32.
-
-    Raises:
-        ConfigError: a protocol or an ensemble is asked for on images other than photographs.
-        WeightsError, DataError: see `load_networks`.
-    """
-    views = options.protocol != "single" or options.crop or options.short
-    if chosen[0].settings.recipe.crop == "pad" and (views or options.save or len(chosen) > 1):
-        raise ConfigError("protocol, crop, save and ensembles are for photographs; leave them out.")
-    loaded = load_networks(chosen)
-    mean, scale = loaded.normalisation()
-    images, settings = loaded.images, loaded.settings
-    if isinstance(images, Photographs):
-        result = evaluate_photographs(
-            loaded.models, images.test, options.protocol, size=options.crop or settings.data.size,
-            short=options.short, mean=mean, scale=scale, workers=workers(settings, loaded.device),
-        )  # fmt: skip
-    else:
-        x, y = test_split(settings, images, loaded.device)
-        loss, error = evaluate(loaded.models[0], x, y, mean=mean, scale=scale, bf16=False)
-        result = Result(error, None, loss, len(x))
-    if not math.isfinite(result.loss):
-        raise WeightsError(not_finite(chosen[0].weights))
-    return result
-
-
-def analyse(member: Member, analysis: str, folder: Path) -> Path:
-    """Analyse weights, write the result into the folder of their record and return the file.
-
-    Raises:
-        ConfigError: the analysis does not apply to this network.
-        WeightsError, DataError: see `load_networks`.
-    """
-    loaded = load_networks([member])
-    if analysis == "reuse":
-        rows = reuse(loaded.models[0])
-    else:
-        x, _ = test_split(loaded.settings, loaded.images, loaded.device)
-        rows = responses(loaded.models[0], x, *loaded.normalisation())
-    path = folder / f"{analysis}.csv"
-    write_csv(path, rows)
-    return path
