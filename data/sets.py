@@ -63,8 +63,8 @@ def _load(name: str, folder: Path) -> ImageSet | Photographs:
         if name not in KNOWN and not tree.is_dir():
             known = did_you_mean(nearest(name, KNOWN)) or f"There are {', '.join(KNOWN)}."
             raise DataError(
-                f"Unknown data set {name!r}: there is no {path}, and {tree} is not a folder. "
-                f"{known}"
+                f"Unknown data set {name!r}: there is no {path}, and no {tree}/{{train,val}}/"
+                f"<class>/. {known}\nDATA_DIR names the folder of data sets."
             )
         return photographs.read(name, folder)
     if not path.exists():

@@ -62,7 +62,7 @@ def fail(behaviour: str, folder: Path) -> int:
     if behaviour == "stop":
         return PREEMPTED
     if behaviour == "full" and first:
-        print("No space left on device.\nThe last checkpoint is intact.", file=sys.stderr)
+        print("No space left on device.\nWhat was saved is intact.", file=sys.stderr)
         return FULL
     if behaviour == "crowded" and first:
         return NO_MEMORY

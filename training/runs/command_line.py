@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import tomllib
 from collections.abc import Sequence
 
@@ -34,17 +35,33 @@ def for_hydra(words: Sequence[str]) -> list[str]:
     return sorted(map(quoted, plussed), key=lambda word: word not in MULTIRUN)
 
 
-def check_flags(words: Sequence[str]) -> None:
-    """Reject settings written as flags, such as `--epochs 3`.
+def check_words(words: Sequence[str]) -> None:
+    """Reject what Hydra would take in another sense than was meant, or explain badly.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: a setting is written as a flag, such as `--epochs 3`; a setting is removed, or
+            a group of settings is given as a whole; a file is named by its ending; several tables
+            are swept at once; there is no Slurm.
     """
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     for word in words:
-        flag = word.partition("=")[0]
-        if word.startswith("--") and not any(known.startswith(flag) for known in FLAGS):
-            hint = nearest(flag.strip("-"), known_keys())
-            raise ConfigError(f"{flag}: settings are given as key=value, without dashes.{hint}")
+        key, equals, value = word.partition("=")
+        if word.startswith("--") and not any(known.startswith(key) for known in FLAGS):
+            hint = nearest(key.strip("-"), known_keys())
+            raise ConfigError(f"{key}: settings are given as key=value, without dashes.{hint}")
+        if word.startswith("~"):
+            name = key.removeprefix("~")
+            raise ConfigError(f"{word} removes a setting, and all are needed; give {name} a value.")
+        if key not in groups or not equals:
+            continue
+        if value[:1] in ("{", "[") or value in ("", "null"):
+            raise ConfigError(f"{word}: choose a file of conf/{key}, and set {key}.<name>=<value>.")
+        if value.endswith(".yaml"):
+            raise ConfigError(f"{word}: leave out .yaml.")
+        if key == "table" and "," in value:
+            raise ConfigError(f"{word}: a multirun sweeps one table; start one for each.")
+    if "hydra/launcher=submitit_slurm" in words and shutil.which("srun") is None:
+        raise ConfigError("hydra/launcher=submitit_slurm needs Slurm, and there is no srun here.")
 
 
 def is_sweep(words: Sequence[str]) -> bool:

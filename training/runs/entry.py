@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -18,7 +19,7 @@ from records.exits import BAD_CONFIG, FAILED, FULL, INTERRUPTED, NO_MEMORY, User
 from records.names import at_home
 from training.process.signals import Stopped
 from training.runs.command_line import (
-    check_flags,
+    check_words,
     explain,
     for_hydra,
     is_sweep,
@@ -30,7 +31,7 @@ NOTHING = (
     "The sweep names no run: does a glob match no row?\n"
     "`table=he2015_residual/table6` sweeps a table."
 )
-GOES_ON = "The last checkpoint is intact; repeat the command to continue."
+GOES_ON = "What was saved is intact; repeat the command to continue."
 begun: list[bool] = []  # one entry per job begun in this process
 ended: list[tuple[str, str, float | None]] = []  # name, status and test error (%) of each run
 
@@ -60,7 +61,7 @@ def _start(task: Callable[[], Any]) -> int:
         print(f"Residual to Dense {version()}")
         return 0
     try:
-        check_flags(sys.argv[1:])
+        check_words(sys.argv[1:])
         try:
             task()
         finally:
@@ -71,6 +72,8 @@ def _start(task: Callable[[], Any]) -> int:
         return failed.code
     except (HydraException, OmegaConfBaseException) as error:
         return _print(explain(error), BAD_CONFIG)
+    except yaml.YAMLError as error:  # in a file of conf
+        return _print(" ".join(str(error).split()), BAD_CONFIG)
     except ValueError as error:  # how Hydra rejects some command lines
         if HydraConfig.initialized():
             raise

@@ -5,7 +5,7 @@ from typing import Any
 
 from records.files import make_folder, write_atomically
 from records.names import WEIGHTS, record_folder, weights_file, working_folder
-from records.record import copy_record, summary_of
+from records.record import CHECKSUM, RecordError, checksum, copy_record, summary_of
 from training.settings.identity import recipe_hash, teacher_hash
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
@@ -31,9 +31,14 @@ def check_same(settings: Settings, folder: Path, processes: int = 1) -> dict[str
 
     Raises:
         ConfigError: the record in the folder is of another configuration.
-        RecordError: it cannot be read.
+        RecordError: it cannot be read, or was changed.
     """
     summary, teacher = summary_of(folder), teacher_hash(settings)
+    if summary.get(CHECKSUM) != checksum(folder, summary):
+        raise RecordError(
+            f"{folder}: one of its files was changed after it was written.\n"
+            "Restore it (`git checkout` does if it is committed), or move it away to train it anew."
+        )
     another = teacher is not None and summary.get("teacher") != teacher
     if summary.get("recipe") != recipe_hash(settings) or another:
         what = "teacher" if another else "configuration"

@@ -92,7 +92,7 @@ def checked_model(model: dict[str, Any], data: Data) -> dict[str, Any]:
     if arguments.get("images") == "imagenet" and data.size < IMAGENET_SIZE:
         raise ConfigError(
             f"data.size={data.size} is too small for model.images=imagenet, which halves "
-            f"it five times; {IMAGENET_SIZE} is the least (these rows have no small preset)."
+            f"it five times; {IMAGENET_SIZE} is the least: preset=imagenette has such images."
         )
     if data.size < 2 ** len(blocks := arguments.get("widths", ())):
         raise ConfigError(
@@ -161,7 +161,7 @@ def _explained(error: ErrorDetails, path: str) -> str:
             choices = str(context["expected"]).replace("'", "").replace(" or ", ", ")
             return f"{path}={value} is unknown; choose one of {choices}."
         case "string_pattern_mismatch":
-            return f"{path}={value} is not a plain name."
+            return f"{path}={value}: a name has letters, digits and underscores only."
         case "dataclass_type":
             return f"{path}={value!r} should be a group of settings."
     return f"{path}={value!r} is impossible: {reason.removeprefix('Input ')}."

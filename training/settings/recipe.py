@@ -6,7 +6,17 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from training.settings.types import STRICT, Count, Factor, Fraction, Place, Positive, Rate, Weight
+from training.settings.types import (
+    AS_TEXT,
+    STRICT,
+    Count,
+    Factor,
+    Fraction,
+    Place,
+    Positive,
+    Rate,
+    Weight,
+)
 
 Norms = tuple[Annotated[float, Field(gt=0, le=10**6)], ...]
 Dropouts = tuple[Annotated[float, Field(ge=0, le=0.99)], ...]
@@ -56,7 +66,7 @@ class Recipe:
     decay: Literal["weights", "all"]
     init: Literal["fan_in", "fan_out", "normal", "uniform", "xavier"]
     mean: Literal["none", "pixel", "channel", "half"]
-    std: Literal["none", "channel", "global", "255", "half"]
+    std: Annotated[Literal["none", "channel", "global", "255", "half"], AS_TEXT]
     holdout: Count
     dropout: Annotated[float, Field(ge=0, le=0.99)] = 0.0
     crop: Literal["pad", "scale", "aspect"] = "pad"

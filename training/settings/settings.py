@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from training.settings.recipe import Recipe
-from training.settings.types import MACHINE, MOST, STRICT, Files, Folder, Name, Positive
+from training.settings.types import AS_TEXT, MACHINE, MOST, STRICT, Files, Folder, Name, Positive
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 SMALL = ("smoke", "imagenette")  # presets with a data set and a length of their own
@@ -18,7 +18,7 @@ class Data:
     """Which images, and how they are augmented: see conf/data."""
 
     name: Name
-    source: str
+    source: Annotated[str, AS_TEXT]
     classes: Annotated[int, Field(ge=1, le=100_000)]
     size: Annotated[int, Field(ge=1, le=4096)]
     pad: Annotated[int, Field(ge=0, le=4096)]
@@ -77,7 +77,7 @@ class Settings:
         if name != source and not name.startswith(f"{source}_"):
             raise ValueError(
                 f"data.name={name} is another data set than data.source={source}; images of your "
-                f"own are data=own data.name={name}"
+                f"own are data=own data.name={name} (an array file) or data.source={name} (folders)"
             )
         total = sum(phase.length for phase in self.recipe.phases)
         if self.recipe.phases and self.preset.name not in SMALL and total != self.recipe.length:

@@ -9,6 +9,8 @@ from training.settings.identity import deciding_settings
 from training.settings.settings import Settings
 from training.weights.export import ABOUT, WeightsError
 
+DAMAGED = "damaged"  # in place of the network, where a description cannot be read
+
 
 def describe(settings: Settings, experiment: str) -> dict[str, str]:
     """Describe the row that weights are trained for, as kept in their file."""
@@ -30,21 +32,26 @@ def description(path: Path) -> dict[str, str]:
         return {}
     try:
         with safe_open(path, "pt") as file:
-            stated = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
-        return {key: str(value) for key, value in dict(stated).items()}
-    except (SafetensorError, OSError, ValueError, TypeError, RecursionError):
+            text = (file.metadata() or {}).get(ABOUT, "{}")
+    except (SafetensorError, OSError):
         return {}  # reading its tensors will report what is wrong
+    try:
+        return {key: str(value) for key, value in dict(json.loads(text)).items()}
+    except (ValueError, TypeError, RecursionError):
+        return {"model": DAMAGED}
 
 
 def check_description(path: Path, stated: dict[str, str], settings: Settings) -> None:
-    """Raise a WeightsError for weights of another network or another image normalisation; `stated`
-    is the file's description, as made by `describe`."""
+    """Raise a WeightsError for weights of another network, image normalisation or data set;
+    `stated` is the file's description, as made by `describe`."""
     expected = describe(settings, "")
     differing = [
         f"{prefix}{key}={value}"
         for name, prefix in (("model", "model."), ("normalisation", "recipe."))
         for key, value in _differing(stated.get(name, expected[name]), expected[name]).items()
     ]
+    if stated.get("data", expected["data"]) != expected["data"]:
+        differing.append(f"data.source={expected['data']}")
     if differing:
         data = _printable(stated.get("data", "other data"))
         row = _printable(stated.get("experiment", "another row"))

@@ -1,5 +1,6 @@
 """The networks that are tested, found by records or weights files, and loaded with their data."""
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -21,6 +22,7 @@ from records.names import (
     weights_file,
     working_folder,
 )
+from records.record import summary_of
 from training.process.device import find_device
 from training.recipe.run_data import Images, check_fit, normalisation, prepared_for
 from training.settings.checks import checked
@@ -40,8 +42,11 @@ def record_settings(config: DictConfig, folder: Path) -> Settings:
         RecordError: its configuration is damaged.
     """
     if not (folder / CONFIG).is_file():
-        hint = "\nIt is a file: run= takes a folder of results/runs." if folder.is_file() else ""
-        raise ConfigError(f"run={folder}: no record there (no readable {CONFIG}).{hint}")
+        raise ConfigError(
+            f"run={folder}: no record there (no readable {CONFIG}).\n"
+            "run= takes a folder such as results/runs/he2015_residual/table6/resnet20/cifar10_aug/"
+            "seed0."
+        )
     recorded = read_config(folder / CONFIG)
     # Settings that a record of an earlier version lacks take their defaults.
     known = {f.name: recorded[f.name] for f in fields(Settings) if f.name in recorded}
@@ -56,7 +61,8 @@ def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
     """Find the weights of a record: beside it, among the shipped ones, or where it was trained.
 
     Raises:
-        WeightsError: there are none.
+        WeightsError: there are none, or they are damaged.
+        RecordError: the record's summary is damaged.
     """
     places = [folder / WEIGHTS]
     for preset in KEPT:
@@ -65,8 +71,14 @@ def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
             name = folder.resolve().relative_to(runs).as_posix()
             places.append(weights_file(results, preset, name))
             places.append(working_folder(outputs, preset, name) / WEIGHTS)
+    expected = summary_of(folder).get("weights")
     for path in places:
         if path.exists():
+            if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+                raise WeightsError(
+                    f"{path} is not what the run of {folder} wrote: damaged, or exchanged.\n"
+                    "Restore it (`git checkout` does if it is shipped), or name it as weights=FILE."
+                )
             return path
     raise WeightsError(
         f"{folder} has no weights here; give them with weights=FILE, or train the run first."

@@ -10,7 +10,7 @@ from models.maxout import MaxoutNetwork
 from training.settings.network import model_arguments, model_class
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
-from training.weights.description import description
+from training.weights.description import DAMAGED, description
 from training.weights.export import load_weights
 
 ROW = "goodfellow2013_maxout/table3/maxout"
@@ -31,7 +31,8 @@ def read_teacher(settings: Settings, device: torch.device) -> MaxoutNetwork:
             f"data={settings.data.name} preset={settings.preset.name} seed={settings.seed}), or "
             "name another file of weights: recipe.teacher=FILE."
         )
-    model = json.loads(description(path).get("model", "{}"))
+    described = description(path).get("model", DAMAGED)
+    model = {} if described == DAMAGED else json.loads(described)
     if not model or model_class(model) is not MaxoutNetwork:
         raise ConfigError(f"recipe.teacher={path} is not a Maxout network of this suite.")
     given = inspect.signature(MaxoutNetwork).bind(**model_arguments(model))

@@ -121,6 +121,21 @@ def test_the_exported_weights_give_the_recorded_error(
         assert ended.code == 0, ended.err
         assert printed in ended.out and "297 test images" in ended.out
 
+    weights, path = folder / "weights.safetensors", folder / "summary.json"
+    content, text = bytearray(weights.read_bytes()), path.read_text()
+    content[-3001] ^= 0x40
+    weights.write_bytes(content)
+    ended = command("eval.py", f"run='{folder}'")
+    assert ended.code == 2 and "is not what the run of" in ended.err, ended.err
+    for name, changed in (("summary.json", text.replace('"last": ', '"last": 1')),
+                          ("config.yaml", (folder / "config.yaml").read_text() + " ")):  # fmt: skip
+        before = (folder / name).read_bytes()
+        (folder / name).write_text(changed)
+        ended = command("train.py", f"experiment={ROW}", *SMOKE)
+        assert ended.code == 2 and "was changed after it was written" in ended.err, ended.err
+        (folder / name).write_bytes(before)
+    assert "already finished" in command("train.py", f"experiment={ROW}", *SMOKE).out
+
 
 def test_a_multirun_skips_what_is_finished(command: Callable, tmp_path: Path) -> None:
     rows = [ROW, "he2015_residual/fig6/plain20"]

@@ -16,7 +16,7 @@ from records.exits import BAD_CONFIG
 from records.files import ROOT
 from training.settings.settings import Settings
 from training.weights.description import check_description, describe, description
-from training.weights.export import WeightsError, export, load_weights
+from training.weights.export import ABOUT, WeightsError, export, load_weights
 
 DEPTH = 74  # twelve units a stage: layer1.10 comes after layer1.9, whatever an alphabet says
 SHIPPED = "results/weights/he2015_residual/table6/resnet20/cifar10_aug/seed0.safetensors"
@@ -218,6 +218,10 @@ def test_a_file_says_what_it_is_of(tmp_path: Path, settings_of: Callable[..., Se
         (["experiment=he2015_residual/fig6/plain20"], "model.shortcut=default"),
         ([f"experiment={row}", "model.order=full_preact"], "model.order=default"),
         ([f"experiment={row}", "data=cifar100_aug"], "model.classes="),
+        (
+            [f"experiment={row}", "data=own", "data.name=mine", "data.classes=10", "data.size=32"],
+            "data.source=mine",
+        ),
         ([f"experiment={row}", "recipe=fair"], "recipe.mean=pixel"),
         ([f"experiment={row}", "recipe.prepare=gcn"], "recipe.prepare=default"),
         ([f"experiment={row}", "recipe.std=channel"], f"recipe.std={own.recipe.std}"),
@@ -229,6 +233,9 @@ def test_a_file_says_what_it_is_of(tmp_path: Path, settings_of: Callable[..., Se
             check_description(path, stated | {"model": damaged, "experiment": "\x1b[2J"}, own)
         assert str(error.value).count("\n") < 3 and "\x1b" not in str(error.value)
     check_description(path, {}, settings_of("experiment=he2015_residual/fig6/plain20"))
+    save_file({"x": torch.ones(1)}, path, metadata={ABOUT: "{"})
+    with pytest.raises(WeightsError, match="description=damaged"):
+        check_description(path, description(path), own)
 
 
 def test_shipped_weights_are_known_by_their_record(command: Callable) -> None:
