@@ -9,8 +9,6 @@ from torch import Tensor
 
 from records.exits import BAD_DATA, UserError
 
-EVERYTHING = slice(None)
-
 
 class DataError(UserError):
     """A data set is missing, damaged or not what it claims to be."""
@@ -66,8 +64,9 @@ class TrainingBatches(Spans, ABC):
         """Copy the next batch, of `size` samples over all processes, to the device."""
 
     @abstractmethod
-    def next(self, size: int, share: slice = EVERYTHING) -> tuple[Tensor, Tensor]:
-        """Return the next batch or a share: images float32 (n, 3, H, W), labels int64 (n,)."""
+    def next(self, size: int) -> tuple[Tensor, Tensor]:
+        """Return this process's share of the next batch: images float32 (n, 3, H, W), labels int64
+        (n,)."""
 
     def share_skipped(self, union: Callable[[set[int], int], set[int]]) -> None:
         """Combine the skipped images of all processes of a run."""

@@ -16,7 +16,6 @@ from data.order import DataError
 from data.photographs import photographs
 from data.photographs.photographs import Photographs
 from records.command import guarded
-from records.exits import BAD_DATA
 from records.names import datasets
 from records.words import did_you_mean, nearest
 
@@ -123,19 +122,14 @@ def _build(name: str, folder: Path) -> ImageSet:
 @guarded
 def main(names: list[str]) -> int:
     """Exit code: 0, 2 if a name is too long, 3 if a set is missing or damaged."""
-    folder = datasets()
-    try:
-        for name in names:
-            images = load(name, folder)
-            if isinstance(images, Photographs):
-                counts = len(images.train), len(images.test)
-            else:
-                counts = len(images.train_images), len(images.test_images)
-            sizes = f"{counts[0]} training and {counts[1]} test images"
-            print(f"{name}: {sizes}, fingerprint {images.fingerprint}")
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return BAD_DATA
+    for name in names:
+        images = load(name, datasets())
+        if isinstance(images, Photographs):
+            counts = len(images.train), len(images.test)
+        else:
+            counts = len(images.train_images), len(images.test_images)
+        sizes = f"{counts[0]} training and {counts[1]} test images"
+        print(f"{name}: {sizes}, fingerprint {images.fingerprint}")
     return 0
 
 

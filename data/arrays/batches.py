@@ -1,12 +1,13 @@
 """Training batches on a device: an endless sequence that depends on seed and iteration only."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from data.arrays.augment import INDEX, crop_and_flip, draw_epoch
-from data.order import EVERYTHING, TrainingBatches
+from data.order import TrainingBatches
 
 
 class Batches(TrainingBatches):
@@ -21,6 +22,7 @@ class Batches(TrainingBatches):
         mean, scale, border: see `data.arrays.augment.crop_and_flip`.
         batch, wrap: see `data.order.Spans`.
         an_epoch: images per epoch, a new random selection each time; all by default.
+        share: the samples of a batch that this process takes, given the batch size.
     """
 
     def __init__(
@@ -37,11 +39,12 @@ class Batches(TrainingBatches):
         seed: int,
         border: str = "zero",
         an_epoch: int | None = None,
+        share: Callable[[int], slice] = slice,
     ):
         super().__init__(len(images) if an_epoch is None else an_epoch, batch, wrap)
         self.images, self.labels = images, labels
         self.mean, self.scale = mean, scale
-        self.pad, self.border = pad, border
+        self.pad, self.border, self.share = pad, border, share
         self.epoch = lru_cache(maxsize=2)(
             lambda epoch: draw_epoch(len(images), seed=seed, epoch=epoch, pad=pad, flip=flip)
         )
@@ -66,8 +69,8 @@ class Batches(TrainingBatches):
             start += len(piece)
         return torch.cat(pieces)
 
-    def next(self, size: int, share: slice = EVERYTHING) -> tuple[Tensor, Tensor]:
-        plan = self.plan[self.position + self.lanes[:size][share]]
+    def next(self, size: int) -> tuple[Tensor, Tensor]:
+        plan = self.plan[self.position + self.lanes[:size][self.share(size)]]
         self.position += size
         images = crop_and_flip(
             self.images, plan, pad=self.pad, mean=self.mean, scale=self.scale, border=self.border

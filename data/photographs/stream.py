@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from data.order import EVERYTHING, DataError, Spans, TrainingBatches, derived_seed
+from data.order import DataError, Spans, TrainingBatches, derived_seed
 from data.photographs import colour
 from data.photographs.photographs import View, decode, test_view
 from data.photographs.tree import Tree
@@ -122,13 +122,13 @@ class Stream(TrainingBatches):
         seed: int,
         workers: int,
         damaged: str,
-        share: Callable[[int], slice] | None = None,
+        share: Callable[[int], slice] = slice,
     ):
         super().__init__(len(tree), batch, wrap)
         self.tree, self.seed, self.damaged = tree, seed, damaged
         self.mean, self.scale = mean, scale
         self.recolour = colour.Recolour(kind, mean.device)
-        self.share: Callable[[int], slice] = share or slice
+        self.share = share
         self.skipped: set[int] = set()
         # No reference back to the stream: without a cycle, the workers end when it is dropped.
         self.order = Order(len(tree), batch, wrap, seed=seed, share=self.share)
@@ -158,7 +158,7 @@ class Stream(TrainingBatches):
             place[: len(value)].copy_(value, non_blocking=True)
         self.iteration += 1
 
-    def next(self, size: int, share: slice = EVERYTHING) -> tuple[Tensor, Tensor]:
+    def next(self, size: int) -> tuple[Tensor, Tensor]:
         n = len(range(size)[self.share(size)])
         images = self.images[:n].permute(0, 2, 3, 1).float()
         images = self.recolour(images, self.drawn[:n])

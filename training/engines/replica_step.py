@@ -25,9 +25,6 @@ class ReplicaStep(Step):
         self.size = size
         super().__call__(size)
 
-    def draw(self, size: int) -> tuple[Tensor, Tensor]:
-        return self.batches.next(size, self.replicas.share(size))
-
     def update(self) -> None:
         self.optimizer.update(self.replicas.add)
 

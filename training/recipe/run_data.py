@@ -68,12 +68,10 @@ def load_run_data(
         splits["test"] = test_split(settings, images, device)
     common: dict[str, Any] = {
         "mean": mean, "scale": scale, "batch": recipe.batch, "wrap": recipe.wrap,
-        "seed": settings.seed,
+        "seed": settings.seed, "share": slice if replicas is None else replicas.share,
     }  # fmt: skip
     if isinstance(images, Photographs):
-        return RunData(
-            count, _stream(settings, images, device, replicas, common), splits, mean, scale
-        )
+        return RunData(count, _stream(settings, images, device, common), splits, mean, scale)
     x, y = _on(device, images.train_images, images.train_labels)
     if recipe.holdout:
         splits["val"] = (x[count:], y[count:])
@@ -178,7 +176,6 @@ def _stream(
     settings: Settings,
     images: Photographs,
     device: torch.device,
-    replicas: Replicas | None,
     common: dict[str, Any],
 ) -> Stream:
     if settings.damaged == "stop":
@@ -190,7 +187,6 @@ def _stream(
         kind=settings.recipe.colour,
         workers=workers(settings, device),
         damaged=settings.damaged,
-        share=None if replicas is None else replicas.share,
         **common,
     )
 

@@ -38,7 +38,7 @@ def averaged_statistics(
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(derived_seed(settings.seed, first))  # for dropout
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            update_bn(_images(settings, batches, first, replicas), model)
+            update_bn(_images(settings, batches, first), model)
     averages = {name: b for name, b in model.named_buffers() if b.is_floating_point()}
     if replicas is not None:
         for tensor in averages.values():
@@ -47,9 +47,7 @@ def averaged_statistics(
     return averages
 
 
-def _images(
-    settings: Settings, batches: TrainingBatches, first: int, replicas: Replicas | None
-) -> Iterator[Tensor]:
+def _images(settings: Settings, batches: TrainingBatches, first: int) -> Iterator[Tensor]:
     """Yield the images (n, 3, H, W) of this process's share of each batch."""
     recipe, last = settings.recipe, first + settings.recipe.statistics_batches
     while first < last:
@@ -58,6 +56,5 @@ def _images(
         for iteration in range(first, end):
             size = batches.size(iteration)
             batches.fetch(size)
-            share = slice(None) if replicas is None else replicas.share(size)
-            yield batches.next(size, share)[0]
+            yield batches.next(size)[0]
         first = end

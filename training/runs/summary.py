@@ -4,11 +4,11 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from records.processor import processor
 from records.record import Row
 from records.validity import LONGEST
 from training.recipe.evaluate import evaluate
@@ -121,7 +121,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 def name_of(device: torch.device, processes: int = 1) -> str:
     """The name of a device, with how many share a run, such as `2 x NVIDIA H100 80GB HBM3`."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return name if processes == 1 else f"{processes} x {name}"
 
 
@@ -152,11 +152,3 @@ def _driver() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout.strip().splitlines()[0] if result.stdout.strip() else None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "CPU"
-    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "CPU")
