@@ -1,6 +1,5 @@
 """The networks that are tested, found by records or weights files, and loaded with their data."""
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -27,6 +26,7 @@ from training.process.device import find_device
 from training.recipe.run_data import Images, check_fit, normalisation, prepared_for
 from training.settings.checks import checked
 from training.settings.config import EVAL_OPTIONS, machine_settings, read_settings
+from training.settings.identity import digest
 from training.settings.network import build_model
 from training.settings.settings import EvalOptions, Settings
 from training.settings.types import ConfigError
@@ -74,7 +74,7 @@ def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
     expected = summary_of(folder).get("weights")
     for path in places:
         if path.exists():
-            if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            if digest(path) != expected:
                 raise WeightsError(
                     f"{path} is not what the run of {folder} wrote: damaged, or exchanged.\n"
                     "Restore it (`git checkout` does if it is shipped), or name it as weights=FILE."

@@ -219,4 +219,4 @@ def test_the_command_notes_a_test_in_the_record(
         assert ended.code == 2 and message in ended.err, ended.err
     seal(summary.parent, weights="0" * 64)
     ended = command("eval.py", run, "save=true")
-    assert ended.code == 2 and "is not the weights file" in ended.err
+    assert ended.code == 2 and "is not what the run of" in ended.err
