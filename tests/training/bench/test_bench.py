@@ -129,6 +129,7 @@ def test_loops_go_on_across_epochs(
             step()
 
 
+@pytest.mark.slow
 def test_loops_take_turns_and_one_that_cannot_is_left_out(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -41,7 +41,15 @@ def test_the_maps_are_those_of_the_paper(settings_of: Callable[..., Settings]) -
 
 
 @pytest.mark.parametrize(
-    "door", ["counts.summary", "counts.rows", "doctor", "theory", "engines.check"]
+    "door",
+    [
+        "counts.summary",
+        "doctor",
+        *(
+            pytest.param(door, marks=pytest.mark.slow)
+            for door in ("counts.rows", "theory", "engines.check")
+        ),
+    ],
 )
 def test_every_command_says_how_it_is_used_and_does_nothing_else(door: str) -> None:
     command = [sys.executable, "-m", f"training.{door}", "--help"]

@@ -99,7 +99,9 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(
+    "name", [pytest.param("original", marks=pytest.mark.slow), "full_preact", "dense"]
+)
 def test_a_trainer_of_either_engine_learns_the_same(
     name: str,
     settings_of: Callable[..., Settings],
