@@ -17,9 +17,11 @@ P = ParamSpec("P")
 
 
 def argument_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser of a command's arguments whose help keeps the lines of the description."""
+    """A parser for `python -m <module>`, whose help keeps the lines of the description."""
+    spec = sys.modules["__main__"].__spec__
+    prog = f"python -m {spec.name.removesuffix('.__main__')}" if spec else None
     layout = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(description=description, formatter_class=layout)
+    return argparse.ArgumentParser(prog=prog, description=description, formatter_class=layout)
 
 
 class CommandError(UserError):

@@ -5,13 +5,12 @@ process; they are compared by images per CPU-second. On a GPU each loop is timed
 bound on its time is computed from how fast the GPU copies and launches.
 """
 
-import argparse
 import sys
 
 import pandas as pd
 import torch
 
-from records.command import guarded
+from records.command import argument_parser, guarded
 from training.bench.cases import NETWORKS, Loop, loops_on
 from training.bench.roofline import measure_limits
 from training.bench.table import row_of, write
@@ -44,7 +43,7 @@ def times_on(network: str, device: str) -> dict[Loop, list[float]]:
 
 def asked() -> list[str]:
     """The networks on the command line; all by default."""
-    parser = argparse.ArgumentParser(prog="python -m training.bench")
+    parser = argument_parser(__doc__)
     parser.add_argument("--networks", default="", help=f"of {','.join(NETWORKS)}; all by default")
     names = [name for name in parser.parse_args().networks.split(",") if name] or list(NETWORKS)
     if unknown := sorted(set(names) - set(NETWORKS)):

@@ -3,7 +3,6 @@
 python -m training.counts.rows     writes results/[tenth/]rows.csv and results/architecture.csv
 """
 
-import argparse
 import gc
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -14,7 +13,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from data.sets import training_images
-from records.command import guarded
+from records.command import argument_parser, guarded
 from records.files import ROOT, make_folder, write_csv
 from records.names import FULL, KEPT
 from training.counts.layers import describe
@@ -111,5 +110,5 @@ def write(path: Path, columns: tuple[str, ...], lines: list[Line]) -> None:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(prog="python -m training.counts.rows", description=__doc__).parse_args()
+    argument_parser(__doc__).parse_args()
     sys.exit(main())

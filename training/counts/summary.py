@@ -3,13 +3,12 @@
 python -m training.counts.summary experiment=he2015_residual/table6/resnet20 [any override]
 """
 
-import argparse
-
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from records.command import argument_parser
 from training.runs import entry
 from training.settings.config import composed
 from training.settings.network import outline, trace
@@ -35,9 +34,7 @@ def layers(settings: Settings) -> list[Line]:
 def main() -> None:
     """Print the layers of the network named on the command line, in a table as wide as the
     terminal."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.counts.summary", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = argument_parser((__doc__ or "").split("\n")[0])
     parser.add_argument("override", nargs="*", help="as for train.py, such as model.depth=20")
     counted = layers(composed(*parser.parse_args().override))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_footer=True,

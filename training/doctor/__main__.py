@@ -4,11 +4,10 @@ Takes under a minute on a CPU, two on a GPU. A problem report should contain its
 (`make doctor > file`).
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from records.command import guarded
+from records.command import argument_parser, guarded
 from training.doctor.finding import Check, findings
 
 
@@ -36,5 +35,5 @@ def look(checks: Sequence[Check]) -> int:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(prog="python -m training.doctor", description=__doc__).parse_args()
+    argument_parser(__doc__).parse_args()
     sys.exit(main())

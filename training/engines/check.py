@@ -3,7 +3,6 @@
 python -m training.engines.check cuda:0
 """
 
-import argparse
 import hashlib
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from data.arrays.augment import crop_and_flip, draw_epoch
 from models.densenet import DenseNet
+from records.command import argument_parser
 from records.files import ROOT
 from training.engines.fused_residual import fuse
 from training.engines.kernels.batch import gather
@@ -173,7 +173,7 @@ def _key(device: torch.device) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m training.engines.check", description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("device", type=torch.device)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     check(parser.parse_args().device)

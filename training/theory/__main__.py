@@ -3,13 +3,12 @@
 Writes results/theory/theory.csv: for each panel and network, value by position.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 
 import numpy as np
 
-from records.command import guarded
+from records.command import argument_parser, guarded
 from records.files import write_csv
 from records.names import results
 from training.theory import parts, signals
@@ -79,5 +78,5 @@ def sub_networks(name: str, one: Trained) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(prog="python -m training.theory", description=__doc__).parse_args()
+    argument_parser(__doc__).parse_args()
     sys.exit(main())
