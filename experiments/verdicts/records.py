@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
-from experiments.papers import datasets
 from experiments.papers.published import tests
-from experiments.papers.rows import facts
 from experiments.verdicts.seconds import active
 from records.files import no_pipe
-from records.names import KEPT
 from records.names import METRICS as METRICS_FILE
+from records.names import run_name
+from records.objections import objections
 from records.record import RecordError
 
 ANALYSES = {
@@ -79,7 +78,7 @@ class RunRecord:
     @property
     def unchanged(self) -> bool:
         """Whether it has no overrides beyond row, data set and seed."""
-        return self.run == f"{self.experiment}/{self.dataset}/seed{self.seed}"
+        return self.run == run_name(self.experiment, (), self.dataset, self.seed)
 
     @property
     def counts(self) -> bool:
@@ -88,33 +87,8 @@ class RunRecord:
 
     @property
     def objections(self) -> list[str]:
-        """Why its numbers may not enter a table of its preset; empty if they may.
-
-        The row's recipe must have run on the preset's schedule, unchanged by overrides or edits,
-        to its end or to a non-finite loss, with committed code, on the right, undamaged data (if
-        its fingerprint is known: SVHN's is not yet).
-        """
-        summary = self.summary
-        if self.preset not in KEPT:
-            return [f"a shortened run (preset {self.preset})"]
-        row = facts(self.experiment, self.dataset, self.preset)
-        if not self.unchanged:
-            return ["its row was changed by overrides, so it belongs to no table"]
-        if row is None:
-            return ["its row is not trained on this data set by any table"]
-        reasons = []
-        if summary["recipe"] != row.hash:
-            reasons.append(f"its configuration is not the row's ({summary['recipe']}, {row.hash})")
-        if not self.diverged and summary["iterations"] != row.iterations:
-            reasons.append(f"it ran {summary['iterations']:,} of {row.iterations:,} iterations")
-        known = datasets.of(self.dataset).fingerprint or summary["data"]
-        if summary["data"] != known:
-            reasons.append(f"its data differ ({summary['data']}, not {known})")
-        if summary.get("damaged"):
-            reasons.append(f"it left out {summary['damaged']} damaged images")
-        if summary.get("clean") is False:
-            reasons.append("its code had changes that were not committed")
-        return reasons
+        """Why its numbers may enter no table of its preset; empty if they may."""
+        return objections(self.summary)
 
     def error(self, which: str) -> float | None:
         """Test error in percent: `last`, `best`, `at_best_val` or `exported`."""

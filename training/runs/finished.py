@@ -4,22 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from records.files import make_folder, write_atomically
-from records.names import WEIGHTS, record_folder, weights_file, working_folder
+from records.names import WEIGHTS
 from records.record import CHECKSUM, RecordError, checksum, copy_record, summary_of
+from training.runs.named import NamedRun
 from training.settings.identity import recipe_hash, teacher_hash
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
 
 # Weights of seed 0 are shipped with the record up to this size.
 SHIPPED_BYTES = 4 * 2**20
-
-
-def folders(settings: Settings, name: str) -> tuple[Path, Path]:
-    """The folder in which a run is trained, and that of its record once it has ended; the same one
-    for a preset whose records are not kept."""
-    outputs, results = Path(settings.output_dir), Path(settings.results_dir)
-    preset = settings.preset.name
-    return working_folder(outputs, preset, name), record_folder(outputs, results, preset, name)
 
 
 def check_same(settings: Settings, folder: Path, processes: int = 1) -> dict[str, Any]:
@@ -56,16 +49,14 @@ def check_same(settings: Settings, folder: Path, processes: int = 1) -> dict[str
     return summary
 
 
-def ship(settings: Settings, name: str) -> None:
+def ship(run: NamedRun) -> None:
     """Copy the record of a kept preset, and small weights of seed 0, to the results."""
-    working, record = folders(settings, name)
-    if record == working:
+    if run.record == run.working:
         return
-    weights = working / WEIGHTS
+    weights = run.working / WEIGHTS
     small = weights.exists() and weights.stat().st_size <= SHIPPED_BYTES
-    if small and settings.seed == 0:
-        target = weights_file(Path(settings.results_dir), settings.preset.name, name)
-        make_folder(target.parent)
-        write_atomically(target, weights.read_bytes())
-    make_folder(record)
-    copy_record(working, record)
+    if small and run.settings.seed == 0:
+        make_folder(run.weights.parent)
+        write_atomically(run.weights, weights.read_bytes())
+    make_folder(run.record)
+    copy_record(run.working, run.record)

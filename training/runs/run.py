@@ -8,7 +8,8 @@ from records.code import code_hash, commit
 from records.exits import DIVERGED
 from records.files import make_folder, remove_empty
 from records.lock import locked, release_dead
-from records.names import WEIGHTS
+from records.names import FULL, KEPT, WEIGHTS
+from records.objections import objections
 from records.record import Record, is_finished, summary_of
 from training import loop
 from training.process.device import find_device
@@ -16,8 +17,8 @@ from training.process.progress import ProgressLine
 from training.process.replicas import Replicas, replicas
 from training.process.signals import Signals, Stopped
 from training.runs import checkpoint
-from training.runs.finished import check_same, folders, ship
-from training.runs.objections import objections
+from training.runs.finished import check_same, ship
+from training.runs.named import NamedRun
 from training.runs.summary import name_of, reset_peak_memory, summarise
 from training.runs.tracking import Tracker, answer_sweep
 from training.settings.identity import identity, recorded_settings
@@ -48,15 +49,16 @@ def run(settings: Settings, experiment: str, name: str) -> Outcome:
     with Signals() as signals, replicas() as processes:
         if processes is not None and processes.rank > 0:
             return _help_train(settings, signals, processes)
-        working, record = folders(settings, name)
+        named = NamedRun(settings, experiment, name)
+        working, record = named.working, named.record
         if is_finished(record) and record != working:
             summary = check_same(settings, record, processes.count if processes else 1)
             release_dead(working)
-            return _ended(settings, experiment, name, summary, before=True)
+            return _ended(named, summary, before=True)
         make_folder(working)
         try:
             with locked(working):
-                outcome = _run_locked(settings, experiment, name, signals, processes)
+                outcome = _run_locked(named, signals, processes)
         finally:
             remove_empty(working, Path(settings.output_dir).parent)  # if nothing has begun
         if signals.code is not None:  # it arrived too late to stop this run
@@ -64,39 +66,30 @@ def run(settings: Settings, experiment: str, name: str) -> Outcome:
         return outcome
 
 
-def _run_locked(
-    settings: Settings,
-    experiment: str,
-    name: str,
-    signals: Signals,
-    processes: Replicas | None,
-) -> Outcome:
+def _run_locked(run: NamedRun, signals: Signals, processes: Replicas | None) -> Outcome:
     """Train what is left of a run whose lock this process holds."""
-    working = folders(settings, name)[0]
-    before = is_finished(working)
+    before = is_finished(run.working)
     if before:
-        summary = check_same(settings, working, processes.count if processes else 1)
+        summary = check_same(run.settings, run.working, processes.count if processes else 1)
     else:
-        begun = Run(settings, experiment, name, processes)
+        begun = Training(run, processes)
         begun.start()
         begun.finish(begun.train(signals))
-        summary = summary_of(working)
+        summary = summary_of(run.working)
     # Also for an earlier process that died right here.
     if summary["status"] == "finished":
-        checkpoint.clear(working)
-    ship(settings, name)
-    return _ended(settings, experiment, name, summary, before=before)
+        checkpoint.clear(run.working)
+    ship(run)
+    return _ended(run, summary, before=before)
 
 
-def _ended(
-    settings: Settings, experiment: str, name: str, summary: dict[str, Any], *, before: bool
-) -> Outcome:
+def _ended(run: NamedRun, summary: dict[str, Any], *, before: bool) -> Outcome:
     """Print how a run has ended, now or `before`, and return it."""
     status, error = summary["status"], summary["test_error"]["last"]
     outcome = status if error is None else f"{status}, test error {error:.2f} %"
-    print(f"{name}: {'already ' * before}{outcome}, see {folders(settings, name)[1]}")
+    print(f"{run.name}: {'already ' * before}{outcome}, see {run.record}")
     if before:
-        answer_sweep(settings, experiment, name)
+        answer_sweep(run)
     return status, error
 
 
@@ -111,24 +104,22 @@ def _help_train(settings: Settings, signals: Signals, processes: Replicas) -> Ou
     return "finished", None
 
 
-class Run:
+class Training:
     """A run in progress: `start` creates or loads its state, `train` and `finish` follow.
 
     Attributes:
+        known: what its summary says of it from its start.
         seconds: of training so far, evaluation excluded.
         code: hashes of the code of all processes that worked on the run.
         devices: what those processes ran on; see `training.runs.summary.name_of`.
     """
 
-    def __init__(
-        self, settings: Settings, experiment: str, name: str, processes: Replicas | None = None
-    ):
-        self.settings, self.experiment, self.name = settings, experiment, name
-        self.processes, self.folder = processes, folders(settings, name)[0]
+    def __init__(self, run: NamedRun, processes: Replicas | None = None):
+        self.run, self.settings, self.processes = run, run.settings, processes
         # Read now: the files may change while the run trains.
-        self.seconds, self.code, self.commit = 0.0, [code_hash()], commit()
+        self.seconds, self.code, self.known = 0.0, [code_hash()], run.known() | commit()
         self.devices: list[str] = []
-        self.record = Record(self.folder)
+        self.record = Record(run.working)
 
     def start(self) -> None:
         """Load the data, build the trainer, and resume from the newest checkpoint, if any."""
@@ -138,16 +129,16 @@ class Run:
         reset_peak_memory(device)
         self.devices = [name_of(device, self.processes.count if self.processes else 1)]
         images = load_images(settings.data.source, Path(settings.data.folder))
-        self.fingerprint = images.fingerprint
+        self.known["data"] = images.fingerprint
         self.trainer = Trainer(settings, images, device, self.processes)
-        if why := objections(settings, self.experiment, self.name, images.fingerprint):
-            print(f"{self.name}: this run will enter no table: {'; '.join(why)}.")
-        state = checkpoint.load(self.folder, identity(settings))
-        if state is None:
-            self.record.start({"experiment": self.experiment, **recorded_settings(settings)})
-        else:
+        state = checkpoint.load(self.run.working, identity(settings))
+        if state is not None:
             self.resume(state)
-        self.tracker = Tracker(settings, self.experiment, self.name)
+        if settings.preset.name in KEPT and (why := objections(self.known)):
+            print(f"{self.run.name}: this run will enter no table: {'; '.join(why)}.")
+        if state is None:
+            self.record.start({"experiment": self.run.experiment, **recorded_settings(settings)})
+        self.tracker = Tracker(self.run)
         if self.processes is not None:
             self.processes.begin()
             self.trainer.synchronise()
@@ -164,13 +155,14 @@ class Run:
         except (RuntimeError, KeyError, ValueError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise checkpoint.CheckpointError(
-                f"{self.folder} cannot be resumed ({reason}).\nDelete it to start this run afresh."
+                f"{self.run.working} cannot be resumed ({reason}).\n"
+                "Delete it to start this run afresh."
             ) from None
         self.seconds = state["seconds"]
         self.code = list(dict.fromkeys(state["code"] + self.code))
         self.devices = list(dict.fromkeys(state.get("devices", []) + self.devices))
         if state.get("clean") is False:  # once trained by uncommitted code, the run stays unclean
-            self.commit["clean"] = False
+            self.known["clean"] = False
 
     def save(self, seconds: float) -> None:
         """Write a checkpoint, given the training seconds so far."""
@@ -180,15 +172,16 @@ class Run:
             "seconds": seconds,
             "code": self.code,
             "devices": self.devices,
-            "clean": self.commit["clean"],
+            "clean": self.known["clean"],
         }
         iteration, deciding = self.trainer.iteration, identity(self.settings)
-        checkpoint.save(self.folder, iteration, state, deciding)
+        checkpoint.save(self.run.working, iteration, state, deciding)
 
     def train(self, signals: Signals) -> str:
         """Train to the end and return `finished` or `diverged`."""
         trainer, preset = self.trainer, self.settings.preset.name
-        shown = self.name if preset == "paper" else f"{self.name} (preset {preset})"
+        name = self.run.name
+        shown = name if preset == FULL else f"{name} (preset {preset})"
         progress = ProgressLine(shown, trainer.recipe.batch, trainer.iteration, trainer.last)
         try:
             with progress:
@@ -205,7 +198,7 @@ class Run:
         except BaseException as error:
             self.tracker.finish({}, code=1)
             if isinstance(error, Stopped):
-                raise Stopped(f"{self.name}: {error}", error.code) from None
+                raise Stopped(f"{name}: {error}", error.code) from None
             raise
         return status
 
@@ -213,23 +206,16 @@ class Run:
         """Export the weights and write the summary, which marks the run as ended."""
         weights = None
         if status == "finished":
-            about = describe(self.settings, self.experiment)
-            weights = export(self.trainer.weights(), self.folder / WEIGHTS, about)
-        summary = {
-            "run": self.name,
-            "experiment": self.experiment,
-            "status": status,
-            **summarise(
-                self.settings,
-                self.trainer,
-                rows=self.record.rows(),
-                seconds=self.seconds,
-                code=self.code,
-                commit=self.commit,
-                devices=self.devices,
-                fingerprint=self.fingerprint,
-            ),
-            "weights": weights,
-        }
+            about = describe(self.settings, self.run.experiment)
+            weights = export(self.trainer.weights(), self.run.working / WEIGHTS, about)
+        measured = summarise(
+            self.settings,
+            self.trainer,
+            rows=self.record.rows(),
+            seconds=self.seconds,
+            code=self.code,
+            devices=self.devices,
+        )
+        summary = {**self.known, "status": status, **measured, "weights": weights}
         self.record.finish(summary)
         self.tracker.finish(summary, code=0 if status == "finished" else DIVERGED)

@@ -12,7 +12,6 @@ from records.processor import processor
 from records.record import Row
 from records.validity import LONGEST
 from training.recipe.evaluate import evaluate
-from training.settings.identity import recipe_hash, teacher_hash
 from training.settings.network import network_size, rebuilt
 from training.settings.settings import Settings
 from training.trainer import Trainer
@@ -26,28 +25,21 @@ def summarise(
     rows: list[Row],
     seconds: float,
     code: list[str],
-    commit: dict[str, Any],
     devices: list[str],
-    fingerprint: str,
 ) -> dict[str, Any]:
-    """Everything in summary.json but the run's name, experiment, status and weights.
+    """What summary.json says of the training and the machine.
 
     Args:
         rows: the metrics of every evaluation.
         seconds: of training, evaluation excluded.
         code: hashes of the code of all processes that worked on the run.
-        commit: of the code, and whether it was clean.
         devices: all devices that the run was trained on, in order.
-        fingerprint: of the data.
     """
     device = trainer.mean.device
     images = trainer.batches.span(trainer.iteration - 1)[1]
     last = rows[-1]
     processes = 1 if trainer.replicas is None else trainer.replicas.count
     return {
-        "dataset": settings.data.name,
-        "seed": settings.seed,
-        "preset": settings.preset.name,
         "iterations": trainer.iteration,
         **network_size(settings),
         "test_error": {**test_errors(rows), "exported": exported_error(settings, trainer)},
@@ -68,10 +60,6 @@ def summarise(
         "deterministic": settings.deterministic,
         **trainer.batches.facts(),
         "code": code,
-        **commit,
-        "data": fingerprint,
-        "recipe": recipe_hash(settings),
-        **({"teacher": teacher} if (teacher := teacher_hash(settings)) else {}),
     }
 
 

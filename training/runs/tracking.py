@@ -14,9 +14,8 @@ from records.files import make_folder
 from records.names import FULL
 from records.record import Record, Row, summary_of
 from records.wandb_run import named, open_run
-from training.runs.finished import folders
+from training.runs.named import NamedRun
 from training.settings.identity import recorded_settings
-from training.settings.settings import Settings
 
 # The longest that an unresponsive server may delay a run, at its start and at its end.
 INIT_SECONDS, FINISH_SECONDS = 12, 12
@@ -29,27 +28,27 @@ class Tracker:
     which is reported, nothing is mirrored. Its files go to the run's working folder.
     """
 
-    def __init__(self, settings: Settings, experiment: str, name: str):
+    def __init__(self, run: NamedRun):
         self.run: Any = None
-        if settings.logger.name == "wandb":
-            self.guarded(lambda: self.start(settings, experiment, name))
+        if run.settings.logger.name == "wandb":
+            self.guarded(lambda: self.start(run))
 
-    def start(self, settings: Settings, experiment: str, name: str) -> None:
+    def start(self, run: NamedRun) -> None:
         """Open the W&B run, or resume it."""
-        folder = folders(settings, name)[0]
+        logger, folder = run.settings.logger, run.working
         identity = folder / "wandb.id"
         if not identity.exists():
             identity.write_text(secrets.token_hex(6))
         self.run = open_run(
             folder,
-            name=name,
-            experiment=experiment,
+            name=run.name,
+            experiment=run.experiment,
             identity=identity.read_text(),
             init_seconds=INIT_SECONDS,
             finish_seconds=FINISH_SECONDS,
-            project=settings.logger.project,
-            entity=settings.logger.entity,
-            config={"experiment": experiment, **recorded_settings(settings)},
+            project=logger.project,
+            entity=logger.entity,
+            config={"experiment": run.experiment, **recorded_settings(run.settings)},
         )
         if self.run.settings.mode == "offline":
             there = f"{shlex.quote(str(folder))}/wandb/offline-run-*"
@@ -79,24 +78,23 @@ class Tracker:
             print(f"W&B: {reason}. The run goes on without it.", file=sys.stderr)
 
 
-def answer_sweep(settings: Settings, experiment: str, name: str) -> None:
+def answer_sweep(run: NamedRun) -> None:
     """Mirror a run that had ended before a W&B sweep's agent asked for it, as the agent waits for
     its result. Without an agent, print the command that uploads such runs.
 
     Raises:
         RecordError: its summary is damaged.
     """
-    if settings.logger.name != "wandb":
+    if run.settings.logger.name != "wandb":
         return
     if "WANDB_SWEEP_ID" not in os.environ:
-        preset = settings.preset.name
+        preset = run.settings.preset.name
         only = "" if preset == FULL else f" PRESET={preset}"
         print(f"W&B: `make wandb-sync{only}` uploads runs that have already finished.")
         return
-    working, record = folders(settings, name)
-    make_folder(working)
-    tracker, summary = Tracker(settings, experiment, name), summary_of(record)
-    for row in Record(record).rows():
+    make_folder(run.working)
+    tracker, summary = Tracker(run), summary_of(run.record)
+    for row in Record(run.record).rows():
         tracker.log(row)
     tracker.finish(summary, code=0 if summary["status"] == "finished" else DIVERGED)
 

@@ -108,6 +108,5 @@ def test_a_record_says_why_its_engine_is_not_the_fastest(
         trainer.begin_segment()
         trainer.train_iteration()
         row = {"test_error": 1.0, "test_loss": 1.0, "train_loss": 1.0, "train_error": 1.0}
-        summary = summarise(tiny(), trainer, rows=[row], seconds=1.0, code=[], commit={},
-                            devices=[], fingerprint="")  # fmt: skip
+        summary = summarise(tiny(), trainer, rows=[row], seconds=1.0, code=[], devices=[])
         assert summary.get("engine_reason") == reason

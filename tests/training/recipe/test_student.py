@@ -18,6 +18,7 @@ from records.validity import mistake
 from tests.emulated import Emulated
 from tests.training.runs.test_resume import kill_at
 from training.recipe.objective import hints, softened
+from training.runs.named import NamedRun
 from training.runs.summary import summarise
 from training.settings.identity import teacher_hash
 from training.settings.settings import Settings
@@ -171,14 +172,11 @@ def test_its_record_says_who_taught_and_is_read(settings: Settings, digits: Imag
     trainer.begin_segment()
     trainer.train_iteration()
     row = dict.fromkeys(("train_loss", "train_error", "test_loss", "test_error"), 50.0)
-    summary = summarise(
-        settings, trainer, rows=[row], seconds=1.0, code=["a"], commit={}, devices=["c"],
-        fingerprint="b",
-    )  # fmt: skip
-    row_name, run = ROW.partition("=")[2], {"status": "finished", "version": 1}
-    run |= {"experiment": row_name, "run": f"{row_name}/digits/seed0"}
-    assert summary["teacher"] == teacher_hash(settings)
-    assert mistake(run | summary) is None
+    summary = summarise(settings, trainer, rows=[row], seconds=1.0, code=["a"], devices=["c"])
+    row_name = ROW.partition("=")[2]
+    known = NamedRun(settings, row_name, f"{row_name}/digits/seed0").known()
+    assert known["teacher"] == teacher_hash(settings)
+    assert mistake({"status": "finished", "version": 1, "data": "b", **known, **summary}) is None
 
 
 def test_no_other_network_is_a_teacher(

@@ -1,82 +1,60 @@
 """A run that cannot enter a table says so before it starts, by the rules that decide afterwards."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from experiments.papers import datasets
-from experiments.verdicts.records import RunRecord
-from records.files import ROOT
 from records.names import run_name
-from training.runs import objections
+from records.objections import objections
+from training.runs.named import NamedRun
 from training.settings.config import named
-from training.settings.identity import recipe_hash
 from training.settings.settings import Settings
 
 ROW = "he2015_residual/table6/resnet20"
-RECORD = ROOT / "results/runs" / ROW / "cifar10_aug/seed0/summary.json"
 
 
 @pytest.mark.parametrize("preset", ["paper", "tenth"])
 @pytest.mark.parametrize(
-    ("overrides", "fingerprint", "changed", "said"),
+    ("overrides", "seen", "said"),
     [
-        ([], None, [], ""),
-        (["seed=3", "device=cpu", "threads=1"], None, [], ""),
-        (["recipe.lr=0.2"], None, [], "changed by overrides"),
-        (["data=svhn"], None, [], "no table trains its row"),
-        ([], "0123456789abcdef", [], "its data differ"),
-        ([], None, ["models/resnet.py"], "models/resnet.py has uncommitted"),
-        (["precision=bf16"], None, ["a.py", "b.py"], "a.py and 1 more have uncommitted"),
+        ([], {}, ""),
+        (["seed=3", "device=cpu", "threads=1"], {}, ""),
+        (["recipe.lr=0.2"], {}, "changed by overrides"),
+        (["data=svhn"], {}, "not trained on this data set by any table"),
+        ([], {"data": "0123456789abcdef"}, "its data differ (0123456789abcdef"),
+        ([], {"clean": False}, "not committed"),
+        ([], {"clean": None}, ""),
     ],
-    ids=["row", "machine", "overrides", "data set", "other data", "uncommitted", "both"],
+    ids=["row", "machine", "overrides", "data set", "other data", "uncommitted", "no git"],
 )
-def test_it_is_said_where_a_record_would_be_refused(
-    preset: str,
-    overrides: list[str],
-    fingerprint: str | None,
-    changed: list[str],
-    said: str,
+def test_it_is_known_before_the_start(
+    preset: str, overrides: list[str], seen: dict[str, object], said: str,
     settings_of: Callable[..., Settings],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(objections, "uncommitted", lambda: changed)
+) -> None:  # fmt: skip
     settings = settings_of(f"experiment={ROW}", f"preset={preset}", *overrides)
-    data = fingerprint or (datasets.of(settings.data.name).fingerprint or "")
     name = run_name(ROW, named(overrides), settings.data.name, settings.seed)
-    found = objections.objections(settings, ROW, name, data)
+    fingerprint = datasets.of(settings.data.name).fingerprint
+    known = NamedRun(settings, ROW, name).known() | {"data": fingerprint, "clean": True} | seen
+    found = objections(known)
     assert said in "; ".join(found) and bool(found) == bool(said)
-
-    summary = json.loads(RECORD.read_text()) | {
-        "run": name, "dataset": settings.data.name, "seed": settings.seed, "preset": preset,
-        "recipe": recipe_hash(settings), "data": data, "clean": not changed,
-        "iterations": 64000 if preset == "paper" else 6400,
-    }  # fmt: skip
-    assert RunRecord(Path(), summary).counts != bool(found)
+    ended = known | {"status": "finished", "iterations": 64000 if preset == "paper" else 6400}
+    assert objections(ended) == found
 
 
 def test_a_row_that_was_edited(settings_of: Callable[..., Settings]) -> None:
     settings = settings_of(f"experiment={ROW}")
     settings = replace(settings, recipe=replace(settings.recipe, lr=0.2))
-    name = f"{ROW}/cifar10_aug/seed0"
-    found = objections.objections(settings, ROW, name, str(datasets.of("cifar10_aug").fingerprint))
+    run = NamedRun(settings, ROW, f"{ROW}/cifar10_aug/seed0")
+    found = objections(run.known() | {"data": datasets.of("cifar10_aug").fingerprint})
     assert any("make architecture" in reason for reason in found)
 
 
 def test_it_is_printed_before_the_first_step(command: Callable) -> None:
     small = ["model.depth=8", "recipe.length=300", "recipe.milestones=[200]", "recipe.batch=64"]
-    arguments = [
-        f"experiment={ROW}",
-        "preset=tenth",
-        "data=digits",
-        "device=cpu",
-        "threads=1",
-        *small,
-    ]
-    ended = command("train.py", *arguments)
+    given = [f"experiment={ROW}", "preset=tenth", "data=digits", "device=cpu", "threads=1", *small]
+    ended = command("train.py", *given)
     assert ended.code == 0, ended.err
     first = ended.out.splitlines()[0]
-    assert "will enter no table: its row is changed by overrides" in first
+    assert "will enter no table: its row was changed by overrides" in first

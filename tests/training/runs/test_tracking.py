@@ -22,6 +22,7 @@ from wandb.sdk.lib.config_util import save_config_file_from_dict
 
 from experiments.sharing import wandb_sync
 from records.files import ROOT
+from training.runs.named import NamedRun
 from training.runs.tracking import answer_sweep
 from training.settings.config import CONF, read_settings
 from training.settings.settings import Logger
@@ -146,7 +147,7 @@ def test_who_wants_a_mirror_of_a_run_that_has_ended_hears_how(
         with initialize_config_dir(str(CONF), version_base="1.3"):
             named = [f"experiment={EXPERIMENT}", f"preset={preset}", f"logger={name}"]
             settings = read_settings(compose("config", overrides=named))
-        answer_sweep(settings, EXPERIMENT, "a/b/c/d/seed0")
+        answer_sweep(NamedRun(settings, EXPERIMENT, "a/b/c/d/seed0"))
         printed = capsys.readouterr().out
         assert (f"`make wandb-sync{typed}`" in printed) == (name == "wandb")
     assert not list(tmp_path.iterdir())
