@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
+from experiments.papers import datasets
 from experiments.papers.published import tests
+from experiments.papers.rows import facts
 from experiments.verdicts.seconds import active
 from records.files import no_pipe
+from records.names import KEPT, run_name
 from records.names import METRICS as METRICS_FILE
-from records.names import run_name
 from records.objections import objections
 from records.record import RecordError
 
@@ -88,7 +90,8 @@ class RunRecord:
     @property
     def objections(self) -> list[str]:
         """Why its numbers may enter no table of its preset; empty if they may."""
-        return objections(self.summary)
+        row = facts(self.experiment, self.dataset, self.preset) if self.preset in KEPT else None
+        return objections(self.summary, row, datasets.of(self.dataset).fingerprint)
 
     def error(self, which: str) -> float | None:
         """Test error in percent: `last`, `best`, `at_best_val` or `exported`."""

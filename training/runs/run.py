@@ -17,6 +17,7 @@ from training.process.progress import ProgressLine
 from training.process.replicas import Replicas, replicas
 from training.process.signals import Signals, Stopped
 from training.runs import checkpoint
+from training.runs.counted import counted
 from training.runs.finished import check_same, ship
 from training.runs.named import NamedRun
 from training.runs.summary import name_of, reset_peak_memory, summarise
@@ -134,7 +135,8 @@ class Training:
         state = checkpoint.load(self.run.working, identity(settings))
         if state is not None:
             self.resume(state)
-        if settings.preset.name in KEPT and (why := objections(self.known)):
+        kept = settings.preset.name in KEPT
+        if kept and (why := objections(self.known, *counted(self.run))):
             print(f"{self.run.name}: this run will enter no table: {'; '.join(why)}.")
         if state is None:
             self.record.start({"experiment": self.run.experiment, **recorded_settings(settings)})

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from experiments.papers import datasets
+from experiments.verdicts.records import RunRecord
 from records.names import run_name
 from records.objections import objections
+from training.runs.counted import counted
 from training.runs.named import NamedRun
 from training.settings.config import named
 from training.settings.settings import Settings
@@ -34,20 +37,23 @@ def test_it_is_known_before_the_start(
     settings_of: Callable[..., Settings],
 ) -> None:  # fmt: skip
     settings = settings_of(f"experiment={ROW}", f"preset={preset}", *overrides)
-    name = run_name(ROW, named(overrides), settings.data.name, settings.seed)
+    run = NamedRun(
+        settings, ROW, run_name(ROW, named(overrides), settings.data.name, settings.seed)
+    )
     fingerprint = datasets.of(settings.data.name).fingerprint
-    known = NamedRun(settings, ROW, name).known() | {"data": fingerprint, "clean": True} | seen
-    found = objections(known)
+    known = run.known() | {"data": fingerprint, "clean": True} | seen
+    found = objections(known, *counted(run))
     assert said in "; ".join(found) and bool(found) == bool(said)
     ended = known | {"status": "finished", "iterations": 64000 if preset == "paper" else 6400}
-    assert objections(ended) == found
+    assert RunRecord(Path(), ended).objections == found
 
 
 def test_a_row_that_was_edited(settings_of: Callable[..., Settings]) -> None:
     settings = settings_of(f"experiment={ROW}")
     settings = replace(settings, recipe=replace(settings.recipe, lr=0.2))
     run = NamedRun(settings, ROW, f"{ROW}/cifar10_aug/seed0")
-    found = objections(run.known() | {"data": datasets.of("cifar10_aug").fingerprint})
+    known = run.known() | {"data": datasets.of("cifar10_aug").fingerprint}
+    found = objections(known, *counted(run))
     assert any("make architecture" in reason for reason in found)
 
 
