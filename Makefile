@@ -12,11 +12,13 @@ VENV := .venv
 READY := $(VENV)/ready
 BUSY := $(VENV)/busy
 RUN := $(VENV)/bin/python
+# A value as one word of the shell, whatever it holds.
+WORD = '$(subst ','\'',$(1))'
 # A switch is off if empty, 0 or no.
 ON = $(filter-out 0 no,$(1))
 # Compiled is what has been measured in full, unless another preset is named.
-KEPT = --preset '$(if $(filter auto,$(PRESET)),paper,$(PRESET))'
-HOW = --preset '$(PRESET)' --jobs '$(JOBS)' --minutes '$(MINUTES)' $(if $(call ON,$(PLAN)),--plan) $(if $(call ON,$(YES)),--yes)
+KEPT = --preset $(call WORD,$(if $(filter auto,$(PRESET)),paper,$(PRESET)))
+HOW = --preset $(call WORD,$(PRESET)) --jobs $(call WORD,$(JOBS)) --minutes $(call WORD,$(MINUTES)) $(if $(call ON,$(PLAN)),--plan) $(if $(call ON,$(YES)),--yes)
 # Saved and stopped, as MINUTES asks, is no error of make's.
 STOPPED = || { code=$$?; test $$code = 75 || exit $$code; }
 
@@ -69,10 +71,10 @@ doctor: $(READY) ## check what runs depend on: GPU, data, disk, speed
 	@$(RUN) -m training.doctor
 
 reproduce-table: $(READY) ## train what a table lacks, then compile it [TABLE= PRESET= SEEDS= ROWS=a,b JOBS= MINUTES= PLAN=1 YES=1]
-	@$(RUN) -m experiments.reproduce --table '$(TABLE)' --seeds '$(SEEDS)' --rows '$(ROWS)' $(HOW) $(STOPPED)
+	@$(RUN) -m experiments.reproduce --table $(call WORD,$(TABLE)) --seeds $(call WORD,$(SEEDS)) --rows $(call WORD,$(ROWS)) $(HOW) $(STOPPED)
 
 train: $(READY) ## train the runs listed in a file, one per line [RUNS=FILE PRESET= JOBS= MINUTES= PLAN=1 YES=1]
-	@$(RUN) -m experiments.train --runs '$(RUNS)' $(HOW) $(STOPPED)
+	@$(RUN) -m experiments.train --runs $(call WORD,$(RUNS)) $(HOW) $(STOPPED)
 
 status: $(READY) ## show what is being trained now, and the time left
 	@$(RUN) -m experiments.status
@@ -81,28 +83,28 @@ check: $(READY) ## check records and, with the data sets, their weights (10 minu
 	@$(RUN) -m experiments.verdicts.check
 
 table: $(READY) ## compile tables from the records, all by default [TABLE= PRESET=]
-	@$(RUN) -m experiments.compile table $(KEPT) $(if $(filter file,$(origin TABLE)),,'$(TABLE)')
+	@$(RUN) -m experiments.compile table $(KEPT) $(if $(filter file,$(origin TABLE)),,$(call WORD,$(TABLE)))
 
 claims: $(READY) ## compare the papers' claims with our runs [PRESET=]
 	@$(RUN) -m experiments.compile table $(KEPT) claims
 
 figure: $(READY) ## draw figures from the records, all by default [FIGURE=he2015_residual/fig6 PRESET=]
-	@$(RUN) -m experiments.compile figure $(KEPT) $(if $(FIGURE),'$(FIGURE)')
+	@$(RUN) -m experiments.compile figure $(KEPT) $(if $(FIGURE),$(call WORD,$(FIGURE)))
 
 report: $(READY) ## write all results as HTML pages: results/report/
 	@$(RUN) -m experiments.report
 
 compare: $(READY) ## compare two sets of records side by side [A=results B=../other/results|results+precision=bf16]
-	@$(RUN) -m experiments.sharing.compare '$(A)' '$(B)'
+	@$(RUN) -m experiments.sharing.compare $(call WORD,$(A)) $(call WORD,$(B))
 
 wandb-sync: $(READY) ## send every record to Weights & Biases [PRESET=]
 	@$(RUN) -m experiments.sharing.wandb_sync $(KEPT)
 
 data: $(READY) ## fetch and verify a data set [DATASET=cifar10|cifar100|svhn]
-	@$(RUN) -m data.sets '$(DATASET)'
+	@$(RUN) -m data.sets $(call WORD,$(DATASET))
 
 bench: $(READY) ## time a training step here, against the usual loop [NETWORKS=resnet20,resnet110]
-	@$(RUN) -m training.bench --networks '$(NETWORKS)'
+	@$(RUN) -m training.bench --networks $(call WORD,$(NETWORKS))
 	@$(RUN) -m experiments.figures.bench
 
 theory: $(READY) ## measure the papers' equations: results/theory/ (minutes)

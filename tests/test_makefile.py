@@ -75,6 +75,23 @@ def test_what_is_spelled_right_is_taken(words: tuple[str, ...]) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+def test_a_value_reaches_its_command_as_it_was_typed(tmp_path: Path) -> None:
+    """Whatever the shell would make of it."""
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    python.chmod(0o755)
+    (tmp_path / "ready").touch()
+    value = 'it\'s "a" b;*`c`'
+    for target, takes in re.findall(r"^([a-z-]+):.*## .*\[(.*)\]$", MAKEFILE, re.MULTILINE):
+        names = {word.partition("=")[0] for word in takes.split() if "=" in word}
+        words = [f"{name}={value}" for name in names - {"PLAN", "YES"}]
+        command = ["make", f"VENV={tmp_path}", target, *words]
+        ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+        assert ended.returncode == 0 and not ended.stderr, ended.stderr
+        assert words and ended.stdout.splitlines().count(value) == len(words), target
+
+
 class Version(NamedTuple):
     """As `sys.version_info`."""
 
