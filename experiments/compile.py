@@ -29,7 +29,7 @@ from experiments.verdicts.loading import records_of
 from experiments.verdicts.records import RunRecord, counting
 from records.command import argument_parser, guarded, one_of
 from records.names import FULL, KEPT, compiled_folder
-from records.validity import PRESETS
+from records.schema import PRESETS
 from records.words import duration
 
 

@@ -17,7 +17,7 @@ from records.lock import is_locked
 from records.names import CHECKPOINTS, FAILURE, LOCK, outputs
 from records.progress import progress_of
 from records.record import is_finished
-from records.validity import PRESETS
+from records.schema import PRESETS
 
 UNFINISHED = {"running": "running,", "resumable": "stopped at"}
 

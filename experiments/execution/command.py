@@ -19,7 +19,7 @@ from experiments.tables.terminal import print_table, say
 from records.command import one_of
 from records.exits import BAD_CONFIG
 from records.names import KEPT
-from records.validity import PRESETS
+from records.schema import PRESETS
 from records.words import duration
 
 ASK_ABOVE_SECONDS = 3600

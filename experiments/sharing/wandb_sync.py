@@ -18,7 +18,7 @@ from records.command import CommandError, argument_parser, guarded, one_of
 from records.config import read_config
 from records.names import CONFIG, FULL, METRICS, SUMMARY, outputs
 from records.record import RecordError
-from records.validity import PRESETS
+from records.schema import PRESETS
 from records.wandb_run import mode, named, open_run
 
 PROJECT = "residual-to-dense"

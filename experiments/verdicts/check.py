@@ -85,11 +85,9 @@ def contradictions(record: RunRecord) -> list[str]:
 def code_faults(record: RunRecord) -> list[str]:
     """Fault of a record trained by other code than that of its commit, if the commit is known."""
     used, committed = record.summary.get("code"), committed_hash(str(record.summary.get("commit")))
-    if committed is None or not isinstance(used, list) or record.summary.get("clean") is False:
+    if committed is None or not used or record.summary.get("clean") is False or committed in used:
         return []
-    if committed in used:
-        return []
-    return [f"its code ({', '.join(map(str, used))}) is not that of its commit ({committed})"]
+    return [f"its code ({', '.join(used)}) is not that of its commit ({committed})"]
 
 
 def metrics_faults(record: RunRecord) -> list[str]:

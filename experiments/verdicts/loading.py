@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from experiments.verdicts.records import RunRecord
-from records import validity
 from records.files import no_pipe
 from records.names import SUMMARY, runs_folder
 from records.record import CHECKSUM, VERSION, RecordError, checksum
+from records.schema import mistake
 
 
 def load(folder: Path) -> RunRecord:
@@ -22,7 +22,7 @@ def load(folder: Path) -> RunRecord:
         summary = json.loads(no_pipe(path).read_text(encoding="utf-8"))
         if summary["version"] != VERSION:
             raise ValueError(f"version {ascii(summary['version'])[:20]}")
-        if fault := validity.mistake(summary):
+        if fault := mistake(summary):
             raise ValueError(fault)
         if summary.get(CHECKSUM) != checksum(folder, summary):
             raise ValueError("one of its files was changed after it was written")

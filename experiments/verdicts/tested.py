@@ -13,7 +13,6 @@ import pandas as pd
 
 from experiments.papers import published
 from experiments.verdicts.records import RunRecord
-from records import validity
 from records.files import no_pipe
 from records.record import RecordError
 
@@ -41,7 +40,7 @@ def tested(record: RunRecord, name: str) -> RunRecord | None:
             raise ValueError(f"made with other {others[0]} than the record")
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise RecordError(f"{path} is damaged or misplaced ({error}); delete it.") from None
-    errors = dict.fromkeys(validity.ERRORS, top1)
+    errors = dict.fromkeys(record.summary["test_error"], top1)
     return replace(record, summary=record.summary | {"test_error": errors, "test_error_top5": top5})
 
 

@@ -10,7 +10,7 @@ import torch
 
 from records.processor import processor
 from records.record import Row
-from records.validity import LONGEST
+from records.schema import LONGEST
 from training.recipe.evaluate import evaluate
 from training.settings.network import network_size, rebuilt
 from training.settings.settings import Settings

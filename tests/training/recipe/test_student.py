@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from data.arrays.imageset import ImageSet
 from models.fitnet import FitNet
 from models.maxout import MaxoutNetwork
-from records.validity import mistake
+from records.schema import mistake
 from tests.emulated import Emulated
 from tests.training.runs.test_resume import kill_at
 from training.recipe.objective import hints, softened
