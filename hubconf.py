@@ -51,8 +51,10 @@ class Cifar10Classifier(nn.Module):
             raise TypeError(f"Images are floats from 0 to 1, not {images.dtype}: divide by 255.")
         if images.dim() != 4 or images.shape[1:] != self.mean.shape[1:]:
             raise ValueError(f"Images are (N, 3, 32, 32), not {tuple(images.shape)}.")
-        if len(images) and not (images.min() >= 0 and images.max() <= 1):
-            raise ValueError("Images are RGB from 0 to 1, without any normalisation.")
+        if len(images) and not torch.compiler.is_compiling():  # a graph cannot read values
+            low, high = images.aminmax()
+            if not (low >= 0) & (high <= 1):
+                raise ValueError("Images are RGB from 0 to 1, without any normalisation.")
         return self.network(images * 255 - self.mean)
 
 

@@ -4,6 +4,7 @@ python -m training.engines.check cuda:0
 """
 
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,6 +37,7 @@ def once(device: torch.device) -> None:
     that has passed is not checked again.
 
     Raises:
+        torch.OutOfMemoryError: the GPU's memory is full, which says nothing about the kernels.
         RuntimeError: the kernels do not compile, or their results differ.
     """
     mark = Path(triton.knobs.cache.dir) / f"residual-to-dense-{_key(device)}"
@@ -49,8 +51,8 @@ def once(device: torch.device) -> None:
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"they did not compile within {SECONDS} s") from None
     if ended.returncode:
-        lines = [line for line in ended.stderr.splitlines() if line.strip()]
-        raise RuntimeError(lines[-1] if lines else f"exit code {ended.returncode}")
+        reason = _reason(ended.stderr) or f"exit code {ended.returncode}"
+        raise (torch.OutOfMemoryError if "out of memory" in reason else RuntimeError)(reason)
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.touch()
 
@@ -162,6 +164,13 @@ def _dense(device: torch.device) -> list[tuple[Tensor, Tensor]]:
     return list(zip(*results, strict=True))
 
 
+def _reason(stderr: str) -> str:
+    """The line of a traceback that names the error; after that of a CUDA error comes advice."""
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Resources)\b", line)]
+    return (named or lines or [""])[-1]
+
+
 def _key(device: torch.device) -> str:
     """Hash of what a passed check is valid for: these kernels, these versions, this GPU model."""
     digest = hashlib.sha256()
@@ -175,5 +184,8 @@ def _key(device: torch.device) -> str:
 if __name__ == "__main__":
     parser = argument_parser(__doc__)
     parser.add_argument("device", type=torch.device)
+    given = parser.parse_args().device
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    check(parser.parse_args().device)
+    if given.type == "cuda":
+        torch.cuda.set_device(given)  # Triton launches on the current device
+    check(given)

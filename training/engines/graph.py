@@ -55,9 +55,11 @@ class CudaGraphs:
     def warm_up(self, call: Launch) -> None:
         current = torch.cuda.current_stream()
         self.side.wait_stream(current)
-        with torch.cuda.stream(self.side):
-            call()
-        current.wait_stream(self.side)
+        try:
+            with torch.cuda.stream(self.side):
+                call()
+        finally:  # what a failed call has launched ends before tensors are restored
+            current.wait_stream(self.side)
 
     def record(self, call: Launch) -> Launch:
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from data.sets import load as load_images
 from records.code import code_hash, commit
 from records.exits import DIVERGED
@@ -154,6 +156,8 @@ class Training:
         try:
             self.trainer.load(state["trainer"])
             self.record.rewind(state["metrics_bytes"])
+        except (torch.OutOfMemoryError, torch.AcceleratorError):
+            raise  # say nothing about the checkpoint
         except (RuntimeError, KeyError, ValueError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise checkpoint.CheckpointError(

@@ -94,6 +94,44 @@ def test_kernels_are_checked_once_in_a_process_of_its_own(
     assert len(processes) == 2, "one that failed, one that passed"
 
 
+CUDA_ERROR = """Traceback (most recent call last):
+  File "check.py", line 9, in <module>
+    check(device)
+torch.AcceleratorError: CUDA error: an illegal memory access was encountered
+Search for `cudaErrorIllegalAddress' in the documentation for more information.
+For debugging consider passing CUDA_LAUNCH_BLOCKING=1
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind", "reason"),
+    [
+        (CUDA_ERROR, RuntimeError, "AcceleratorError: CUDA error: an illegal memory access"),
+        ("torch.OutOfMemoryError: CUDA out of memory.\n", torch.OutOfMemoryError, "out of memory"),
+        ("E: x\ntriton.runtime.errors.OutOfResources: out of resource\nadvice", RuntimeError,
+         "OutOfResources: out of resource"),
+        ("/bin/sh: no C compiler\n", RuntimeError, "no C compiler"),
+        ("", RuntimeError, "exit code 1"),
+    ],
+)  # fmt: skip
+def test_why_the_kernels_fail_is_the_error_itself(
+    stderr: str, kind: type[Exception], reason: str, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """Without memory nothing is known of the kernels: the run must not go on without them."""
+    pytest.importorskip("triton")
+    from training.engines import check
+
+    monkeypatch.setattr(check.triton.knobs.cache, "dir", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "made")
+    ended = subprocess.CompletedProcess([], 1, "", stderr)
+    monkeypatch.setattr(check.subprocess, "run", lambda *_, **__: ended)
+    with pytest.raises(kind, match=reason) as failed:
+        check.once(torch.device("cuda:1"))
+    assert str(failed.value).count("\n") == 0 and type(failed.value) is kind
+
+
 def test_a_record_says_why_its_engine_is_not_the_fastest(
     tiny: Callable[..., Settings], digits: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

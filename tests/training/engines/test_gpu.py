@@ -81,6 +81,31 @@ def test_captured_and_eager_steps_are_bit_equal_in_fp32(
     assert other.evaluate("test") == one.evaluate("test"), "replayed, not only captured"
 
 
+# Steps that change within a run: their objective, or the weight of a part of it.
+CHANGING = [
+    ["experiment=he2015_residual/table6/resnet20", "model.depth=8", "recipe.nesterov=false",
+     "recipe.phases=[{length: 2, objective: squared_hinge},"
+     "{length: 58, lr: 0.01, fresh_momentum: true}]"],
+    ["experiment=lee2015_dsn/table2/dsn", "recipe.phases=[]", "recipe.prepare=none",
+     "recipe.std='255'", "recipe.auxiliary=1", "recipe.auxiliary_end=0",
+     "recipe.auxiliary_length=40"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CHANGING, ids=["phases", "auxiliary"])
+def test_steps_that_change_are_captured_anew_or_read_what_changes(
+    kind: list[str], settings_of: Callable[..., Settings], digits: ImageSet
+) -> None:
+    words = [
+        *kind, "preset=smoke", "recipe.unit=iteration", "precision=fp32", "recipe.length=60",
+        "recipe.milestones=[]", "recipe.batch=64",
+    ]  # fmt: skip
+    eager, one = trained(settings_of(*words, "engine=eager"), digits)
+    captured, other = trained(settings_of(*words, "engine=captured"), digits)
+    assert captured == eager and np.isfinite(eager).all()
+    assert all(torch.equal(w, one.weights()[name]) for name, w in other.weights().items())
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=" ".join)
 def test_fused_steps_stay_near_eager_ones(
     kind: list[str], tiny: Callable[..., Settings], digits: ImageSet

@@ -146,6 +146,27 @@ def test_an_invalidated_capture_runs_eagerly_on_the_stream_it_began_on(
     assert float(adds.count) == 92 and not step.launches
 
 
+def test_what_a_failed_warm_up_has_launched_ends_before_tensors_are_restored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    FakeCuda(monkeypatch)
+    events: list[str] = []
+
+    class Fails(Adds):
+        def __call__(self, size: int) -> None:
+            events.append("called")
+            if len(events) == 2:
+                raise RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")
+
+    step = Captured(Fails(), CudaGraphs())
+    monkeypatch.setattr(
+        FakeStream, "wait_stream", lambda self, other: events.append(f"{self.name} waits")
+    )
+    monkeypatch.setattr(step, "restore", lambda saved: events.append("restored"))
+    step(64)
+    assert events == ["side1 waits", "called", "main waits", "restored", "called"]
+
+
 def test_without_memory_nothing_runs_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = FakeCuda(monkeypatch)
 

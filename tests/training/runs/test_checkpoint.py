@@ -16,6 +16,7 @@ from training.runs import checkpoint
 from training.runs.checkpoint import CheckpointError
 from training.runs.run import run
 from training.settings.settings import Settings
+from training.trainer import Trainer
 
 DECIDING = {"seed": 0, "recipe": {"lr": 0.1}}
 GOLDEN = ROOT / "tests" / "golden" / "checkpoint1"
@@ -157,3 +158,20 @@ def old_run(settings_of: Callable[..., Settings], folder: Path) -> Settings:
         "threads=1",
         f"output_dir={folder}/outputs",
     )
+
+
+def test_a_gpu_that_fails_says_nothing_about_a_checkpoint(
+    settings_of: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = old_run(settings_of, tmp_path)
+    folder = tmp_path / "outputs" / "runs" / "smoke" / "old" / "digits" / "seed0"
+    shutil.copytree(GOLDEN, folder)
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Trainer, "load", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(settings, "old", "old/digits/seed0")
+    monkeypatch.undo()
+    assert run(settings, "old", "old/digits/seed0")[0] == "finished"
