@@ -1,5 +1,6 @@
-"""Learning rates and evaluation points iteration by iteration, as the papers give them."""
+"""Learning rates and evaluation points, as the papers give them."""
 
+import csv
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -51,13 +52,15 @@ def tenth(value: int) -> int:
 
 
 def recipes_and_data() -> list[tuple[str, str]]:
-    """Every recipe with each data set that some row trains it on, by the first such row; those of
-    the Inception networks, which fall otherwise, are in test_configs.py."""
-    lines = (ROOT / "results" / "rows.csv").read_text(encoding="utf-8").splitlines()[1:]
+    """Every recipe with each data set that some row trains it on, by the shallowest such row; those
+    of the Inception networks, which fall otherwise, are in test_configs.py."""
+    with (ROOT / "results" / "rows.csv").open(encoding="utf-8", newline="") as file:
+        lines = sorted(csv.DictReader(file), key=lambda line: int(line["depth"]))
     found: dict[tuple[str, str], tuple[str, str]] = {}
-    for row, data, recipe, *_ in (line.split(",") for line in lines):
-        if data != "imagenet" or recipe not in INCEPTION:
-            found.setdefault((recipe, data), (row, data))
+    for line in lines:
+        if line["dataset"] != "imagenet" or line["recipe"] not in INCEPTION:
+            kind = line["recipe"], line["dataset"]
+            found.setdefault(kind, (line["experiment"], line["dataset"]))
     return sorted(found.values())
 
 
@@ -68,7 +71,8 @@ WARM_UPS = (400, 10**6)  # within a sixteenth of most runs; of none
 def test_a_tenth_of_a_schedule_drops_where_pytorch_drops_a_tenth_of_its_milestones(
     row: str, data: str, settings_of: Callable[..., Settings]
 ) -> None:
-    """Each recipe on each data set: the learning rate of every iteration, by each warm-up."""
+    """Each recipe on each data set, by each warm-up: the learning rate at the first and the last
+    iteration of every stretch in which it is constant."""
     settings = settings_of(f"experiment={row}", f"data={data}", "preset=tenth")
     full, images = settings.recipe, training_images(settings.data.source) - settings.recipe.holdout
     per_epoch = math.ceil(images / full.batch)
@@ -81,26 +85,29 @@ def test_a_tenth_of_a_schedule_drops_where_pytorch_drops_a_tenth_of_its_mileston
     assert {total_iterations(recipe, images) for recipe in recipes.values()} == {length}
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=full.lr)
     milestones = [tenth(m) * unit for m in full.milestones]
+    ends = [tenth(end) * unit for end in accumulate(phase.length for phase in full.phases)]
     if full.schedule == "linear":  # Maxout's: each epoch less than the one before
         over = tenth(full.lr_length)
         first = 1 - (1 - full.lr_factor) / over
         reference: LRScheduler = LinearLR(optimizer, first, full.lr_factor, over - 1)
         each = unit
     else:
-        reference, each = MultiStepLR(optimizer, milestones, gamma=full.lr_factor), 1
-    ends = [tenth(end) * unit for end in accumulate(phase.length for phase in full.phases)]
+        each = math.gcd(length, *milestones, *ends)
+        reference = MultiStepLR(optimizer, [m // each for m in milestones], gamma=full.lr_factor)
     # The last phase of DSN and of Maxout on SVHN; its rate is constant.
     own = full.phases[-1].lr if full.phases else None
     last = ends[-2] if own else length
     optimizer.step()
-    for iteration in range(length):
-        scheduled = reference.get_last_lr()[0] if iteration < last else own
-        for warmup, recipe in recipes.items():
-            expected = full.warmup_lr if iteration < min(warmup, length // 16) else scheduled
-            found = learning_rate(recipe, images, iteration)
-            assert math.isclose(found, expected, rel_tol=1e-9), (warmup, iteration)
-        if (iteration + 1) % each == 0:
-            reference.step()
+    warm = {warmup: min(warmup, length // 16) for warmup in WARM_UPS}
+    for begin in range(0, length, each):
+        edges = {begin, begin + each - 1, *warm.values(), *(end - 1 for end in warm.values())}
+        for iteration in sorted(edges & set(range(begin, begin + each))):
+            scheduled = reference.get_last_lr()[0] if iteration < last else own
+            for warmup, recipe in recipes.items():
+                expected = full.warmup_lr if iteration < warm[warmup] else scheduled
+                found = learning_rate(recipe, images, iteration)
+                assert math.isclose(found, expected, rel_tol=1e-9), (warmup, iteration)
+        reference.step()
 
 
 def test_all_but_the_schedule_stays(settings_of: Callable[..., Settings]) -> None:
