@@ -14,6 +14,8 @@ from training.settings.network import rebuilt
 from training.settings.settings import Settings
 from training.trainer import Trainer
 
+BATCH = "recipe.batch=16"  # bfloat16 is slow on many CPUs
+
 
 def trainer_of(settings: Settings, images: ImageSet, captured: bool = False) -> Trainer:
     graphs = Emulated() if captured else None
@@ -33,7 +35,7 @@ def state_of(trainer: Trainer) -> dict[str, Tensor]:
 def test_averages_follow_their_formula(
     captured: bool, precision: str, tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
-    settings = tiny("recipe.weight_average=0.3", f"precision={precision}")
+    settings = tiny("recipe.weight_average=0.3", f"precision={precision}", BATCH)
     trainer = trainer_of(settings, digits, captured)
     expected = state_of(trainer)
     for update in range(1, 7):
@@ -53,8 +55,8 @@ def test_averages_are_evaluated_and_training_goes_on_without_them(
     precision: str, tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
     override = f"precision={precision}"
-    averaging = trainer_of(tiny("recipe.weight_average=0.9", override), digits)
-    plain = trainer_of(tiny(override), digits)
+    averaging = trainer_of(tiny("recipe.weight_average=0.9", override, BATCH), digits)
+    plain = trainer_of(tiny(override, BATCH), digits)
     for trainer in (averaging, plain):
         for _ in range(5):
             trainer.train_iteration()
@@ -73,14 +75,14 @@ def test_averages_are_evaluated_and_training_goes_on_without_them(
 
 def test_averages_go_on_where_they_were(tiny: Callable[..., Settings], digits: ImageSet) -> None:
     """From a state of another precision, whose weights lie elsewhere, too."""
-    settings = tiny("recipe.weight_average=0.5", "precision=bf16")
+    settings = tiny("recipe.weight_average=0.5", "precision=bf16", BATCH)
     whole, resumed = (trainer_of(settings, digits) for _ in range(2))
     for _ in range(3):
         whole.train_iteration()
     state = deepcopy(whole.state())
     resumed.load(deepcopy(state))
     resumed.begin_segment()
-    other = trainer_of(tiny("recipe.weight_average=0.5", "precision=fp32"), digits)
+    other = trainer_of(tiny("recipe.weight_average=0.5", "precision=fp32", BATCH), digits)
     other.load(state)
     for name, value in whole.weights().items():
         assert torch.equal(other.weights()[name], value), name

@@ -23,7 +23,7 @@ CASES = {
 def test_it_is_what_autograd_gives_the_first_block(
     name: str, precision: str, tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
-    settings = tiny(*CASES[name], f"precision={precision}")
+    settings = tiny(*CASES[name], f"precision={precision}", "recipe.batch=16")
     trainer = Trainer(settings, digits, torch.device("cpu"))
     weight, seen = dict(trainer.model.named_parameters())[name + ".weight"], list[float]()
 

@@ -81,7 +81,7 @@ def headed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_head_learns_where_it_counts_and_evaluation_ignores_it(
     auxiliary: float, captured: bool, tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
-    changes = "recipe.weight_decay=0", "recipe.warmup_iterations=0"
+    changes = "recipe.weight_decay=0", "recipe.warmup_iterations=0", "recipe.batch=32"
     settings = tiny(f"recipe.auxiliary={auxiliary}", *changes)
     graphs = Emulated() if captured else None
     trainer = Trainer(settings, digits, torch.device("cpu"), graphs=graphs)
@@ -108,7 +108,7 @@ def test_a_head_learns_until_its_weight_has_fallen_to_nothing(
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     falls = "recipe.auxiliary=0.5", "recipe.auxiliary_end=0", "recipe.auxiliary_length=5"
-    settings = tiny(*falls, f"recipe.objective={objective}")
+    settings = tiny(*falls, "recipe.batch=16", f"recipe.objective={objective}")
     graphs = Emulated() if captured else None
     trainer = Trainer(settings, digits, torch.device("cpu"), graphs=graphs)
     trainer.begin_segment()

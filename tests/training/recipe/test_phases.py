@@ -117,7 +117,7 @@ def test_a_preset_with_a_length_of_its_own_gives_each_phase_its_share(
 def phased(tiny: Callable[..., Settings], **changes: Any) -> Settings:
     settings = tiny(  # a rate so low that updates do not amplify the rounding of some processors
         "recipe.lr=0.02", "recipe.warmup_iterations=0", "data.pad=0", "recipe.length=12",
-        "recipe.milestones=[9]",
+        "recipe.milestones=[9]", "recipe.batch=16",
     )  # fmt: skip
     changes = {"phases": (
         Phase(4, momentum=0.2, objective="squared_hinge"),
@@ -146,7 +146,7 @@ def test_phases_train_as_a_plain_loop_does(
         if iteration in (2, 4, 6, 7, 10):
             saved[iteration] = deepcopy(trainer.state())
         trainer.train_iteration()
-        x, y = batches.next(64)
+        x, y = batches.next(16)
         plain.zero_grad()
         outputs = plain(x)
         if iteration < 4:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_recorded_rates_follow_the_recorded_training_errors(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
     arguments = ["experiment=he2015_residual/table6/resnet20", "preset=smoke", "device=cpu",
-                 "model.depth=8", "recipe.length=18", "recipe.patience=1", *OVERRIDES]  # fmt: skip
+                 "model.depth=8", "recipe.length=12", "recipe.patience=1", *OVERRIDES]  # fmt: skip
     ended = command("train.py", *arguments)
     assert ended.code == 0, ended.err
     (metrics,) = tmp_path.rglob("metrics.csv")
@@ -63,7 +64,10 @@ def test_recorded_rates_follow_the_recorded_training_errors(
 def test_a_resumed_run_knows_how_long_it_has_waited(
     tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
-    settings = tiny(*OVERRIDES, "recipe.lr=1e-12", "recipe.patience=2")
+    settings = tiny(*OVERRIDES, "recipe.lr=1e-12", "recipe.patience=2", "recipe.batch=50")
+    digits = replace(
+        digits, train_images=digits.train_images[:150], train_labels=digits.train_labels[:150]
+    )
 
     def epoch(trainer: Trainer) -> float:
         trainer.begin_segment()

@@ -184,18 +184,18 @@ def test_tensors_that_are_no_weights_are_refused(
     change: Callable[[Tensor], Tensor], prefix: str, tmp_path: Path
 ) -> None:
     """Read as numbers they would give another network, or take all memory."""
-    path, state = tmp_path / "weights.pt", ResNet(DEPTH).state_dict()
+    path, state = tmp_path / "weights.pt", ResNet(8).state_dict()
     state["stem.conv1.weight"] = change(state["stem.conv1.weight"])
     torch.save({prefix + name: value for name, value in state.items()}, path)
     with pytest.raises(WeightsError, match="where weights are float16, bfloat16, float32"):
-        load_weights(ResNet(DEPTH), path)
+        load_weights(ResNet(8), path)
 
 
 def test_weights_with_and_without_a_prefix_are_refused(tmp_path: Path) -> None:
-    state = ResNet(DEPTH).state_dict()
+    state = ResNet(8).state_dict()
     torch.save({**state, **{f"module.{n}": 0 * v for n, v in state.items()}}, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match="holds weights twice"):
-        load_weights(ResNet(DEPTH), tmp_path / "w.pt")
+        load_weights(ResNet(8), tmp_path / "w.pt")
 
 
 def test_a_file_says_what_it_is_of(tmp_path: Path, settings_of: Callable[..., Settings]) -> None:

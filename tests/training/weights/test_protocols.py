@@ -166,14 +166,23 @@ ROW = "experiment=he2015_residual/table2/resnet18"
 SMALL = ["preset=imagenette", "data.classes=8", "device=cpu", "workers=0"]
 
 
-@pytest.fixture
-def evaluated(
-    tree: Tree, command: Callable, settings_of: Callable[..., Settings], tmp_path: Path
-) -> Callable:
-    """Run eval.py on the tree; 0, 1 and `nine`, of as many classes, are weights of ResNet-18."""
+@pytest.fixture(scope="module")
+def exported(
+    settings_of: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder of weights of ResNet-18: 0, 1 and, of as many classes, `nine`."""
+    folder = tmp_path_factory.mktemp("exported")
     for name, overrides in {"0": "seed=0", "1": "seed=1", "nine": "data.classes=9"}.items():
         model = build_model(settings_of(ROW, *SMALL, overrides))
-        export(model.state_dict(), tmp_path / f"{name}.safetensors")
+        export(model.state_dict(), folder / f"{name}.safetensors")
+    return folder
+
+
+@pytest.fixture
+def evaluated(tree: Tree, command: Callable, exported: Path, tmp_path: Path) -> Callable:
+    """Run eval.py on the tree; the weights lie in `tmp_path`."""
+    for path in exported.iterdir():
+        (tmp_path / path.name).symlink_to(path)
     folder = {"DATA_DIR": str(tree.folder.parent.parent)}
     return lambda *overrides: command("eval.py", ROW, *SMALL, *overrides, **folder)
 
