@@ -119,10 +119,10 @@ recipes: $(READY) ## write the recipe sheet of each paper: results/recipes/
 	@$(RUN) -m experiments.papers.recipes
 
 test: $(READY) ## run the tests (minutes), on CIFAR-10 too if in DATA_DIR
-	@$(RUN) -m pytest -n auto -m 'not slow'
+	@$(RUN) -m pytest -n auto --dist worksteal -m 'not slow'
 
 test-all: $(READY) ## run all tests, including the slow ones
-	@$(RUN) -m pytest -n auto --hypothesis-profile all
+	@$(RUN) -m pytest -n auto --dist worksteal --hypothesis-profile all
 
 test-gpu: $(READY) ## run the tests for a CUDA GPU: engines and kernels
 	@$(RUN) -m pytest tests/training/engines

@@ -33,7 +33,7 @@ from training.settings.settings import Settings
 torch.set_num_threads(1)  # tests run side by side
 # How many cases a test makes that makes them by itself; `make test-all` takes the second profile.
 examples.register_profile(
-    "fast", max_examples=200, derandomize=True, database=None, deadline=None,
+    "fast", max_examples=100, derandomize=True, database=None, deadline=None,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 examples.register_profile("all", examples.get_profile("fast"), max_examples=2_000)

@@ -38,7 +38,7 @@ def forget() -> None:
                     thing.cache_clear()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def fresh() -> Iterator[None]:
     forget()
     yield
@@ -53,17 +53,15 @@ def test_the_sums_are_those_of_the_files() -> None:
 
 
 @pytest.mark.parametrize("path", sums.files(), ids=lambda path: path.name)
-@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
-def test_no_byte_of_them_changes_unseen(
-    place: float, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_byte_of_them_changes_unseen(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = bytearray(path.read_bytes())
-    content[int(place * len(content))] ^= 1
+    content[len(content) // 2] ^= 1
     monkeypatch.setattr(Path, "read_bytes", lambda _: bytes(content))
     with pytest.raises(CommandError, match=f"{path.name} is not as committed"):
         sums.committed(path)
 
 
+@pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_refuses_them(
     name: str,

@@ -144,6 +144,7 @@ def test_a_recipe_is_shown_once_and_linked_where_other_papers_use_it(page: str) 
 
 def test_the_same_records_give_the_same_bytes(results: Path, page: str) -> None:
     before = {p: p.read_bytes() for p in results.rglob("*") if p.is_file()}
+    assert {p.suffix for p in before} > {".html", ".md", ".csv", ".tex", ".png", ".svg"}
     assert report.main() == 0
     assert {p: p.read_bytes() for p in results.rglob("*") if p.is_file()} == before
 

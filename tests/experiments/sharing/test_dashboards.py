@@ -24,13 +24,12 @@ def records() -> list[RunRecord]:
     return load_all(GOLDEN)
 
 
-@pytest.fixture
-def written(
-    records: list[RunRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def written(records: list[RunRecord], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The dashboards by paper, as they are read back."""
-    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path))
-    return {path.stem: json.loads(path.read_text()) for path in dashboards.write(records, "p")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OUTPUT_DIR", str(tmp_path_factory.mktemp("outputs")))
+        return {path.stem: json.loads(path.read_text()) for path in dashboards.write(records, "p")}
 
 
 def grids(spec: dict[str, Any]) -> list[dict[str, Any]]:
@@ -93,6 +92,7 @@ def test_it_asks_for_what_is_sent(
         return Run()
 
     monkeypatch.setattr("wandb.init", init)
+    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path))
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))  # which `sync` sets, put back afterwards
     monkeypatch.setenv("WANDB_MODE", "offline")
     frame = records[0].metrics().assign(gradient=0.1)
@@ -114,9 +114,10 @@ def test_it_asks_for_what_is_sent(
 
 
 def test_the_same_records_give_the_same_bytes(
-    written: dict[str, Any], records: list[RunRecord], tmp_path: Path
+    records: list[RunRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {path: path.read_bytes() for path in (tmp_path / "dashboards").iterdir()}
+    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path))
+    before = {path: path.read_bytes() for path in dashboards.write(records, "p")}
     dashboards.write(records, "p")
     assert {path: path.read_bytes() for path in before} == before
 

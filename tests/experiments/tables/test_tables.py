@@ -138,18 +138,6 @@ def test_the_papers_column_is_the_published_table(records: list[RunRecord]) -> N
     assert list(zip(frame["Method"], frame["Layers"], frame["Paper (%)"], strict=True)) == printed
 
 
-def test_compiling_again_changes_no_byte(results: Path) -> None:
-    def compiled() -> dict[Path, bytes]:
-        records = compile.records_of("paper")
-        files = write(paper_table(TABLE6, records), "paper")
-        files += compile.write_figure("he2015_residual/fig6", "paper", records)
-        return {path: path.read_bytes() for path in files}
-
-    first = compiled()
-    assert {path.suffix for path in first} == {".md", ".csv", ".tex", ".png", ".svg"}
-    assert compiled() == first
-
-
 @pytest.mark.parametrize("order", [["--preset", "paper", "he2016_identity/table2"],
                                    ["he2016_identity/table2", "--preset", "paper"]])  # fmt: skip
 def test_a_table_is_compiled_by_name_with_its_papers_layout(
