@@ -1,5 +1,6 @@
 """The kernels of convolutions against PyTorch in float64; without a GPU in the interpreter."""
 
+from collections.abc import Callable
 from itertools import product
 
 import pytest
@@ -17,6 +18,22 @@ from training.engines.kernels.conv_layer import Conv, convolve, is_narrow
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # Channels that fill a tile and that fill none, more than a tile has, the three of images.
 CHANNELS = [(16, 16), (28, 12), (20, 70), (3, 16), (100, 12)]
+TYPES = [torch.float32, torch.bfloat16]
+# Of channels in and out, size, stride and type: every pair of values.
+QUICK = {
+    torch.float32: {
+        (16, 16, 3, 1), (28, 12, 3, 2), (28, 12, 1, 1), (20, 70, 1, 1), (20, 70, 3, 2),
+        (3, 16, 3, 1), (100, 12, 3, 1), (100, 12, 1, 2), (16, 16, 1, 2),
+    },
+    torch.bfloat16: {
+        (16, 16, 3, 1), (28, 12, 3, 2), (3, 16, 3, 2), (100, 12, 1, 1), (20, 70, 1, 2),
+        (3, 16, 1, 1),
+    },
+}  # fmt: skip
+CASES = [
+    pytest.param(*case, marks=() if case[:-1] in QUICK[case[-1]] else pytest.mark.slow)
+    for case in [(*c, *k, t) for c, k, t in product(CHANNELS, product([3, 1], [1, 2]), TYPES)]
+]
 # Relative errors: TF32 has ten binary digits, bfloat16 seven, the sum of two of those over twice
 # as many; the interpreter multiplies in float32.
 ROUGH = {torch.float32: 1e-3 if torch.cuda.is_available() else 1e-6, torch.bfloat16: 6e-3}
@@ -32,9 +49,7 @@ def error(found: Tensor, expected: Tensor) -> float:
     return float((found.double() - expected).norm() / expected.norm())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize(("size", "stride"), list(product([3, 1], [1, 2])))
-@pytest.mark.parametrize(("into", "out"), CHANNELS)
+@pytest.mark.parametrize(("into", "out", "size", "stride", "dtype"), CASES, ids=str)
 def test_a_convolution_and_its_gradients(
     into: int, out: int, size: int, stride: int, dtype: torch.dtype
 ) -> None:
@@ -54,7 +69,7 @@ def test_a_convolution_and_its_gradients(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
 @pytest.mark.parametrize(
     ("into", "out", "size", "stride", "pixels"),
     [(64, 64, 3, 1, 32), (256, 64, 1, 1, 32), (64, 256, 1, 1, 32), (448, 48, 1, 1, 32),
@@ -102,15 +117,18 @@ def test_other_layers_are_left_alone(layer: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(
-    "network",
+    "make",
     [
-        ResNet(20), ResNet(20, match="project"),
-        ResNet(164, unit="bottleneck", order="full_preact"),
-        DenseNet(100, 12, bottleneck=True, compression=0.5),
+        lambda: ResNet(20), lambda: ResNet(20, match="project"),
+        lambda: ResNet(164, unit="bottleneck", order="full_preact"),
+        lambda: DenseNet(100, 12, bottleneck=True, compression=0.5),
     ],
-    ids=lambda network: type(network).__name__,
+    ids=["resnet20", "resnet20_project", "full_preact_164", "densenet_bc_100_12"],
 )  # fmt: skip
-def test_every_convolution_of_the_small_networks_is_exchanged(network: nn.Module) -> None:
+def test_every_convolution_of_the_small_networks_is_exchanged(
+    make: Callable[[], nn.Module],
+) -> None:
+    network = make()
     names = [n for n, layer in network.named_modules() if isinstance(layer, nn.Conv2d)]
     names = [n for n in names if "transition" not in n]  # as wide as cuDNN likes them
     before = {name: value.data_ptr() for name, value in network.state_dict().items()}
