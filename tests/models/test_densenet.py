@@ -33,7 +33,16 @@ NETWORKS = [
 ]
 
 
-@pytest.mark.parametrize(("depth", "growth", "arguments", "params", "mega"), NETWORKS)
+TRACED = [(40, 12, {}), (100, 12, BC), (121, 32, IMAGENET)]  # the others differ in numbers alone
+
+
+@pytest.mark.parametrize(
+    ("depth", "growth", "arguments", "params", "mega"),
+    [
+        pytest.param(*network, marks=() if network[:3] in TRACED else pytest.mark.slow)
+        for network in NETWORKS
+    ],
+)
 def test_networks_have_the_papers_size(
     depth: int, growth: int, arguments: dict, params: int, mega: int | None
 ) -> None:

@@ -20,8 +20,8 @@ RESNETS = [
     (110, {"match": "project_all", "projection_norm": False}, 1_822_170),
     (164, BOTTLENECK | {"classes": 100}, 1_727_284),
     (164, BOTTLENECK | PREACT | {"classes": 100}, 1_726_388),
-    (1001, BOTTLENECK | {"classes": 100}, 10_351_732),
-    (1001, BOTTLENECK | PREACT | {"classes": 100}, 10_350_836),
+    pytest.param(1001, BOTTLENECK | {"classes": 100}, 10_351_732, marks=pytest.mark.slow),
+    pytest.param(1001, BOTTLENECK | PREACT | {"classes": 100}, 10_350_836, marks=pytest.mark.slow),
     # The code of Huang et al. 2016.
     (110, {"bias": True, "classes": 100}, 1_737_860),
     # Zagoruyko and Komodakis 2016, the last one printed as 8.9M.
@@ -41,9 +41,11 @@ def test_residual_networks_have_the_papers_size(depth: int, arguments: dict, cou
     ("depth", "arguments", "giga"),
     [
         (18, {}, 1.79), (34, {}, 3.64), (34, {"match": "project"}, 3.66),
-        (34, {"match": "project_all"}, 3.83), (50, BOTTLENECK, 3.86), (101, BOTTLENECK, 7.57),
-        (152, BOTTLENECK, 11.28), (50, BOTTLENECK | {"stride_on": "3x3"}, 4.09),
-        (152, BOTTLENECK | {"stride_on": "3x3"}, 11.51),
+        (34, {"match": "project_all"}, 3.83), (50, BOTTLENECK, 3.86),
+        (50, BOTTLENECK | {"stride_on": "3x3"}, 4.09),
+        pytest.param(101, BOTTLENECK, 7.57, marks=pytest.mark.slow),
+        pytest.param(152, BOTTLENECK, 11.28, marks=pytest.mark.slow),
+        pytest.param(152, BOTTLENECK | {"stride_on": "3x3"}, 11.51, marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_multiply_adds_are_those_of_table_1(depth: int, arguments: dict, giga: float) -> None:

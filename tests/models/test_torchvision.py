@@ -41,7 +41,10 @@ def assert_equal_outputs(theirs: nn.Module, ours: nn.Module) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
+# Deeper networks have more of the same units, as many as test_models.py and test_densenet.py count.
+@pytest.mark.parametrize(
+    "depth", [18, 50, *(pytest.param(depth, marks=pytest.mark.slow) for depth in (34, 101, 152))]
+)
 def test_residual_networks(depth: int) -> None:
     theirs = getattr(torchvision.models, f"resnet{depth}")(weights=None)
     unit = "basic" if depth < 50 else "bottleneck"
@@ -49,7 +52,10 @@ def test_residual_networks(depth: int) -> None:
     assert_equal_outputs(theirs, ours)
 
 
-@pytest.mark.parametrize(("depth", "growth"), [(121, 32), (169, 32), (201, 32), (161, 48)])
+@pytest.mark.parametrize(
+    ("depth", "growth"),
+    [(121, 32), (161, 48), *(pytest.param(d, 32, marks=pytest.mark.slow) for d in (169, 201))],
+)
 def test_dense_networks(depth: int, growth: int) -> None:
     theirs = getattr(torchvision.models, f"densenet{depth}")(weights=None)
     ours = DenseNet(depth, growth, 1000, images="imagenet", bottleneck=True, compression=0.5)
