@@ -166,7 +166,18 @@ def test_a_network_measured_again_takes_the_place_of_its_rows(
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_the_figure_shows_every_loop(tmp_path: Path, device: str) -> None:
+def test_the_figure_shows_every_loop(
+    tmp_path: Path,
+    device: str,
+    settings_of: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def floor_ms(loop: Loop, limits: Limits) -> float | None:
+        return None if loop.row.endswith("_stochastic") else 0.5
+
+    # Of them the figure sees the batch; a loop of each engine and precision has the row's.
+    monkeypatch.setattr(Loop, "settings", lambda loop: settings_of(f"experiment={loop.row}"))
+    monkeypatch.setattr(table, "floor_ms", floor_ms)
     limits = LIMITS if device == "cuda" else None
     rows = [
         {"network": name, **table.row_of(loop, [0.001], [0.002], limits)}
@@ -179,8 +190,21 @@ def test_the_figure_shows_every_loop(tmp_path: Path, device: str) -> None:
     assert ("what bandwidth and launches allow" in text) == (device == "cuda")
     names = {str(row["loop"]).replace("_", " ") for row in rows}
     assert all(name in text for name in names) and "this one" in text
+    if device == "cpu":
+        return
     drawing.draw(tmp_path / "it.csv")
     assert (png.read_bytes(), svg.read_bytes()) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_loop_has_settings_and_a_floor(network: str, device: str) -> None:
+    limits = LIMITS if device == "cuda" else None
+    for loop in loops_on(network, device):
+        assert loop.settings().precision == loop.precision
+        floor = table.row_of(loop, [0.001], [0.002], limits)["floor_ms"]
+        assert (floor is None) == (device == "cpu" or loop.row.endswith("_stochastic"))
 
 
 def test_a_bar_says_how_many_times_the_first() -> None:
