@@ -197,8 +197,12 @@ def test_a_loss_that_is_not_finite_stays_so() -> None:
     assert not sums[0].isfinite()
 
 
+@pytest.mark.slow  # test_engine.py runs it in a process of its own
+def test_the_check_before_a_run_passes() -> None:
+    check(DEVICE)
+
+
 def test_the_check_before_a_run_would_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That it passes is shown by test_engine.py, in a process of its own."""
     monkeypatch.setattr("training.engines.check.TOLERANCE", 0.0)
     with pytest.raises(RuntimeError, match="differ by"):
         check(DEVICE)

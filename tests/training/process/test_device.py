@@ -87,7 +87,13 @@ def test_a_gpu_older_than_the_wheel_is_refused(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
-@pytest.mark.parametrize("arguments", [["PLAN=1"], ["PRESET=tenth", "ROWS=resnet20", "YES=1"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["PLAN=1"], marks=pytest.mark.slow),
+        ["PRESET=tenth", "ROWS=resnet20", "YES=1"],
+    ],
+)
 def test_a_plan_for_a_gpu_that_torch_cannot_use_is_refused(
     arguments: list[str], tmp_path: Path
 ) -> None:
