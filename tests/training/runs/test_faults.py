@@ -20,6 +20,7 @@ from tests.training.runs.test_resume import (
     EXPERIMENT,
     RUN,
     child,
+    finished,
     keep_last_checkpoint,
     leftovers,
     outcome,
@@ -28,7 +29,7 @@ from tests.training.runs.test_resume import (
 )
 from training.settings.settings import Settings
 
-__all__ = ["settings_at", "undisturbed"]  # fixtures
+__all__ = ["finished", "settings_at", "undisturbed"]  # fixtures
 FAULTS = int(os.environ.get("FAULTS", "300"))
 CALLS = ("openat", "write", "fsync", "rename", "unlink", "ftruncate", "flock", "mkdir", "close",
          "newfstatat", "fstat", "lseek", "read", "getdents64")  # fmt: skip
