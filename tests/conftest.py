@@ -9,7 +9,8 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -105,34 +106,56 @@ class Ended:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., Ended]:
+    """Run train.py or eval.py below `tmp_path`, as `forked` does."""
+    return partial(forked, tmp_path)
+
+
+def forked(
+    folder: Path,
+    script: str,
+    *arguments: str,
+    before: Callable[[], object] | None = None,
+    **environment: str,
+) -> Ended:
     """Run train.py or eval.py in a process forked from one that has imported torch already.
 
-    It starts in an empty folder, writes to `tmp_path`/{outputs,results} unless the environment
+    It starts in an empty folder, writes to `folder`/{outputs,results} unless the environment
     given says otherwise, and cannot reach a network. `before` is called in the process first.
     """
-    (tmp_path / "cwd").mkdir()
+    place = folder / "cwd"
+    return ended(begun(folder, place, script, *arguments, before=before, **environment), place)
+
+
+def begun(
+    folder: Path,
+    place: Path,
+    script: str,
+    *arguments: str,
+    before: Callable[[], object] | None = None,
+    **environment: str,
+) -> BaseProcess:
+    """The process of `forked`, which starts in `place` and leaves there what it prints."""
+    place.mkdir(exist_ok=True)
     defaults = {
-        "OUTPUT_DIR": str(tmp_path / "outputs"),
-        "RESULTS_DIR": str(tmp_path / "results"),
-        "DATA_DIR": str(tmp_path / "data"),
+        "OUTPUT_DIR": str(folder / "outputs"),
+        "RESULTS_DIR": str(folder / "results"),
+        "DATA_DIR": str(folder / "data"),
     }
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.forked"])
+    body = (script, arguments, defaults | environment, place, before)
+    process = context.Process(target=_command, args=body)
+    process.start()
+    return process
 
-    def run(
-        script: str,
-        *arguments: str,
-        before: Callable[[], object] | None = None,
-        **environment: str,
-    ) -> Ended:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.forked"])
-        body = (script, arguments, defaults | environment, tmp_path / "cwd", before)
-        process = context.Process(target=_command, args=body)
-        process.start()
-        process.join(300)
-        out, err = ((tmp_path / "cwd" / name).read_text() for name in ("out", "err"))
-        return Ended(process.exitcode, out, err)
 
-    return run
+def ended(process: BaseProcess, place: Path, seconds: float = 300) -> Ended:
+    """Wait for a process of `begun`; one that takes longer has no exit code."""
+    process.join(seconds)
+    code = process.exitcode
+    process.kill()
+    out, err = ((place / name).read_text() for name in ("out", "err"))
+    return Ended(code, out, err)
 
 
 def _command(

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 
 from data.arrays.imageset import ImageSet
 from records.files import ROOT
+from tests.conftest import Ended, begun, ended
 from training.process.replicas import Replicas, check_shares
 from training.runs.finished import check_same
 from training.settings.settings import Settings
@@ -59,6 +61,27 @@ def torchrun(folder: Path, *overrides: str, **environment: str) -> subprocess.Po
     )  # fmt: skip
 
 
+def by_launcher(folder: Path, *overrides: str) -> list[Ended]:
+    """How a run on two processes of torchrun's has ended."""
+    process = torchrun(folder, *overrides)
+    _, errors = process.communicate(timeout=120)
+    return [Ended(process.returncode, "", errors)]
+
+
+def by_hand(folder: Path, *overrides: str) -> list[Ended]:
+    """How each of two processes has ended that are told what torchrun would tell them; unlike
+    torchrun's, neither is killed when the other fails."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        told = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "OUTPUT_DIR": str(folder),
+                "MASTER_PORT": str(free.getsockname()[1])}  # fmt: skip
+    places = [folder / f"cwd{rank}" for rank in range(2)]
+    processes = [
+        begun(folder, place, "train.py", *overrides, RANK=str(rank), LOCAL_RANK=str(rank), **told)
+        for rank, place in enumerate(places)
+    ]
+    return [ended(process, place, 120) for process, place in zip(processes, places, strict=True)]
+
+
 def result(folder: Path) -> tuple[list[dict[str, str]], dict[str, torch.Tensor], dict]:
     """Metrics but for the seconds, weights, and summary of the one run below a folder."""
     (summary,) = folder.rglob("summary.json")
@@ -71,9 +94,8 @@ def result(folder: Path) -> tuple[list[dict[str, str]], dict[str, torch.Tensor],
 @pytest.fixture(scope="module")
 def on_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
-    process = torchrun(folder, *OVERRIDES)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
+    for one in by_hand(folder, *OVERRIDES):
+        assert one.code == 0, one.err
     return folder
 
 
@@ -160,14 +182,21 @@ def test_a_signal_saves_once_and_the_run_goes_on(on_two: Path, tmp_path: Path) -
                for name, tensor in result(tmp_path)[1].items())  # fmt: skip
 
 
-def test_a_bad_configuration_is_named_and_nobody_waits(tmp_path: Path) -> None:
-    process = torchrun(tmp_path, *OVERRIDES, "engine=fused")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode != 0 and "engine=fused supports one process per run" in errors
-    assert "RuntimeError" not in errors and not list(tmp_path.rglob("*.csv"))
+@pytest.mark.parametrize(
+    ("start", "code"), [(by_hand, 2), pytest.param(by_launcher, 1, marks=pytest.mark.slow)]
+)
+def test_a_bad_configuration_is_named_and_nobody_waits(
+    start: Callable[..., list[Ended]], code: int, tmp_path: Path
+) -> None:
+    for one in start(tmp_path, *OVERRIDES, "engine=fused"):
+        assert one.code == code and "engine=fused supports one process per run" in one.err, one.err
+        assert "RuntimeError" not in one.err
+    assert not list(tmp_path.rglob("*.csv"))
 
 
-def test_a_finished_run_lets_all_processes_go(on_two: Path) -> None:
-    process = torchrun(on_two, *OVERRIDES)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+@pytest.mark.parametrize("start", [by_hand, pytest.param(by_launcher, marks=pytest.mark.slow)])
+def test_a_finished_run_lets_all_processes_go(
+    start: Callable[..., list[Ended]], on_two: Path
+) -> None:
+    for one in start(on_two, *OVERRIDES):
+        assert one.code == 0, one.err
