@@ -22,6 +22,7 @@ from wandb.sdk.lib.config_util import save_config_file_from_dict
 
 from experiments.sharing import wandb_sync
 from records.files import ROOT
+from tests.conftest import forked
 from training.runs.named import NamedRun
 from training.runs.tracking import answer_sweep
 from training.settings.config import CONF, read_settings
@@ -72,7 +73,8 @@ def test_an_offline_run_mirrors_the_record(
     record = summary_file.parent
     (offline,) = (record / "wandb").glob("offline-run-*")
 
-    history = [line["history"]["item"] for line in inspect(offline) if line["type"] == "history"]
+    told = inspect(offline)
+    history = [line["history"]["item"] for line in told if line["type"] == "history"]
     with (record / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [item["_step"] for item in history] == [int(row["iteration"]) for row in rows]
@@ -88,7 +90,7 @@ def test_an_offline_run_mirrors_the_record(
     recorded = json.loads(summary_file.read_text())
     assert run["summary"]["test_error"] == recorded["test_error"]
     assert run["name"] == recorded["run"]
-    (started,) = (line["run"] for line in inspect(offline) if line["type"] == "run")
+    (started,) = (line["run"] for line in told if line["type"] == "run")
     assert started["run_group"] == EXPERIMENT
 
 
@@ -217,10 +219,8 @@ def untracked_weights(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Weights of the same run without W&B."""
     folder = tmp_path_factory.mktemp("untracked")
     overrides = [part for part in SMOKE if part != "logger=wandb"]
-    environment = os.environ | {"OUTPUT_DIR": str(folder)}
-    command = [sys.executable, "train.py", *overrides]
-    root = ROOT
-    subprocess.run(command, check=True, capture_output=True, env=environment, cwd=root)
+    ended = forked(folder, "train.py", *overrides)
+    assert ended.code == 0, ended.err
     (file,) = folder.rglob("weights.safetensors")
     return file.read_bytes()
 
@@ -253,10 +253,14 @@ def test_a_server_that_does_not_answer_costs_half_a_minute_at_most(
     assert weights.read_bytes() == untracked_weights
 
 
-PLACES = ["import", "init", "log", "service midway", "service at the end"]
+# One function guards every call; these are the first, and the last.
+PLACES = ["import", "init", "service at the end"]
+SLOW = ["log", "service midway"]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place", [*PLACES, *(pytest.param(place, marks=pytest.mark.slow) for place in SLOW)]
+)
 def test_a_run_goes_on_without_wandb(
     place: str, command: Callable, tmp_path: Path, home: dict[str, str], untracked_weights: bytes
 ) -> None:
