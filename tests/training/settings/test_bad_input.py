@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from functools import cache, partial
 from pathlib import Path
@@ -18,15 +18,24 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from safetensors.torch import save_file
 
 from models.resnet import ResNet
 from records.files import ROOT
 from tests.training.runs.test_checkpoint import Evil
-from training.runs.command_line import check_words, known_keys, quoted
+from training.recipe.effects import refuse_idle
+from training.runs.command_line import check_words, explain, for_hydra, known_keys, quoted
 from training.settings.checks import SYNONYMS, nearest
-from training.settings.config import CONF, named, read_settings
+from training.settings.config import (
+    CONF,
+    check_left_to_record,
+    eval_options,
+    named,
+    read_settings,
+)
 from training.settings.types import ConfigError
 
 ROW = "experiment=he2015_residual/table6/resnet20"
@@ -34,20 +43,23 @@ SMOKE = [ROW, "preset=smoke", "device=cpu", "threads=1", "model.depth=8", "recip
          "recipe.milestones=[4]", "checkpoint_seconds=0"]  # fmt: skip
 BAD_CONFIG, BAD_DATA, FAILED = 2, 3, 1
 
-# Refused by the command line, or when a run begins.
-CONFIGS = [
+# Refused by the command line or because of what it says: one case for each way, and others.
+WAYS = [
     (["experiment=he2015_residual/table6/resnet21"], r"resnet21.* Did you mean .*table6/resnet20"),
+    ([f"{ROW}.yaml", "preset=smoke"], "leave out .yaml"),
+    ([ROW, "model.dept=20"], "model.dept.* Did you mean model.depth"),
+    ([*SMOKE, "recipe.dropout=0.3"], "recipe.dropout=0.3 has no effect without a network that"),
+    ([ROW, "seed=0,1"], "several values mean several runs; add -m"),
+    ([ROW, "recipe.milestones=[1"], "cannot be read"),
+]
+CONFIGS = [
     (
         ["experiment=he2015_residual/tabel6/resnet20"],
         "Did you mean he2015_residual/table6/resnet20",
     ),
-    ([f"{ROW}.yaml", "preset=smoke"], "leave out .yaml"),
     ([ROW, "preset=smoke", "~recipe.dropout"], "removes a setting"),
     ([ROW, "preset=smoek"], "smoek.* Did you mean smoke"),
     ([ROW, "recipe=he2016x"], "he2016x.* Did you mean he2016"),
-    ([ROW, "model.dept=20"], "model.dept.* Did you mean model.depth"),
-    ([ROW, "preset=smoke", "data.classes=5"], "data.classes=5, but digits has 10"),
-    ([ROW, "preset=smoke", "data.size=33"], "data.size=33, but digits has 16"),
     (
         ["experiment=huang2017_dense/table2/densenet_40_12", "model.stride_on=3x3"],
         "Unknown setting model.stride_on",
@@ -56,17 +68,21 @@ CONFIGS = [
     ([ROW, "data=cifar100_aug", "data.source=cifar10", "data.classes=10"], "is another data set"),
     ([ROW, "data=own", "data.classes=9", 'data.name="größe"'], "a name has letters, digits"),
     ([ROW, "data.name=pets"], "data.name=pets is another data set than data.source=cifar10"),
-    ([*SMOKE, "recipe.dropout=0.3"], "recipe.dropout=0.3 has no effect without a network that"),
     ([ROW, "recipe.lrr=1"], "recipe.lrr.* Did you mean recipe.lr"),
     ([ROW, "lr=1"], "lr.* Did you mean recipe.lr"),
-    ([*SMOKE, "recipe.colour=pca"], "recipe.colour=pca is for photographs, not for digits"),
     ([ROW, "device=tpu"], "device=tpu is unknown"),
-    ([ROW, "device=cuda:99"], r"device=cuda:99: [\s\S]*use device=cpu"),
-    ([ROW, "seed=0,1"], "several values mean several runs; add -m"),
-    ([ROW, "recipe.milestones=[1"], "cannot be read"),
-    ([], "No row was chosen: add experiment="),
-    (["model.depth=20"], "No row was chosen"),
     ([ROW, "recipe=null"], "recipe=null: choose a file of conf.recipe"),
+]
+# Refused when a run begins.
+RUNS = [
+    ([ROW, "preset=smoke", "data.size=33"], "data.size=33, but digits has 16"),
+    ([*SMOKE, "recipe.colour=pca"], "recipe.colour=pca is for photographs, not for digits"),
+    ([ROW, "device=cuda:99"], r"device=cuda:99: [\s\S]*use device=cpu"),
+    ([], "No row was chosen: add experiment="),
+]
+MORE_RUNS = [
+    ([ROW, "preset=smoke", "data.classes=5"], "data.classes=5, but digits has 10"),
+    (["model.depth=20"], "No row was chosen"),
 ]
 # Refused when the settings are checked, which is done alike whoever asks.
 SETTINGS = [
@@ -199,9 +215,18 @@ SETTINGS = [
     ([ROW, "model.classes=1e30"], "model.classes=1e[+]30 is impossible"),
     ([ROW, "model._target_=models.resnet.nn"], "no such network under models/"),
     ([ROW, "data.size=0"], "data.size=0 is impossible"),
+    ([ROW, "data=digits", "model.depth=60002"], "model.depth=60002 is beyond 5,000"),
+    ([ROW, "data=digits", "model.depth=1000000000"], "model.depth=1000000000 is beyond 5,000"),
+    ([ROW, "data=digits", "data.classes=1000000000"], "data.classes=1000000000 is impossible"),
 ]
-# Some of them as commands, too, which show how such an error ends.
-COMMANDS = [*CONFIGS, *SETTINGS[::9]]
+
+
+def slowly(cases: Iterable[tuple]) -> list:
+    return [pytest.param(*case, marks=pytest.mark.slow) for case in cases]
+
+
+# As commands, too, which show how such an error ends.
+COMMANDS = [*WAYS, *RUNS, SETTINGS[0], *slowly([*CONFIGS, *MORE_RUNS, *SETTINGS[9::9]])]
 
 
 def is_short(message: str) -> bool:
@@ -213,15 +238,32 @@ def files_below(folder: Path) -> list[Path]:
 
 
 @cache
-def composed_config(*words: str) -> DictConfig:
-    """What Hydra makes of a row."""
+def composed_config(*words: str, name: str = "config") -> DictConfig:
+    """What Hydra makes of a row, or for eval.py of a question."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", list(words))
+        return compose(name, list(words))
+
+
+def refusal(*typed: str, name: str = "config") -> str:
+    """What train.py or eval.py says of a command line before it begins to work."""
+    words = for_hydra(typed)
+    try:
+        check_words(words)
+        config = composed_config(*words, name=name)
+        if name == "config":
+            refuse_idle(words, read_settings(config), config)
+        elif eval_options(config).run is not None:
+            check_left_to_record(words)
+    except (HydraException, OmegaConfBaseException) as error:
+        return explain(error)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 @pytest.mark.parametrize(("arguments", "message"), SETTINGS, ids=lambda v: str(v[-1:]))
 def test_an_impossible_setting_is_named(arguments: list[str], message: str) -> None:
-    groups = [word for word in arguments if word.startswith(("experiment=", "preset="))]
+    groups = [word for word in arguments if word.startswith(("experiment=", "preset=", "data="))]
     config = deepcopy(composed_config(*groups))
     for word in [word for word in arguments if word not in groups]:
         change = OverridesParser.create().parse_override(word)
@@ -229,6 +271,12 @@ def test_an_impossible_setting_is_named(arguments: list[str], message: str) -> N
     with pytest.raises(ConfigError, match=message) as refused:
         read_settings(config)
     assert is_short(str(refused.value))
+
+
+@pytest.mark.parametrize(("arguments", "message"), [*WAYS, *CONFIGS], ids=lambda v: str(v[-1:]))
+def test_what_cannot_be_meant_is_named(arguments: list[str], message: str) -> None:
+    said = refusal(*arguments)
+    assert is_short(said) and re.search(message, said), said
 
 
 @pytest.mark.parametrize(("arguments", "message"), COMMANDS, ids=lambda v: str(v[-1:]))
@@ -256,6 +304,7 @@ def test_a_bad_config_is_named(
         ("table=he2015_residual/table6,he2015_residual/fig6", "sweeps one table"),
         ("hydra/launcher=submitit_slurm", "there is no srun here"),
         ("--epochs=3", "without dashes.* Did you mean recipe.length"),
+        ("--lr=0.1", "without dashes.* Did you mean recipe.lr"),
     ],
 )
 def test_words_that_hydra_would_take_in_another_sense(
@@ -389,15 +438,23 @@ def test_a_sweep_that_names_no_run(command: Callable) -> None:
     assert ended.code == BAD_CONFIG and "The sweep names no run" in ended.err, ended.err
 
 
-@pytest.mark.parametrize("place", [0, 1, 3])
+@pytest.mark.parametrize("place", [3, *slowly([(0,), (1,)])])
 def test_the_flag_of_a_sweep_may_stand_anywhere(place: int, command: Callable) -> None:
     words = [ROW, "data=digits", "model.depth=7,9"]
     ended = command("train.py", *words[:place], "-m", *words[place:])
     assert ended.code == FAILED and "depth=7" in ended.err and "depth=9" in ended.err, ended.err
 
 
+@pytest.mark.parametrize("flag", ["-m", "--multirun"])
+def test_the_flag_of_a_sweep_comes_first_for_hydra(flag: str) -> None:
+    for place in range(3):
+        words = [ROW, "seed=0,1"]
+        words.insert(place, flag)
+        assert for_hydra(words) == [flag, ROW, "seed=0,1"]
+
+
 @pytest.mark.parametrize(
-    ("word", "meant"), [("--epochs", "recipe.length"), ("--lr=0.1", "recipe.lr")]
+    ("word", "meant"), [("--epochs", "recipe.length"), *slowly([("--lr=0.1", "recipe.lr")])]
 )
 def test_a_setting_with_dashes_is_refused(word: str, meant: str, command: Callable) -> None:
     ended = command("train.py", ROW, word, "3")
@@ -426,14 +483,23 @@ def test_questions_are_answered(arguments: list[str], answer: str, command: Call
     assert re.search(answer, ended.out, re.MULTILINE), ended.out
 
 
-def test_every_field_is_set_without_a_plus(command: Callable) -> None:
-    settings = {"crop": "aspect", "colour": "pca", "schedule": "plateau", "patience": "7",
-            "statistics_batches": "9"}  # fmt: skip
-    for plus in ("", "+", "++"):
-        words = [f"{plus}recipe.{key}={value}" for key, value in settings.items()]
-        ended = command("train.py", "--cfg", "job", ROW, *words)
-        assert ended.code == 0, ended.err
-        assert all(f"  {key}: {value}" in ended.out for key, value in settings.items())
+FIELDS = {"crop": "aspect", "colour": "pca", "schedule": "plateau", "patience": "7",
+          "statistics_batches": "9"}  # fmt: skip
+
+
+@pytest.mark.parametrize("plus", ["", "+", "++"])
+def test_every_field_is_set_with_and_without_a_plus(plus: str) -> None:
+    words = for_hydra([ROW, *(f"{plus}recipe.{key}={value}" for key, value in FIELDS.items())])
+    recipe = composed_config(*words).recipe
+    assert {key: str(recipe[key]) for key in FIELDS} == FIELDS
+
+
+@pytest.mark.parametrize("plus", ["", *slowly([("+",), ("++",)])])
+def test_every_field_is_set_without_a_plus(plus: str, command: Callable) -> None:
+    words = [f"{plus}recipe.{key}={value}" for key, value in FIELDS.items()]
+    ended = command("train.py", "--cfg", "job", ROW, *words)
+    assert ended.code == 0, ended.err
+    assert all(f"  {key}: {value}" in ended.out for key, value in FIELDS.items())
 
 
 def test_a_plus_changes_no_run() -> None:
@@ -476,7 +542,7 @@ def test_a_path_is_taken_as_a_shell_completes_it(
 LONG = "from records.command import guarded; exit(guarded(lambda: print('x\\n' * 10**6))())"
 
 
-@pytest.mark.parametrize("words", ["train.py --help", f'-c "{LONG}"'])
+@pytest.mark.parametrize("words", [f'-c "{LONG}"', *slowly([("train.py --help",)])])
 def test_who_has_seen_enough_is_left_alone(words: str) -> None:
     line = f"{sys.executable} {words} | head -1; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(
@@ -535,7 +601,21 @@ def break_the_disk() -> None:
     members.load_weights = fail
 
 
-@pytest.mark.parametrize("value", ["a=b.pt", "[1,2", "it's.pt", 'a"b=.pt', "x(y).pt", "a{b", "{a"])
+# Of files, which Hydra can only read in quotes.
+VALUES = ["a=b.pt", "[1,2", "it's.pt", "x(y).pt", "a{b", "{a"]
+QUOTED = 'a"b=.pt'
+
+
+@pytest.mark.parametrize("value", [*VALUES, QUOTED])
+def test_advice_on_quotes_is_understood(value: str) -> None:
+    said = refusal(ROW, f"weights={value}", name="eval")
+    assert is_short(said), said
+    advised = shlex.split(said.partition("as well: ")[2])
+    config = composed_config(*for_hydra([ROW, *advised]), name="eval")
+    assert eval_options(config).weights == [value]
+
+
+@pytest.mark.parametrize("value", [QUOTED, *slowly((value,) for value in VALUES)])
 def test_advice_on_quotes_works_when_it_is_followed(value: str, command: Callable) -> None:
     ended = command("eval.py", ROW, f"weights={value}")
     assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
@@ -608,37 +688,40 @@ class TestEval:
 
     @pytest.mark.parametrize(
         "argument", ["experiment=he2015_residual/table6/resnet56", "data=cifar100", "seed=3",
-                 "recipe.mean=channel", "+model.depth=56", "preset=smoke"],
+                     "recipe.mean=channel", "+model.depth=56", "preset=smoke"],
     )  # fmt: skip
-    def test_beside_a_record_nothing_is_ignored(self, argument: str, command: Callable) -> None:
-        ended = command("eval.py", "run=anything", argument)
-        assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
-        assert f"{argument} has no effect beside run=" in ended.err
+    def test_beside_a_record_nothing_is_ignored(self, argument: str) -> None:
+        said = refusal("run=anything", argument, name="eval")
+        assert is_short(said) and f"{argument} has no effect beside run=" in said, said
 
     @pytest.mark.parametrize("question", ["image=x.png", "analysis=responses"])
     @pytest.mark.parametrize(
         "argument", ["protocol=ten_crop", "crop=8", "short=9", "save=true", "json=true"]
     )
-    def test_one_question_at_a_time(self, question: str, argument: str, command: Callable) -> None:
-        ended = command("eval.py", "run=anything", question, argument)
-        assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
-        assert "has no effect beside" in ended.err
+    def test_one_question_at_a_time(self, question: str, argument: str) -> None:
+        said = refusal("run=anything", question, argument, name="eval")
+        assert is_short(said) and "has no effect beside" in said, said
 
     @pytest.mark.parametrize(
-        ("argument", "message"),
+        ("arguments", "message"),
         [
-            ("run=[]", r"run=\[\] is impossible"),
-            ("weights=[]", r"weights=\[\] is impossible"),
-            ("run=123", "run=123 is impossible: should be a valid array"),
-            ("~crop", "removes a setting"),
-            ("save=perhaps", "save='perhaps' is impossible"),
+            (["run=[]"], r"run=\[\] is impossible"),
+            (["run=123"], "run=123 is impossible: should be a valid array"),
+            (["run=anything", "seed=3"], "seed=3 has no effect beside run="),
+            (["run=anything", "image=x.png", "crop=8"], "has no effect beside"),
+            *slowly([
+                (["weights=[]"], r"weights=\[\] is impossible"),
+                (["~crop"], "removes a setting"),
+                (["save=perhaps"], "save='perhaps' is impossible"),
+            ]),
         ],
-    )
-    def test_odd_questions(self, argument: str, message: str, command: Callable) -> None:
-        ended = command("eval.py", argument)
+    )  # fmt: skip
+    def test_odd_questions(self, arguments: list[str], message: str, command: Callable) -> None:
+        ended = command("eval.py", *arguments)
         assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
         assert re.search(message, ended.err), ended.err
 
+    @pytest.mark.slow  # what is damaged, test_config.py shows
     def test_a_record_whose_config_is_no_yaml(self, command: Callable, tmp_path: Path) -> None:
         for text in ("a: [1", "<<<<<<< HEAD\na: 1\n", "- 1", ""):
             (tmp_path / "config.yaml").write_text(text)
@@ -653,13 +736,6 @@ class TestEval:
         ended = command("eval.py", f"run='{tmp_path}'", SECRET="the-secret")  # noqa: S106
         assert ended.code == BAD_CONFIG and "interpolation" in ended.err and is_short(ended.err)
         assert "the-secret" not in ended.out + ended.err
-
-    @pytest.mark.parametrize(
-        "argument", ["model.depth=60002", "data.classes=1000000000", "model.depth=1000000000"]
-    )
-    def test_numbers_beyond_all_bounds(self, argument: str, command: Callable) -> None:
-        ended = command("train.py", ROW, "data=digits", argument)
-        assert ended.code == BAD_CONFIG and is_short(ended.err), ended.err
 
     def test_a_missing_file(self, command: Callable, tmp_path: Path) -> None:
         assert "No weights file" in self.evaluate(command, tmp_path / "absent.pt")
