@@ -13,7 +13,7 @@ from experiments.papers import architecture, published
 from experiments.papers.conf import table_rows
 from training.counts.rows import experiments
 from training.recipe.schedules import learning_rate, total_iterations
-from training.settings.config import CONF
+from training.settings.config import CONF, composed
 from training.settings.identity import recipe_hash
 from training.settings.network import dropouts, network_size, outline
 from training.settings.settings import Settings
@@ -37,12 +37,23 @@ def swept(table: str) -> list[str]:
     return [row.strip() for row in config.hydra.sweeper.params.experiment.split(",")]
 
 
+def warmup_of(row: str, settings: Settings) -> int:
+    """He et al. 2015: 110 and 1202 layers; He et al. 2016: every run on CIFAR."""
+    he2015 = row in {f"he2015_residual/table6/resnet{depth}" for depth in (110, 1202)}
+    he2016 = settings.recipe.name == "he2016" and settings.data.name != "imagenet"
+    huang2016 = row.startswith("huang2016_stochastic/fig4/resnet1202")
+    return 400 if he2015 or he2016 else 10 * 352 if huang2016 else 0
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_composes_and_is_counted_as_built_on_each_of_its_sets(
     row: str, settings_of: Callable[..., Settings]
 ) -> None:
     listed = [line for line in COUNTED if line["experiment"] == row]
     assert listed, f"{row} is in no table"
+    own = settings_of(f"experiment={row}")
+    assert own.data.name in {line["dataset"] for line in listed}
+    assert own.recipe.warmup_iterations == warmup_of(row, own)
     for line in listed:
         settings = settings_of(f"experiment={row}", f"data={line['dataset']}")
         assert settings.preset.name == "paper" and settings.preset.stop is None
@@ -160,18 +171,11 @@ def test_every_row_has_its_exact_size() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
-def test_a_row_by_itself_trains_on_one_of_its_own_sets_and_warms_up_as_told(row: str) -> None:
-    """He et al. 2015: 110 and 1202 layers; He et al. 2016: every run on CIFAR."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", [f"experiment={row}"])
-    own = {line["dataset"] for line in COUNTED if line["experiment"] == row}
-    assert config.data.name in own
-    he2015 = row in {f"he2015_residual/table6/resnet{depth}" for depth in (110, 1202)}
-    he2016 = config.recipe.name == "he2016" and config.data.name != "imagenet"
-    huang2016 = row.startswith("huang2016_stochastic/fig4/resnet1202")
-    expected = 400 if he2015 or he2016 else 10 * 352 if huang2016 else 0
-    assert config.recipe.warmup_iterations == expected
+def test_a_row_on_its_own_set_is_the_row_by_itself(row: str) -> None:
+    own = composed(f"experiment={row}")
+    assert composed(f"experiment={row}", f"data={own.data.name}") == own
 
 
 @pytest.mark.parametrize("table", published.tables())
