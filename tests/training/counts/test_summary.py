@@ -44,10 +44,9 @@ def test_the_maps_are_those_of_the_paper(settings_of: Callable[..., Settings]) -
     "door",
     [
         "counts.summary",
-        "doctor",
         *(
             pytest.param(door, marks=pytest.mark.slow)
-            for door in ("counts.rows", "theory", "engines.check")
+            for door in ("doctor", "counts.rows", "theory", "engines.check")
         ),
     ],
 )

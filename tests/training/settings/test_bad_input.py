@@ -712,7 +712,7 @@ class TestEval:
             *slowly([
                 (["weights=[]"], r"weights=\[\] is impossible"),
                 (["~crop"], "removes a setting"),
-                (["save=perhaps"], "save='perhaps' is impossible"),
+                (["save=perhaps"], "save='perhaps' is impossible: should be a valid boolean"),
             ]),
         ],
     )  # fmt: skip
