@@ -112,6 +112,14 @@ def test_images_of_another_scale_or_shape_are_refused(images: torch.Tensor, mess
         hubconf.resnet20(pretrained=False)(images)
 
 
+@pytest.mark.slow
+def test_a_network_can_be_exported() -> None:
+    """Its check of the images' range must not stand in the way."""
+    network, images = hubconf.resnet20(), torch.rand(4, 3, 32, 32)
+    program = torch.export.export(network, (images,)).module()
+    torch.testing.assert_close(program(images), network(images))
+
+
 @pytest.mark.parametrize("damage", ["missing", "cut off", "changed"])
 def test_damaged_weights_are_named(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
