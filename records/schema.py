@@ -22,7 +22,7 @@ def _plain(value: str) -> str:
 
 Count = Annotated[int, Field(ge=0, le=MOST)]
 Positive = Annotated[int, Field(ge=1, le=MOST)]
-Number = Annotated[float, Field(ge=-MOST, le=MOST, allow_inf_nan=False)]
+Loss = Annotated[float, Field(allow_inf_nan=False)]  # may be large long before it is infinite
 Amount = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Word = Annotated[str, Field(max_length=LONGEST, pattern=r"^[A-Za-z0-9_]+$")]
@@ -87,8 +87,8 @@ class Summary(BaseModel, **SCHEMA):
     macs: Count | None = None
     test_error: Errors
     train_error: Percent | None
-    test_loss: Number | None = None
-    train_loss: Number | None = None
+    test_loss: Loss | None = None
+    train_loss: Loss | None = None
     seconds: Amount | None = None
     images_per_second: Amount | None = None
     peak_memory_bytes: Count | None = None
