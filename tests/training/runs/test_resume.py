@@ -102,8 +102,10 @@ def keep_last_checkpoint(place: Path) -> None:
     original = checkpoint.clear
 
     def clear(folder: Path) -> None:
-        for path in checkpoint.checkpoints(folder)[:1]:
-            shutil.copyfile(path, place)
+        # Once: of a run that dies while it clears, the newest may be the first to go.
+        for path in checkpoint.checkpoints(folder)[: not place.exists()]:
+            shutil.copyfile(path, place.with_suffix(".part"))
+            place.with_suffix(".part").rename(place)
         original(folder)
 
     checkpoint.clear = clear
