@@ -67,14 +67,20 @@ def test_bfloat16_is_refused_on_a_gpu_without_it(
         Trainer(tiny("precision=bf16"), digits, CUDA)
 
 
-def test_kernels_are_checked_once_in_a_process_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The check of the kernels, on a machine that has passed none; its mark goes to `tmp_path`."""
     triton = pytest.importorskip("triton")
     from training.engines import check
 
     monkeypatch.setattr(triton.knobs.cache, "dir", str(tmp_path))
     monkeypatch.setattr(check, "_key", lambda device: "key")
+    return check
+
+
+def test_kernels_are_checked_once_in_a_process_of_its_own(
+    check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     processes, run = [], subprocess.run
     failure = subprocess.CompletedProcess(
         [], 1, "", "Traceback\n  File x\nRuntimeError: no kernels\n"
@@ -96,14 +102,9 @@ def test_kernels_are_checked_once_in_a_process_of_its_own(
 
 @pytest.mark.slow
 def test_a_process_without_kernels_fails_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the interpreter Triton has none for a CPU: the process ends with a traceback."""
-    triton = pytest.importorskip("triton")
-    from training.engines import check
-
-    monkeypatch.setattr(triton.knobs.cache, "dir", str(tmp_path))
-    monkeypatch.setattr(check, "_key", lambda device: "key")
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     with pytest.raises(RuntimeError) as failed:
         check.once(CPU)
@@ -132,15 +133,9 @@ For debugging consider passing CUDA_LAUNCH_BLOCKING=1
     ],
 )  # fmt: skip
 def test_why_the_kernels_fail_is_the_error_itself(
-    stderr: str, kind: type[Exception], reason: str, monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:  # fmt: skip
+    stderr: str, kind: type[Exception], reason: str, check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without memory nothing is known of the kernels: the run must not go on without them."""
-    pytest.importorskip("triton")
-    from training.engines import check
-
-    monkeypatch.setattr(check.triton.knobs.cache, "dir", str(tmp_path))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "made")
     ended = subprocess.CompletedProcess([], 1, "", stderr)
     monkeypatch.setattr(check.subprocess, "run", lambda *_, **__: ended)
     with pytest.raises(kind, match=reason) as failed:
