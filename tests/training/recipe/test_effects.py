@@ -2,13 +2,14 @@
 
 from contextlib import nullcontext
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from data.arrays.imageset import ImageSet
+from data.sets import load
 from training.recipe.effects import refuse_idle
 from training.settings.config import CONF, read_settings
 from training.settings.types import ConfigError
@@ -89,16 +90,16 @@ CASES = [
 
 @pytest.mark.parametrize(("run", "override"), CASES)
 def test_what_is_refused_changes_nothing_and_the_rest_does(
-    run: tuple[str, ...], override: str, digits: ImageSet
+    run: tuple[str, ...], override: str
 ) -> None:
-    plain, changed = config_of(SMALL + run), config_of((*SMALL, *run, f"++{override}"))
-    refused = False
+    changed = (*SMALL, *run, f"++{override}")
+    config, refused = config_of(changed), False
     try:
-        refuse_idle([f"++{override}"], read_settings(changed), changed)
+        refuse_idle([f"++{override}"], read_settings(config), config)
     except ConfigError as error:
         assert str(error).startswith(f"{override} has no effect without ")
         refused = True
-    before, after = (weights(config, digits) for config in (plain, changed))
+    before, after = weights(SMALL + run), weights(changed)
     assert refused == all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
@@ -113,15 +114,16 @@ def test_what_both_phases_of_a_student_set_is_refused(override: str, refused: bo
         refuse_idle([override], read_settings(config), config)
 
 
-@cache
 def config_of(overrides: tuple[str, ...]) -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", overrides=list(overrides))
 
 
-def weights(config: DictConfig, images: ImageSet) -> list[torch.Tensor]:
+@cache  # most cases start from the same run
+def weights(overrides: tuple[str, ...]) -> list[torch.Tensor]:
     """Of a network after six steps."""
-    trainer = Trainer(read_settings(config), images, torch.device("cpu"))
+    images = load("digits", Path())
+    trainer = Trainer(read_settings(config_of(overrides)), images, torch.device("cpu"))
     trainer.begin_segment()
     for _ in range(6):
         trainer.train_iteration()

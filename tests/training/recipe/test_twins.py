@@ -16,6 +16,7 @@ from data.arrays.imageset import ImageSet
 from models import resnet
 from models.stochastic_depth import StochasticDepth
 from training.counts.rows import trained
+from training.settings.config import CONF
 from training.settings.settings import Settings
 from training.trainer import Trainer
 
@@ -32,6 +33,7 @@ SHALLOW = {
 }
 NARROW = {"wide": {"widen": 2}, "fractal": {"widths": [4, 6, 6]}}
 SHALLOW_IMAGENET = {"basic": 18, "bottleneck": 50, True: 121}
+ALL = [(row, data) for row, data in trained() if "fitnet19" not in row]  # see test_student.py
 # What makes one network, or one recipe, unlike another; size apart.
 KIND = ("unit", "order", "shortcut", "match", "projection_norm", "stride_on", "share_preact",
         "survival_rule", "bias", "norm_init", "bottleneck")  # fmt: skip
@@ -72,15 +74,21 @@ def kind(settings: Settings) -> tuple:
     )  # fmt: skip
 
 
+def written(row: str) -> tuple[str, str]:
+    """A row's table and config, size apart: rows that share both are of one kind."""
+    text = (CONF / "experiment" / f"{row}.yaml").read_text(encoding="utf-8")
+    return row.rpartition("/")[0], re.sub(
+        r"#.*|(depth|growth|widen|survival|gate_bias): .*", r"\1", text
+    )
+
+
 @pytest.fixture(scope="module")
 def twins(settings_of: Callable[..., Settings]) -> dict[tuple, tuple[str, Settings]]:
     """One row of every kind, made shallow."""
     found: dict[tuple, tuple[str, Settings]] = {}
-    for row, data in dict(trained()).items():
+    for row, data in {written(row): (row, data) for row, data in ALL}.values():
         settings = settings_of(f"experiment={row}", f"data={data}")
         model = settings.model
-        if settings.recipe.teacher:
-            continue  # see test_student.py
         if "depth" not in model or "VGG" in model["_target_"]:  # they have no shallow form
             narrow = {"layers": narrowed(model["layers"])} if "layers" in model else {}
             imagenet = settings.data.source == "imagenet"
@@ -145,6 +153,14 @@ def test_twins_train_and_resume(
             assert np.isfinite(whole.evaluate(split)[0]), name
 
 
+@pytest.mark.slow
+def test_every_kind_has_a_twin(
+    twins: dict[tuple, tuple[str, Settings]], settings_of: Callable[..., Settings]
+) -> None:
+    for row, data in ALL:
+        assert kind(settings_of(f"experiment={row}", f"data={data}")) in twins, row
+
+
 def test_closed_blocks_decay_and_keep_their_momentum(settings_of: Callable[..., Settings]) -> None:
     """Against the update of Huang et al. 2016's code, w by w: one vector for all parameters."""
     settings = small(
@@ -189,9 +205,6 @@ def test_what_is_drawn_depends_on_seed_and_iteration_alone(
     steps(second, 3)
     for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True):
         assert torch.equal(a, b)
-
-
-ALL = [(row, data) for row, data in trained() if "fitnet19" not in row]  # see test_student.py
 
 
 @pytest.mark.slow
