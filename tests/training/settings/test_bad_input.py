@@ -53,17 +53,13 @@ WAYS = [
     ([ROW, "recipe.milestones=[1"], "cannot be read"),
 ]
 CONFIGS = [
-    (
-        ["experiment=he2015_residual/tabel6/resnet20"],
-        "Did you mean he2015_residual/table6/resnet20",
-    ),
+    (["experiment=he2015_residual/tabel6/resnet20"],
+     "Did you mean he2015_residual/table6/resnet20"),
     ([ROW, "preset=smoke", "~recipe.dropout"], "removes a setting"),
     ([ROW, "preset=smoek"], "smoek.* Did you mean smoke"),
     ([ROW, "recipe=he2016x"], "he2016x.* Did you mean he2016"),
-    (
-        ["experiment=huang2017_dense/table2/densenet_40_12", "model.stride_on=3x3"],
-        "Unknown setting model.stride_on",
-    ),
+    (["experiment=huang2017_dense/table2/densenet_40_12", "model.stride_on=3x3"],
+     "Unknown setting model.stride_on"),
     ([ROW, "data=own", "data.name=pets"], "data.classes has no value"),
     ([ROW, "data=cifar100_aug", "data.source=cifar10", "data.classes=10"], "is another data set"),
     ([ROW, "data=own", "data.classes=9", 'data.name="größe"'], "a name has letters, digits"),
@@ -72,7 +68,7 @@ CONFIGS = [
     ([ROW, "lr=1"], "lr.* Did you mean recipe.lr"),
     ([ROW, "device=tpu"], "device=tpu is unknown"),
     ([ROW, "recipe=null"], "recipe=null: choose a file of conf.recipe"),
-]
+]  # fmt: skip
 # Refused when a run begins.
 RUNS = [
     ([ROW, "preset=smoke", "data.size=33"], "data.size=33, but digits has 16"),
@@ -99,111 +95,68 @@ SETTINGS = [
     ([ROW, "seed=99999999999999999999"], "seed=99999999999999999999 is impossible"),
     ([ROW, "data.name=../../x"], "data.name=.*: a name has letters"),
     ([ROW, "model.classes=5"], "model.classes=5, but data.classes=10"),
-    (
-        ["experiment=huang2017_dense/table3/densenet121", "preset=smoke"],
-        "data.size=16 is too small for model.images=imagenet",
-    ),
+    (["experiment=huang2017_dense/table3/densenet121", "preset=smoke"],
+     "data.size=16 is too small for model.images=imagenet"),
     ([ROW, "recipe.lr=fast"], "recipe.lr='fast' is impossible: should be a valid number"),
     ([ROW, "recipe.batch=1"], "recipe.batch=1 is impossible: should be greater than or equal to 2"),
-    (
-        [ROW, "recipe.momentum=1.5"],
-        "recipe.momentum=1.5 is impossible: should be less than or equal to 1",
-    ),
+    ([ROW, "recipe.momentum=1.5"],
+     "recipe.momentum=1.5 is impossible: should be less than or equal to 1"),
     ([ROW, "recipe.milestones=[48000,32000]"], r"milestones=\[48000, 32000\] must rise"),
     ([ROW, "recipe.length=40000"], "milestones=.* must be below recipe.length=40000"),
     ([ROW, "recipe.nesterov=true", "recipe.momentum=0"], "nesterov=true needs .*momentum"),
-    (
-        [ROW, "recipe.prepare=zca", "recipe.std=channel"],
-        "prepare=zca normalises already; set recipe.std=none",
-    ),
-    (
-        [ROW, "recipe.prepare=pca"],
-        "recipe.prepare=pca is unknown; choose one of none, gcn, lcn, zca",
-    ),
+    ([ROW, "recipe.prepare=zca", "recipe.std=channel"],
+     "prepare=zca normalises already; set recipe.std=none"),
+    ([ROW, "recipe.prepare=pca"],
+     "recipe.prepare=pca is unknown; choose one of none, gcn, lcn, zca"),
     ([ROW, "recipe.contrast=0"], "recipe.contrast=0 is impossible: should be greater than 0"),
     ([ROW, "recipe.border=wrap"], "recipe.border=wrap is unknown; choose one of zero, reflect"),
     ([ROW, "recipe.whole_batches=true"], "whole_batches=true leaves images out"),
-    (
-        [ROW, "recipe.fresh_momentum=true", "recipe.schedule=plateau"],
-        "fresh_momentum=true needs recipe.schedule=step",
-    ),
-    (
-        ["experiment=szegedy2016_inception/table3/inception_v3", "data.size=74"],
-        "data.size=74 is too small for this network: below 75",
-    ),
+    ([ROW, "recipe.fresh_momentum=true", "recipe.schedule=plateau"],
+     "fresh_momentum=true needs recipe.schedule=step"),
+    (["experiment=szegedy2016_inception/table3/inception_v3", "data.size=74"],
+     "data.size=74 is too small for this network: below 75"),
     ([ROW, "recipe.weight_average=1"], "recipe.weight_average=1 is impossible"),
-    (
-        [ROW, "recipe.weight_average=0.9", "recipe.statistics_batches=2"],
-        "weight_average averages statistics, too; set statistics_batches=0",
-    ),
+    ([ROW, "recipe.weight_average=0.9", "recipe.statistics_batches=2"],
+     "weight_average averages statistics, too; set statistics_batches=0"),
     ([ROW, "recipe.short_to=200"], "recipe.short_to=200 is impossible"),
-    (
-        ["experiment=larsson2017_fractalnet/table1/fractalnet", "preset=smoke"],
-        "data.size=16 is too small for model.widths=.*32 is the least",
-    ),
-    (
-        [ROW, "recipe.objective=hinge"],
-        "recipe.objective=hinge is unknown; choose one of cross_entropy, squared_hinge, hints",
-    ),
-    (
-        [ROW, "recipe.objective=squared_hinge", "recipe.smoothing=0.1"],
-        "smoothing=0.1 needs recipe.objective=cross_entropy",
-    ),
+    (["experiment=larsson2017_fractalnet/table1/fractalnet", "preset=smoke"],
+     "data.size=16 is too small for model.widths=.*32 is the least"),
+    ([ROW, "recipe.objective=hinge"],
+     "recipe.objective=hinge is unknown; choose one of cross_entropy, squared_hinge, hints"),
+    ([ROW, "recipe.objective=squared_hinge", "recipe.smoothing=0.1"],
+     "smoothing=0.1 needs recipe.objective=cross_entropy"),
     ([ROW, "recipe.smoothing=1"], "recipe.smoothing=1 is impossible: should be less than 1"),
     ([ROW, "recipe.auxiliary=-1"], "recipe.auxiliary=-1 is impossible"),
     ([ROW, "recipe.max_norms=[0]"], r"recipe.max_norms.0=0.* is impossible: should be greater"),
-    (
-        [ROW, "recipe.max_norms=[1.9,1.9]"],
-        "recipe.max_norms has 2 values, but the network 20 layers of weights",
-    ),
-    (
-        [ROW, "recipe.phases=[{length: 40000},{length: 20000}]"],
-        "recipe.phases add up to 60000 iterations, not to recipe.length=64000",
-    ),
+    ([ROW, "recipe.max_norms=[1.9,1.9]"],
+     "recipe.max_norms has 2 values, but the network 20 layers of weights"),
+    ([ROW, "recipe.phases=[{length: 40000},{length: 20000}]"],
+     "recipe.phases add up to 60000 iterations, not to recipe.length=64000"),
     ([ROW, "recipe.phases=[{length: 0}]"], "recipe.phases.0.length=0 is impossible"),
-    (
-        [ROW, "recipe.phases=[{length: 64000, rate: 1}]"],
-        r"Unknown setting recipe.phases.0.rate.",
-    ),
-    (
-        [ROW, "recipe.phases=[{length: 64000, objective: hinge}]"],
-        "recipe.phases.0.objective=hinge is unknown; choose one of cross_entropy",
-    ),
-    (
-        [ROW, "recipe.phases=[{length: 64000, dropout: [0.5]}]"],
-        r"dropout=\[0.5\] is of 1 layers, but the network has 0",
-    ),
-    (
-        [ROW, "recipe.phases=[{length: 64000, schedule: linear}]"],
-        "phases with a schedule need their own lr",
-    ),
-    (
-        [ROW, "recipe.phases=[{length: 64000}]", "recipe.schedule=plateau"],
-        "phases cannot be combined with recipe.schedule=plateau",
-    ),
-    (
-        [ROW, "recipe.phases=[{length: 32000},{length: 32000, objective: hints}]"],
-        "objective=hints is for students only",
-    ),
+    ([ROW, "recipe.phases=[{length: 64000, rate: 1}]"], r"Unknown setting recipe.phases.0.rate."),
+    ([ROW, "recipe.phases=[{length: 64000, objective: hinge}]"],
+     "recipe.phases.0.objective=hinge is unknown; choose one of cross_entropy"),
+    ([ROW, "recipe.phases=[{length: 64000, dropout: [0.5]}]"],
+     r"dropout=\[0.5\] is of 1 layers, but the network has 0"),
+    ([ROW, "recipe.phases=[{length: 64000, schedule: linear}]"],
+     "phases with a schedule need their own lr"),
+    ([ROW, "recipe.phases=[{length: 64000}]", "recipe.schedule=plateau"],
+     "phases cannot be combined with recipe.schedule=plateau"),
+    ([ROW, "recipe.phases=[{length: 32000},{length: 32000, objective: hints}]"],
+     "objective=hints is for students only"),
     ([ROW, "recipe.objective=distillation"], "objective=distillation is for students only"),
     ([ROW, "recipe.auxiliary_end=1"], "auxiliary_end=1.0 and recipe.auxiliary_length=0 go"),
-    (
-        [ROW, "recipe.rule=rmsprop", "recipe.nesterov=true"],
-        "rule=rmsprop needs a constant recipe.momentum without nesterov",
-    ),
+    ([ROW, "recipe.rule=rmsprop", "recipe.nesterov=true"],
+     "rule=rmsprop needs a constant recipe.momentum without nesterov"),
     ([ROW, "recipe.step_momentum=0.9"], "epsilon and recipe.step_momentum are for rule=rmsprop"),
     ([ROW, "recipe.rule=adam"], "recipe.rule=adam is unknown; choose one of sgd, rmsprop"),
     ([ROW, "recipe.schedule=exponential"], "schedule=exponential needs recipe.lr_length"),
     ([ROW, "recipe.momentum_end=0.6"], "momentum_end=0.6 and recipe.momentum_length=0 go"),
-    (
-        [ROW, "recipe.momentum_end=0.6", "recipe.momentum_length=9", "recipe.nesterov=true"],
-        "nesterov=true needs a constant recipe.momentum",
-    ),
+    ([ROW, "recipe.momentum_end=0.6", "recipe.momentum_length=9", "recipe.nesterov=true"],
+     "nesterov=true needs a constant recipe.momentum"),
     ([ROW, "recipe.bias_lr=0"], "recipe.bias_lr=0 is impossible: should be greater than 0"),
-    (
-        ["experiment=lin2014_nin/table1/nin", "model.layers=5x192 r 1y160"],
-        "model.layers='5x192 r 1y160': '1y160' is not a layer",
-    ),
+    (["experiment=lin2014_nin/table1/nin", "model.layers=5x192 r 1y160"],
+     "model.layers='5x192 r 1y160': '1y160' is not a layer"),
     ([ROW, "recipe.decay=some"], "recipe.decay=some is unknown; choose one of weights, all"),
     ([ROW, "precision=fp8"], "precision=fp8 is unknown; choose one of tf32, fp32, bf16"),
     ([ROW, "seed=-1"], "seed=-1 is impossible"),
@@ -218,7 +171,7 @@ SETTINGS = [
     ([ROW, "data=digits", "model.depth=60002"], "model.depth=60002 is beyond 5,000"),
     ([ROW, "data=digits", "model.depth=1000000000"], "model.depth=1000000000 is beyond 5,000"),
     ([ROW, "data=digits", "data.classes=1000000000"], "data.classes=1000000000 is impossible"),
-]
+]  # fmt: skip
 
 
 def slowly(cases: Iterable[tuple]) -> list:

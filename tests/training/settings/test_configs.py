@@ -271,15 +271,8 @@ def test_scale_and_aspect_ratio_are_all_that_differs(
 
 # Length, batch, held-out images and dropout; the last is the share of the run before each drop.
 PAPERS = [
-    (
-        "huang2016_stochastic/table1/resnet110_constant",
-        "cifar100_aug",
-        500,
-        128,
-        5000,
-        0,
-        (0.5, 0.75),
-    ),
+    ("huang2016_stochastic/table1/resnet110_constant",
+     "cifar100_aug", 500, 128, 5000, 0, (0.5, 0.75)),
     ("huang2016_stochastic/table1/resnet152_stochastic", "svhn", 50, 128, 6000, 0, (0.6, 0.7)),
     ("huang2017_dense/table2/densenet_40_12", "cifar10_aug", 300, 64, 0, 0, (149 / 300, 224 / 300)),
     ("huang2017_dense/table2/densenet_40_12", "cifar100", 300, 64, 0, 0.2, (149 / 300, 224 / 300)),
@@ -288,42 +281,14 @@ PAPERS = [
     ("he2016_identity/table5/full_preact_200", "imagenet", 90, 256, 0, 0, (1 / 3, 2 / 3)),
     ("he2015_residual/table3/resnet50", "imagenet", 600_000, 256, 0, 0, (0.25, 0.5)),
     ("he2016_identity/table4/full_preact_1001_bs64", "cifar10_aug", 200, 64, 0, 0, (0.4, 0.605)),
-    (
-        "zagoruyko2016_wide/table5/wrn_28_10_zca",
-        "cifar100_aug",
-        200,
-        128,
-        0,
-        0,
-        (0.295, 0.595, 0.795),
-    ),
-    (
-        "srivastava2015_highway/table3/highway19",
-        "cifar100_aug",
-        200_000,
-        100,
-        0,
-        0,
-        (0.5, 0.75, 0.875),
-    ),
-    (
-        "larsson2017_fractalnet/table1/fractalnet",
-        "cifar100_aug",
-        400,
-        100,
-        0,
-        0,
-        (1 / 2, 3 / 4, 7 / 8, 15 / 16),
-    ),
-    (
-        "larsson2017_fractalnet/table1/fractalnet",
-        "svhn",
-        20 * 6044,
-        100,
-        0,
-        0,
-        (1 / 2, 3 / 4, 7 / 8, 15 / 16),
-    ),
+    ("zagoruyko2016_wide/table5/wrn_28_10_zca",
+     "cifar100_aug", 200, 128, 0, 0, (0.295, 0.595, 0.795)),
+    ("srivastava2015_highway/table3/highway19",
+     "cifar100_aug", 200_000, 100, 0, 0, (0.5, 0.75, 0.875)),
+    ("larsson2017_fractalnet/table1/fractalnet",
+     "cifar100_aug", 400, 100, 0, 0, (1 / 2, 3 / 4, 7 / 8, 15 / 16)),
+    ("larsson2017_fractalnet/table1/fractalnet",
+     "svhn", 20 * 6044, 100, 0, 0, (1 / 2, 3 / 4, 7 / 8, 15 / 16)),
     ("clevert2016_elu/table1/elu18", "cifar100_aug", 165_000, 100, 0, 0, (7 / 33,)),
     ("lin2014_nin/table1/nin", "cifar100", 260, 128, 0, 0, (200 / 260, 230 / 260)),
     ("romero2015_fitnet/table1/fitnet19", "cifar100_aug", 576, 128, 0, 0, ()),
@@ -335,7 +300,7 @@ PAPERS = [
     ("he2015b_prelu/table6/prelu_net_c", "imagenet", 80, 128, 0, 0, ()),
     ("szegedy2015_googlenet/table3/googlenet", "imagenet", 2_400_000, 32, 0, 0, ()),
     ("zagoruyko2016_wide/table6/wrn_16_4", "svhn", 160, 128, 0, 0, (79 / 160, 119 / 160)),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("row", "data", "length", "batch", "holdout", "dropout", "drops"), PAPERS)
