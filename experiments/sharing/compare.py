@@ -72,17 +72,26 @@ def compare(a: str, b: str) -> pd.DataFrame:
         CommandError: a set is empty, or no row is in both.
     """
     first, second = records_of(a), records_of(b)
-    lines = [_line(key, first[key], second[key]) for key in first if key in second]
+    # The rows of each set by themselves: a spread that held the difference would hide it.
+    priors = {
+        preset: prior_of("test_error", preset, [
+            runs for rows in (first, second) for key, runs in rows.items() if key[2] == preset
+        ])
+        for preset in KEPT
+    }  # fmt: skip
+    both = (key for key in first if key in second)
+    lines = [_line(key, first[key], second[key], priors.get(key[2])) for key in both]
     if not lines:
         raise CommandError(f"{a} and {b} share no row (with the same schedule and data).")
     return pd.DataFrame(lines)
 
 
-def _line(key: Key, first: list[RunRecord], second: list[RunRecord]) -> dict[str, str]:
+def _line(
+    key: Key, first: list[RunRecord], second: list[RunRecord], prior: Prior | None
+) -> dict[str, str]:
+    """Compare a row; without a prior, as for shortened runs, no difference is decided."""
     experiment, dataset, preset, data = key
     one, other = aggregate(first, "last"), aggregate(second, "last")
-    # No other runs show how far shortened runs lie apart.
-    prior = prior_of("test_error", preset, [*first, *second]) if preset in KEPT else None
     gap = None if one.value is None or other.value is None else other.value - one.value
     by_seed = {record.seed: record for record in second}
     pairs = [(record, by_seed[record.seed]) for record in first if record.seed in by_seed]

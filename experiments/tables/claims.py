@@ -16,8 +16,7 @@ from experiments.tables.cells import MISSING
 from experiments.tables.sheets import Sheet
 from experiments.tables.tables import scaled_note
 from experiments.verdicts.inference import MOST_SEEDS, Sample, difference, seeds_to_decide
-from experiments.verdicts.measure import EXACT, Row, row_of
-from experiments.verdicts.priors import ERRORS, prior_of
+from experiments.verdicts.measure import EXACT, Row, prior_of_measure, row_of
 from experiments.verdicts.records import RunRecord, counting
 from records.names import FULL
 
@@ -65,10 +64,12 @@ TITLE = "The papers' claims, and what our runs say about them"
 NOTES = (
     "Rows are compared by their means: a comparison is decided if the 95 % interval of the "
     "difference (Welch's) lies on one side. The spread of a row's errors is estimated from its own "
-    "runs and from other rows, ours and the papers', which count as six further runs (the papers' "
-    "spreads are of test errors, and stand in for training errors where we have too few runs); "
-    "other rows' spread of losses, gradients, responses and times is taken as a twentieth of the "
-    "mean. No interval is widened for the number of claims: where rows do not differ, about one "
+    "runs and from other rows, ours and the papers', which count as up to six further runs, fewer "
+    "where rows differ much in their spread (the papers' spreads are of test errors, and stand in "
+    "for training errors where we have too few runs). So is that of losses, gradients, responses "
+    "and times; where no row has several runs, it is taken as a twentieth of the mean and counts "
+    "as one further run, so that single runs decide no less than threefold differences. No "
+    "interval is widened for the number of claims: where rows do not differ, about one "
     "comparison in twenty is decided by chance.",
     "Ours: test error in percent unless stated otherwise; the row that a claim says is lower comes "
     "first. *Incomplete*: some rows have not run, and those that have do not contradict the claim.",
@@ -111,8 +112,8 @@ def find(
     if preset != FULL and {"fails", "below", "above"} & comparison.keys():
         return Finding(None, "needs the full schedule", missing=True)
     of = comparison.get("of", "test_error")
-    prior = prior_of(of if of in ERRORS else "test_error", preset, records)
     at = preset_scale(preset) * float(comparison.get("at", 0))
+    prior = prior_of_measure(of, preset, records, at)
     rows = [row_of(*row, of, records, prior, at) for row in rows_in(comparison)]
     return decide(comparison, rows)
 

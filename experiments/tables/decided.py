@@ -18,7 +18,7 @@ import pandas as pd
 from experiments.papers import datasets, published
 from experiments.papers.claims import Claim, claims, rows_in
 from experiments.tables.claims import UNDECIDED, Judged, decide
-from experiments.verdicts.inference import Sample, pooled
+from experiments.verdicts.inference import Sample, binomial, pooled
 from experiments.verdicts.measure import Row
 from experiments.verdicts.priors import error_sample, prior_of
 from experiments.verdicts.simulation import SEEDS, draw
@@ -112,9 +112,9 @@ def _drawn(
     runs = {row: draw(rng, errors()[row], seeds, datasets.of(row[1]).test_images) for row in rows}
     prior = prior_of("test_error", FULL, [])
     if seeds > 1:
-        spread = [(stdev(values), seeds, fmean(values), datasets.of(data).test_images)
+        ratios = [(stdev(values) / binomial(fmean(values), datasets.of(data).test_images), seeds)
                   for (_, data), values in runs.items()]  # fmt: skip
-        prior = pooled(spread) or prior
+        prior = pooled(ratios) or prior
     return {row: error_sample(values, row[1], prior) for row, values in runs.items()}
 
 

@@ -85,7 +85,8 @@ def measured(records: Sequence[RunRecord], preset: str) -> list[dict[str, str]]:
     """One line for each published row that has run with a preset, named by the first table that has
     it. The paper's number is of the full schedule, and shown beside that only."""
     trained = counting(records, preset)
-    runs, prior = by_row(trained), prior_of("test_error", preset, trained)
+    runs = by_row(trained)
+    prior = prior_of("test_error", preset, runs.values())
     lines = published.rows().items()
     return [_line(line, runs[row], preset, prior) for row, line in lines if row in runs]
 

@@ -7,11 +7,18 @@ from experiments.papers import datasets, published
 from experiments.papers.published import Line, PublishedError
 from experiments.papers.rows import facts
 from experiments.verdicts.aggregate import Measured, aggregate, mean
-from experiments.verdicts.inference import MEDIAN, Prior, Sample
+from experiments.verdicts.inference import Prior, Sample
 from experiments.verdicts.priors import error_sample, measured_errors
 from experiments.verdicts.records import RunRecord
 from experiments.verdicts.tested import as_tested
-from experiments.verdicts.verdict import ALIKE, NEAR, paper_sample, runs_to_decide, verdict
+from experiments.verdicts.verdict import (
+    ALIKE,
+    NEAR,
+    paper_sample,
+    runs_to_decide,
+    verdict,
+    widened,
+)
 from experiments.verdicts.verdict import compare as compare_samples
 from records.files import ROOT
 
@@ -24,8 +31,8 @@ class Result:
 
     Attributes:
         records, untested: our runs with the test that the table asks for, and how many lack it.
-        verdict: None if the two cannot be compared, e.g. hours on two machines, or the published
-            one was read off a figure, to half a point.
+        verdict: None if the two cannot be compared: hours on two machines, the best of other
+            numbers of runs, or a published number read off a figure, to half a point.
         measured: by the paper's statistic.
         difference: ours minus the published one.
         interval: the 90 % interval of our mean, which decides whether it is reproduced.
@@ -82,6 +89,8 @@ def _compared(line: Line, records: Sequence[RunRecord], untested: int, prior: Pr
     plain = Result(line, records, untested, decision, measured)
     if ours is None or fails:
         return plain
+    if paper.statistic == "best" and measured.runs != (paper.n_runs or 1):
+        return replace(plain, verdict=None)  # the best of more runs is lower
     others = None
     if len(line.reproductions) > 1:
         theirs_too = error_sample(line.reproductions, line.dataset, prior)
@@ -106,8 +115,7 @@ def _sample(
     statistic = published.typical(line.reported).statistic
     which = "at_best_val" if statistic == "best_val" else "last"
     made = error_sample(measured_errors("test_error", records, which), line.dataset, prior)
-    median = statistic == "median5" and measured.runs > 2
-    return replace(made, mean=measured.value, widen=MEDIAN if median else 1.0)
+    return replace(made, mean=measured.value, widen=widened(statistic, measured.runs))
 
 
 def _hours(records: Sequence[RunRecord]) -> Measured:

@@ -49,7 +49,8 @@ def paper_table(table: str, records: Sequence[RunRecord], preset: str = FULL) ->
     if table not in published.tables():
         raise published.PublishedError(published.unknown("table", table, published.tables()))
     counted, paper = counting(records, preset), published.tables()[table]
-    runs, prior = by_row(counted), prior_of("test_error", preset, counted)
+    runs = by_row(counted)
+    prior = prior_of("test_error", preset, runs.values())
     results = [result(line, runs.get(line.row, []), prior) for line in published.lines(table)]
     columns = [
         column

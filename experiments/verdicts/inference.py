@@ -1,9 +1,10 @@
 """Intervals for the means of a few runs: Student's and Welch's, with a prior on the deviation.
 
 One run has no deviation, and two or three estimate it poorly. Other rows show how far runs lie
-apart, so their pooled deviation is weighed in as if `PRIOR_FREEDOM` more runs of the row itself had
-shown it (the conjugate prior of a normal variance). One seed per row then decides large differences
-but no small ones, and with many seeds the prior hardly matters.
+apart, so their deviations are weighed in as if a few more runs of the row itself had shown them
+(the conjugate prior of a normal variance; Smyth 2004, Section 3): the fewer, the more the rows
+differ. One seed per row then decides large differences but no small ones, and with many seeds the
+prior hardly matters.
 """
 
 import math
@@ -11,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, variance
 
-from scipy.special import stdtrit
+from scipy.special import digamma, polygamma, stdtrit
 
-PRIOR_FREEDOM = 6  # most degrees of freedom that a prior counts for
+FREEDOMS = (1, 2, 3, 4, 5, 6)  # degrees of freedom that a prior may count for
+LEAST_RATIO = 0.05  # that a row shows: runs that happen to be equal do not say that all will be
 CONFIDENCE = 0.95
 MOST_SEEDS = 200  # a difference that needs more is not worth deciding
 MEDIAN = math.sqrt(math.pi / 2)  # standard error of a median over that of the mean, normal values
@@ -23,8 +25,8 @@ RAREST = 0.1
 
 @dataclass(frozen=True)
 class Prior:
-    """How far runs of any row lie apart: the ratio of their deviation to the binomial one of an
-    error rate on the test images, and the degrees of freedom behind it."""
+    """How far runs of any row lie apart: the ratio of their deviation to another one (for errors,
+    the binomial one on the test images), and the degrees of freedom that it counts for."""
 
     ratio: float
     freedom: int
@@ -75,22 +77,41 @@ def binomial(rate: float, images: int) -> float:
     return 100 * math.sqrt(share * (1 - share) / images)
 
 
-def pooled(rows: Iterable[tuple[float, int, float, int]]) -> Prior | None:
-    """Pool rows, each a deviation, a number of runs, a mean in percent and a number of images, into
-    a prior; None if no row has several runs."""
-    known = [(std / binomial(mean, images), runs - 1) for std, runs, mean, images in rows]
-    freedom = sum(free for _, free in known)
-    if not freedom:
+def pooled(rows: Iterable[tuple[float, int]]) -> Prior | None:
+    """Pool rows, each a ratio of deviations and a number of runs, into a prior; None if no row has
+    several runs.
+
+    Its ratio is the geometric mean, corrected for bias, so that one unstable row does not decide
+    for all. The more the logarithms of the variances scatter beyond what few runs explain, the
+    fewer degrees of freedom it counts for (Smyth 2004, Section 6.2), and never for more than the
+    rows have.
+    """
+    known = [(max(ratio, LEAST_RATIO), runs - 1) for ratio, runs in rows if runs > 1]
+    if not known:
         return None
-    square = sum(free * ratio**2 for ratio, free in known) / freedom
-    return Prior(math.sqrt(square), min(freedom, PRIOR_FREEDOM))
+    # The logarithm of a variance of n degrees of freedom has the mean and the variance of that of a
+    # chi-squared variable over n.
+    logs = [2 * math.log(ratio) - digamma(n / 2) + math.log(n / 2) for ratio, n in known]
+    chance = fmean(polygamma(1, n / 2) for _, n in known)
+    between = variance(logs) - chance if len(logs) > 1 else 0.0
+    freedom = max((n for n in FREEDOMS if polygamma(1, n / 2) >= between), default=FREEDOMS[0])
+    return Prior(math.exp(fmean(logs) / 2), min(freedom, sum(n for _, n in known)))
 
 
 def sample(values: Sequence[float], deviation: float, freedom: float) -> Sample:
     """Make a sample of runs, given the deviation the prior expects and its degrees of freedom."""
-    more = len(values) - 1
-    square = freedom * deviation**2 + (more * variance(values) if more else 0.0)
-    return Sample(fmean(values), math.sqrt(square / (freedom + more)), freedom + more, len(values))
+    spread = math.sqrt(variance(values)) if len(values) > 1 else None
+    return reported(fmean(values), spread, len(values), deviation, freedom)
+
+
+def reported(
+    mean: float, spread: float | None, runs: int, deviation: float, freedom: float
+) -> Sample:
+    """Make a sample of which only the mean, the number of runs and perhaps their own deviation are
+    known."""
+    more = 0 if spread is None else runs - 1
+    square = freedom * deviation**2 + more * (spread or 0.0) ** 2
+    return Sample(mean, math.sqrt(square / (freedom + more)), freedom + more, runs)
 
 
 def difference(one: Sample, other: Sample) -> tuple[float, float]:

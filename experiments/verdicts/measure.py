@@ -9,9 +9,15 @@ import pandas as pd
 
 from experiments.papers import published
 from experiments.papers.rows import all_rows
-from experiments.verdicts.inference import Prior, Sample
-from experiments.verdicts.priors import ERRORS, error_sample, measured_errors, positive_sample
-from experiments.verdicts.records import RunRecord
+from experiments.verdicts.inference import Prior, Sample, sample
+from experiments.verdicts.priors import (
+    ERRORS,
+    error_sample,
+    measured_errors,
+    prior_of,
+    prior_of_shares,
+)
+from experiments.verdicts.records import RunRecord, by_row
 from experiments.verdicts.tested import as_tested
 
 EXACT = ("params", "macs")  # properties of the network, not of its runs
@@ -73,6 +79,17 @@ class Row:
     machines: frozenset[tuple[str, ...]] = frozenset()
 
 
+def prior_of_measure(of: str, preset: str, records: Sequence[RunRecord], at: float = 0) -> Prior:
+    """The prior for a measure of runs with a preset: that of errors, or of shares of the mean."""
+    if of in ERRORS:
+        return prior_of(of, preset, by_row(records).values())
+    groups: dict[tuple[object, ...], list[float]] = {}
+    for record in records if of not in EXACT else ():
+        if (value := value_of(record, of, at)) is not None:
+            groups.setdefault((record.row, _machine(record)), []).append(value)
+    return prior_of_shares(groups.values())
+
+
 def row_of(
     experiment: str,
     dataset: str,
@@ -84,7 +101,7 @@ def row_of(
     """Measure a row by its runs among `records`.
 
     Args:
-        prior: the prior for errors.
+        prior: see `prior_of_measure`.
         at: for `train_loss`, the iteration.
     """
     name = experiment.rpartition("/")[2]
@@ -106,11 +123,11 @@ def row_of(
         text = f"{name} fails" if failed else f"{name}: no {of} measured"
         return Row(None, failed, not failed, text)
     some = f" ({len(runs) - len(working)} fail)" if len(working) < len(runs) else ""
-    measured = error_sample(values, dataset, prior) if of in ERRORS else positive_sample(values)
-    machines = frozenset(
-        tuple(str(record.summary.get(key)) for key in ("device", "engine", "runs_at_once"))
-        for record in runs
-    )
+    if of in ERRORS:
+        measured = error_sample(values, dataset, prior)
+    else:
+        measured = sample(values, prior.ratio * abs(fmean(values)), prior.freedom)
+    machines = frozenset(map(_machine, runs))
     return Row(measured, failed, False, f"{name} {_text(values, of, at)}{some}", machines)
 
 
@@ -135,6 +152,10 @@ def value_of(record: RunRecord, of: str, at: float = 0) -> float | None:
         return None if values is None else measure(values)
     value = record.summary.get(of)
     return None if value is None else float(value)
+
+
+def _machine(record: RunRecord) -> tuple[str, ...]:
+    return tuple(str(record.summary.get(key)) for key in ("device", "engine", "runs_at_once"))
 
 
 def _text(values: Sequence[float], of: str, at: float) -> str:

@@ -1,23 +1,26 @@
 """The prior of `inference`: how far runs of a row lie apart, estimated from many rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from statistics import fmean, stdev
 
 from experiments.papers import datasets, published
 from experiments.verdicts.aggregate import working_error
-from experiments.verdicts.inference import PRIOR_FREEDOM, Prior, Sample, pooled, sample
-from experiments.verdicts.records import RunRecord, by_row
+from experiments.verdicts.inference import Prior, Sample, binomial, pooled, sample
+from experiments.verdicts.records import RunRecord
 from records.names import FULL
 
 ERRORS = ("test_error", "train_error")
 ENOUGH = 3  # degrees of freedom at which our own runs are used alone
-SHARE = 0.05  # deviation over mean of measures that are not errors, e.g. times: set, not measured
+# Deviation over mean of a measure that is no error, e.g. a time, where no row has several runs: an
+# assumption, which counts as little as a prior can.
+ASSUMED = Prior(0.05, 1)
 
-Rows = list[tuple[float, int, float, int]]  # deviation, runs, mean, images
+Group = Sequence[RunRecord]  # runs that differ in their seed alone
+Ratios = list[tuple[float, int]]  # a deviation over the binomial one, and the number of runs
 
 
-def prior_of(of: str, preset: str, records: Sequence[RunRecord]) -> Prior:
+def prior_of(of: str, preset: str, groups: Iterable[Group]) -> Prior:
     """The prior for errors of runs with a preset.
 
     Test errors of the full schedule pool the rows of which we have several runs and the published
@@ -26,26 +29,29 @@ def prior_of(of: str, preset: str, records: Sequence[RunRecord]) -> Prior:
 
     Args:
         of: `test_error` or `train_error`.
-        records: the records of that preset.
+        groups: our runs of each row with that preset.
     """
-    ours = _ours(of, records)
+    ours = _ours(of, groups)
     if of == "test_error" and preset == FULL:
         ours += _published()
-    measured = pooled(ours)
-    if measured is not None and measured.freedom >= ENOUGH:
+    if sum(runs - 1 for _, runs in ours) >= ENOUGH and (measured := pooled(ours)):
         return measured
     return pooled([*ours, *_published()]) or Prior(1.0, 1)
+
+
+def prior_of_shares(groups: Iterable[Sequence[float]]) -> Prior:
+    """The prior for a measure that is no error, as a share of its mean, from the values of groups
+    of runs."""
+    several = [values for values in groups if len(values) > 1 and fmean(values)]
+    return (
+        pooled((stdev(values) / abs(fmean(values)), len(values)) for values in several) or ASSUMED
+    )
 
 
 def error_sample(values: Sequence[float], dataset: str, prior: Prior) -> Sample:
     """Make a sample of the errors of a row's runs, in percent."""
     expected = prior.deviation(fmean(values), datasets.of(dataset).test_images)
     return sample(values, expected, prior.freedom)
-
-
-def positive_sample(values: Sequence[float]) -> Sample:
-    """Make a sample of a row's runs by a measure other than error: seconds, a loss, a magnitude."""
-    return sample(values, SHARE * fmean(values), PRIOR_FREEDOM)
 
 
 def measured_errors(of: str, records: Sequence[RunRecord], which: str = "last") -> list[float]:
@@ -59,21 +65,21 @@ def measured_errors(of: str, records: Sequence[RunRecord], which: str = "last") 
     return [float(value) for value in values if value is not None]
 
 
-def _ours(of: str, records: Sequence[RunRecord]) -> Rows:
-    rows = Rows()
-    for (_, dataset), runs in by_row(records).items():
+def _ours(of: str, groups: Iterable[Group]) -> Ratios:
+    ratios = Ratios()
+    for runs in groups:
         values = measured_errors(of, runs)
         if len(values) > 1:
-            images = datasets.of(dataset).test_images
-            rows.append((stdev(values), len(values), fmean(values), images))
-    return rows
+            expected = binomial(fmean(values), datasets.of(runs[0].dataset).test_images)
+            ratios.append((stdev(values) / expected, len(values)))
+    return ratios
 
 
 @cache
-def _published() -> Rows:
+def _published() -> Ratios:
     """Every published deviation, each once however often it is quoted."""
     known = {
-        line.row: (*number.deviation, number.number)
+        line.row: (number.number, *number.deviation)
         for table in published.tables()
         if published.tables()[table].metric == published.ERROR
         for line in published.lines(table)
@@ -81,6 +87,6 @@ def _published() -> Rows:
         if number.deviation
     }
     return [
-        (std, runs, mean, datasets.of(dataset).test_images)
-        for (_, dataset), (std, runs, mean) in known.items()
+        (std / binomial(mean, datasets.of(dataset).test_images), runs)
+        for (_, dataset), (mean, std, runs) in known.items()
     ]

@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 import numpy as np
 import pandas as pd
 
-from experiments.verdicts.inference import Prior, Sample, difference, pooled, sample
+from experiments.verdicts.inference import Prior, Sample, binomial, difference, pooled, sample
 from experiments.verdicts.verdict import compare
 from records.files import ROOT
 
@@ -66,7 +66,7 @@ def table() -> pd.DataFrame:
 def draw_prior(rng: np.random.Generator) -> Prior:
     """Draw a prior, pooled from `ROWS` rows of three runs each."""
     drawn = (draw(rng, RATE, 3) for _ in range(ROWS))
-    prior = pooled((stdev(values), 3, fmean(values), IMAGES) for values in drawn)
+    prior = pooled((stdev(v) / binomial(fmean(v), IMAGES), len(v)) for v in drawn)
     assert prior is not None
     return prior
 

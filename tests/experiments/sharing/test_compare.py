@@ -59,6 +59,15 @@ def test_means_are_told_apart_by_the_rule_of_the_tables(
     assert found["Same seed"] == f"{shift:+.2f} ± 0.00"
 
 
+@pytest.mark.parametrize("gap", [3.0, 12.0])
+def test_a_difference_is_no_spread(gap: float, made: Callable[..., Path]) -> None:
+    """Of another schedule, where our own rows alone say how far runs lie apart."""
+    errors = (13.7, 13.5, 13.9, 13.6)
+    folder = made("a", *errors, preset="tenth")
+    made("a", *(error - gap for error in errors), suffix="+model.order=mine", preset="tenth")
+    assert line(folder, f"{folder}+model.order=mine")["Verdict"] == "B is lower"
+
+
 def test_another_precision_in_the_same_folder(made: Callable[..., Path]) -> None:
     folder = made("a", 8.0, 8.2)
     made("a", 8.1, 8.1, suffix="+precision=bf16")

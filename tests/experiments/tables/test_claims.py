@@ -167,8 +167,8 @@ def curve(records: list[RunRecord], **columns: list[float]) -> list[RunRecord]:
 
 def test_a_curve_at_an_iteration(made: Callable[..., list[RunRecord]]) -> None:
     """The first falls faster, and the second overtakes it."""
-    one = curve(made(A, 8.0), train_loss=[1.0, 0.8, 0.7])
-    other = curve(made(B, 7.0), train_loss=[2.0, 1.0, 0.4])
+    one = curve(made(A, 8.0, 8.0), train_loss=[1.0, 0.8, 0.7])
+    other = curve(made(B, 7.0, 7.0), train_loss=[2.0, 1.0, 0.4])
     faster = {"lower": A, "than": B, "of": "train_loss"}
     assert find(faster | {"at": 900}, one + other).holds is True
     assert find(faster | {"at": 3000}, one + other).holds is False
@@ -179,22 +179,34 @@ def test_a_curve_at_an_iteration(made: Callable[..., list[RunRecord]]) -> None:
 
 
 def test_gradients_of_the_second_half(made: Callable[..., list[RunRecord]]) -> None:
-    one = curve(made(A, 8.0), gradient=[9.0, 9.0, 0.010, 0.012])
-    other = curve(made(B, 7.0), gradient=[0.001, 0.001, 0.020, 0.022])
+    one = curve(made(A, 8.0, 8.0), gradient=[9.0, 9.0, 0.010, 0.012])
+    other = curve(made(B, 7.0, 7.0), gradient=[0.001, 0.001, 0.020, 0.022])
     larger = {"lower": A, "than": B, "of": "gradient"}
     assert find(larger, one + other).holds is True
     assert find(larger | {"lower": B, "than": A}, one + other).holds is False
 
 
 def test_responses_of_the_weights(made: Callable[..., list[RunRecord]]) -> None:
-    records = made(A, 8.0) + made(B, 7.0)
+    """Of one network each, only what is three times as large is called larger; of several networks
+    whose spread is known, less will do."""
+    first, second = made(A, 8.0, 8.0), made(B, 7.0, 7.0)
     smaller = {"lower": B, "than": A, "of": "responses"}
-    assert find(smaller, records).holds is None
-    for record, level in zip(records, (1.0, 0.5), strict=True):
+    one_each = [first[0], second[0]]
+    assert find(smaller, one_each).holds is None
+
+    def respond(record: RunRecord, level: float) -> None:
         lines = [f"{layer},{level}" for layer in range(5)]
         (record.folder / "responses.csv").write_text("\n".join(["layer,std", *lines]) + "\n")
-    assert find(smaller, records).holds is True
-    assert find({"lower": A, "than": B, "of": "responses"}, records).holds is False
+
+    respond(first[0], 1.0)
+    for level, holds in ((0.5, None), (0.3, True)):
+        respond(second[0], level)
+        assert find(smaller, one_each).holds is holds
+    assert find({"lower": A, "than": B, "of": "responses"}, one_each).holds is False
+    for record, level in zip([*first, *second], (1.0, 1.1, 0.5, 0.52), strict=True):
+        respond(record, level)
+    assert find(smaller, first + second).holds is True
+    records = one_each
     (records[0].folder / "responses.csv").unlink()
     assert "resnet20: no responses measured" in find(smaller, records).numbers
 
@@ -227,10 +239,11 @@ def test_weights_spread_over_a_block(
     others."""
     (claim,) = [c for c in claims() if "Fig. 5" in c.source]
     row = "huang2017_dense/table2/densenet_40_12"
-    (record,) = made(row, 5.2)
-    assert [find(one, [record]).holds for one in claim.comparisons] == [None, None]
-    (record.folder / "reuse.csv").write_text(reuse_of(spread, transition))
-    found = [find(one, [record]) for one in claim.comparisons]
+    records = made(row, 5.2, 5.2)
+    assert [find(one, records).holds for one in claim.comparisons] == [None, None]
+    for record in records:
+        (record.folder / "reuse.csv").write_text(reuse_of(spread, transition))
+    found = [find(one, records) for one in claim.comparisons]
     assert tuple(one.holds for one in found) == holds
     assert "weight spread" in found[0].numbers and "transition least" in found[1].numbers
 

@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from experiments.verdicts.inference import (
-    Prior,
     Sample,
     binomial,
     difference,
@@ -45,14 +44,32 @@ def test_a_prior_that_two_rows_share_counts_once() -> None:
     assert difference(other, one) == pytest.approx((1 - half, 1 + half))
 
 
-def test_deviations_are_pooled_by_their_freedom_in_units_of_the_binomial_one() -> None:
+def test_a_prior_knows_how_far_rows_differ() -> None:
+    """Rows of three runs; their variances are those of a scaled inverse chi-squared distribution,
+    whose logarithm is on average log(f / 2) - digamma(f / 2) above that of its scale."""
+    rng = np.random.default_rng(0)
+    for freedom, counted in ((3.5, 3), (1.4, 1), (1e6, 6)):
+        deviations = 0.7 * (freedom / rng.chisquare(freedom, 4_000)) ** 0.5
+        runs = rng.normal(0, deviations[:, None], (4_000, 3))
+        prior = pooled((std, 3) for std in runs.std(1, ddof=1))
+        typical = 0.7 * np.exp((np.log(freedom / 2) - special.digamma(freedom / 2)) / 2)
+        assert prior is not None and prior.ratio == pytest.approx(typical, rel=0.04)
+        assert prior.freedom == counted
+
+
+def test_one_unstable_row_does_not_decide_for_all() -> None:
+    stable = [(0.6, 5)] * 6
+    prior, wild = pooled(stable), pooled([*stable, (12.0, 3)])
+    assert prior is not None and wild is not None
+    assert wild.ratio < 2 * prior.ratio and wild.freedom < prior.freedom == 6
+
+
+def test_a_prior_counts_for_no_more_than_its_runs() -> None:
     assert binomial(7.0, 10_000) == pytest.approx(100 * (0.07 * 0.93 / 10_000) ** 0.5)
-    rows = [(0.2, 5, 7.0, 10_000), (0.1, 2, 24.0, 50_000)]
-    prior = pooled(rows)
-    expected = (4 * (0.2 / binomial(7.0, 10_000)) ** 2 + (0.1 / binomial(24.0, 50_000)) ** 2) / 5
-    assert prior == Prior(pytest.approx(expected**0.5), 5)
-    assert pooled([]) is None and pooled([(0.0, 1, 7.0, 10_000)]) is None
     assert binomial(0.0, 10_000) > 0, "an error of 0 is not known for sure"
+    assert pooled([]) is None and pooled([(0.7, 1)]) is None
+    equal = pooled([(0.0, 2)])
+    assert equal is not None and equal.freedom == 1 and equal.ratio > 0
 
 
 def test_the_papers_deviations_are_a_fifth_of_a_point_on_cifar10_and_an_eighth_on_imagenet() -> (
@@ -98,7 +115,8 @@ def test_decisions_are_as_seldom_wrong_as_they_say() -> None:
         equal = table.loc[0.0, seeds]
         assert equal["wrong"] <= 5 + spread
         assert equal["better"] + equal["worse"] <= 5 + spread
-        assert table.loc[1.5, seeds]["right"] > 95 and table.loc[1.5, seeds]["reproduced"] < 1
+        assert table.loc[1.5, seeds]["right"] > (95 if seeds > 1 else 70)
+        assert table.loc[1.5, seeds]["reproduced"] < 1
         assert table.loc[0.26, seeds]["wrong"] < 2
     assert table.loc[0.26, 40]["right"] > 97, "more seeds decide"
     assert table.loc[0.26, 1]["right"] < 15, "one seed decides nothing that is near"
