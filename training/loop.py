@@ -98,13 +98,14 @@ def _training_metrics(trainer: Trainer) -> Row:
     done = trainer.iteration
     lr = trainer.learning_rate(done - 1)  # before the segment's error may lower it
     loss, error = trainer.end_segment()
+    gradient = trainer.gradient()
     return {
         "iteration": done,
         "epoch": trainer.batches.span(done - 1)[1] / trainer.images,
         "lr": lr,
         "train_loss": loss,
         "train_error": error,
-        "gradient": trainer.gradient(),
+        **({} if gradient is None else {"gradient": gradient}),
     }
 
 

@@ -23,7 +23,7 @@ from training.recipe.optimizer import FlatSGD
 from training.recipe.plateau import Plateau
 from training.recipe.run_data import Images, load_run_data
 from training.recipe.statistics import averaged_statistics
-from training.settings.network import dropouts, is_random, rebuilt, set_dropouts, skips
+from training.settings.network import dropouts, rebuilt, set_dropouts, skips
 from training.settings.recipe import Phase
 from training.settings.settings import Settings
 from training.weights.teacher import read_teacher
@@ -73,7 +73,8 @@ class Trainer:
         self.average = WeightAverage(self.optimizer, decay) if decay else None
         convolutions = [n for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d)]
         # Of the first block: the first convolution is the stem.
-        self.first = self.optimizer.gradient[f"{convolutions[:2][-1]}.weight"]
+        first = f"{convolutions[:2][-1]}.weight" if convolutions else ""
+        self.first = self.optimizer.gradient.get(first)
         moves = self.recipe.auxiliary_end is not None
         self.auxiliary = torch.zeros((), device=device) if moves else None
         if isinstance(self.model, FitNet):
@@ -101,7 +102,6 @@ class Trainer:
         """Enter a phase: set its dropout rates and build a step for its objective."""
         self.phase = phase
         set_dropouts(self.model, self.dropout if phase.dropout is None else phase.dropout)
-        self.random = is_random(self.model)
         self.step = self.engine.training_step(
             model=self.model, optimizer=self.optimizer, batches=self.batches, metrics=self.metrics,
             bf16=self.settings.precision == "bf16",
@@ -124,9 +124,8 @@ class Trainer:
         phase, _ = schedules.phase_at(self.recipe, self.images, self.iteration)
         if phase != self.phase:
             self.enter(phase)
-        if self.random:
-            # So that random draws, too, are a pure function of seed and iteration.
-            torch.manual_seed(derived_seed(self.settings.seed, self.iteration, *self.drawn_by))
+        # So that random draws, too, are a pure function of seed and iteration.
+        torch.manual_seed(derived_seed(self.settings.seed, self.iteration, *self.drawn_by))
         self.set_rates()
         size = self.batches.size(self.iteration)
         self.batches.fetch(size)
@@ -159,11 +158,12 @@ class Trainer:
             self.batches.share_skipped(self.replicas.union)
         return loss, error
 
-    def gradient(self) -> float:
+    def gradient(self) -> float | None:
         """Mean magnitude of the gradient at the first convolution of the network's first block in
         the last step (Huang et al. 2016, Fig. 7), excluding weight decay; 0 if that step skipped
-        the block. Read from the optimizer's storage, it costs the steps nothing."""
-        return float(self.first.abs().double().mean())
+        the block, None for a network without convolutions. Read from the optimizer's storage, it
+        costs the steps nothing."""
+        return None if self.first is None else float(self.first.abs().double().mean())
 
     def learning_rate(self, iteration: int) -> float:
         """Learning rate of an iteration, counted from 0."""

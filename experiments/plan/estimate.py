@@ -64,7 +64,8 @@ def recorded_pace(records: Iterable[RunRecord]) -> Pace:
             continue
         pace = record.seconds / summary["iterations"]
         runs[record.run.rpartition("/")[0]] = pace
-        networks[summary["params"], summary["macs"], summary["bn_batch"]] = pace
+        if record.unchanged:  # an override may be of the precision
+            networks[summary["params"], summary["macs"], summary["bn_batch"]] = pace
     return Pace(runs, networks)
 
 

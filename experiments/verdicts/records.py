@@ -69,9 +69,13 @@ class RunRecord:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of training, without evaluations and suspensions, or None if not measured."""
+        """Seconds of training, without evaluations and suspensions, or None if not measured. On
+        several machines in turn, no pace is usual, and suspensions count."""
         whole, metrics = self.summary.get("seconds"), self.metrics()
-        return whole if whole is None or "seconds" not in metrics else active(whole, metrics)
+        moved = ", then " in str(self.summary.get("device"))
+        if whole is None or moved or "seconds" not in metrics:
+            return whole
+        return active(whole, metrics)
 
     @property
     def diverged(self) -> bool:

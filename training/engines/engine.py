@@ -29,7 +29,7 @@ class Engine:
 
     Attributes:
         name: name of the engine.
-        reason: why `auto` did not get the fastest engine on a GPU, or None.
+        reason: why `auto` did not get the fastest engine on a GPU, or None; final after `build`.
 
     Args:
         graphs: captures steps in place of CUDA graphs, so that tests can emulate a graph on the
@@ -58,11 +58,17 @@ class Engine:
 
         Args:
             longest: maximum number of iterations between two evaluations.
+
+        Raises:
+            ConfigError: see `check_fused`.
         """
-        model = build_model(self.settings).to(self.device).to(memory_format=torch.channels_last)
+        model = build_model(self.settings)
         for layer in model.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.num_batches_tracked = None  # unused, and costs a kernel per layer
+        if self.name == "fused":
+            self.check_fused(model)
+        model = model.to(self.device).to(memory_format=torch.channels_last)
         drawn: list[Drawn] = []
         if drops_paths(model):
             drawn.append(Paths(model, seed=self.settings.seed, longest=longest))
@@ -74,6 +80,22 @@ class Engine:
 
             fuse(model)
         return model, drawn
+
+    def check_fused(self, model: nn.Module) -> None:
+        """Fall back to `captured`, or refuse, where the fused layers are not those of the network.
+
+        Raises:
+            ConfigError: the settings ask for the fused engine.
+        """
+        from training.engines.agreement import disagreement
+
+        reason = disagreement(model, self.settings.data.size)
+        if reason is None:
+            return
+        if self.settings.engine == "fused":
+            raise ConfigError(f"engine=fused: {reason}; use engine=auto.")
+        print(f"Not fused, since {reason}: engine=captured.", file=sys.stderr)
+        self.name, self.reason = "captured", reason
 
     def training_step(self, **works_on: Any) -> Execute:
         """Build the training step; `works_on` are the fields of `training.recipe.step.Step`."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.densenet import DenseBlock, DenseLayer, DenseNet, Transition
-from training.engines.kernels.dense_maps import DenseMaps
+from training.engines.kernels.dense_maps import DenseMaps, PlainMaps
 
 
 class SharedBlock(nn.Module):
@@ -28,7 +28,8 @@ class SharedBlock(nn.Module):
             for layer in self.layers:
                 x = torch.cat([x, layer([x])], 1)
             return x
-        maps = DenseMaps(x, self.w_out, self.layers[0].first[0].eps)
+        first = self.layers[0].first[0]
+        maps = (PlainMaps if first.plain else DenseMaps)(x, self.w_out, first.eps)
         for layer in self.layers:
             norm, *others = layer.first.children()
             y = maps.read(norm)

@@ -103,7 +103,9 @@ def explain(error: Exception) -> str:
     if match := re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text):
         # The key may belong to another network; suggesting it again would not help.
         others = [key for key in known_keys() if key != match[1]]
-        return f"Unknown setting {match[1]}.{nearest(match[1], others)}"
+        own = f"\nAn argument that conf/model does not list is given as +{match[1]}=..."
+        hint = nearest(match[1], others) + own * match[1].startswith("model.")
+        return f"Unknown setting {match[1]}.{hint}"
     if isinstance(error.__cause__, OmegaConfBaseException):
         text = str(error.__cause__)
     return " ".join(text.split("\n")[0].split()) or type(error).__name__

@@ -92,6 +92,8 @@ def _ended(run: NamedRun, summary: dict[str, Any], *, before: bool) -> Outcome:
     outcome = status if error is None else f"{status}, test error {error:.2f} %"
     print(f"{run.name}: {'already ' * before}{outcome}, see {run.record}")
     if before:
+        if code_hash() not in (summary.get("code") or [code_hash()]):
+            print("It was trained by other code than is here; move it away to train it anew.")
         answer_sweep(run)
     return status, error
 
@@ -164,6 +166,8 @@ class Training:
                 f"{self.run.working} cannot be resumed ({reason}).\n"
                 "Delete it to start this run afresh."
             ) from None
+        if self.code[0] not in state["code"]:
+            print(f"{self.run.name}: begun by other code than is here; the record will name both.")
         self.seconds = state["seconds"]
         self.code = list(dict.fromkeys(state["code"] + self.code))
         self.devices = list(dict.fromkeys(state.get("devices", []) + self.devices))

@@ -50,17 +50,15 @@ def build_model(settings: Settings) -> nn.Module:
 
 
 def rebuilt(settings: Settings, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
-    """Build the network of a run as in models/, without any engine's changes, and load weights."""
+    """Build the network of a run as in models/, without any engine's changes, and load weights.
+
+    Raises:
+        RuntimeError: the weights are those of another network.
+    """
     with torch.random.fork_rng([]):
         model = build_model(settings)
-    model.load_state_dict(weights, strict=False)
+    model.load_state_dict(weights)
     return model.to(device).to(memory_format=torch.channels_last)
-
-
-def is_random(model: nn.Module) -> bool:
-    """Whether a training step draws random numbers: dropout, stochastic depth, drop-path."""
-    drops = any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())
-    return drops or skips(model) or drops_paths(model)
 
 
 def dropouts(model: nn.Module) -> tuple[float, ...]:

@@ -46,6 +46,13 @@ def test_an_uneven_pace_counts_in_full(tmp_path: Path) -> None:
     assert record.seconds == record.summary["seconds"]
 
 
+def test_a_slower_machine_is_no_suspension(tmp_path: Path) -> None:
+    record = record_of(tmp_path / "run", np.r_[np.full(60, 0.05), np.full(40, 1.0)], np.zeros(100))
+    assert (record.seconds or 0) < record.summary["seconds"] / 2
+    seal(record.folder, device="NVIDIA H100 80GB HBM3, then AMD EPYC")
+    assert load(record.folder).seconds == record.summary["seconds"]
+
+
 def test_seconds_that_nobody_measured_stay_unknown() -> None:
     record = load(RUN)
     assert RunRecord(record.folder, record.summary | {"seconds": None}).seconds is None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
 
 from data.arrays.imageset import ImageSet
 from training.settings.settings import Settings
@@ -41,3 +42,16 @@ def test_it_is_what_autograd_gives_the_first_block(
         expected = seen[-1] if len(seen) > before else 0.0
         assert trainer.gradient() == pytest.approx(expected, rel=1e-5)
     assert (steps == 8) == ("survival" not in str(CASES[name]))
+
+
+def test_a_network_without_convolutions_has_none(
+    tiny: Callable[..., Settings], digits: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(settings: Settings) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 10))
+
+    monkeypatch.setattr("training.engines.engine.build_model", build)
+    trainer = Trainer(tiny(), digits, torch.device("cpu"))
+    trainer.begin_segment()
+    trainer.train_iteration()
+    assert trainer.gradient() is None

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from data.arrays.imageset import ImageSet
 from models import resnet
+from models.densenet import Transition
 from models.stochastic_depth import StochasticDepth
 from training.counts.rows import trained
 from training.settings.config import CONF
@@ -192,12 +194,17 @@ def test_closed_blocks_decay_and_keep_their_momentum(settings_of: Callable[..., 
     assert closed > 4
 
 
+@pytest.mark.parametrize("by", ["dropout", "a function"])
 def test_what_is_drawn_depends_on_seed_and_iteration_alone(
-    settings_of: Callable[..., Settings],
+    by: str, settings_of: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = "experiment=huang2017_dense/table2/densenet_40_12"
     settings = small(settings_of(row, "data=cifar10"), batch=8, size=12, depth=7)
     assert settings.model["dropout"] == 0.2
+    if by == "a function":  # that no module shows, as someone may write it
+        plain = Transition.forward
+        settings = replace(settings, model=settings.model | {"dropout": 0.0})
+        monkeypatch.setattr(Transition, "forward", lambda s, x: F.dropout(plain(s, x), 0.2))
     images = generated(settings, 40, 12)
     first, second = (Trainer(settings, images, torch.device("cpu")) for _ in range(2))
     steps(first, 3)

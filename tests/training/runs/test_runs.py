@@ -18,6 +18,7 @@ from data.arrays.imageset import ImageSet
 from models.resnet import ResNet
 from records.lock import locked
 from records.names import run_name
+from tests.sealed import seal
 from training.settings.config import named
 from training.settings.settings import Settings
 
@@ -134,7 +135,11 @@ def test_the_exported_weights_give_the_recorded_error(
         ended = command("train.py", f"experiment={ROW}", *SMOKE)
         assert ended.code == 2 and "was changed after it was written" in ended.err, ended.err
         (folder / name).write_bytes(before)
-    assert "already finished" in command("train.py", f"experiment={ROW}", *SMOKE).out
+    again = command("train.py", f"experiment={ROW}", *SMOKE).out
+    assert "already finished" in again and "other code" not in again
+    seal(folder, code=["0" * 16])
+    again = command("train.py", f"experiment={ROW}", *SMOKE).out
+    assert "already finished" in again and "trained by other code than is here" in again
 
 
 def test_a_multirun_skips_what_is_finished(command: Callable, tmp_path: Path) -> None:

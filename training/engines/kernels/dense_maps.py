@@ -55,6 +55,22 @@ class DenseMaps:
         return y
 
 
+class PlainMaps(DenseMaps):
+    """The same with PyTorch's operations, for layers that are `plain`."""
+
+    def __init__(self, x: Tensor, channels: int, eps: float):
+        self.maps = x
+
+    def write(self, new: Tensor) -> None:
+        self.maps = torch.cat([self.maps, new], 1)
+
+    def read(self, layer: NormAct) -> Tensor:
+        return layer(self.maps)
+
+    def read_last(self, layer: NormAct) -> Tensor:
+        return self.read(layer)
+
+
 class _Write(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, token: Tensor, new: Tensor, maps: DenseMaps) -> Tensor:

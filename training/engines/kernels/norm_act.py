@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.engines.kernels import norm as kernels
@@ -73,6 +74,9 @@ class NormAct(nn.BatchNorm2d):
     """Batch normalisation whose kernels include the following ReLU and additions.
 
     It takes over the weights and statistics of the layer it replaces, under the same names.
+
+    Attributes:
+        plain: whether to compute with PyTorch's operations instead, on any device.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, *, relu: bool):
@@ -80,7 +84,7 @@ class NormAct(nn.BatchNorm2d):
         self.weight, self.bias = norm.weight, norm.bias
         self.running_mean, self.running_var = norm.running_mean, norm.running_var
         self.num_batches_tracked = norm.num_batches_tracked
-        self.relu = relu
+        self.relu, self.plain = relu, False
 
     def forward(
         self,
@@ -96,7 +100,12 @@ class NormAct(nn.BatchNorm2d):
             y; with `twice`, y as two tensors that share memory, whose gradients the kernels add;
             with `before`, followed by x + before.
         """
-        if self.training:
+        if self.plain:
+            total = x if before is None else x + before
+            y = super().forward(total) if after is None else super().forward(total) + after
+            y = F.relu(y) if self.relu else y
+            outputs = (*((y, y) if twice else (y,)), *((total,) if before is not None else ()))
+        elif self.training:
             outputs = _NormAct.apply(x, before, after, self.weight, self.bias, self, twice)
         else:
             total = x if before is None else x + before
