@@ -94,7 +94,7 @@ figure: $(READY) ## draw figures from the records, all by default [FIGURE=he2015
 report: $(READY) ## write all results as HTML pages: results/report/
 	@$(RUN) -m experiments.report
 
-compare: $(READY) ## compare two sets of records side by side [A=results B=../other/results|results+precision=bf16]
+compare: $(READY) ## compare two sets of records side by side [A=results B=../other/results]
 	@$(RUN) -m experiments.sharing.compare $(call WORD,$(A)) $(call WORD,$(B))
 
 wandb-sync: $(READY) ## send every record to Weights & Biases [PRESET=]
@@ -111,7 +111,7 @@ theory: $(READY) ## measure the papers' equations: results/theory/ (minutes)
 	@$(RUN) -m training.theory
 	@$(RUN) -m experiments.figures.theory
 
-architecture: $(READY) ## recount what rows train: results/rows.csv and others (2 minutes)
+architecture: $(READY) ## count the size and length of every row: results/rows.csv (2 minutes)
 	@$(RUN) -m training.counts.rows
 	@$(RUN) -m experiments.papers.sums rows.csv tenth/rows.csv architecture.csv
 

@@ -1,3 +1,3 @@
 """What a run leaves on disk, shared by its writer and its readers: names, files, record and its
-schema, why it enters no table, lock, progress; how a command ends. Knows neither torch nor any
-other room."""
+schema, reasons to leave it out of tables, lock, progress; how a command ends. Knows neither torch
+nor any other package."""

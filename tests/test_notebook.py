@@ -6,7 +6,9 @@ from typing import Any
 import matplotlib as mpl
 import pytest
 
+from experiments.verdicts.aggregate import mean
 from experiments.verdicts.loading import records_of
+from experiments.verdicts.records import by_row, counting
 from records.files import ROOT
 from records.names import KEPT, runs_folder
 
@@ -38,6 +40,12 @@ def test_its_cells_run(monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = known["both"].query("row == 'he2015_residual/table6/resnet20'").to_dict("records")
     own = [r.error("last") or 0 for r in records_of("paper") if r.experiment == line["row"]]
     assert line["difference"] == pytest.approx(sum(own) / len(own) - 8.75)
+    # Rows by themselves, without those that were changed.
+    counted = by_row(counting(records_of("tenth"), "tenth"))[
+        "he2015_residual/table6/resnet20", "cifar10_aug"
+    ]
+    expected = mean(record.error("last") for record in counted)
+    assert known["means"].loc[20, "resnet"] == pytest.approx(expected)
     curves, depths = map(plt.figure, plt.get_fignums()[-2:])
     assert all(len(line.get_xdata()) > 100 for axis in curves.axes for line in axis.lines)
     assert all(axis.lines for axis in curves.axes)

@@ -19,7 +19,7 @@ from training.recipe.average import WeightAverage
 from training.recipe.evaluate import Evaluation
 from training.recipe.metrics import Metrics
 from training.recipe.objective import objective_of
-from training.recipe.optimizer import FlatSGD
+from training.recipe.optimizer import FlatOptimizer
 from training.recipe.plateau import Plateau
 from training.recipe.run_data import Images, load_run_data
 from training.recipe.statistics import averaged_statistics
@@ -60,6 +60,8 @@ class Trainer:
         per_epoch = iterations_per_epoch(self.images, self.recipe.batch)
         if replicas is not None:
             check_shares({self.batches.size(k) for k in range(per_epoch)}, replicas.count)
+        # From here on, the order matters: the optimizer moves the parameters that the engine's
+        # network has, the average copies both, and a step needs the list of all tensors.
         self.iteration = 0
         length = schedules.total_iterations(self.recipe, self.images)
         self.last = min(length, settings.preset.stop or length)
@@ -67,7 +69,7 @@ class Trainer:
         self.model, self.drawn = self.engine.build(longest=per_epoch + 1)
         bf16 = settings.precision == "bf16"
         captured = self.engine.graphs is not None
-        self.optimizer = FlatSGD(self.model, self.recipe, half=bf16, captured=captured)
+        self.optimizer = FlatOptimizer(self.model, self.recipe, half=bf16, captured=captured)
         self.metrics, self.plateau = Metrics(device), Plateau(self.recipe.patience)
         decay = self.recipe.weight_average
         self.average = WeightAverage(self.optimizer, decay) if decay else None
@@ -79,7 +81,7 @@ class Trainer:
         self.auxiliary = torch.zeros((), device=device) if moves else None
         if isinstance(self.model, FitNet):
             self.model.follow(read_teacher(settings, device))
-        parts: list[FlatSGD | WeightAverage] = [self.optimizer]
+        parts: list[FlatOptimizer | WeightAverage] = [self.optimizer]
         parts += [self.average] if self.average else []
         own = {"sums": self.metrics.sums, "plateau": self.plateau.counts}
         self.kept: dict[str, Any] = {k: v for part in parts for k, v in part.state().items()} | own

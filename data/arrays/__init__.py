@@ -1,2 +1,2 @@
 """Sets of small images as arrays that lie whole on a device: fetched, checked, augmented, in
-batches. Imports `data/order.py` only."""
+batches. Imports `data/order.py` and `records/`."""

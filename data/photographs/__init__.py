@@ -1,2 +1,2 @@
 """Sets of photographs as folder trees that are read while they are used. Imports `data/order.py`
-only."""
+and `records/`."""

@@ -109,6 +109,8 @@ class Points(Panel):
             axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
             axis.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            axis.locator_params(axis="x", nbins=5)  # sizes of small networks have many digits
         if not axis.lines:
             axis.set_xlim(0.1 if self.log else 0, 1)
             axis.set_ylim(0, 20)

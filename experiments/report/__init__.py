@@ -1,1 +1,1 @@
-"""One page of all results, as HTML. It may import every other room but sharing."""
+"""One page of all results, as HTML. It may import every lower package."""

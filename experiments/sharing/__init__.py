@@ -1,1 +1,2 @@
-"""Comparing sets of records, and sending them to W&B. It may import every room but report."""
+"""Comparing sets of records, and sending them to W&B. It may import every
+lower package."""

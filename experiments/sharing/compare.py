@@ -3,7 +3,7 @@
 A set is a results folder, or its runs folder, followed by overrides for runs that were given them:
 
     make compare A=results B=../elsewhere/results
-    make compare A=results B=results+precision=bf16
+    make compare A=results/tenth B=results/tenth+precision=bf16
 """
 
 import sys

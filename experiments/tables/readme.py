@@ -55,10 +55,10 @@ def counted() -> str:
         lines = measured(records, preset)
         if preset == FULL:
             near = sum(line["Verdict"] == "reproduced" for line in lines)
-            whole = f"{len(lines)} of {len(rows & all_rows().keys())} rows"
+            whole = f"{len(lines)} of {len(rows & all_rows().keys())} published rows"
             texts.append(f"Full schedule: **{whole} measured, {near} reproduced**; **{decided}**.")
         else:
-            texts.append(f"A {preset} of it: **{len(lines)} rows measured**; **{decided}**.")
+            texts.append(f"A {preset} of it: **{len(lines)} of them measured**; **{decided}**.")
     return " ".join(texts)
 
 

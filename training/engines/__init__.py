@@ -1,2 +1,2 @@
-"""How fast, never what: hands the trainer a ready step. Imports `recipe/` and what lies below
-it."""
+"""Ways to execute a training step: they change its speed, not the recipe. Imports `recipe/` and
+what lies below it."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from training.recipe.optimizer import FlatSGD
+from training.recipe.optimizer import FlatOptimizer
 from training.recipe.step import Hook
 
 
@@ -22,7 +22,7 @@ class WeightAverage(Hook):
         average: one tensor for the parameters in the optimizer's layout, one for each statistic.
     """
 
-    def __init__(self, optimizer: FlatSGD, decay: float):
+    def __init__(self, optimizer: FlatOptimizer, decay: float):
         self.optimizer, self.decay = optimizer, decay
         buffers = {k: b for k, b in optimizer.model.named_buffers() if b.is_floating_point()}
         self.live = [optimizer.weights, *buffers.values()]

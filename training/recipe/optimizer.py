@@ -1,4 +1,4 @@
-"""SGD on flat storage: one update and one cast for all parameters."""
+"""SGD and RMSProp on flat storage: one update and one cast for all parameters."""
 
 from collections.abc import Callable
 
@@ -12,8 +12,8 @@ from training.settings.recipe import Recipe
 LEAST_ROOT = 1e-5  # lower bound of RMSProp's divisor: 1 / max_scaling of pylearn2
 
 
-class FlatSGD:
-    """SGD with momentum and weight decay on all parameters of a network at once.
+class FlatOptimizer:
+    """SGD with momentum and weight decay, or RMSProp, on all parameters of a network at once.
 
     The parameters move into one float32 tensor, the master copy, in the order of
     `training.recipe.layout`; gradients and momentum have tensors of the same layout. With `half`,
@@ -64,8 +64,7 @@ class FlatSGD:
             parameters[name].data = working
         self.renew_half()
         self.sgd, self.lr = self._make_sgd(recipe, layout, captured), (recipe.lr, 1.0)
-        self.rule, self.decay = recipe.rule, recipe.momentum
-        self.epsilon, self.step_momentum = recipe.epsilon, recipe.step_momentum
+        self.recipe = recipe
         moves = recipe.momentum_moves
         self.moving = torch.tensor(recipe.momentum, device=device) if moves else None
         names = [name for name in computing(model) if parameters[name].ndim > 1]
@@ -132,18 +131,23 @@ class FlatSGD:
     @torch.no_grad()
     def step(self) -> None:
         """Update the weights from the flat gradients."""
-        if self.rule == "sgd":
+        if self.recipe.rule == "rmsprop":
+            self.rmsprop_step()
+        else:
             self.sgd.step()
-            return
+
+    def rmsprop_step(self) -> None:
+        """Divide the gradients by the root of their mean square (see the class)."""
+        kept = self.recipe.momentum
         for group in self.sgd.param_groups:
             piece = group["piece"]
             gradient = self.gradients[piece].add(self.weights[piece], alpha=group["weight_decay"])
             squares = self.momenta[piece]
-            squares.mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
-            roots = squares.add(self.epsilon).sqrt_().clamp_(min=LEAST_ROOT)
+            squares.mul_(kept).addcmul_(gradient, gradient, value=1 - kept)
+            roots = squares.add(self.recipe.epsilon).sqrt_().clamp_(min=LEAST_ROOT)
             step = group["lr"] * gradient / roots
             for velocities in self.velocities:
-                step = velocities[piece].mul_(self.step_momentum).add_(step)
+                step = velocities[piece].mul_(self.recipe.step_momentum).add_(step)
             self.weights[piece].sub_(step)
 
     def set_learning_rate(self, lr: float, heads: float = 1.0) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from data.order import TrainingBatches
 from training.recipe.metrics import Metrics
 from training.recipe.objective import Objective, Outputs, cross_entropy
-from training.recipe.optimizer import FlatSGD
+from training.recipe.optimizer import FlatOptimizer
 
 
 class Hook:
@@ -42,7 +42,7 @@ class Step:
     """
 
     model: nn.Module
-    optimizer: FlatSGD
+    optimizer: FlatOptimizer
     batches: TrainingBatches
     metrics: Metrics
     bf16: bool

@@ -208,9 +208,9 @@ def test_what_has_been_measured_is_counted(results: Path) -> None:
     rows = {line.row for table in published.tables() for line in published.lines(table)}
     trained = sum(facts(*row) is not None for row in rows)
     assert text == (
-        f"Full schedule: **8 of {trained} rows measured, 2 reproduced**; "
+        f"Full schedule: **8 of {trained} published rows measured, 2 reproduced**; "
         "**2 of 48 claims hold, 1 does not**. "
-        "A tenth of it: **0 rows measured**; **0 of 48 claims hold, 0 do not**."
+        "A tenth of it: **0 of them measured**; **0 of 48 claims hold, 0 do not**."
     )
 
 

@@ -18,7 +18,7 @@ from tests.emulated import Emulated, Repeated
 from training.engines import engine
 from training.engines.drawn import GatedDepth
 from training.engines.graph import Captured, Graphs
-from training.recipe.optimizer import FlatSGD
+from training.recipe.optimizer import FlatOptimizer
 from training.recipe.run_data import Images
 from training.recipe.step import Hook, Step
 from training.settings.settings import Settings
@@ -193,22 +193,22 @@ def test_a_frozen_rate_and_a_renewed_tensor_would_show(
     """Two mistakes that a graph makes of a step that is right when it is called."""
     settings = tiny(*STEPS)
     expected = trained(settings, digits, Repeated())
-    make = FlatSGD.__init__
+    make = FlatOptimizer.__init__
 
-    def with_plain_rate(self: FlatSGD, *given: Any, captured: bool, **more: Any) -> None:
+    def with_plain_rate(self: FlatOptimizer, *given: Any, captured: bool, **more: Any) -> None:
         make(self, *given, captured=False, **more)
 
-    monkeypatch.setattr(FlatSGD, "__init__", with_plain_rate)
+    monkeypatch.setattr(FlatOptimizer, "__init__", with_plain_rate)
     assert not alike(trained(settings, digits, Emulated()), expected)
     monkeypatch.undo()
-    update = FlatSGD.update
+    update = FlatOptimizer.update
 
-    def with_new_weights(self: FlatSGD, combine: Any = None) -> None:
+    def with_new_weights(self: FlatOptimizer, combine: Any = None) -> None:
         update(self, combine)
         weight = self.model.classifier.weight
         weight.data = weight.data.clone()
 
-    monkeypatch.setattr(FlatSGD, "update", with_new_weights)
+    monkeypatch.setattr(FlatOptimizer, "update", with_new_weights)
     assert not alike(trained(settings, digits, Emulated()), expected)
 
 

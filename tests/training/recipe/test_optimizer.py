@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training.recipe.optimizer import FlatSGD
+from training.recipe.optimizer import FlatOptimizer
 from training.settings.recipe import Recipe
 from training.settings.settings import Settings
 from training.trainer import restore
@@ -47,7 +47,7 @@ def test_updates_are_those_of_sgd_bit_by_bit(recipe: Recipe, decay: str, nestero
     recipe = replace(recipe, decay=decay, nesterov=nesterov, weight_decay=0.01)
     plain = network()
     model = deepcopy(plain)
-    flat, sgd = FlatSGD(model, recipe), reference(plain, recipe)
+    flat, sgd = FlatOptimizer(model, recipe), reference(plain, recipe)
     for step in range(4):
         lr = 0.1 / (step + 1)
         flat.set_learning_rate(lr)
@@ -73,7 +73,7 @@ def test_biases_and_the_last_layer_have_rates_and_decays_of_their_own(
     recipe = replace(recipe, weight_decay=0.01, bias_lr=2.0, last_lr=0.1, last_decay=10.0)
     plain = network()
     model = deepcopy(plain)
-    flat = FlatSGD(model, recipe, half=half, captured=captured)
+    flat = FlatOptimizer(model, recipe, half=half, captured=captured)
     factors = {"0.weight": (1, 1), "0.bias": (2, 0), "1.weight": (1, 0), "1.bias": (1, 0),
                "3.weight": (0.1, 10), "3.bias": (0.2, 0)}  # fmt: skip
     named = dict(plain.named_parameters())
@@ -102,7 +102,7 @@ def follow(
 ) -> None:
     """Compare the flat optimizer with an update of a plain network, given the same gradients."""
     model = deepcopy(plain)
-    flat = FlatSGD(model, recipe)
+    flat = FlatOptimizer(model, recipe)
     for rate in rates:
         flat.set_learning_rate(rate)
         for ours, parameter in zip(model.parameters(), plain.parameters(), strict=True):
@@ -150,7 +150,7 @@ def test_rmsprop_has_its_epsilon_and_its_rate_where_tensorflow_has_them(rmsprop:
 def test_half_weights_are_rounded_master_weights(recipe: Recipe) -> None:
     model = network()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    flat = FlatSGD(model, recipe, half=True)
+    flat = FlatOptimizer(model, recipe, half=True)
     kinds = {name: p.dtype for name, p in model.named_parameters()}
     half = {"0.weight", "0.bias", "3.weight", "3.bias"}
     assert {name for name, kind in kinds.items() if kind == torch.bfloat16} == half
@@ -167,7 +167,7 @@ def test_half_weights_are_rounded_master_weights(recipe: Recipe) -> None:
 
 def test_what_has_no_gradient_still_decays(recipe: Recipe) -> None:
     model = network()
-    flat = FlatSGD(model, replace(recipe, weight_decay=0.5, lr=0.1, momentum=0.9))
+    flat = FlatOptimizer(model, replace(recipe, weight_decay=0.5, lr=0.1, momentum=0.9))
     before = model[0].weight.detach().clone()
     model[3].weight.grad = torch.ones_like(model[3].weight)
     flat.update()
@@ -177,7 +177,7 @@ def test_what_has_no_gradient_still_decays(recipe: Recipe) -> None:
 
 def test_weights_statistics_and_momentum_are_taken_over_by_name(recipe: Recipe) -> None:
     one, other = network(), network()
-    first, second = FlatSGD(one, recipe), FlatSGD(other, recipe, half=True)
+    first, second = FlatOptimizer(one, recipe), FlatOptimizer(other, recipe, half=True)
     for p in one.parameters():
         p.grad = torch.randn_like(p)
     first.update()
