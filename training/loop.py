@@ -101,7 +101,7 @@ def _training_metrics(trainer: Trainer) -> Row:
     gradient = trainer.gradient()
     return {
         "iteration": done,
-        "epoch": trainer.batches.span(done - 1)[1] / trainer.images,
+        "epoch": trainer.batches.span(done - 1)[1] / trainer.epoch_size,
         "lr": lr,
         "train_loss": loss,
         "train_error": error,

@@ -35,7 +35,7 @@ class Trainer:
     Attributes:
         iteration: iterations done so far.
         last: iterations after which the run ends.
-        images: training images per epoch, without those held out.
+        epoch_size: training images per epoch, without those held out.
         splits: the evaluated splits, `test` and, if images are held out, `val`; each holds
             images (N, H, W, 3) and labels (N,) on the device.
         kept: the tensors of a checkpoint, by name; it also holds the iteration and the images
@@ -54,16 +54,20 @@ class Trainer:
         set_backend(settings, device)
         self.settings, self.replicas = settings, replicas
         loaded = load_run_data(settings, images, device, replicas)
-        self.images, self.batches, self.splits = loaded.count, loaded.batches, loaded.splits
+        self.epoch_size, self.batches, self.splits = (
+            loaded.epoch_size,
+            loaded.batches,
+            loaded.splits,
+        )
         self.mean, self.scale = loaded.mean, loaded.scale
-        self.recipe = schedules.scaled(settings.recipe, settings.preset.scale, self.images)
-        per_epoch = iterations_per_epoch(self.images, self.recipe.batch)
+        self.recipe = schedules.scaled(settings.recipe, settings.preset.scale, self.epoch_size)
+        per_epoch = iterations_per_epoch(self.epoch_size, self.recipe.batch)
         if replicas is not None:
             check_shares({self.batches.size(k) for k in range(per_epoch)}, replicas.count)
         # From here on, the order matters: the optimizer moves the parameters that the engine's
         # network has, the average copies both, and a step needs the list of all tensors.
         self.iteration = 0
-        length = schedules.total_iterations(self.recipe, self.images)
+        length = schedules.total_iterations(self.recipe, self.epoch_size)
         self.last = min(length, settings.preset.stop or length)
         self.engine = Engine(settings, device, replicas, graphs)
         self.model, self.drawn = self.engine.build(longest=per_epoch + 1)
@@ -95,7 +99,7 @@ class Trainer:
         }
         self.evaluate_batch = {k: self.engine.captured(v) for k, v in self.evaluations.items()}
         self.dropout = dropouts(self.model)
-        self.enter(schedules.phase_at(self.recipe, self.images, 0)[0])
+        self.enter(schedules.phase_at(self.recipe, self.epoch_size, 0)[0])
         # Stochastic depth skips the same blocks in all processes; each draws its own dropout.
         alike = replicas is None or skips(self.model)
         self.drawn_by = () if alike or replicas is None else (replicas.rank,)
@@ -114,7 +118,7 @@ class Trainer:
 
     def begin_segment(self) -> int:
         """Draw the batches up to the next evaluation and return its iteration."""
-        end = schedules.next_evaluation(self.recipe, self.images, self.iteration, self.last)
+        end = schedules.next_evaluation(self.recipe, self.epoch_size, self.iteration, self.last)
         self.model.train()
         self.batches.begin(self.iteration, end)
         for drawn in self.drawn:
@@ -123,7 +127,7 @@ class Trainer:
 
     def train_iteration(self) -> None:
         """Train one iteration of the current segment."""
-        phase, _ = schedules.phase_at(self.recipe, self.images, self.iteration)
+        phase, _ = schedules.phase_at(self.recipe, self.epoch_size, self.iteration)
         if phase != self.phase:
             self.enter(phase)
         # So that random draws, too, are a pure function of seed and iteration.
@@ -136,14 +140,14 @@ class Trainer:
 
     def set_rates(self) -> None:
         """Set learning rate, momentum and auxiliary weight for the next iteration."""
-        recipe, images, iteration = self.recipe, self.images, self.iteration
+        recipe, epoch_size, iteration = self.recipe, self.epoch_size, self.iteration
         heads = schedules.head_rate(recipe, iteration)
         self.optimizer.set_learning_rate(self.learning_rate(iteration), heads)
         if self.auxiliary is not None:
-            self.auxiliary.fill_(schedules.auxiliary_at(recipe, images, iteration))
+            self.auxiliary.fill_(schedules.auxiliary_at(recipe, epoch_size, iteration))
         if recipe.momentum_moves:
-            self.optimizer.set_momentum(schedules.momentum_at(recipe, images, iteration))
-        if schedules.clears_momentum(recipe, images, iteration):
+            self.optimizer.set_momentum(schedules.momentum_at(recipe, epoch_size, iteration))
+        if schedules.clears_momentum(recipe, epoch_size, iteration):
             self.optimizer.clear_momentum()
 
     def end_segment(self) -> tuple[float, float]:
@@ -169,7 +173,7 @@ class Trainer:
 
     def learning_rate(self, iteration: int) -> float:
         """Learning rate of an iteration, counted from 0."""
-        return schedules.learning_rate(self.recipe, self.images, iteration, self.plateau.drops)
+        return schedules.learning_rate(self.recipe, self.epoch_size, iteration, self.plateau.drops)
 
     def average_statistics(self) -> None:
         """Replace the moving averages by freshly computed statistics, if the recipe asks for it."""

@@ -63,13 +63,13 @@ def count(pair: tuple[str, str]) -> tuple[dict[str, Line], list[Line]]:
 
 def facts_of(row: str, settings: Settings) -> Line:
     """A line of rows.csv."""
-    images = settings.recipe.images_an_epoch(training_images(settings.data.source))
-    recipe = scaled(settings.recipe, settings.preset.scale, images)
+    epoch_size = settings.recipe.epoch_size(training_images(settings.data.source))
+    recipe = scaled(settings.recipe, settings.preset.scale, epoch_size)
     return {
         "experiment": row,
         "dataset": settings.data.name,
         "recipe": recipe.name,
-        "iterations": total_iterations(recipe, images),
+        "iterations": total_iterations(recipe, epoch_size),
         "batch": recipe.batch,
         "depth": depth_of(settings.model),
         "hash": recipe_hash(settings),

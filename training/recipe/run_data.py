@@ -29,13 +29,13 @@ class RunData:
     """The training batches and the evaluated splits of a run.
 
     Attributes:
-        count: training images per epoch, without those held out.
+        epoch_size: training images per epoch, without those held out.
         splits: `test` (in the process that evaluates) and, if images are held out, `val`; each has
             images (N, H, W, 3), uint8 or prepared, and labels (N,) on the device.
         mean, scale: see `data.arrays.augment.normalise`.
     """
 
-    count: int
+    epoch_size: int
     batches: TrainingBatches
     splits: dict[str, tuple[Tensor, Tensor]]
     mean: Tensor
@@ -75,12 +75,12 @@ def load_run_data(
     x, y = _on(device, images.train_images, images.train_labels)
     if recipe.holdout:
         splits["val"] = (x[count:], y[count:])
-    an_epoch = recipe.images_an_epoch(whole)
+    epoch_size = recipe.epoch_size(whole)
     batches = Batches(
         x[:count], y[:count], pad=translation(settings), flip=settings.data.flip,
-        border=recipe.border, an_epoch=an_epoch, **common,
+        border=recipe.border, an_epoch=epoch_size, **common,
     )  # fmt: skip
-    return RunData(an_epoch, batches, splits, mean, scale)
+    return RunData(epoch_size, batches, splits, mean, scale)
 
 
 def prepared_for(settings: Settings, images: Images) -> Images:

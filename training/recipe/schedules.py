@@ -14,7 +14,7 @@ HEAD_POWER = 0.75  # of the learning rate of heads, see `head_rate`
 WARMUP_SHARE = 1 / 16  # of a scaled run, at most
 
 
-def scaled(recipe: Recipe, scale: float, images: int) -> Recipe:
+def scaled(recipe: Recipe, scale: float, epoch_size: int) -> Recipe:
     """Scale a recipe's schedule: length, milestones, patience and all other lengths are multiplied
     and rounded (half up); warm-up is kept but takes at most a sixteenth of the run. Phases keep
     their shares of the length.
@@ -45,16 +45,16 @@ def scaled(recipe: Recipe, scale: float, images: int) -> Recipe:
             f"recipe.milestones={recipe.milestones}"
             f"{' and recipe.phases' * bool(recipe.phases)}."
         ) from None
-    longest = int(total_iterations(shorter, images) * WARMUP_SHARE)
+    longest = int(total_iterations(shorter, epoch_size) * WARMUP_SHARE)
     return replace(shorter, warmup_iterations=min(recipe.warmup_iterations, longest))
 
 
-def total_iterations(recipe: Recipe, images: int) -> int:
+def total_iterations(recipe: Recipe, epoch_size: int) -> int:
     """Length of the recipe in iterations."""
-    return recipe.length * _unit(recipe, images)
+    return recipe.length * _unit(recipe, epoch_size)
 
 
-def learning_rate(recipe: Recipe, images: int, iteration: int, plateaus: int = 0) -> float:
+def learning_rate(recipe: Recipe, epoch_size: int, iteration: int, plateaus: int = 0) -> float:
     """Learning rate of an iteration, counted from 0, with constant warm-up (He et al. 2015,
     Section 4.2). In a phase with its own learning rate, the schedule restarts.
 
@@ -66,13 +66,13 @@ def learning_rate(recipe: Recipe, images: int, iteration: int, plateaus: int = 0
     """
     if iteration < recipe.warmup_iterations:
         return recipe.warmup_lr
-    phase, begin = phase_at(recipe, images, iteration)
+    phase, begin = phase_at(recipe, epoch_size, iteration)
     lr, schedule = recipe.lr, recipe.schedule
     if phase.lr is None:
         begin = 0
     else:
         lr, schedule = phase.lr, phase.schedule or schedule
-    unit, length = _unit(recipe, images), recipe.lr_length or recipe.length
+    unit, length = _unit(recipe, epoch_size), recipe.lr_length or recipe.length
     units = (iteration - begin) // unit
     match schedule:
         case "plateau":
@@ -88,28 +88,28 @@ def learning_rate(recipe: Recipe, images: int, iteration: int, plateaus: int = 0
     return lr * recipe.lr_factor**drops
 
 
-def momentum_at(recipe: Recipe, images: int, iteration: int) -> float:
+def momentum_at(recipe: Recipe, epoch_size: int, iteration: int) -> float:
     """Momentum of an iteration, counted from 0: the phase's, or else a linear ramp from `momentum`
     in the first unit to `momentum_end` in unit `momentum_length`."""
-    phase, _ = phase_at(recipe, images, iteration)
+    phase, _ = phase_at(recipe, epoch_size, iteration)
     if phase.momentum is not None:
         return phase.momentum
     if recipe.momentum_end is None:
         return recipe.momentum
-    units = iteration // _unit(recipe, images)
+    units = iteration // _unit(recipe, epoch_size)
     share = min(units / max(recipe.momentum_length - 1, 1), 1)
     return (1 - share) * recipe.momentum + share * recipe.momentum_end
 
 
-def auxiliary_at(recipe: Recipe, images: int, iteration: int) -> float:
+def auxiliary_at(recipe: Recipe, epoch_size: int, iteration: int) -> float:
     """Weight of the terms of extra outputs in an iteration, counted from 0: `auxiliary`, or a
     linear ramp from it in a phase's first unit to `auxiliary_end` after `auxiliary_length` units.
     """
-    phase, begin = phase_at(recipe, images, iteration)
+    phase, begin = phase_at(recipe, epoch_size, iteration)
     start = recipe.auxiliary if phase.auxiliary is None else phase.auxiliary
     if recipe.auxiliary_end is None:
         return start
-    units = (iteration - begin) // _unit(recipe, images)
+    units = (iteration - begin) // _unit(recipe, epoch_size)
     share = min(units / recipe.auxiliary_length, 1)
     return (1 - share) * start + share * recipe.auxiliary_end
 
@@ -120,9 +120,9 @@ def head_rate(recipe: Recipe, iteration: int) -> float:
     return recipe.head_lr * (1 + recipe.head_fall * iteration) ** -HEAD_POWER
 
 
-def phase_at(recipe: Recipe, images: int, iteration: int) -> tuple[Phase, int]:
+def phase_at(recipe: Recipe, epoch_size: int, iteration: int) -> tuple[Phase, int]:
     """Phase of an iteration, and its first iteration; a recipe without phases counts as one."""
-    unit, end = _unit(recipe, images), 0
+    unit, end = _unit(recipe, epoch_size), 0
     for phase in recipe.phases:
         begin, end = end, end + phase.length * unit
         if iteration < end:
@@ -130,25 +130,25 @@ def phase_at(recipe: Recipe, images: int, iteration: int) -> tuple[Phase, int]:
     return Phase(recipe.length), 0
 
 
-def clears_momentum(recipe: Recipe, images: int, iteration: int) -> bool:
+def clears_momentum(recipe: Recipe, epoch_size: int, iteration: int) -> bool:
     """Whether the momentum is cleared before an iteration, counted from 0."""
-    phase, begin = phase_at(recipe, images, iteration)
+    phase, begin = phase_at(recipe, epoch_size, iteration)
     if phase.fresh_momentum and iteration == begin:
         return True
-    unit = _unit(recipe, images)
+    unit = _unit(recipe, epoch_size)
     return recipe.fresh_momentum and iteration in (m * unit for m in recipe.milestones)
 
 
-def next_evaluation(recipe: Recipe, images: int, iteration: int, last: int) -> int:
+def next_evaluation(recipe: Recipe, epoch_size: int, iteration: int, last: int) -> int:
     """The next iteration count above `iteration` with an evaluation.
 
     Runs are evaluated after every epoch's worth of samples, and at the `last` iteration.
     """
     if recipe.wrap:
-        epoch = iteration * recipe.batch // images + 1
-        end = -(-epoch * images // recipe.batch)
+        epoch = iteration * recipe.batch // epoch_size + 1
+        end = -(-epoch * epoch_size // recipe.batch)
     else:
-        per_epoch = iterations_per_epoch(images, recipe.batch)
+        per_epoch = iterations_per_epoch(epoch_size, recipe.batch)
         end = (iteration // per_epoch + 1) * per_epoch
     return min(end, last)
 
@@ -171,5 +171,5 @@ def _rounded(value: float) -> int:
     return math.floor(round(value, 9) + 0.5)
 
 
-def _unit(recipe: Recipe, images: int) -> int:
-    return 1 if recipe.unit == "iteration" else iterations_per_epoch(images, recipe.batch)
+def _unit(recipe: Recipe, epoch_size: int) -> int:
+    return 1 if recipe.unit == "iteration" else iterations_per_epoch(epoch_size, recipe.batch)

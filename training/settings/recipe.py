@@ -165,7 +165,7 @@ class Recipe:
         """Whether the momentum changes within a run."""
         return self.momentum_end is not None or any(p.momentum is not None for p in self.phases)
 
-    def images_an_epoch(self, count: int) -> int:
+    def epoch_size(self, count: int) -> int:
         """Images in an epoch, of `count` training images: all that are not held out, or as many of
         them as fill whole batches."""
         kept = count - self.holdout

@@ -26,7 +26,7 @@ def test_what_is_held_out_is_evaluated_and_counts_for_nothing_else(
 ) -> None:
     settings = tiny("recipe.holdout=100", "recipe.mean=pixel", "recipe.wrap=false")
     found = load_run_data(settings, digits, CPU)
-    assert found.count == 1400 and {k: len(x) for k, (x, _) in found.splits.items()} == {
+    assert found.epoch_size == 1400 and {k: len(x) for k, (x, _) in found.splits.items()} == {
         "test": 297, "val": 100,
     }  # fmt: skip
     np.testing.assert_array_equal(found.splits["val"][0], digits.train_images[1400:])
