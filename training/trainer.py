@@ -23,6 +23,7 @@ from training.recipe.optimizer import FlatOptimizer
 from training.recipe.plateau import Plateau
 from training.recipe.run_data import Images, load_run_data
 from training.recipe.statistics import averaged_statistics
+from training.recipe.step import Step
 from training.settings.network import dropouts, rebuilt, set_dropouts, skips
 from training.settings.recipe import Phase
 from training.settings.settings import Settings
@@ -108,13 +109,13 @@ class Trainer:
         """Enter a phase: set its dropout rates and build a step for its objective."""
         self.phase = phase
         set_dropouts(self.model, self.dropout if phase.dropout is None else phase.dropout)
-        self.step = self.engine.training_step(
-            model=self.model, optimizer=self.optimizer, batches=self.batches, metrics=self.metrics,
+        self.step = self.engine.executed(Step(
+            self.model, self.optimizer, self.batches, self.metrics,
             bf16=self.settings.precision == "bf16",
             objective=objective_of(self.recipe, phase, self.auxiliary),
             hooks=[*self.drawn, *([self.average] if self.average else [])],
             tensors=self.tensors,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def begin_segment(self) -> int:
         """Draw the batches up to the next evaluation and return its iteration."""

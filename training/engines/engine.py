@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
@@ -97,15 +96,15 @@ class Engine:
         print(f"Not fused, since {reason}: engine=captured.", file=sys.stderr)
         self.name, self.reason = "captured", reason
 
-    def training_step(self, **works_on: Any) -> Execute:
-        """Build the training step; `works_on` are the fields of `training.recipe.step.Step`."""
+    def executed(self, step: Step) -> Execute:
+        """The training step as this engine executes it."""
         if self.replicas is not None:
-            return ReplicaStep(**works_on, replicas=self.replicas)
+            return ReplicaStep(**vars(step), replicas=self.replicas)
         if self.name != "fused":
-            return self.captured(Step(**works_on))
+            return self.captured(step)
         from training.engines.fused_step import FusedStep
 
-        return self.captured(FusedStep(**works_on))
+        return self.captured(FusedStep(**vars(step)))
 
     def captured(self, step: Step | Evaluation) -> Execute:
         """Return the step, captured if this engine captures."""
