@@ -199,6 +199,7 @@ def test_what_needs_nothing_more_runs(page: Path, checkout: Path) -> None:
         "DATA_DIR": str(real("cifar10").resolve()),
         "PATH": os.pathsep.join(map(str, programs)),
         "WANDB_MODE": "offline",
+        "OMP_NUM_THREADS": "1",  # tests run side by side
         "CUDA_VISIBLE_DEVICES": "-1",
     }
     for name in ("OUTPUT_DIR", "RESULTS_DIR", "MAKEFLAGS", "MAKEOVERRIDES"):
