@@ -10,7 +10,6 @@ are claims with no comparison left.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from statistics import fmean, stdev
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ import pandas as pd
 from experiments.papers import datasets, published
 from experiments.papers.claims import Claim, claims, rows_in
 from experiments.tables.claims import UNDECIDED, Judged, decide
-from experiments.verdicts.inference import Sample, binomial, pooled
+from experiments.verdicts.inference import Sample, pooled, spread_of
 from experiments.verdicts.measure import Row
 from experiments.verdicts.priors import error_sample, prior_of
 from experiments.verdicts.simulation import SEEDS, draw
@@ -112,9 +111,8 @@ def _drawn(
     runs = {row: draw(rng, errors()[row], seeds, datasets.of(row[1]).test_images) for row in rows}
     prior = prior_of("test_error", FULL, [])
     if seeds > 1:
-        ratios = [(stdev(values) / binomial(fmean(values), datasets.of(data).test_images), seeds)
-                  for (_, data), values in runs.items()]  # fmt: skip
-        prior = pooled(ratios) or prior
+        drawn = (spread_of(v, datasets.of(data).test_images) for (_, data), v in runs.items())
+        prior = pooled(drawn) or prior
     return {row: error_sample(values, row[1], prior) for row, values in runs.items()}
 
 

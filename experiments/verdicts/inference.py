@@ -10,7 +10,7 @@ prior hardly matters.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, variance
+from statistics import fmean, stdev, variance
 
 from scipy.special import digamma, polygamma, stdtrit
 
@@ -77,6 +77,12 @@ def binomial(rate: float, images: int) -> float:
     return 100 * math.sqrt(share * (1 - share) / images)
 
 
+def spread_of(values: Sequence[float], images: int) -> tuple[float, int]:
+    """The ratio of the deviation of several errors in percent to the binomial one, and their
+    number."""
+    return stdev(values) / binomial(fmean(values), images), len(values)
+
+
 def pooled(rows: Iterable[tuple[float, int]]) -> Prior | None:
     """Pool rows, each a ratio of deviations and a number of runs, into a prior; None if no row has
     several runs.
@@ -100,7 +106,7 @@ def pooled(rows: Iterable[tuple[float, int]]) -> Prior | None:
 
 def sample(values: Sequence[float], deviation: float, freedom: float) -> Sample:
     """Make a sample of runs, given the deviation the prior expects and its degrees of freedom."""
-    spread = math.sqrt(variance(values)) if len(values) > 1 else None
+    spread = stdev(values) if len(values) > 1 else None
     return reported(fmean(values), spread, len(values), deviation, freedom)
 
 

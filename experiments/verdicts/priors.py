@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 
 from experiments.papers import datasets, published
 from experiments.verdicts.aggregate import working_error
-from experiments.verdicts.inference import Prior, Sample, binomial, pooled, sample
+from experiments.verdicts.inference import Prior, Sample, binomial, pooled, sample, spread_of
 from experiments.verdicts.records import RunRecord
 from records.names import FULL
 
@@ -70,8 +70,7 @@ def _ours(of: str, groups: Iterable[Group]) -> Ratios:
     for runs in groups:
         values = measured_errors(of, runs)
         if len(values) > 1:
-            expected = binomial(fmean(values), datasets.of(runs[0].dataset).test_images)
-            ratios.append((stdev(values) / expected, len(values)))
+            ratios.append(spread_of(values, datasets.of(runs[0].dataset).test_images))
     return ratios
 
 

@@ -4,12 +4,12 @@ python -m experiments.verdicts.simulation        writes results/decisions.csv
 """
 
 from collections import Counter
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
 
-from experiments.verdicts.inference import Prior, Sample, binomial, difference, pooled, sample
+from experiments.verdicts.inference import Prior, Sample, difference, pooled, sample, spread_of
 from experiments.verdicts.verdict import compare
 from records.files import ROOT
 
@@ -66,7 +66,7 @@ def table() -> pd.DataFrame:
 def draw_prior(rng: np.random.Generator) -> Prior:
     """Draw a prior, pooled from `ROWS` rows of three runs each."""
     drawn = (draw(rng, RATE, 3) for _ in range(ROWS))
-    prior = pooled((stdev(v) / binomial(fmean(v), IMAGES), len(v)) for v in drawn)
+    prior = pooled(spread_of(values, IMAGES) for values in drawn)
     assert prior is not None
     return prior
 

@@ -34,12 +34,13 @@ def disagreement(network: nn.Module, size: int) -> str | None:
                 module.plain = True
         found = _computed(fused, size)
     except Exception as error:  # whatever a unit that it does not know may raise
-        return f"the fused layers do not take this network ({type(error).__name__}: {error})"
+        reason = (str(error).splitlines() or [""])[0]
+        return f"the fused layers do not take this network ({type(error).__name__}: {reason})"
     if unlike := sorted(expected.keys() ^ found.keys()):
         return f"the fused layers do not have the network's {unlike[0]}"
     for name, value in expected.items():
-        gap = (found[name] - value).norm()
-        if not gap <= TOLERANCE * value.norm():
+        alike = found[name].shape == value.shape
+        if not alike or not (found[name] - value).norm() <= TOLERANCE * value.norm():
             return f"the fused layers compute another {name} than the network"
     return None
 

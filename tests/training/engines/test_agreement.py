@@ -110,3 +110,21 @@ def test_such_a_network_is_captured_instead(
     assert "engine=captured" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="engine=fused: the fused layers compute another output"):
         Trainer(tiny("engine=fused"), digits, cpu)
+
+
+def test_another_shape_or_a_long_reason_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the fused form leaves out what comes last, or raises at length."""
+    from training.engines import agreement
+
+    def shortened(model: nn.Module) -> nn.Module:
+        model.classifier = nn.Linear(64, 5).double()
+        return model
+
+    monkeypatch.setattr(agreement, "fuse", shortened)
+    assert "another output" in str(disagreement(ResNet(8), SIZE))
+
+    def failing(model: nn.Module) -> nn.Module:
+        raise RuntimeError("one line\nand more")
+
+    monkeypatch.setattr(agreement, "fuse", failing)
+    assert "\n" not in str(disagreement(ResNet(8), SIZE))
