@@ -35,7 +35,7 @@ def ours(settings: Settings, images: ImageSet, device: str, *, whole: bool = Fal
         if trainer.iteration >= end:
             end = trainer.begin_segment()
         trainer.train_iteration()
-        if isinstance(trainer.step, Captured) and trainer.step.eager:
+        if isinstance(trainer.step, Captured) and trainer.step.fault:
             raise RuntimeError("the step cannot be captured")
 
     return step

@@ -6,13 +6,15 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from training.engines.drawn import Drawn, Gates, Paths
+from training.engines.agreement import disagreement
+from training.engines.convert import convert
+from training.engines.drawn import Drawn
 from training.engines.graph import Captured, CudaGraphs, Graphs
 from training.engines.replica_step import ReplicaStep
 from training.process.replicas import Replicas
 from training.recipe.evaluate import Evaluation
 from training.recipe.step import Step
-from training.settings.network import build_model, drops_paths, skips
+from training.settings.network import build_model
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
 
@@ -59,42 +61,38 @@ class Engine:
             longest: maximum number of iterations between two evaluations.
 
         Raises:
-            ConfigError: see `check_fused`.
+            ConfigError: see `check`.
         """
         model = build_model(self.settings)
         for layer in model.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.num_batches_tracked = None  # unused, and costs a kernel per layer
-        if self.name == "fused":
-            self.check_fused(model)
+        self.check(model)
         model = model.to(self.device).to(memory_format=torch.channels_last)
-        drawn: list[Drawn] = []
-        if drops_paths(model):
-            drawn.append(Paths(model, seed=self.settings.seed, longest=longest))
-        if skips(model) and self.graphs is not None:
-            # A decision that the host makes in each step cannot be captured.
-            drawn.append(Gates(model, seed=self.settings.seed, longest=longest))
-        if self.name == "fused":
-            from training.engines.fused_residual import fuse
+        seed = self.settings.seed
+        return model, convert(model, **self.form, seed=seed, longest=longest)
 
-            fuse(model)
-        return model, drawn
+    @property
+    def form(self) -> dict[str, bool]:
+        """Which layers `convert` replaces."""
+        return {"fused": self.name == "fused", "captured": self.graphs is not None}
 
-    def check_fused(self, model: nn.Module) -> None:
-        """Fall back to `captured`, or refuse, where the fused layers are not those of the network.
+    def check(self, model: nn.Module) -> None:
+        """Fall back to the next slower engine while the layers of this one are not those of the
+        network.
 
         Raises:
-            ConfigError: the settings ask for the fused engine.
+            ConfigError: the settings ask for this engine, or there is none slower.
         """
-        from training.engines.agreement import disagreement
-
-        reason = disagreement(model, self.settings.data.size)
-        if reason is None:
-            return
-        if self.settings.engine == "fused":
-            raise ConfigError(f"engine=fused: {reason}; use engine=auto.")
-        print(f"Not fused, since {reason}: engine=captured.", file=sys.stderr)
-        self.name, self.reason = "captured", reason
+        while reason := disagreement(model, self.settings.data.size, **self.form):
+            if self.name in ("eager", self.settings.engine):
+                hint = "" if self.name == "eager" else "; use engine=auto"
+                raise ConfigError(f"engine={self.name}: {reason}{hint}.")
+            slower = "captured" if self.name == "fused" else "eager"
+            print(f"Not {self.name}, since {reason}: engine={slower}.", file=sys.stderr)
+            self.name, self.reason = slower, reason
+            if slower == "eager":
+                self.graphs = None
 
     def executed(self, step: Step) -> Execute:
         """The training step as this engine executes it."""

@@ -63,6 +63,7 @@ class CudaGraphs:
 
     def record(self, call: Launch) -> Launch:
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        before = torch.get_rng_state()
         # cuBLAS keeps a workspace per stream, outside the pool; a graph must share it neither with
         # eager calls nor with an earlier graph.
         torch._C._cuda_clearCublasWorkspaces()
@@ -75,6 +76,8 @@ class CudaGraphs:
         finally:
             torch.cuda.set_stream(current)  # a failed capture leaves the side stream current
             torch._C._cuda_clearCublasWorkspaces()
+        if not torch.equal(torch.get_rng_state(), before):
+            raise RuntimeError("it draws random numbers on the CPU, which a graph would freeze")
 
         def launch() -> None:
             graph.replay()
@@ -96,17 +99,20 @@ class Captured:
     Capturing runs the step a few times first, as CUDA graphs require, and then restores every
     tensor it changed, so that the results are those of the eager step. If the step cannot be
     captured, it runs eagerly from then on, with a warning.
+
+    Attributes:
+        fault: why the step cannot be captured, or None.
     """
 
     def __init__(self, step: Capturable, graphs: Graphs):
         self.step, self.graphs = step, graphs
         self.launches: dict[int, Launch] = {}
-        self.eager = False
+        self.fault: str | None = None
 
     def __call__(self, size: int) -> None:
-        if size not in self.launches and not self.eager:
+        if size not in self.launches and self.fault is None:
             self.try_capture(size)
-        if self.eager:
+        if self.fault is not None:
             self.step(size)
         else:
             self.launches[size]()
@@ -125,9 +131,8 @@ class Captured:
         except torch.OutOfMemoryError:
             raise  # an eager step would fare no better
         except RuntimeError as error:  # includes AcceleratorError, raised by an invalid capture
-            self.eager = True
-            reason = str(error).splitlines()[0]
-            print(f"The step runs eagerly: it cannot be captured ({reason}).", file=sys.stderr)
+            self.fault = f"it cannot be captured ({str(error).splitlines()[0]})"
+            print(f"The step runs eagerly: {self.fault}.", file=sys.stderr)
         self.restore(saved)  # raises again if the error was fatal to the device
 
     def restore(self, saved: list[Tensor]) -> None:

@@ -11,6 +11,7 @@ import torch
 from records.processor import processor
 from records.record import Row
 from records.schema import LONGEST
+from training.engines.graph import Captured
 from training.recipe.evaluate import evaluate
 from training.settings.network import network_size, rebuilt
 from training.settings.settings import Settings
@@ -56,11 +57,17 @@ def summarise(
         "bn_batch": settings.recipe.batch // processes,
         "runs_at_once": settings.runs_at_once,
         "engine": trainer.engine.name,
-        **({"engine_reason": trainer.engine.reason} if trainer.engine.reason else {}),
+        **({"engine_reason": reason} if (reason := why_not_fastest(trainer)) else {}),
         "deterministic": settings.deterministic,
         **trainer.batches.facts(),
         "code": code,
     }
+
+
+def why_not_fastest(trainer: Trainer) -> str | None:
+    """Why the steps were not executed as fast as they could be, or None."""
+    fault = trainer.step.fault if isinstance(trainer.step, Captured) else None
+    return trainer.engine.reason or (f"run eagerly: {fault}" if fault else None)
 
 
 def test_errors(rows: list[Row]) -> dict[str, float | None]:

@@ -21,6 +21,7 @@ from training.engines.graph import Captured, Graphs
 from training.recipe.optimizer import FlatOptimizer
 from training.recipe.run_data import Images
 from training.recipe.step import Hook, Step
+from training.runs.summary import why_not_fastest
 from training.settings.settings import Settings
 from training.trainer import Trainer
 
@@ -115,7 +116,7 @@ def check(settings: Settings, images: Images, resume_at: int | None = 5) -> Trai
     emulated = Emulated()
     found = trained(settings, images, emulated, resume_at)
     for step in (found[1].step, *found[1].evaluate_batch.values()):
-        assert isinstance(step, Captured) and not step.eager and step.launches
+        assert isinstance(step, Captured) and not step.fault and step.launches
     assert emulated.replayed > 5
     assert alike(found, trained(settings, images, Repeated()))
     return found[1]
@@ -225,5 +226,6 @@ def test_what_makes_the_host_wait_is_no_graph(
     trainer.step.step.hooks = [Waits()]
     trainer.begin_segment()
     trainer.train_iteration()
-    assert trainer.step.eager and not trainer.step.launches
+    assert "makes the host wait" in str(trainer.step.fault) and not trainer.step.launches
     assert "makes the host wait" in capsys.readouterr().err
+    assert "makes the host wait" in str(why_not_fastest(trainer))

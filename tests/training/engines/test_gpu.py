@@ -42,7 +42,7 @@ def trained(settings: Settings, images: Images) -> tuple[list[float], Trainer]:
             trainer.train_iteration()
             losses.append(trainer.metrics.take()[0])
     if isinstance(trainer.step, Captured):
-        assert not trainer.step.eager, "the step could not be captured"
+        assert not trainer.step.fault, "the step could not be captured"
     return losses, trainer
 
 

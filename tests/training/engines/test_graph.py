@@ -140,10 +140,31 @@ def test_an_invalidated_capture_runs_eagerly_on_the_stream_it_began_on(
     adds = Adds()
     step = Captured(adds, CudaGraphs())
     step(64)
-    assert step.eager and cuda.current == "main" and float(adds.count) == 64
+    assert step.fault and cuda.current == "main" and float(adds.count) == 64
     assert "runs eagerly: it cannot be captured (CUDA error" in capsys.readouterr().err
     step(28)
     assert float(adds.count) == 92 and not step.launches
+
+
+def test_what_decides_on_the_host_at_random_runs_eagerly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A graph would repeat the decision of its capture for ever."""
+    FakeCuda(monkeypatch)
+
+    class AddsAtTimes(Adds):
+        def __call__(self, size: int) -> None:
+            self.count += size * (torch.rand(()) < 0.5)
+
+    torch.manual_seed(0)
+    expected = 64 * sum(torch.rand(()) < 0.5 for _ in range(40))
+    torch.manual_seed(0)
+    adds = AddsAtTimes()
+    step = Captured(adds, CudaGraphs())
+    for _ in range(40):
+        step(64)
+    assert float(adds.count) == float(expected)
+    assert "draws random numbers on the CPU" in capsys.readouterr().err
 
 
 def test_what_a_failed_warm_up_has_launched_ends_before_tensors_are_restored(
