@@ -132,6 +132,8 @@ def summary_of(folder: Path) -> dict[str, Any]:
         summary = dict(json.loads(no_pipe(path).read_text(encoding="utf-8")))
         _ = summary["status"]
         return summary
+    except FileNotFoundError:
+        raise RecordError(f"{folder} holds no record of a run that has ended.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise RecordError(f"{path} is damaged ({reason}); restore or delete its folder.") from None

@@ -155,6 +155,9 @@ def check(images: ImageSet, facts: Facts) -> None:
     for split, count in (("train", facts.train), ("test", facts.test)):
         x, y = getattr(images, f"{split}_images"), getattr(images, f"{split}_labels")
         found = (x.dtype.name, x.shape, y.shape)
+        if name not in MADE and (hint := _hint(x, y)):
+            what = f"{name}: {split} images: found {_short(found)}"
+            raise DataError(f"{what}: {hint}.\n{_remedy(name)}")
         _expect(name, f"{split} images", found, ("uint8", (count, size, size, 3), (count,)))
         known, labels = set(range(facts.classes)), set(y.tolist())
         if name in MADE or split == "train" or not labels <= known:  # few may be tested on
@@ -190,6 +193,23 @@ def _expect(name: str, what: str, found: object, expected: object) -> None:
             f"{name}: {what}: found {_short(found)}, expected {_short(expected)}.\n"
             f"The file is damaged or holds another set. {_remedy(name)}"
         )
+
+
+def _hint(x: np.ndarray, y: np.ndarray) -> str | None:
+    """What to change in images and labels of a user's own, if they have not the right form."""
+    if x.ndim == 4 and x.shape[1] == 3 != x.shape[3]:
+        return "channels come last, where transpose(0, 2, 3, 1) moves them"
+    if x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 1):
+        return "grey images are repeated to three channels (numpy.repeat)"
+    if x.ndim == 4 and x.shape[3] == 4:
+        return "images have three channels, red, green and blue; leave out the fourth"
+    if x.dtype != np.uint8:
+        return "pixels are uint8 from 0 to 255"
+    if x.ndim == 4 and x.shape[1] != x.shape[2]:
+        return "images are square"
+    if x.ndim == 4 and y.ndim == 1 and len(x) != len(y):
+        return f"{len(x)} images and {len(y)} labels"
+    return "there are none" if x.ndim == 4 and not len(x) else None
 
 
 def _remedy(name: str) -> str:

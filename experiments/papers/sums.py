@@ -74,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise CommandError(f"{min(strange)} is no file of published facts below {RESULTS}.")
     for path in files():
         name = path.relative_to(RESULTS).as_posix()
-        digest = _digest(path) if not named or name in named else known.get(name, "")
+        if named and name not in named:
+            continue
+        digest = _digest(path)
         if digest != known.get(name):
             print(f"{name}: changed")
         known[name] = digest

@@ -1,11 +1,13 @@
 """Compare two sets of records, e.g. of two machines or precisions: `make compare A= B=`.
 
-A set is a results folder, or its runs folder, followed by overrides for runs that were given them:
+A set is a results folder, or a folder of runs, followed by overrides for runs that were given them:
 
     make compare A=results B=../elsewhere/results
     make compare A=results/tenth B=results/tenth+precision=bf16
+    make compare A=outputs/runs/short B=outputs/runs/short+recipe.lr=0.05+recipe.batch=64
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +20,13 @@ from experiments.tables.cells import MISSING
 from experiments.tables.terminal import print_table, say
 from experiments.verdicts.aggregate import Measured, aggregate
 from experiments.verdicts.inference import Prior
-from experiments.verdicts.loading import load_all
+from experiments.verdicts.loading import load, load_all
 from experiments.verdicts.priors import error_sample, measured_errors, prior_of
 from experiments.verdicts.records import METRICS, RunRecord
 from experiments.verdicts.verdict import compare as rule
 from records.command import CommandError, argument_parser, guarded
-from records.names import KEPT
+from records.names import KEPT, SUMMARY, run_name
+from records.record import RecordError
 
 Key = tuple[str, str, str, str]  # row, data set, preset, fingerprint of the data
 Pairs = list[tuple[RunRecord, RunRecord]]  # one pair for each seed that both sets have
@@ -38,8 +41,9 @@ WORDS = {"reproduced": "near", "better": "B is lower", "worse": "A is lower",
          "undecided": "undecided"}  # fmt: skip
 NOTE = (
     "Verdict: by the rule of the tables, with A in the paper's place: B's mean is near A's, the "
-    "two differ, or neither is shown. Same seed: mean difference over common seeds. Equal curves: "
-    "how many of those seeds give the same metrics to the last digit."
+    "two differ, or neither is shown; none for a schedule shorter than a tenth. Same seed: mean "
+    "difference over common seeds. Equal curves: how many of those seeds give the same metrics to "
+    "the last digit."
 )
 
 
@@ -49,20 +53,48 @@ def records_of(side: str) -> dict[Key, list[RunRecord]]:
     Raises:
         CommandError: there are none.
     """
-    name, plus, overrides = side.partition("+")
-    folder, suffix = Path(name or "results"), plus + overrides
+    name, *overrides = re.split(r"\+(?=[\w.]+=)", side)
+    folder, wanted = Path(name or "results"), variant(run_name("", overrides, "", 0), "")
     if not side or not folder.is_dir():
         what = f"{side} is not a folder of records" if side else "B= is missing"
         raise CommandError(f"{what}; name a folder of records, such as B=../elsewhere/results.")
+    runs = folder / "runs" if (folder / "runs").is_dir() else folder
+    check_folder(runs)
     by_key: dict[Key, list[RunRecord]] = {}
-    for record in load_all(folder / "runs" if (folder / "runs").is_dir() else folder):
-        if record.run.split("/")[2] == record.experiment.split("/")[2] + suffix:
-            measures = str(record.summary["preset"]), str(record.summary["data"])
-            by_key.setdefault((record.experiment, record.dataset, *measures), []).append(record)
+    others = set()
+    for record in load_all(runs):
+        if (given := variant(record.run, record.experiment)) != wanted:
+            others.add(given or "without overrides")
+            continue
+        measures = str(record.summary["preset"]), str(record.summary["data"])
+        by_key.setdefault((record.experiment, record.dataset, *measures), []).append(record)
     if not by_key:
-        changed = f" of a run with {suffix[1:]}" if suffix else ""
-        raise CommandError(f"{folder} holds no record{changed}.")
+        what = f" of a run with {wanted[1:]}" if wanted else ""
+        there = f", but of runs {', '.join(sorted(others)[:8])}" if others else ""
+        raise CommandError(f"{folder} holds no record{what}{there}.")
     return by_key
+
+
+def check_folder(runs: Path) -> None:
+    """Raise a CommandError for a part of a folder of runs, or for a folder of such folders."""
+    first = min(runs.rglob(SUMMARY), default=None)
+    if first is None:
+        return
+    try:
+        run, place = load(first.parent).run, first.parent.relative_to(runs).as_posix()
+    except RecordError:
+        return  # reported with the others
+    if place.endswith(f"/{run}"):
+        inner = runs / place.removesuffix(f"/{run}")
+        raise CommandError(f"{runs} holds folders of runs; name one of them, such as {inner}.")
+    if run.endswith(f"/{place}"):
+        outer = runs.parents[run.count("/") - place.count("/") - 1]
+        raise CommandError(f"{runs} is a part of a folder of runs; name the whole, {outer}.")
+
+
+def variant(run: str, experiment: str) -> str:
+    """The overrides in the name of a run: `+key=value` for each."""
+    return run.removeprefix(experiment).split("/")[0]
 
 
 def compare(a: str, b: str) -> pd.DataFrame:
@@ -130,7 +162,7 @@ def _verdict(
     if not all(values):
         return "one fails" if any(values) else "both fail"
     if prior is None:
-        return WORDS["undecided"]
+        return MISSING
     one, other = (error_sample(errors, dataset, prior) for errors in values)
     return WORDS[rule(other, one, datasets.of(dataset).margin)]
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from data.sets import training_images
-from records.command import argument_parser, guarded
+from records.command import CommandError, argument_parser, guarded
 from records.files import ROOT, make_folder, write_csv
 from records.names import FULL, KEPT
 from training.counts.layers import describe
@@ -26,6 +26,7 @@ from training.settings.settings import Settings
 
 ROWS = ("experiment", "dataset", "recipe", "iterations", "batch", "depth", "params", "macs", "hash")
 LAYERS = ("experiment", "layer", "output", "structure", "params", "macs")
+LISTED, DATASETS = "hydra.sweeper.params.experiment", "table.datasets"  # in a file of conf/table
 
 Line = dict[str, object]
 
@@ -38,13 +39,21 @@ def experiments() -> list[str]:
 
 
 def trained() -> list[tuple[str, str]]:
-    """Every row with each data set on which a table or figure trains it, sorted."""
+    """Every row with each data set on which a table or figure trains it, sorted.
+
+    Raises:
+        CommandError: a file in conf/table lacks its rows or data sets.
+    """
     pairs = set()
     for path in (CONF / "table").rglob("*.yaml"):
-        config: Any = OmegaConf.load(path)
-        only = config.table.get("only", {})
-        for row in (name.strip() for name in config.hydra.sweeper.params.experiment.split(",")):
-            pairs |= {(row, data) for data in only.get(row, config.table.datasets)}
+        config = OmegaConf.load(path)
+        rows, datasets = (OmegaConf.select(config, key) for key in (LISTED, DATASETS))
+        if not rows or not datasets:
+            missing = DATASETS if rows else LISTED
+            raise CommandError(f"{path.relative_to(ROOT)}: {missing} is missing.")
+        only = OmegaConf.select(config, "table.only") or {}
+        for row in (name.strip() for name in rows.split(",")):
+            pairs |= {(row, data) for data in only.get(row, datasets)}
     return sorted(pairs)
 
 

@@ -15,6 +15,7 @@ from training.settings.network import outline, trace
 from training.settings.settings import Settings
 
 NOTHING = (nn.Identity, nn.Sequential)  # placeholders for layers that a variant leaves out
+WIDE, NARROW = 200, 80  # columns where the output is no terminal; what the table fits into
 Line = tuple[str, str, str, int, int]
 
 
@@ -32,8 +33,8 @@ def layers(settings: Settings) -> list[Line]:
 
 
 def main() -> None:
-    """Print the layers of the network named on the command line, in a table as wide as the
-    terminal."""
+    """Print the layers of the network named on the command line, in a table that fits a
+    terminal of at least `NARROW` columns."""
     parser = argument_parser((__doc__ or "").split("\n")[0])
     parser.add_argument("override", nargs="*", help="as for train.py, such as model.depth=20")
     counted = layers(composed(*parser.parse_args().override))
@@ -48,7 +49,10 @@ def main() -> None:
         table.add_row(
             *map(str, words), f"{params:,}" if params else "", f"{macs:,}" if macs else ""
         )
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal or console.width < NARROW:
+        console.width = WIDE
+    console.print(table)
 
 
 if __name__ == "__main__":

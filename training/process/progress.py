@@ -1,5 +1,8 @@
 """The live line of a run: iteration, losses, errors, images per second, time left."""
 
+import os
+import signal
+import sys
 import time
 from datetime import timedelta
 
@@ -8,6 +11,15 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from records.record import Row
 from records.words import duration
+
+
+class Terminal(Console):
+    """A console whose reader may leave, as `head` does: that is like a closed terminal."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        signal.raise_signal(signal.SIGHUP)
 
 
 class ProgressLine:
@@ -21,7 +33,7 @@ class ProgressLine:
 
     def __init__(self, name: str, batch: int, start: int, last: int):
         self.name, self.batch, self.start, self.last = name, batch, start, last
-        self.console = Console(highlight=False)
+        self.console = Terminal(highlight=False)
         self.live = self.console.is_terminal
         self.bar = Progress(
             BarColumn(bar_width=7),

@@ -20,7 +20,7 @@ from training.settings.types import ConfigError
 MULTIRUN = ("-m", "--multirun")
 # With these, jobs run in other processes or not at all.
 ELSEWHERE = ("hydra/launcher=", "-h", "--h", "-c", "--c", "-i", "--i", "-s", "--s")
-PATHS = ("run", "weights", "image", "data.folder", "output_dir", "results_dir")
+PATHS = ("run", "weights", "image", "data.folder", "output_dir", "results_dir", "recipe.teacher")
 # Hydra's own flags with two dashes; they may be abbreviated.
 FLAGS = ("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run",
          "--multirun", "--shell-completion", "--config-path", "--config-name", "--config-dir",
@@ -70,14 +70,16 @@ def is_sweep(words: Sequence[str]) -> bool:
 
 
 def quoted(word: str) -> str:
-    """Expand ~ in a path, and quote an existing one: Hydra needs quotes around = , + and blanks,
-    which run names contain and a shell completes unquoted."""
+    """Expand ~ in a path, and quote it: Hydra needs quotes around = , + and blanks, which run names
+    contain and a shell completes unquoted. What may be a list, a sweep or an interpolation stays as
+    typed, unless it exists."""
     key, _, value = word.partition("=")
     if key not in PATHS or value[:1] in ("'", '"', "["):
         return word
     path = at_home(value)
-    if not os.path.exists(path):  # noqa: PTH110  Path's raises
-        return f"{key}={path}" if value.startswith("~") else word
+    other = path in ("", "null") or "," in path or "${" in path
+    if other and not os.path.exists(path):  # noqa: PTH110  Path's raises
+        return f"{key}={path}"
     # Hydra takes backslashes literally unless a quote follows; OmegaConf would resolve ${...}.
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", path)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped)

@@ -1,35 +1,47 @@
-"""The description in a weights file of what it belongs to: row, network and normalisation."""
+"""What weights belong to, as their file says: row, network and normalisation."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from training.settings.config import defaults_of
 from training.settings.identity import deciding_settings
+from training.settings.recipe import Recipe
 from training.settings.settings import Settings
-from training.weights.export import ABOUT, WeightsError
+from training.weights.export import ABOUT, WeightsError, read_content
 
 DAMAGED = "damaged"  # in place of the network, where a description cannot be read
 
 
 def describe(settings: Settings, experiment: str) -> dict[str, str]:
     """Describe the row that weights are trained for, as kept in their file."""
-    recipe = settings.recipe
-    normalisation: dict[str, object] = {"mean": recipe.mean, "std": recipe.std}
-    if recipe.prepare != "none":
-        normalisation |= {"prepare": recipe.prepare, "contrast": recipe.contrast}
+    return _described(deciding_settings(settings), experiment)
+
+
+def _described(deciding: Mapping[str, Any], experiment: str) -> dict[str, str]:
+    recipe = defaults_of(Recipe) | deciding["recipe"]
+    keys = ["mean", "std", *(["prepare", "contrast"] if recipe["prepare"] != "none" else [])]
     return {
         "experiment": experiment,
-        "model": json.dumps(deciding_settings(settings)["model"], sort_keys=True),
-        "normalisation": json.dumps(normalisation),
-        "data": settings.data.source,
+        "model": json.dumps(deciding["model"], sort_keys=True),
+        "normalisation": json.dumps({key: recipe[key] for key in keys}),
+        "data": str(deciding["data"]["source"]),
     }
 
 
 def description(path: Path) -> dict[str, str]:
-    """Read the description in a safetensors file; empty if there is none."""
-    if path.suffix != ".safetensors" or not path.is_file():
+    """The description in a safetensors file or in a checkpoint of ours; empty if there is none."""
+    if not path.is_file():
         return {}
+    if path.suffix != ".safetensors":
+        content = read_content(path)
+        try:
+            return _described(content["science"], "another run")
+        except (KeyError, TypeError):
+            return {}  # of other code
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(ABOUT, "{}")

@@ -137,18 +137,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise WeightsError(f"No weights file {path}.")
-    content: Any
-    try:
-        if path.suffix == ".safetensors":
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError, OSError, IndexError,
-            AttributeError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
-        content = None
+    content = read_content(path)
+    averages: dict[str, Any] = {}  # which evaluations of a checkpoint of ours use
     for wrapper in ("state", "trainer", "model", "net", "model_state_dict", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            averages = content.get("average", {}) if wrapper == "model" else averages
             content = content[wrapper]
+    if isinstance(averages, dict) and isinstance(content, dict):
+        content = content | {name: averages[name] for name in content.keys() & averages.keys()}
     named = isinstance(content, dict) and all(isinstance(key, str) for key in content)
     if not named or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(
@@ -166,6 +162,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if len(set(names)) < len(names):
         raise WeightsError(f"{path} holds weights twice: with and without `module.` in front.")
     return {k: v.float() for k, v in zip(names, content.values(), strict=True)}
+
+
+def read_content(path: Path) -> Any:
+    """What a safetensors file, a torch state dict or a checkpoint holds; None if unreadable."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError, OSError, IndexError,
+            AttributeError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
+        return None
 
 
 def not_finite(path: Path) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from data.sets import load as load_images
 from records.config import read_config
 from records.names import (
+    CHECKPOINTS,
     CONFIG,
     KEPT,
     WEIGHTS,
@@ -21,7 +22,7 @@ from records.names import (
     weights_file,
     working_folder,
 )
-from records.record import summary_of
+from records.record import is_finished, summary_of
 from training.process.device import find_device
 from training.recipe.run_data import Images, check_fit, normalisation, prepared_for
 from training.settings.checks import checked
@@ -58,12 +59,17 @@ def record_settings(config: DictConfig, folder: Path) -> Settings:
 
 
 def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
-    """Find the weights of a record: beside it, among the shipped ones, or where it was trained.
+    """Find the weights of a record: beside it, among the shipped ones, or where it was trained; of
+    a run that has not ended, its newest checkpoint.
 
     Raises:
         WeightsError: there are none, or they are damaged.
         RecordError: the record's summary is damaged.
     """
+    if not is_finished(folder):
+        if saved := sorted(folder.glob(CHECKPOINTS)):
+            return saved[-1]
+        raise WeightsError(f"{folder}: this run has not ended, and has no checkpoint yet.")
     places = [folder / WEIGHTS]
     for preset in KEPT:
         runs = record_folder(outputs, results, preset, "").resolve()
@@ -133,7 +139,7 @@ def members(config: DictConfig, options: EvalOptions, results: Path) -> list[Mem
     if not options.force:
         for path, settings in zip(files, settings_of, strict=True):
             check_description(path, description(path), settings)
-    records = [None if weights else folder for folder in folders]
+    records = [None if weights or not is_finished(folder) else folder for folder in folders]
     return [Member(*parts) for parts in zip(settings_of, files, records, strict=True)]
 
 

@@ -86,8 +86,8 @@ AT_ONCE = {"multi_scale": 1, "dense": 1, "crops_144": 3}
 
 @dataclass(frozen=True)
 class Result:
-    """Errors in percent (top-5 for photographs only) and mean negative log-likelihood, over
-    `images` images."""
+    """Errors in percent (top-5 only for photographs of more than five classes) and mean negative
+    log-likelihood, over `images` images."""
 
     top1: float
     top5: float | None
@@ -146,7 +146,8 @@ def evaluate_photographs(
         wrong5 += float((~right.any(1)).sum())
         loss -= float(scores.gather(1, labels[:, None]).clamp_min(1e-30).log().sum())
     count = len(tree)
-    return Result(100 * wrong1 / count, 100 * wrong5 / count, loss / count, count)
+    top5 = 100 * wrong5 / count if len(tree.classes) > 5 else None
+    return Result(100 * wrong1 / count, top5, loss / count, count)
 
 
 def probabilities(

@@ -53,7 +53,8 @@ def record_to_save_in(chosen: Sequence[Member]) -> Path:
     folder = chosen[0].record
     if len(chosen) > 1 or folder is None:
         raise ConfigError(
-            "save=true and analysis=... are for one record and its own weights: run=<folder>."
+            "save=true and analysis=... are for one finished record and its own weights: "
+            "run=<folder>."
         )
     return folder
 
@@ -65,7 +66,7 @@ def save_result(result: Result, member: Member, folder: Path, options: EvalOptio
     data = member.settings.data
     row = {
         "test_error": f"{result.top1:.4f}",
-        "test_error_top5": f"{result.top5:.4f}",
+        "test_error_top5": f"{result.top5 or 0:.4f}",  # 0 where it says nothing
         "test_loss": f"{result.loss:.6f}",
         "images": result.images,
         "data": load_images(data.source, Path(data.folder)).fingerprint,

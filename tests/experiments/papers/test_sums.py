@@ -62,6 +62,20 @@ def test_no_byte_of_them_changes_unseen(path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("fresh")
+def test_only_the_sums_of_named_files_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = sums.SUMS.read_text().splitlines()
+    kept = [line for line in known if not line.endswith(("paper/papers.csv", " rows.csv"))]
+    monkeypatch.setattr(sums, "SUMS", tmp_path / "sha256.txt")
+    sums.SUMS.write_text("\n".join(kept) + "\n")
+    assert sums.main(["rows.csv"]) == 0
+    assert capsys.readouterr().out == "rows.csv: changed\n"
+    expected = [line for line in known if not line.endswith("paper/papers.csv")]
+    assert sums.SUMS.read_text().splitlines() == expected
+
+
+@pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_refuses_them(
     name: str,

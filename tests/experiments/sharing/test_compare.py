@@ -110,7 +110,7 @@ def test_shortened_runs_are_not_judged_by_what_is_known_of_whole_ones(
     made: Callable[..., Path],
 ) -> None:
     found = line(made("a", 45.0, preset="short"), made("b", 35.0, preset="short"))
-    assert found["A (%)"] == "45.00 (n = 1)" and found["Verdict"] == "undecided"
+    assert found["A (%)"] == "45.00 (n = 1)" and found["Verdict"] == "-"
 
 
 def test_what_cannot_be_compared_is_named(
@@ -124,3 +124,27 @@ def test_what_cannot_be_compared_is_named(
     assert "holds no record" in capsys.readouterr().err
     assert compare.main([str(a), str(made("b", 8.0, preset="short"))]) == 2
     assert "share no row" in capsys.readouterr().err
+
+
+def test_changed_runs_are_named_as_on_the_command_line(
+    made: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a = made("a", 8.0)
+    made("a", 9.0, suffix="+recipe.lr=0.05+recipe.milestones=-50-75")
+    for changes in ("+recipe.milestones=[50,75]+recipe.lr=0.05",
+                    "+recipe.lr=0.05+recipe.milestones=-50-75"):  # fmt: skip
+        assert line(a, f"{a}{changes}")["B (%)"] == "9.00 (n = 1)"
+    for b in ("+recipe.lr=0.05", "+recipe.lr=0.1+recipe.batch=64"):
+        assert compare.main([str(a), f"{a}{b}"]) == 2
+        said = capsys.readouterr().err
+        assert "+recipe.lr=0.05+recipe.milestones=-50-75" in said and "without overrides" in said
+
+
+def test_another_folder_than_that_of_runs_is_named(
+    made: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a = made("a", 8.0, 8.1)
+    for folder, right in ((a / "runs" / "he2015_residual", a / "runs"), (a.parent, a / "runs")):
+        assert compare.main([str(a), str(folder)]) == 2
+        said = capsys.readouterr().err
+        assert f"{right}." in said and len(said.splitlines()) == 1

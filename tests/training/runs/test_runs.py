@@ -3,9 +3,13 @@
 import csv
 import itertools
 import json
+import os
 import re
+import signal
+import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +20,11 @@ from safetensors.torch import load_file
 
 from data.arrays.imageset import ImageSet
 from models.resnet import ResNet
+from records.exits import PREEMPTED
 from records.lock import locked
 from records.names import run_name
 from tests.sealed import seal
+from training.process.progress import ProgressLine, Terminal
 from training.settings.config import named
 from training.settings.settings import Settings
 
@@ -163,6 +169,50 @@ def test_a_multirun_skips_what_is_finished(command: Callable, tmp_path: Path) ->
     assert again.code == 0 and again.out.count("already finished") == 3
     assert [p.stat().st_mtime_ns for p in summaries if p != summaries[2]] == before
     assert summaries[2].exists()
+
+
+def stop_soon(how: Callable[[], object]) -> None:
+    """In a process that is about to train: what happens after the eighth iteration."""
+    ProgressLine.advance = lambda _, iteration: iteration == 8 and how()  # type: ignore
+
+
+def close_pipe() -> None:
+    """Print the next line into a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.dup2(writer, sys.stdout.fileno())
+    Terminal().print("a line")
+
+
+def test_a_closed_pipe_is_like_a_closed_terminal(command: Callable, tmp_path: Path) -> None:
+    stop = partial(stop_soon, close_pipe)
+    ended = command("train.py", f"experiment={ROW}", *SMOKE, before=stop)
+    assert ended.code == PREEMPTED and "stopped at iteration 8; repeat" in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert list(record(tmp_path).glob("checkpoint-00000008-*"))
+
+
+def test_a_run_under_way_is_evaluated_at_its_last_checkpoint(
+    command: Callable, tmp_path: Path
+) -> None:
+    row, given = f"experiment={ROW}", [*SMOKE[:4], "recipe.mean=channel"]
+    folder = tmp_path / "outputs" / "runs" / "smoke"
+    folder /= f"{ROW}+model.depth=8+recipe.mean=channel/digits/seed0"
+    ended = command("eval.py", f"run={folder}")
+    assert ended.code == 2 and "no record there" in ended.err
+    stop = partial(stop_soon, partial(signal.raise_signal, signal.SIGTERM))
+    assert command("train.py", row, *given, before=stop).code == PREEMPTED
+    (saved,) = folder.glob("checkpoint-00000008-*")
+    ended = command("eval.py", f"run={folder}")
+    assert ended.code == 0 and saved.name in ended.out
+    assert command("eval.py", row, *given, f"weights={saved}").out == ended.out
+    for other in ("recipe.mean=pixel", "recipe.std=channel", "model.order=full_preact"):
+        refused = command("eval.py", row, *given, other, f"weights={saved}")
+        assert refused.code == 2 and "differs from what is named here" in refused.err
+    assert "one finished record" in command("eval.py", f"run={folder}", "analysis=responses").err
+    saved.unlink()
+    ended = command("eval.py", f"run={folder}")
+    assert ended.code == 2 and "has no checkpoint yet" in ended.err
 
 
 def test_one_failing_job_does_not_stop_a_multirun(command: Callable, tmp_path: Path) -> None:
