@@ -80,11 +80,17 @@ def draw(table: pd.DataFrame) -> list[Path]:
 
 
 def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
-    """Draw one line per network, and a dashed one at the error of the whole network."""
+    """Draw one line per network, and a dashed one at the error of the whole network; a triangle on
+    the lower edge is a value of 0, which a logarithmic axis has not."""
     for name, one in rows.groupby("network", sort=False):
         whole, points = one[one["position"] < 0], one[one["position"] >= 0]
-        points = points[points["value"] > 0] if ax.get_yscale() == "log" else points
         colour = COLOURS[str(name)]
+        if ax.get_yscale() == "log":
+            edge, none = ax.get_xaxis_transform(), points[points["value"] == 0]["position"]
+            ax.plot(none, [0.02] * len(none), "v", color=colour, ms=5, transform=edge)
+            for position in none:
+                ax.annotate("0", (position, 0.05), xycoords=edge, ha="center", fontsize=8)
+            points = points[points["value"] > 0]
         ax.plot(points["position"], points["value"], ".-", color=colour, label=name, lw=1.3, ms=4)
         for value in whole["value"]:
             ax.axhline(value, color=colour, lw=0.9, ls="--")
