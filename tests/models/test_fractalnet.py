@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.fractalnet import DropPath, FractalNet, columns_of, joins_of
+from models.fractalnet import DropPath, FractalNet, columns_of, joins_of, make_layer
 from tests.conftest import assert_computes
 from training.settings.network import outline
 
@@ -166,6 +166,15 @@ def test_layers_are_those_of_the_authors_generator() -> None:
                     assert layer[1].p == pytest.approx(0.1 * number)
     bound = (3 / 64) ** 0.5
     assert 0.9 * bound < float(model.classifier.weight.detach().abs().max()) <= bound
+
+
+def test_a_batch_moves_the_statistics_by_a_hundredth() -> None:
+    torch.manual_seed(0)
+    layer, x = make_layer(3, 4, 0.0), torch.randn(5, 3, 6, 6)
+    layer(x)
+    maps = layer[0](x).detach().transpose(0, 1).flatten(1)
+    torch.testing.assert_close(layer[1].running_mean, 0.01 * maps.mean(1))
+    torch.testing.assert_close(layer[1].running_var, 0.99 + 0.01 * maps.var(1))
 
 
 @pytest.mark.parametrize(("columns", "joins"), [(1, []), (2, [2]), (3, [2, 3]), (4, [2, 3, 2, 4])])

@@ -208,7 +208,16 @@ def test_googlenets_heads_see_what_the_paper_says() -> None:
     maps = F.conv2d(means, *weights[:2]).relu().flatten(1)
     expected = F.linear(F.linear(maps, *weights[2:4]).relu(), *weights[4:])
     torch.testing.assert_close(head(x), expected)
-    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.7, 0.7, 0.4]
+
+
+@pytest.mark.parametrize(("version", "rates"), [
+    ("googlenet", [0.7, 0.7, 0.4]),  # Szegedy et al. 2015, Section 5
+    ("bn_inception", [0.0]),  # Ioffe and Szegedy 2015, Section 4.2.1: dropout removed
+    ("inception_v3", [0.2]),  # the authors' code: dropout_keep_prob=0.8
+])  # fmt: skip
+def test_rates_of_dropout(version: str, rates: list[float]) -> None:
+    model = drawn_less(version)
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == rates
 
 
 def test_pools_have_as_many_places_as_convolutions() -> None:

@@ -124,10 +124,13 @@ def test_weights_start_by_the_papers_rule(monkeypatch: pytest.MonkeyPatch) -> No
     torch.manual_seed(0)
     net = PReLUNet("A", 10)
     layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    drawn = []
     for layer in layers[:-1]:
         fan = layer.weight.numel() / layer.weight.shape[1]
         expected = (2 / (1 + 0.25**2) / fan) ** 0.5
         assert float(layer.weight.detach().std()) == pytest.approx(expected, rel=0.1)
+        drawn.append(layer.weight.detach().flatten() / expected)
+    assert float(torch.cat(drawn).std()) == pytest.approx(1, rel=0.01)
     assert not any(layer.bias.any() for layer in layers)
     slopes = [m.weight for m in net.modules() if isinstance(m, nn.PReLU)]
     assert len(slopes) == 1 + 3 * 5 + 2 and all((s == 0.25).all() for s in slopes)

@@ -14,7 +14,16 @@ from scipy.io import savemat
 
 from data import sets
 from data.arrays import cifar, svhn
-from data.arrays.imageset import KEYS, ImageSet, canonical, channel_statistics, read, write
+from data.arrays.imageset import (
+    KEYS,
+    Facts,
+    ImageSet,
+    canonical,
+    channel_statistics,
+    check,
+    read,
+    write,
+)
 from data.order import DataError
 
 
@@ -268,6 +277,17 @@ def test_the_test_images_of_ones_own_may_lack_a_class(tmp_path: Path) -> None:
     write(replace(some, test_labels=some.test_labels + 5), tmp_path / "pets.npz")
     with pytest.raises(DataError, match="test labels: found 7 values from 5 to 11"):
         sets.load("pets", tmp_path)
+
+
+def test_the_test_images_of_official_sets_may_not() -> None:
+    """Nor where it is not known how many of them each class has."""
+    images = random_set()
+    without = replace(images, test_labels=np.minimum(images.test_labels, 8))
+    facts = Facts(40, 20, 10, 32)
+    for name in ("cifar10", "cifar100", "svhn"):
+        with pytest.raises(DataError, match="test labels: found"):
+            check(replace(without, name=name), facts)
+    check(replace(without, name="own"), facts)
 
 
 @pytest.mark.parametrize(

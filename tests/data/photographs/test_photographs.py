@@ -111,3 +111,14 @@ def test_scale_augmentation_covers_256_to_480(tmp_path: Path) -> None:
         sides.append(256 / float(steps.mean()))
     assert 250 < min(sides) < 275 and 460 < max(sides) < 490
     assert np.mean(sides) == pytest.approx(368, abs=12)
+
+
+def test_every_short_side_is_drawn() -> None:
+    """A crop of 14 pixels, by the same ramp: short sides of 16 to 30."""
+    ramp = torch.arange(256, dtype=torch.uint8).expand(3, 256, 256).contiguous()
+    view, sides = training_view("scale", 14), set[int]()
+    torch.manual_seed(0)
+    for _ in range(300):
+        row = view(ramp)[0, 0].int()
+        sides.add(round(256 * 11 / abs(int(row[12]) - int(row[1]))))
+    assert sides == set(range(16, 31))

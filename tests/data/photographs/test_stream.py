@@ -148,10 +148,14 @@ def test_a_damaged_image_stops_training_and_is_named(
 def test_or_the_next_one_takes_its_place_and_it_is_counted(
     stream: Callable[..., Stream], damaged: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = stream(tree=damaged, damaged="skip")
+    """Even where the next one is of another class."""
+    (damaged.folder / "n00/9.png").write_bytes(b"damaged")
+    made = stream(tree=photographs.read("made", damaged.folder.parent.parent).train, damaged="skip")
     seen = Counter(names(batches(made, 0, 11)))
-    assert seen[4, 1] == 4 and seen[3, 1] == 0 and len(made.skipped) == 1
-    assert capsys.readouterr().err.count("3.png is damaged") == 1
+    assert seen[4, 1] == 4 and seen[3, 1] == 0 and len(made.skipped) == 2
+    assert seen[0, 1] == 4 and seen[9, 0] == 0 and seen.total() == 2 * IMAGES
+    said = capsys.readouterr().err
+    assert said.count("n01/3.png is damaged") == said.count("n00/9.png is damaged") == 1
 
 
 def test_empty_images_are_damaged_ones(settings: Settings, damaged: Any, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`make check`: which records may enter a table, and which contradict themselves."""
 
+import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,26 @@ def test_an_error_that_metrics_do_not_show(
         changed(test_error=errors | {which: 0.01})
         assert check.main() == 1
         assert f"the test error ({which}) is 8.4000 in metrics.csv" in capsys.readouterr().out
+
+
+def test_an_error_at_the_best_validation_that_metrics_do_not_show(
+    changed: Callable[..., RunRecord],
+) -> None:
+    """Which is neither the last nor the lowest test error."""
+    record = changed()
+    lines = list(csv.DictReader((record.folder / "metrics.csv").open(encoding="utf-8", newline="")))
+    for line, val, test in zip(lines[-4:], (8, 5, 6, 7), (9.5, 9, 7, 8.4), strict=True):
+        line |= {"val_loss": "1", "val_error": str(val), "test_error": str(test)}
+    with (record.folder / "metrics.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    errors = record.summary["test_error"] | {"best": 7.0}
+    for said, faults in (
+        (9.0, []),
+        (7.0, ["the test error (at_best_val) is 9.0000 in metrics.csv"]),
+    ):
+        assert check.metrics_faults(changed(test_error=errors | {"at_best_val": said})) == faults
 
 
 @pytest.mark.parametrize(

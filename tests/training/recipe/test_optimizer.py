@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,27 +65,35 @@ def test_updates_are_those_of_sgd_bit_by_bit(recipe: Recipe, decay: str, nestero
             assert torch.equal(flat.momentum[name], sgd.state[b]["momentum_buffer"]), name
 
 
+# Factors on the rate and the decay of each parameter, where biases have twice the rate, and the last
+# layer has a tenth of the rate and ten times the decay.
+OWN = {"bias_lr": 2.0, "last_lr": 0.1, "last_decay": 10.0}
+FACTORS = {"0.weight": (1, 1), "0.bias": (2, 0), "1.weight": (1, 0), "1.bias": (1, 0),
+           "3.weight": (0.1, 10), "3.bias": (0.2, 0)}  # fmt: skip
+
+
+def grouped(plain: nn.Module) -> list[dict[str, Any]]:
+    """A group for every parameter, at a rate of 0.1 and a decay of 0.01."""
+    named = dict(plain.named_parameters())
+    return [{"params": [named[name]], "lr": 0.1 * lr, "weight_decay": 0.01 * decay}
+            for name, (lr, decay) in FACTORS.items()]  # fmt: skip
+
+
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("captured", [False, True])
 def test_biases_and_the_last_layer_have_rates_and_decays_of_their_own(
     recipe: Recipe, half: bool, captured: bool
 ) -> None:
     """Against plain SGD with a group for every parameter."""
-    recipe = replace(recipe, weight_decay=0.01, bias_lr=2.0, last_lr=0.1, last_decay=10.0)
+    recipe = replace(recipe, weight_decay=0.01, **OWN)
     plain = network()
     model = deepcopy(plain)
     flat = FlatOptimizer(model, recipe, half=half, captured=captured)
-    factors = {"0.weight": (1, 1), "0.bias": (2, 0), "1.weight": (1, 0), "1.bias": (1, 0),
-               "3.weight": (0.1, 10), "3.bias": (0.2, 0)}  # fmt: skip
-    named = dict(plain.named_parameters())
-    sgd = torch.optim.SGD(
-        [{"params": [named[name]], "lr": lr, "weight_decay": decay * 0.01}
-         for name, (lr, decay) in factors.items()], momentum=0.9,
-    )  # fmt: skip
+    sgd = torch.optim.SGD(grouped(plain), momentum=0.9)
     for step in range(4):
         lr = 0.1 / (step + 1)
         flat.set_learning_rate(lr)
-        for group, (factor, _) in zip(sgd.param_groups, factors.values(), strict=True):
+        for group, (factor, _) in zip(sgd.param_groups, FACTORS.values(), strict=True):
             group["lr"] = lr * factor
         for (_, a), b in zip(model.named_parameters(), plain.parameters(), strict=True):
             b.grad = torch.randn_like(b).bfloat16().float()
@@ -128,6 +137,26 @@ def test_rmsprop_with_momentum_is_that_of_torch_while_the_rate_stays(rmsprop: Re
         plain.parameters(), lr=0.1, alpha=0.8, momentum=0.7, eps=0, weight_decay=0.01
     )
     follow(rmsprop, plain, [0.1] * 5, lambda _: reference.step())
+
+
+def test_rmsprop_has_the_rates_and_decays_of_each_parameter(rmsprop: Recipe) -> None:
+    plain = network()
+    reference = torch.optim.RMSprop(grouped(plain), alpha=0.8, momentum=0.7, eps=0)
+    recipe = replace(rmsprop, decay="weights", **OWN)
+    follow(recipe, plain, [0.1] * 5, lambda _: reference.step())
+
+
+def test_clearing_leaves_nothing_but_the_weights(rmsprop: Recipe) -> None:
+    model = network()
+    flat = FlatOptimizer(model, rmsprop)
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    flat.update()
+    weights = flat.weights.clone()
+    kept = [*flat.momentum.values(), *flat.velocity.values()]
+    assert len(kept) == 12 and all(tensor.any() for tensor in kept)
+    flat.clear_momentum()
+    assert not any(tensor.any() for tensor in kept) and torch.equal(flat.weights, weights)
 
 
 def test_rmsprop_has_its_epsilon_and_its_rate_where_tensorflow_has_them(rmsprop: Recipe) -> None:

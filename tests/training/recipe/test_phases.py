@@ -73,6 +73,9 @@ def test_heads_have_a_rate_of_their_own(recipe: Recipe) -> None:
     recipe = replace(recipe, head_lr=0.001, head_fall=1e-4)
     assert head_rate(recipe, 0) == 0.001
     assert head_rate(recipe, 30_000) == pytest.approx(0.001 * 4**-0.75)
+    tenth = scaled(recipe, 0.1, IMAGES)
+    assert head_rate(tenth, 3_000) == pytest.approx(0.001 * 4**-0.75)
+    assert head_rate(tenth, 15_000) == pytest.approx(0.001 * 16**-0.75)
 
 
 PHASES = (
@@ -90,6 +93,16 @@ def test_a_phase_with_a_rate_begins_the_schedule_anew(recipe: Recipe) -> None:
     assert rates(recipe, 140, 150, 160, 199) == pytest.approx([0.0021, 0.0012, 0.0003, 0.0003])
     assert [momentum_at(recipe, IMAGES, k) for k in (0, 79, 80, 199)] == [0.5, 0.5, 0.9, 0.9]
     assert [k for k in range(200) if clears_momentum(recipe, IMAGES, k)] == [80]
+
+
+@pytest.mark.parametrize(("unit", "cleared"), [("epoch", [20, 80]), ("iteration", [2, 8])])
+def test_momentum_is_cleared_where_the_rate_drops(
+    recipe: Recipe, unit: str, cleared: list[int]
+) -> None:
+    recipe = replace(recipe, unit=unit, milestones=[2, 8], fresh_momentum=True)
+    assert [k for k in range(200) if clears_momentum(recipe, IMAGES, k)] == cleared
+    found = rates(recipe, *(k + shift for k in cleared for shift in (-1, 0)))
+    assert found == pytest.approx([0.1, 0.01, 0.01, 0.001])
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5, 0.25])

@@ -14,6 +14,8 @@ import torch
 from data.arrays.imageset import ImageSet, write
 from data.arrays.prepared import prepared
 from data.photographs.photographs import Photographs
+from data.photographs.tree import Tree
+from training.process.replicas import Replicas
 from training.recipe.run_data import load_run_data
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
@@ -75,6 +77,31 @@ def test_a_recipe_has_its_own_translations_where_the_data_move(
     assert set(found.flatten().tolist()) == set(range(2 * moved + 1))
 
 
+@pytest.mark.parametrize(("border", "mode"), [("zero", "constant"), ("reflect", "reflect")])
+def test_moved_images_have_the_border_of_the_recipe(
+    border: str, mode: Any, tiny: Callable[..., Settings], digits: ImageSet
+) -> None:
+    settings = tiny("data.pad=1", "recipe.mean=none", "recipe.std=none")
+    settings = replace(settings, recipe=replace(settings.recipe, border=border))
+    image = np.random.default_rng(0).integers(1, 256, (16, 16, 3), dtype=np.uint8)
+    alike = replace(digits, train_images=np.broadcast_to(image, digits.train_images.shape).copy())
+    batches = load_run_data(settings, alike, CPU).batches
+    batches.begin(0, 1)
+    padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode=mode)
+    windows = [padded[i : i + 16, j : j + 16] for i in range(3) for j in range(3)]
+    for x in batches.next(64)[0].permute(0, 2, 3, 1).numpy():
+        assert any(np.array_equal(x, window) for window in windows)
+
+
+def test_contrast_is_the_recipes(tiny: Callable[..., Settings], digits: ImageSet) -> None:
+    settings = tiny()
+    changes = {"prepare": "gcn", "contrast": 1.5, "mean": "none", "std": "none"}
+    settings = replace(settings, recipe=replace(settings.recipe, **changes))
+    images, _ = load_run_data(settings, digits, CPU).splits["test"]
+    norms = np.linalg.norm(images.flatten(1).numpy(), axis=1)
+    np.testing.assert_allclose(norms, 1.5, rtol=1e-5)
+
+
 def test_prepared_images_are_trained_and_tested_on(
     tiny: Callable[..., Settings], digits: ImageSet
 ) -> None:
@@ -114,6 +141,37 @@ def test_a_whitened_run_holds_its_images_once(
             tracemalloc.stop()
         assert loaded.splits["test"][0].dtype == torch.float32
         assert copy < held < 1.05 * copy and most < 1.3 * copy + numpy_writes
+
+
+# fb.resnet.torch's statistics, times 255.
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+# Mean and divisor; crop, size, longest of the short sides, and colour.
+@pytest.mark.parametrize(("row", "divided", "view"), [
+    ("he2015_residual/table3/resnet50", (MEAN, 1), ("scale", 224, 480, "pca")),
+    ("huang2017_dense/fig3/resnet50", (MEAN, STD), ("aspect", 224, 480, "jitter")),
+    ("simonyan2015_vgg/table4/vgg16", (MEAN, STD), ("scale", 224, 512, "pca")),
+    ("szegedy2015_googlenet/table3/googlenet", (MEAN, 1), ("aspect", 224, 480, "none")),
+    ("szegedy2016_inception/table3/inception_v3", (127.5, 127.5), ("aspect", 299, 480, "jitter")),
+])  # fmt: skip
+def test_photographs_are_seen_and_normalised_as_their_recipe_says(
+    row: str, divided: tuple[Any, Any], view: tuple[Any, ...],
+    settings_of: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    nothing = np.zeros(1_600, np.int64)
+    tree = Tree(Path("nowhere"), tuple(map(str, range(1_000))), *[nothing] * 3)
+    monkeypatch.setattr("training.recipe.run_data.check_sizes", lambda *_: None)
+    monkeypatch.setattr("training.recipe.run_data.training_view", lambda *given: given)
+    monkeypatch.setattr("training.recipe.run_data.Stream", lambda *given, **named: (*given, named))
+    images, second = Photographs("imagenet", tree, tree), Replicas(1, 2, 1)
+    found: Any = load_run_data(settings_of(f"experiment={row}"), images, CPU, second)
+    read, seen, named = found.batches
+    assert read is tree and (*seen, named["kind"]) == view and named["size"] == view[1]
+    for given in (found.mean, named["mean"]):
+        np.testing.assert_allclose(given, np.broadcast_to(divided[0], 3), rtol=1e-6)
+    for given in (found.scale, named["scale"]):
+        np.testing.assert_allclose(given, 1 / np.broadcast_to(divided[1], 3), rtol=1e-6)
 
 
 def test_photographs_are_not_prepared(settings_of: Callable[..., Settings]) -> None:

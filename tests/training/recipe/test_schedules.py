@@ -120,6 +120,16 @@ def test_all_but_the_schedule_stays(settings_of: Callable[..., Settings]) -> Non
     assert changed <= schedule and scaled(full, 1.0, IMAGES) == full
 
 
+def test_what_falls_within_a_tenth_of_an_epoch_falls_in_one(
+    settings_of: Callable[..., Settings],
+) -> None:
+    """Not over the whole run, as a length of 0 says."""
+    recipe = settings_of(RESNET20, "recipe=fair").recipe
+    recipe = replace(recipe, lr_length=4, auxiliary=0.5, auxiliary_end=0.0, auxiliary_length=1)
+    found = scaled(recipe, 0.1, IMAGES)
+    assert (found.lr_length, found.auxiliary_length, found.momentum_length) == (1, 1, 0)
+
+
 def test_a_schedule_too_short_to_drop_twice_is_refused(
     settings_of: Callable[..., Settings],
 ) -> None:

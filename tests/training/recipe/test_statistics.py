@@ -65,6 +65,9 @@ def test_statistics_are_means_over_batches(
         fuse(trainer.model)
     trainer.begin_segment()
     trainer.train_iteration()
+    moving = [buffer.clone() for buffer in trainer.model.buffers()]
+    trainer.end_segment()  # which is not the last one
+    assert all(map(torch.equal, moving, trainer.model.buffers()))
     trainer.train_iteration()
     trained = {name: value.clone() for name, value in trainer.weights().items()}
     trainer.end_segment()
