@@ -122,10 +122,8 @@ def test_an_error_at_the_best_validation_that_metrics_do_not_show(
         writer.writeheader()
         writer.writerows(lines)
     errors = record.summary["test_error"] | {"best": 7.0}
-    for said, faults in (
-        (9.0, []),
-        (7.0, ["the test error (at_best_val) is 9.0000 in metrics.csv"]),
-    ):
+    fault = "the test error (at_best_val) is 9.0000 in metrics.csv"
+    for said, faults in ((9.0, []), (7.0, [fault])):
         assert check.metrics_faults(changed(test_error=errors | {"at_best_val": said})) == faults
 
 

@@ -33,8 +33,7 @@ def hinge(scores: np.ndarray, labels: np.ndarray, _: float) -> float:
 @pytest.mark.parametrize(("name", "auxiliary", "smoothing", "term"), [
     ("cross_entropy", 0.0, 0.0, entropy), ("cross_entropy", 0.3, 0.0, entropy),
     ("cross_entropy", 0.4, 0.1, entropy), ("cross_entropy", 0.0, 0.1, entropy),
-    ("squared_hinge", 1.0, 0.0, hinge),
-    ("squared_hinge", 0.0, 0.0, hinge),
+    ("squared_hinge", 1.0, 0.0, hinge), ("squared_hinge", 0.0, 0.0, hinge),
 ])  # fmt: skip
 def test_losses_are_weighted_sums_of_the_terms_of_all_outputs(
     name: str, auxiliary: float, smoothing: float, term: Callable[..., float],

@@ -65,8 +65,8 @@ def test_updates_are_those_of_sgd_bit_by_bit(recipe: Recipe, decay: str, nestero
             assert torch.equal(flat.momentum[name], sgd.state[b]["momentum_buffer"]), name
 
 
-# Factors on the rate and the decay of each parameter, where biases have twice the rate, and the last
-# layer has a tenth of the rate and ten times the decay.
+# Factors on the rate and the decay of each parameter, where biases have twice the rate, and the
+# last layer has a tenth of the rate and ten times the decay.
 OWN = {"bias_lr": 2.0, "last_lr": 0.1, "last_decay": 10.0}
 FACTORS = {"0.weight": (1, 1), "0.bias": (2, 0), "1.weight": (1, 0), "1.bias": (1, 0),
            "3.weight": (0.1, 10), "3.bias": (0.2, 0)}  # fmt: skip

@@ -1,7 +1,10 @@
 """Statistics of normalisation taken anew after training, against their definition."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ from torch import Tensor, nn
 
 from data.arrays.imageset import ImageSet
 from tests.training.runs.test_replicas import OVERRIDES, result, torchrun
+from training.recipe.statistics import averaged_statistics
 from training.settings.network import build_model
 from training.settings.settings import Settings
 from training.trainer import Trainer
@@ -76,6 +80,33 @@ def test_statistics_are_means_over_batches(
     agree(trainer.weights(), reference(model, trainer, lambda size: [slice(size)]))
     for name, value in trainer.weights().items():  # and nothing else has changed
         assert "running" in name or torch.equal(value, trained[name]), name
+
+
+class Drawing(nn.Module):
+    """Normalises its images, and notes what it draws, as dropout would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.drawn = nn.BatchNorm2d(3), list[float]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.drawn.append(float(torch.rand(())))
+        return self.norm(x)
+
+
+def test_what_is_dropped_depends_on_seed_and_iteration(tiny: Callable[..., Settings]) -> None:
+    settings, images = tiny(), torch.randn(4, 3, 2, 2)
+    batches: Any = SimpleNamespace(
+        mean=torch.zeros(3), count=1_500, begin=lambda *_: None, size=lambda _: 4,
+        fetch=lambda _: None, next=lambda _: (images, None),
+    )  # fmt: skip
+    drawn = []
+    for seed, first in ((0, 30), (0, 30), (0, 60), (1, 30)):
+        recipe = replace(settings.recipe, statistics_batches=2)
+        model = Drawing()
+        averaged_statistics(replace(settings, recipe=recipe, seed=seed), model, batches, first)
+        drawn.append(tuple(model.drawn))
+    assert drawn[0] == drawn[1] and len(set(drawn)) == 3 and len(drawn[0]) == 2
 
 
 @pytest.mark.slow

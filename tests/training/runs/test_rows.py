@@ -29,7 +29,7 @@ def trainer(tiny: Callable[..., Settings], digits: ImageSet) -> Trainer:
 def test_seconds_are_of_training_and_the_rate_is_of_the_last_iteration(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step takes 2 seconds, an evaluation 100, and what is before the first of them 10."""
+    """A step takes 2 seconds, an evaluation 100; an earlier process took 10."""
     now, rows, step = [0.0], list[Any](), trainer.train_iteration
 
     def taking(seconds: float, result: Any = None) -> Callable[..., Any]:
