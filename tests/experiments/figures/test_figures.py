@@ -138,9 +138,10 @@ def test_published_points_stand_beside_ours() -> None:
     for axis in (left, right):
         lines = {line.get_label(): line for line in axis.lines}
         assert list(lines["ResNet, published"].get_ydata()) == [26.73, 24.01, 22.44, 22.16]
-    # torchvision's counts of the same networks: 21.8, 25.6, 44.5 and 60.2 million.
-    x = {line.get_label(): line for line in left.lines}["ResNet, published"].get_xdata()
-    assert list(x) == pytest.approx([21.8, 25.6, 44.5, 60.2], abs=0.05)
+    # torchvision's counts of the same networks: millions of weights, billions of multiply-adds.
+    for axis, sizes in ((left, [21.8, 25.6, 44.5, 60.2]), (right, [3.66, 4.09, 7.80, 11.51])):
+        x = {line.get_label(): line for line in axis.lines}["ResNet, published"].get_xdata()
+        assert list(x) == pytest.approx(sizes, abs=0.05)
 
 
 def test_published_means_stand_beside_ours_where_there_are_means() -> None:
@@ -148,6 +149,13 @@ def test_published_means_stand_beside_ours_where_there_are_means() -> None:
     (axis, _) = draw(FIGURES["huang2017_dense/fig3_cifar"], []).axes
     lines = {line.get_label(): line for line in axis.lines}
     assert list(lines["ResNet, published"].get_ydata()) == [8.75, 7.51, 7.17, 6.97, 6.61]
+
+
+def test_errors_of_a_tenth_stand_beside_nothing_published(records: list[RunRecord]) -> None:
+    family = Family("ResNet", "k", ("he2015_residual/table6/resnet20",))
+    for scale, labels in ((1, ["ResNet", "ResNet, published"]), (0.1, ["ResNet"])):
+        figure = draw((Points("", (family,), published=True),), records, scale=scale)
+        assert curves(figure) == [labels] and len(figure.legends) == (scale == 1)
 
 
 def test_what_families_are_is_said_above_the_panels_and_hides_no_point() -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from experiments.papers.claims import MEASURES, Claim, claims, mistake_in
 from experiments.papers.rows import facts
-from experiments.tables.claims import claims_table, find, judge
+from experiments.tables.claims import claims_table, decide, find, judge
+from experiments.verdicts.inference import Prior, Sample
 from experiments.verdicts.loading import load
-from experiments.verdicts.measure import transition_least, weight_spread
+from experiments.verdicts.measure import Row, prior_of_measure, transition_least, weight_spread
 from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 from tests.sealed import seal
@@ -100,10 +101,22 @@ def test_an_open_claim_says_how_many_seeds_would_decide(
     assert "over 200 seeds" in found.numbers
 
 
+def test_seeds_that_would_decide_whether_rows_are_near() -> None:
+    """Off by 0.2 of 0.5, with a deviation of 0.2 and six degrees of freedom of a prior: five seeds
+    tell (2.145 x 0.2 x (2 / 5) ** 0.5 = 0.271), four do not (2.179 x 0.2 x 0.5 ** 0.5 = 0.308)."""
+    for runs, holds in ((1, None), (4, None), (5, True)):
+        rows = [Row(Sample(mean, 0.2, 5 + runs, runs), False, False, "") for mean in (8.0, 7.8)]
+        found = decide({"near": A, "to": B, "within": 0.5}, rows)
+        assert found.holds is holds
+        assert ("(5 seeds per row would decide" in found.numbers) == (holds is None)
+
+
 def test_what_fails_to_train_is_worse(made: Callable[..., list[RunRecord]]) -> None:
     records = made(A, 90.0) + made(B, 7.0)
     assert find(LOWER, records).holds is True
     assert find({"lower": A, "than": B}, records).holds is False
+    assert find({"near": A, "to": B, "within": 1}, records).holds is False
+    assert find({"near": B, "to": A, "within": 1}, records).holds is None
     assert find({"fails": A}, records).holds is True
     assert find({"fails": B}, records).holds is False
 
@@ -292,6 +305,21 @@ def test_times_are_compared_on_one_machine_only(made: Callable[..., list[RunReco
     other = made(C, 7.0, 7.1, seconds=900.0, device="another", **kind)
     found = find({"lower": A, "than": C, "of": "seconds"}, faster + other)
     assert found.holds is None and "different machines" in found.numbers
+    both = slower + made(B, 7.0, start=2, seconds=900.0, device="another", **kind)
+    found = find(comparison, faster + both)
+    assert found.holds is None and "different machines" in found.numbers
+
+
+def test_times_on_two_machines_say_nothing_of_their_spread(
+    made: Callable[..., list[RunRecord]],
+) -> None:
+    """It is then taken as a twentieth of the mean."""
+    one, same, other = (
+        made(A, 8.0, start=seed, seconds=100.0 * (1 + seed), device=device)
+        for seed, device in enumerate(("one", "one", "another"))
+    )
+    assert prior_of_measure("seconds", "paper", one + other) == Prior(0.05, 1)
+    assert prior_of_measure("seconds", "paper", one + same).ratio > 0.3
 
 
 def test_a_claim_stands_with_all_of_its_comparisons(made: Callable[..., list[RunRecord]]) -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from experiments.papers.claims import claims
 from experiments.tables.claims import HOLDS
-from experiments.tables.decided import PATH, decided, exact, simulated, table, verdict_of
+from experiments.tables.decided import PATH, decided, errors, exact, simulated, table, verdict_of
 
 DRAWS = 20
 
@@ -15,6 +15,11 @@ def test_by_their_own_numbers_the_papers_claims_hold() -> None:
     assert {claim.name: verdict_of(claim, exact(claim)) for claim in claimed} == {
         claim.name: HOLDS for claim in claimed
     }
+
+
+def test_errors_are_those_of_a_tables_own_test() -> None:
+    """Huang et al. 2017, Table 3, DenseNet-121: 25.02 (23.61) for one crop (ten)."""
+    assert errors()["huang2017_dense/table3/densenet121", "imagenet"] == 25.02
 
 
 def test_more_seeds_decide_and_few_decide_wrongly() -> None:

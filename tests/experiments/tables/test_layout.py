@@ -79,6 +79,8 @@ def test_hours_end_in_their_ratio(tmp_path: Path) -> None:
     """15h 7m of 20h 42m, 15h 20m of 20h 51m, 25h 33m of 33h 43m; 1.6 hours of ours, of 2.0."""
     rows = ("resnet110_constant", 2.0), ("resnet110_stochastic", 1.6)
     records = [hours(tmp_path, f"huang2016_stochastic/table1/{row}", taken) for row, taken in rows]
-    last = layout("huang2016_stochastic/table2", records).iloc[-1].tolist()
+    frame = layout("huang2016_stochastic/table2", records)
+    assert frame["C10+, ours"].tolist()[:-1] == ["2.00", "1.60"]
+    last = frame.iloc[-1].tolist()
     assert last == ["ratio, last to first", "0.73", "0.80", "0.74", "-", "0.76", "-"]
     assert layout("huang2016_stochastic/table2", records[1:]).iloc[-1].tolist()[2] == "-"

@@ -66,7 +66,8 @@ def test_one_unstable_row_does_not_decide_for_all() -> None:
 
 def test_a_prior_counts_for_no_more_than_its_runs() -> None:
     assert binomial(7.0, 10_000) == pytest.approx(100 * (0.07 * 0.93 / 10_000) ** 0.5)
-    assert binomial(0.0, 10_000) > 0, "an error of 0 is not known for sure"
+    for rate in (0.0, 100.0):  # which nobody knows for sure: as one image in a thousand
+        assert binomial(rate, 10_000) == pytest.approx(100 * (0.001 * 0.999 / 10_000) ** 0.5)
     assert pooled([]) is None and pooled([(0.7, 1)]) is None
     equal = pooled([(0.0, 2)])
     assert equal is not None and equal.freedom == 1 and equal.ratio > 0
