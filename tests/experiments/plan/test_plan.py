@@ -7,15 +7,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from experiments import compile, reproduce, train
 from experiments.papers import conf
 from experiments.papers.conf import PlanError
+from experiments.papers.rows import facts
 from experiments.plan import estimate, machine, overview
 from experiments.plan.jobs import Job, parse_run
 from experiments.plan.plan import Entry, listed_jobs, make_plan, table_jobs
 from experiments.plan.states import Failure, note_failure
+from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 from records.lock import locked
 from records.names import run_name
@@ -136,6 +139,81 @@ def test_estimates_come_from_records_of_this_device(
         seal(folder, **changed, device=device)
         (entry,) = plan_of(rows="resnet20")
         assert entry.seconds == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "paused", "known"),
+    [
+        ({}, 0, (True, True)),
+        ({"seconds": 640.0 + 3600}, 3600, (True, True)),
+        ({"runs_at_once": 2}, 0, (False, False)),
+        ({"run": f"{TABLE6}/resnet20+precision=bf16/cifar10_aug/seed0"}, 0, (True, False)),
+    ],
+    ids=["alone", "suspended", "side by side", "changed"],
+)
+def test_a_pace_is_that_of_a_run_alone_and_of_its_network_if_nothing_is_changed(
+    changes: dict[str, object], paused: int, known: tuple[bool, bool],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """64,000 iterations in 640 s."""
+    monkeypatch.setattr(estimate, "device_name", lambda: "this one")
+    folder = GOLDEN / TABLE6 / "resnet20/cifar10_aug/seed0"
+    frame = pd.read_csv(folder / "metrics.csv")
+    frame.loc[2:, "seconds"] += paused
+    frame.to_csv(tmp_path / "metrics.csv", index=False)
+    summary = json.loads((folder / "summary.json").read_text()) | {
+        "seconds": 640.0, "device": "this one", "macs": 40_551_040, "bn_batch": 128,
+    }  # fmt: skip
+    record = RunRecord(tmp_path, summary | changes)
+    found = estimate.recorded_pace([record])
+    run, network = record.run.removesuffix("/seed0"), (269_722, 40_551_040, 128)
+    assert found.runs == pytest.approx({run: 0.01} if known[0] else {})
+    assert found.networks == pytest.approx({network: 0.01} if known[1] else {})
+
+
+RESNET18, AUGMENTED = "he2015_residual/table2/resnet18", "cifar10_aug"
+
+
+@pytest.mark.parametrize(
+    ("job", "row", "share"),
+    [
+        (Job(f"{TABLE6}/resnet20", "digits", 0, "smoke"), (f"{TABLE6}/resnet20", AUGMENTED), 1 / 4),
+        (Job(RESNET18, "imagenette", 0, "imagenette"), (RESNET18, "imagenet"), (64 / 224) ** 2),
+        # As much as the shallower row itself.
+        (Job(f"{TABLE6}/resnet110", AUGMENTED, 0, "paper", ("model.depth=56",)),
+         (f"{TABLE6}/resnet56", AUGMENTED), 1),
+    ],
+    ids=["16 of 32 pixels", "64 of 224", "half as deep"],
+)  # fmt: skip
+def test_an_image_takes_a_twin_its_share_of_the_work(
+    job: Job, row: tuple[str, str], share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "gpus", dict)
+    nothing = estimate.Pace({}, {})
+    twin, whole = (
+        (estimate.seconds_here(one, nothing) - estimate.START_SECONDS) / one.iterations / one.batch
+        for one in (job, Job(*row, 0, "paper"))
+    )
+    assert twin / whole == pytest.approx(share, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("preset", "dataset", "of_row", "iterations"),
+    [
+        ("paper", "imagenet", 600_000, 600_000),
+        ("imagenette", "imagenette", 600_000, 15 * 296),  # 9,469 images, 32 at a time
+        ("short", "imagenet", 600_000, 2_000),
+        ("short", "imagenet", 1_500, 1_500),
+    ],
+)
+def test_how_long_presets_train(
+    preset: str, dataset: str, of_row: int, iterations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = facts(RESNET18, "imagenet")
+    assert known is not None
+    row = replace(known, iterations=of_row)
+    monkeypatch.setattr("experiments.plan.jobs.facts", lambda *_: row)
+    assert Job(known.experiment, dataset, 0, preset).iterations == iterations
 
 
 @pytest.mark.parametrize(
