@@ -111,7 +111,7 @@ theory: $(READY) ## measure the papers' equations: results/theory/ (minutes)
 	@$(RUN) -m training.theory
 	@$(RUN) -m experiments.figures.theory
 
-architecture: $(READY) ## count the size and length of every row: results/rows.csv (2 minutes)
+architecture: $(READY) ## count the size and length of every row: results/rows.csv (minutes)
 	@$(RUN) -m training.counts.rows
 	@$(RUN) -m experiments.papers.sums rows.csv tenth/rows.csv architecture.csv
 

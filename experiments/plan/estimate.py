@@ -115,10 +115,10 @@ def gpu_rate(job: Job) -> float:
 
 
 def _step_seconds(job: Job, *, gpu: bool) -> float:
-    pixels = PIXELS.get(job.dataset, 1.0)
-    depths = [x.split("=")[1] for x in job.overrides if x.startswith("model.depth=")]
-    scale = pixels * (int(depths[0]) / job.facts.depth if depths else 1.0)
+    changed = [int(x.split("=")[1]) for x in job.overrides if x.startswith("model.depth=")]
+    depth = changed[0] if changed else job.facts.depth
+    scale = PIXELS.get(job.dataset, 1.0) * depth / job.facts.depth
     macs = 3 * job.facts.macs * job.batch * scale
     if gpu:
-        return job.facts.depth * GPU_SECONDS_PER_LAYER + macs / gpu_rate(job)
+        return depth * GPU_SECONDS_PER_LAYER + macs / gpu_rate(job)
     return macs / CPU_MACS_PER_SECOND

@@ -1,10 +1,12 @@
 """Loops measured side by side, each in a fresh process."""
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 import torch
 
@@ -19,12 +21,30 @@ def measure(loops: Sequence[Loop], rounds: int) -> dict[Loop, list[float]]:
     The loops take turns, so that other load on the machine affects all of them alike. A loop that
     cannot run here is left out, and the reason printed.
     """
+    processes: list[BaseProcess] = []
+    try:
+        return _in_turns(loops, rounds, processes)
+    except BaseException:
+        for process in processes:
+            process.terminate()
+        raise
+    finally:
+        for process in processes:
+            process.join()
+
+
+def _in_turns(
+    loops: Sequence[Loop], rounds: int, processes: list[BaseProcess]
+) -> dict[Loop, list[float]]:
+    """See `measure`, which ends the `processes` that this starts."""
     pipes, context = {}, multiprocessing.get_context("spawn")
-    processes = []
     for loop in loops:  # one after the other, since compiling takes all cores
         pipe, theirs = context.Pipe()
-        processes.append(context.Process(target=serve, args=(theirs, loop)))
-        processes[-1].start()
+        process = context.Process(target=serve, args=(theirs, loop))
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # left to this process
+        process.start()
+        signal.signal(signal.SIGINT, handler)
+        processes.append(process)
         theirs.close()  # so that the pipe ends with the process
         try:
             problem = pipe.recv()
@@ -41,8 +61,6 @@ def measure(loops: Sequence[Loop], rounds: int) -> dict[Loop, list[float]]:
             seconds[loop].append(pipe.recv())
     for pipe in pipes.values():
         pipe.close()
-    for process in processes:
-        process.join()
     return seconds
 
 

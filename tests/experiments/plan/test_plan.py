@@ -197,6 +197,13 @@ def test_an_image_takes_a_twin_its_share_of_the_work(
     assert twin / whole == pytest.approx(share, rel=0.05)
 
 
+def test_a_gpu_trains_a_shallower_twin_as_fast_as_the_shallower_row() -> None:
+    job = Job(f"{TABLE6}/resnet110", AUGMENTED, 0, "paper", ("model.depth=56",))
+    row = Job(f"{TABLE6}/resnet56", AUGMENTED, 0, "paper")
+    seconds = [estimate.seconds_on_gpu(one) for one in (job, row)]
+    assert seconds[0] == pytest.approx(seconds[1], rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("preset", "dataset", "of_row", "iterations"),
     [
