@@ -114,6 +114,7 @@ def test_what_both_phases_of_a_student_set_is_refused(override: str, refused: bo
         refuse_idle([override], read_settings(config), config)
 
 
+@cache
 def config_of(overrides: tuple[str, ...]) -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", overrides=list(overrides))
