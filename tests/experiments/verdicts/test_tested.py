@@ -211,9 +211,9 @@ def test_the_command_notes_a_test_in_the_record(
     assert (found["data"], found["weights"]) == (recorded["data"], recorded["weights"])
     weights = summary.parent / "weights.safetensors"
     for wrong, message in (
-        ([run, f"weights='{weights}'", "save=true"], "are for one finished record"),
-        ([run, f"weights='{weights}'", "analysis=responses"], "are for one finished record"),
-        ([f"run=['{summary.parent}','{summary.parent}']", "save=true"], "are for one finished record"),
+        ([run, f"weights='{weights}'", "save=true"], "one finished record"),
+        ([run, f"weights='{weights}'", "analysis=responses"], "one finished record"),
+        ([f"run=['{summary.parent}','{summary.parent}']", "save=true"], "one finished record"),
         ([run, "protocol=multi_scale", "short=96"], "short=96 has no effect beside"),
     ):
         ended = command("eval.py", *wrong)
