@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from data.order import derived_seed
-from training.engines.convert import convert
+from training.engines.convert import convert, converts
 from training.engines.drawn import Drawn
 from training.settings.network import dropouts, set_dropouts
 
@@ -30,12 +30,12 @@ def disagreement(network: nn.Module, size: int, *, fused: bool, captured: bool) 
         size: pixels on a side of its images.
         fused, captured: see `convert`.
     """
+    if not converts(network, fused=fused, captured=captured):
+        return None
     layers = "fused layers" if fused else "layers of the engine"
     try:
         form = deepcopy(network).double()
         drawn = convert(form, fused=fused, captured=captured, seed=0, longest=1)
-        if not (fused or drawn):
-            return None
         if fused:
             use_plain_operations(form)
         found = _computed(form, size, drawn)

@@ -6,6 +6,11 @@ from training.engines.drawn import Drawn, Gates, Paths
 from training.settings.network import drops_paths, skips
 
 
+def converts(model: nn.Module, *, fused: bool, captured: bool) -> bool:
+    """Whether `convert` may replace layers of a network."""
+    return fused or drops_paths(model) or (captured and skips(model))
+
+
 def convert(
     model: nn.Module, *, fused: bool, captured: bool, seed: int, longest: int
 ) -> list[Drawn]:
