@@ -16,7 +16,7 @@ from records.exits import BAD_CONFIG
 from records.files import ROOT
 from training.settings.settings import Settings
 from training.weights.description import check_description, describe, description
-from training.weights.export import ABOUT, WeightsError, export, load_weights
+from training.weights.export import ABOUT, WeightsError, export, load_weights, read_tensors
 
 DEPTH = 74  # twelve units a stage: layer1.10 comes after layer1.9, whatever an alphabet says
 SHIPPED = "results/weights/he2015_residual/table6/resnet20/cifar10_aug/seed0.safetensors"
@@ -247,3 +247,13 @@ def test_shipped_weights_are_known_by_their_record(command: Callable) -> None:
                  ["experiment=he2015_residual/fig6/plain20", "force=true"]):  # fmt: skip
         ended = command("eval.py", *arguments, weights)
         assert "holds weights of" not in ended.err  # the data are missing
+
+
+def test_a_checkpoint_with_averaged_weights_is_read_as_evaluated(tmp_path: Path) -> None:
+    model = {"weight": torch.zeros(2), "counter": torch.ones(1)}
+    average = {"weight": torch.full((2,), 3.0), "updates": torch.tensor(5.0)}
+    trainer = {"iteration": 5, "model": model, "average": average}
+    torch.save({"science": {}, "state": {"trainer": trainer}}, tmp_path / "checkpoint.pt")
+    found = read_tensors(tmp_path / "checkpoint.pt")
+    assert found.keys() == model.keys()
+    assert found["weight"].tolist() == [3, 3] and found["counter"].tolist() == [1]
