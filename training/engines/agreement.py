@@ -63,7 +63,8 @@ def use_plain_operations(model: nn.Module) -> None:
 
 @torch.no_grad()
 def _computed(network: nn.Module, size: int, drawn: Sequence[Drawn] = ()) -> dict[str, Tensor]:
-    """Outputs of a network in both modes, and its state after a forward pass, by name."""
+    """Outputs of a network in both modes, and its state after a forward pass, by name; what has
+    overflowed is as large as can be, so that it can be compared."""
     set_dropouts(network, [0.0] * len(dropouts(network)))
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0)).double()
     for values in drawn:
@@ -77,4 +78,5 @@ def _computed(network: nn.Module, size: int, drawn: Sequence[Drawn] = ()) -> dic
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     named = {f"output {number}": output for number, output in enumerate(outputs, 1)}
     named |= {k: v for k, v in network.state_dict().items() if v.is_floating_point()}
-    return named | {"output in evaluation": network.eval()(images)}
+    named |= {"output in evaluation": network.eval()(images)}
+    return {name: value.nan_to_num() for name, value in named.items()}

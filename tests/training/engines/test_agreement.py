@@ -50,6 +50,13 @@ def test_fused_networks_agree(build: Callable[[], nn.Module]) -> None:
     assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
 
 
+def test_networks_that_overflow_are_compared_all_the_same() -> None:
+    """As very deep ones without training may, in evaluation: they are no other networks."""
+    network = ResNet(8)
+    nn.init.constant_(network.classifier.weight, float("inf"))
+    assert disagreement(network, SIZE) is None
+
+
 class Squeezed(residual.ResidualUnit):
     """Its branch is weighted by channel (Hu et al. 2018), as someone may try it."""
 
