@@ -100,21 +100,33 @@ def _group(axis: Axes, dots: Sequence[Dot], verdict: str | None, label: str) -> 
 def _names(axis: Axes, dots: Sequence[Dot], *, alike: bool) -> None:
     """Write names beside the dots, on the side away from the diagonal if there is room, or above or
     below; left out if there is none anywhere."""
-    at = [axis.transAxes.inverted().transform(axis.transData.transform((d.published, d.ours)))
-          for d in dots]  # fmt: skip
-    taken = [(x - GAP, x + GAP, y) for x, y in at]
+
+    def on_page(published: float, ours: float) -> tuple[float, float]:
+        x, y = axis.transAxes.inverted().transform(axis.transData.transform((published, ours)))
+        return float(x), float(y)
+
+    at = [on_page(d.published, d.ours) for d in dots]
+    taken = []  # left, right, bottom and top of dots with their intervals, then of names
+    for dot, (x, y) in zip(dots, at, strict=True):
+        drawn = dot.interval if dot.verdict is not None and dot.interval else ()
+        ends = [on_page(dot.published, end)[1] for end in drawn]
+        taken.append((x - GAP, x + GAP, min([y - LINE / 2, *ends]), max([y + LINE / 2, *ends])))
     for dot, (x, y) in sorted(zip(dots, at, strict=True), key=lambda one: -one[1][1]):
         width, step = LETTER * len(dot.name), 1.1 * LINE
-        right, left = (x + GAP, y, "left"), (x - GAP, y, "right")
-        sides = (left, right) if alike and dot.ours > dot.published else (right, left)
+        sides = [(x + GAP, "left"), (x - GAP, "right")]
+        if alike and dot.ours > dot.published:
+            sides.reverse()
+        beside = [(side, y + up, align) for side, align in sides for up in (0, step, -step)]
         middle = min(max(x, width / 2), 1 - width / 2)
-        others = (middle, y - step, "center"), (middle, y + step, "center")
-        for where, height, align in (*sides, *others):
+        for where, height, align in (
+            *beside, (middle, y - step, "center"), (middle, y + step, "center")
+        ):  # fmt: skip
             start = where - width * {"left": 0, "center": 0.5, "right": 1}[align]
-            free = all(start >= end or start + width <= begin or abs(height - other) > LINE
-                       for begin, end, other in taken)  # fmt: skip
+            bottom, top = height - LINE / 2, height + LINE / 2
+            free = all(start >= right or start + width <= left or bottom > high or top < low
+                       for left, right, low, high in taken)  # fmt: skip
             if free and start >= 0 and start + width <= 1:
-                taken.append((start, start + width, height))
+                taken.append((start, start + width, bottom, top))
                 axis.text(where, height, dot.name, fontsize=7, transform=axis.transAxes,
                           va="center_baseline", ha=align)  # fmt: skip
                 break
