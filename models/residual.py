@@ -39,7 +39,8 @@ class ResidualUnit(nn.Module):
         shortcut: rule that builds the shortcut.
         survival: probability that the branch survives a mini-batch (Huang et al. 2016).
         stride_on: which convolution of a bottleneck has the stride: the first `1x1`, as in the
-            papers, or the `3x3`, as in fb.resnet.torch and torchvision.
+            original (according to the README of fb.resnet.torch; the paper does not say), or the
+            `3x3`, as in fb.resnet.torch and torchvision.
         bias: whether the branch's convolutions have biases, as in the code of Huang et al. 2016.
         dropout: rate before the last convolution (Zagoruyko and Komodakis 2016, Fig. 1(d)).
     """

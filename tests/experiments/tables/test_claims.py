@@ -250,7 +250,7 @@ def test_weights_spread_over_a_block(
 ) -> None:  # fmt: skip
     """Huang et al. 2017, Fig. 5: the claim's own comparisons, on weights that bear them out and on
     others."""
-    (claim,) = [c for c in claims() if "Fig. 5" in c.source]
+    (claim,) = [c for c in claims() if c.name == "layers use what early layers have made"]
     row = "huang2017_dense/table2/densenet_40_12"
     records = made(row, 5.2, 5.2)
     assert [find(one, records).holds for one in claim.comparisons] == [None, None]

@@ -27,7 +27,7 @@ def test_more_seeds_decide_and_few_decide_wrongly() -> None:
     committed = pd.read_csv(PATH).set_index(["claim", "seeds"])
     assert found.index.equals(committed.index), "python -m experiments.tables.decided"
     by_seeds = found.groupby("seeds").mean()
-    # Of 27 claims and 20 draws each; some claims share rows.
+    # Each over 20 draws; some claims share rows.
     assert (by_seeds - committed.groupby("seeds").mean()).abs().max(axis=None) < 6
     assert by_seeds["right"].is_monotonic_increasing and by_seeds["right"][40] > 95
     assert by_seeds["wrong"].max() < 2
