@@ -31,7 +31,7 @@ def halved(b: int, b3: int, c: int, c3: int) -> str:
 
 
 def mixed_a(pooled: int) -> str:
-    """Szegedy et al. 2016, Fig. 5, with the widths of the released code."""
+    """Szegedy et al. 2016, Fig. 5, but with the 5x5 convolution of the released code."""
     return f"1x1 64 | 1x1 48, 5x5 64 | 1x1 64, 3x3 96, 3x3 96 | avg, 1x1 {pooled}"
 
 
@@ -139,7 +139,8 @@ class Inception(nn.Module):
 
     Args:
         version: `googlenet` (Szegedy et al. 2015, Table 1), `bn_inception` (Ioffe and Szegedy 2015,
-            Fig. 5) or `inception_v3` (Szegedy et al. 2016, Table 1, as in the authors' code).
+            Fig. 5) or `inception_v3` (Szegedy et al. 2016, Table 1, with the stem of the authors'
+            code).
         init: initialisation: `fan_in` or `fan_out` (see `models.layers.init_weights`), or `xavier`
             as in BVLC's Caffe: uniform with variance 1 / fan_in, biases 0.2.
 

@@ -13,7 +13,7 @@ POOL = re.compile(r"m([2-9])")
 
 
 class Maxout(nn.Module):
-    """Maximum over several linear maps of the input (Goodfellow et al. 2013, Section 2).
+    """Maximum over several linear maps of the input (Goodfellow et al. 2013, Section 3).
 
     Args:
         pieces: number of linear maps per output.

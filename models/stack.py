@@ -1,6 +1,7 @@
 """Straight stacks of convolutions, specified by words: NIN (Lin et al. 2014), All-CNN-C
 (Springenberg et al. 2015) and ELU networks (Clevert et al. 2016)."""
 
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -26,8 +27,9 @@ class Stack(nn.Module):
             `d0.5` dropout.
         scaled: whether dropout scales kept values up in training; otherwise values are scaled down
             in evaluation, as in cuda-convnet.
-        init: initialisation of the convolutions, with biases 0: `xavier` (uniform, Glorot and
-            Bengio 2010, eq. 16), `fan_in` (normal, sqrt(2 / fan_in)), or `normal` by `deviations`.
+        init: initialisation of the convolutions, with biases 0: `xavier` (uniform within
+            sqrt(3 / fan_in), as Caffe has it), `fan_in` (normal, sqrt(2 / fan_in)), or `normal` by
+            `deviations`.
         deviations: standard deviation of each convolution's weights, first to last; the last one
             also applies to all further convolutions.
     """
@@ -55,7 +57,8 @@ class Stack(nn.Module):
         for number, conv in enumerate(convs):
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
             if init == "xavier":
-                nn.init.xavier_uniform_(conv.weight)
+                bound = math.sqrt(3 / conv.weight[0].numel())
+                nn.init.uniform_(conv.weight, -bound, bound)
             elif init == "fan_in":
                 nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             else:

@@ -117,9 +117,9 @@ def test_weights_start_as_they_are_told() -> None:
     convs = [layer for layer in model.layers if isinstance(layer, nn.Conv2d)]
     expected = [0.001, 0.01, 0.01, *[0.05] * 6]
     assert [float(c.weight.detach().std()) for c in convs] == pytest.approx(expected, rel=0.05)
-    glorot = Stack(ALLCNN).layers.conv2.weight.detach()
-    bound = (6 / (96 * 9 + 96 * 9)) ** 0.5
-    assert 0.99 * bound < float(glorot.abs().max()) <= bound
+    caffe = Stack(ALLCNN).layers.conv1.weight.detach()  # 3 channels in and 96 out, 3x3
+    bound = (3 / (3 * 9)) ** 0.5
+    assert 0.99 * bound < float(caffe.abs().max()) <= bound
     assert not any(c.bias.any() for c in convs)
     he = Stack(ALLCNN, init="fan_in").layers.conv2.weight.detach()
     assert float(he.std()) == pytest.approx((2 / (96 * 9)) ** 0.5, rel=0.02)

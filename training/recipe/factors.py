@@ -21,8 +21,9 @@ class Factors(NamedTuple):
 def factors_of(model: nn.Module, recipe: Recipe) -> dict[str, Factors]:
     """Factors of every trainable parameter, by name.
 
-    `bias_lr` applies to biases of convolutions and linear layers. The last layer is the last of
-    these layers outside the network's `heads`.
+    `bias_lr` applies to biases of convolutions and linear layers, `conv_lr` to convolutions outside
+    the network's `heads` (the code of Romero et al. 2015 has no such factor for the regressor). The
+    last layer is the last of these layers outside the heads.
     """
     named = computing(model)
     last = next((n for n in reversed(named) if not n.startswith(HEADS)), "").rpartition(".")[0]
@@ -35,7 +36,7 @@ def factors_of(model: nn.Module, recipe: Recipe) -> dict[str, Factors]:
         layer = name.rpartition(".")[0]
         if layer == last:
             lr, decay = lr * recipe.last_lr, decay * recipe.last_decay
-        if layer in convolutions:
+        if layer in convolutions and not name.startswith(HEADS):
             lr *= recipe.conv_lr
         if parameter.requires_grad:
             factors[name] = Factors(lr, decay, name.startswith(HEADS))

@@ -12,7 +12,7 @@ Outputs = Tensor | tuple[Tensor, ...]  # logits, or (logits, *extras) in trainin
 # Returns the loss, a mean over the images, and the logits (N, classes) used for prediction.
 Objective = Callable[[Outputs, Tensor], tuple[Tensor, Tensor]]
 Term = Callable[[Tensor, Tensor], Tensor]
-TEMPERATURE = 3.0  # Romero et al. 2015, Section 3.2
+TEMPERATURE = 3.0  # Romero et al. 2015, supplement, A.1.2
 
 
 def cross_entropy(outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
