@@ -1,5 +1,7 @@
-"""What the rows and the summary of a run say of its training, under a clock that steps set."""
+"""What the rows and the summary of a run say of its training, and when it is saved, under a clock
+that steps set."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,7 +11,9 @@ import pytest
 import torch
 
 from data.arrays.imageset import ImageSet
+from records.exits import PREEMPTED
 from training import loop
+from training.process.signals import Stopped
 from training.runs import summary
 from training.settings.settings import Settings
 from training.trainer import Trainer
@@ -26,37 +30,100 @@ def trainer(tiny: Callable[..., Settings], digits: ImageSet) -> Trainer:
     return Trainer(settings, replace(digits, **few), torch.device("cpu"))
 
 
-def test_seconds_are_of_training_and_the_rate_is_of_the_last_iteration(
-    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A step takes 2 seconds, an evaluation 100; an earlier process took 10."""
-    now, rows, step = [0.0], list[Any](), trainer.train_iteration
+class Timed:
+    """The loop of a trainer under a clock: a step takes 2 seconds, an evaluation 100, logging 50.
 
-    def taking(seconds: float, result: Any = None) -> Callable[..., Any]:
-        def call(*_: object) -> Any:
-            now[0] += seconds
-            return result
+    Attributes:
+        saving: seconds that a checkpoint takes.
+        stop_at: the iteration after which a signal arrives.
+        rows: what it has recorded.
+        saved: iteration and seconds of every checkpoint.
+        touched: how often it gave another sign of life.
+    """
 
-        return call
+    def __init__(self, trainer: Trainer, monkeypatch: pytest.MonkeyPatch):
+        self.trainer, self.now, self.saving, self.stop_at, self.touched = trainer, 0.0, 0.0, 0, 0
+        self.rows, self.saved = list[Any](), list[tuple[int, float]]()
+        self.signals: Any = SimpleNamespace(code=None)
+        self.step = trainer.train_iteration
+        monkeypatch.setattr(loop.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(trainer, "train_iteration", self.train_iteration)
+        monkeypatch.setattr(trainer, "evaluate", lambda _: self.taking(100, (1.0, 50.0)))
 
-    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(trainer, "train_iteration", lambda: (step(), taking(2)()))
-    monkeypatch.setattr(trainer, "evaluate", taking(100, (1.0, 50.0)))
-    record: Any = SimpleNamespace(append=rows.append)
-    progress: Any = SimpleNamespace(advance=taking(0), evaluated=taking(0))
-    signals: Any = SimpleNamespace(code=None)
-    ended = loop.train(
-        trainer, record, seconds=10, save=taking(30), save_every=1e9, progress=progress,
-        signals=signals, log=taking(50),
-    )  # fmt: skip
-    assert ended == ("finished", 22)
-    assert [row["seconds"] for row in rows] == [16, 22]
-    assert [row["lr"] for row in rows] == pytest.approx([0.02, 0.002])
-    assert [(row["iteration"], row["epoch"]) for row in rows] == [(3, 1), (6, 2)]
+    def taking(self, seconds: float, result: Any = None) -> Any:
+        self.now += seconds
+        return result
+
+    def train_iteration(self) -> None:
+        self.step()
+        self.taking(2)
+        if self.trainer.iteration == self.stop_at:
+            self.signals.code = PREEMPTED
+
+    def save(self, seconds: float) -> None:
+        self.saved.append((self.trainer.iteration, seconds))
+        self.taking(self.saving)
+
+    def touch(self) -> None:
+        self.touched += 1
+
+    def train(self, *, seconds: float, save_every: float) -> tuple[str, float]:
+        record: Any = SimpleNamespace(append=self.rows.append, touch=self.touch)
+        progress: Any = SimpleNamespace(advance=lambda _: None, evaluated=lambda _: None)
+        return loop.train(
+            self.trainer, record, seconds=seconds, save=self.save, save_every=save_every,
+            progress=progress, signals=self.signals, log=lambda _: self.taking(50),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def timed(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> Timed:
+    return Timed(trainer, monkeypatch)
+
+
+def test_seconds_are_of_training_and_the_rate_is_of_the_last_iteration(timed: Timed) -> None:
+    """An earlier process took 10 seconds."""
+    timed.saving = 30
+    assert timed.train(seconds=10, save_every=1e9) == ("finished", 22)
+    assert timed.saved == [(6, 22)]
+    assert [row["seconds"] for row in timed.rows] == [16, 22]
+    assert [row["lr"] for row in timed.rows] == pytest.approx([0.02, 0.002])
+    assert [(row["iteration"], row["epoch"]) for row in timed.rows] == [(3, 1), (6, 2)]
     told = summary.summarise(
-        trainer.settings, trainer, rows=rows, seconds=16, code=[], devices=["a CPU"]
-    )
+        timed.trainer.settings, timed.trainer, rows=timed.rows, seconds=16, code=[],
+        devices=["a CPU"],
+    )  # fmt: skip
     assert told["images_per_second"] == 80 / 16
+
+
+def test_checkpoints_are_as_far_apart_as_asked_and_know_the_seconds(timed: Timed) -> None:
+    """Every 4 seconds, the time of evaluations included: two steps, an evaluation, two steps."""
+    timed.train(seconds=10, save_every=4)
+    assert timed.saved == [(iteration, 10 + 2 * iteration) for iteration in (2, 3, 5, 6)]
+
+
+def make_infinite(trainer: Trainer) -> None:
+    """Have the loss of a segment be infinite from its beginning."""
+    trainer.metrics.add(torch.tensor(math.inf), torch.eye(10), torch.arange(10))
+
+
+@pytest.mark.parametrize("finite", [True, False])
+def test_a_stopped_run_says_from_where_it_goes_on(finite: bool, timed: Timed) -> None:
+    timed.stop_at = 2
+    if not finite:
+        make_infinite(timed.trainer)
+    with pytest.raises(Stopped, match="at iteration 2; repeat") as stopped:
+        timed.train(seconds=0, save_every=1e9)
+    assert stopped.value.code == PREEMPTED and not timed.rows
+    assert [iteration for iteration, _ in timed.saved] == ([2] if finite else [])
+    assert ("from the last checkpoint, because" in str(stopped.value)) == (not finite)
+
+
+def test_the_last_checkpoint_with_a_finite_loss_is_kept_while_a_run_diverges(timed: Timed) -> None:
+    make_infinite(timed.trainer)
+    assert timed.train(seconds=0, save_every=0)[0] == "diverged"
+    # Whoever started it kills what gives no sign of life.
+    assert not timed.saved and timed.touched == 3 and len(timed.rows) == 1
 
 
 def test_the_weights_chosen_by_validation_are_not_chosen_by_the_test() -> None:
