@@ -50,15 +50,16 @@ def test_recorded_rates_follow_the_recorded_training_errors(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
     arguments = ["experiment=he2015_residual/table6/resnet20", "preset=smoke", "device=cpu",
-                 "model.depth=8", "recipe.length=12", "recipe.patience=1", *OVERRIDES]  # fmt: skip
+                 "model.depth=8", "recipe.length=12", "recipe.patience=0", "recipe.lr=1e-12",
+                 *OVERRIDES]  # fmt: skip
     ended = command("train.py", *arguments)
     assert ended.code == 0, ended.err
     (metrics,) = tmp_path.rglob("metrics.csv")
     with metrics.open(newline="") as file:
         rows = list(csv.DictReader(file))
     errors, rates = ([float(row[key]) for row in rows] for key in ("train_error", "lr"))
-    expected = reference(1, errors, rates[0])
-    assert rates == pytest.approx([rates[0], *expected[:-1]])
+    expected = reference(0, errors, rates[0])
+    assert rates == pytest.approx([rates[0], *expected[:-1]]) and rates[-1] < rates[0]
 
 
 def test_a_resumed_run_knows_how_long_it_has_waited(
@@ -81,3 +82,16 @@ def test_a_resumed_run_knows_how_long_it_has_waited(
     resumed = Trainer(settings, digits, torch.device("cpu"))
     resumed.load(whole.state())
     assert epoch(resumed) == epoch(whole) == pytest.approx(1e-13)
+
+
+def test_the_error_decides_and_not_the_loss(
+    tiny: Callable[..., Settings], digits: ImageSet
+) -> None:
+    trainer = Trainer(tiny(*OVERRIDES, "recipe.patience=0"), digits, torch.device("cpu"))
+    classes, rates = torch.arange(10), []
+    for loss, right in ((1.0, 5), (2.0, 6), (0.5, 6)):
+        labels = torch.where(classes < right, classes, (classes + 1) % 10)
+        trainer.metrics.add(torch.tensor(loss), torch.eye(10), labels)
+        trainer.end_segment()
+        rates.append(trainer.learning_rate(0))
+    assert rates == pytest.approx([rates[0], rates[0], 0.1 * rates[0]])
