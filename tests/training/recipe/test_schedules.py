@@ -11,12 +11,14 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, MultiStepLR
 
+from data.arrays.imageset import ImageSet
 from data.sets import training_images
 from records.files import ROOT
 from training.recipe.schedules import learning_rate, next_evaluation, scaled, total_iterations
 from training.settings.recipe import Recipe
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
+from training.trainer import Trainer
 
 IMAGES = 50_000
 ROW = "he2015_residual/table6/resnet20"
@@ -41,6 +43,18 @@ def test_evaluation_follows_every_epoch_and_the_last_iteration(
         if samples // images > before or iteration == last:
             expected.append(iteration)
     assert points == expected
+
+
+@pytest.mark.parametrize(("length", "last"), [(64_000, 2_000), (1_999, 1_999)])
+def test_a_short_run_ends_early_by_the_schedule_of_the_whole(
+    length: int, last: int, settings_of: Callable[..., Settings], digits: ImageSet
+) -> None:
+    settings = settings_of(RESNET20, "device=cpu", "data=digits", "preset=short")
+    recipe = replace(settings.recipe, length=length, milestones=[1_000], lr=0.1)
+    trainer = Trainer(replace(settings, recipe=recipe), digits, torch.device("cpu"))
+    assert trainer.last == last
+    rates = [trainer.learning_rate(iteration) for iteration in (999, 1_000, last - 1)]
+    assert rates == pytest.approx([0.1, 0.01, 0.01])
 
 
 INCEPTION = ("szegedy2015", "ioffe2015", "szegedy2016")
