@@ -10,11 +10,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
@@ -50,6 +51,39 @@ def test_batches_too_small_to_share_are_refused() -> None:
     check_shares({128, 80}, 8)
     with pytest.raises(ConfigError, match="batch of 15 images is too small for 8 processes"):
         check_shares({128, 15}, 8)
+
+
+def test_the_short_batch_of_an_epoch_is_shared_as_well(
+    settings_of: Callable[..., Settings], digits: ImageSet
+) -> None:
+    with pytest.raises(ConfigError, match="batch of 15 images is too small for 8 processes"):
+        Trainer(settings_of(*OVERRIDES), digits, torch.device("cpu"), Replicas(0, 8, 0))
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """A group of processes with this one only."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(("model", "alike"), [
+    (["model=densenet", "model.depth=7", "model.growth=4", "model.dropout=0.2"], False),
+    (["model.survival=0.5"], True),
+])  # fmt: skip
+def test_processes_skip_the_same_blocks_and_drop_other_values(
+    model: list[str], alike: bool, settings_of: Callable[..., Settings], digits: ImageSet
+) -> None:
+    """All that is drawn comes from one generator, so what it draws next tells of what it has."""
+    settings, drawn = settings_of(*OVERRIDES, "recipe.batch=32", *model), []
+    for rank in (0, 1):
+        trainer = Trainer(settings, digits, torch.device("cpu"), Replicas(rank, 2, rank))
+        trainer.begin_segment()
+        trainer.train_iteration()
+        drawn.append(torch.rand(8))
+    assert torch.equal(*drawn) == alike
 
 
 def torchrun(folder: Path, *overrides: str, **environment: str) -> subprocess.Popen:
