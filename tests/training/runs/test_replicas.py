@@ -4,6 +4,7 @@ import copy
 import csv
 import itertools
 import json
+import math
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,13 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from data.arrays.imageset import ImageSet
+from records.exits import PREEMPTED
 from records.files import ROOT
 from tests.conftest import Ended, begun, ended
+from tests.training.settings.test_bad_input import stop_after
+from training.loop import follow
 from training.process.replicas import Replicas, check_shares
+from training.process.signals import Signals
 from training.runs.finished import check_same
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
@@ -86,6 +92,17 @@ def test_processes_skip_the_same_blocks_and_drop_other_values(
     assert torch.equal(*drawn) == alike
 
 
+@pytest.mark.usefixtures("alone")
+def test_who_helps_a_run_leaves_when_its_loss_is_not_finite(
+    settings_of: Callable[..., Settings], digits: ImageSet
+) -> None:
+    """As the first process does, without which no step would ever end."""
+    helper = Trainer(settings_of(*OVERRIDES), digits, torch.device("cpu"), Replicas(1, 2, 1))
+    helper.metrics.add(torch.tensor(math.inf), torch.eye(10), torch.arange(10))
+    follow(helper, Signals())
+    assert helper.iteration == 46 < helper.last, "an epoch of 1,500 images in batches of 33"
+
+
 def torchrun(folder: Path, *overrides: str, **environment: str) -> subprocess.Popen:
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
     places = {"OUTPUT_DIR": str(folder), "OMP_NUM_THREADS": "1"}
@@ -102,15 +119,26 @@ def by_launcher(folder: Path, *overrides: str) -> list[Ended]:
     return [Ended(process.returncode, "", errors)]
 
 
-def by_hand(folder: Path, *overrides: str) -> list[Ended]:
+def by_hand(
+    folder: Path, *overrides: str, of_second: Callable[[], object] | None = None
+) -> list[Ended]:
     """How each of two processes has ended that are told what torchrun would tell them; unlike
-    torchrun's, neither is killed when the other fails."""
+    torchrun's, neither is killed when the other fails. The second calls `of_second` first."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         told = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "OUTPUT_DIR": str(folder),
                 "MASTER_PORT": str(free.getsockname()[1])}  # fmt: skip
     places = [folder / f"cwd{rank}" for rank in range(2)]
     processes = [
-        begun(folder, place, "train.py", *overrides, RANK=str(rank), LOCAL_RANK=str(rank), **told)
+        begun(
+            folder,
+            place,
+            "train.py",
+            *overrides,
+            before=of_second if rank else None,
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            **told,
+        )
         for rank, place in enumerate(places)
     ]
     return [ended(process, place, 120) for process, place in zip(processes, places, strict=True)]
@@ -214,6 +242,13 @@ def test_a_signal_saves_once_and_the_run_goes_on(on_two: Path, tmp_path: Path) -
     assert result(tmp_path)[0] == result(on_two)[0]
     assert all(torch.equal(tensor, result(on_two)[1][name])
                for name, tensor in result(tmp_path)[1].items())  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_both_and_is_saved(tmp_path: Path) -> None:
+    for one in by_hand(tmp_path, *OVERRIDES, of_second=partial(stop_after, 3)):
+        assert one.code == PREEMPTED and "Error" not in one.err, one.err
+    assert list(tmp_path.rglob("checkpoint-00000003-*.pt"))
 
 
 @pytest.mark.parametrize(
