@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from experiments import compile, reproduce, train
+from experiments.execution import command
 from experiments.papers import conf
 from experiments.papers.conf import PlanError
 from experiments.papers.rows import facts
@@ -19,9 +21,11 @@ from experiments.plan.jobs import Job, parse_run
 from experiments.plan.plan import Entry, listed_jobs, make_plan, table_jobs
 from experiments.plan.states import Failure, note_failure
 from experiments.verdicts.records import RunRecord
+from records.exits import BAD_CONFIG
 from records.files import ROOT
 from records.lock import locked
 from records.names import run_name
+from records.words import duration
 from tests.sealed import seal
 from training.settings.config import named
 from training.settings.settings import Settings
@@ -51,6 +55,7 @@ def test_the_paper_ran_resnet110_five_times() -> None:
               for d in (20, 32, 44, 56, 110, 1202)]  # fmt: skip
     assert counts == [1, 1, 1, 1, 5, 1]
     assert len(table_jobs(TABLE6, preset="paper", seeds="3")) == 33
+    assert len(table_jobs(TABLE6, preset="tenth")) == 11
 
 
 def test_where_runs_stand(tmp_path: Path) -> None:
@@ -75,6 +80,8 @@ def test_where_runs_stand(tmp_path: Path) -> None:
         "4 done, 1 resumable, 2 missing, 1 running, 1 failed"
     ]
     assert states(plan_of(seeds="9", rows="resnet110"))["resnet110/6"] == "resumable"
+    with locked(jobs[7].working):  # tried again by hand
+        assert states(plan_of(seeds="9", rows="resnet110"))["resnet110/7"] == "running"
 
 
 def test_changed_rows_have_lines_of_their_own() -> None:
@@ -114,6 +121,59 @@ def test_the_plan_says_time_disk_and_what_is_done(tmp_path: Path) -> None:
     assert "0 of 19 runs done" in text and "GB free" in text and "MB of disk" in text
     shutil.copytree(GOLDEN, tmp_path / "results" / "runs")
     assert overview.summary(plan_of(rows="resnet110")) == "all 5 runs are done."
+
+
+def test_times_are_of_what_is_still_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "device_name", lambda: "A card")
+    (job,) = table_jobs(TABLE6, preset="paper", rows="resnet20")
+    done, timed, counted = (
+        Entry(job, "done", 86_400, 86_400, timed=True),
+        Entry(job, "resumable", 7_200, 3_600, timed=True),
+        Entry(job, "missing", 7_200, 3_600),
+    )
+    (row,) = overview.table([done, timed, counted]).to_dict("records")
+    assert (row["Here"], row["H100"]) == (duration(14_400), duration(7_200))
+    (row,) = overview.table([done]).to_dict("records")
+    assert (row["Here"], row["H100"]) == ("", "")
+    said = overview.summary([done, timed, counted])
+    assert f"1 of 3 runs done; the others take about {duration(14_400)}" in said
+    assert "Times of 1 of 2 runs are from records made on this A card; the others are" in said
+    assert "Times are from records made on this A card." in overview.summary([done, timed])
+
+
+def test_disk_is_for_the_largest_runs_side_by_side_and_the_weights_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three checkpoints of 8 bytes a parameter, where two are kept; weights of 2 bytes."""
+    jobs = table_jobs(TABLE6, preset="paper", rows="resnet20,resnet1202", seeds="9")
+    small, large = jobs[0].facts.params, jobs[-1].facts.params
+    weights = 2 * 9 * (small + large)
+    for count, together in ((0, large), (1, 8 * large), (2, 9 * large + 7 * small)):
+        cards = {str(number): machine.Gpu("A card", None) for number in range(count)}
+        monkeypatch.setattr(estimate, "gpus", lambda cards=cards: cards)
+        assert estimate.disk_of_all(jobs) == 24 * together + weights
+
+
+def test_what_takes_an_hour_is_asked_about_unless_it_ends_by_itself() -> None:
+    (job,) = table_jobs(TABLE6, preset="paper", rows="resnet20")
+    long, done = Entry(job, "missing", 3_700, 1), Entry(job, "done", 86_400, 1)
+    asked = Namespace(plan=False, yes=False, minutes="")
+    assert command.why_not([long, done], asked) == BAD_CONFIG
+    assert command.why_not([done, replace(long, seconds=3_500)], asked) is None
+    for given in ({"yes": True}, {"minutes": "30"}):
+        assert command.why_not([long], Namespace(**(vars(asked) | given))) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "card", "preset"),
+    [("auto", True, "paper"), ("auto", False, "smoke"), ("tenth", True, "tenth")],
+)
+def test_only_a_gpu_trains_whole_recipes_unasked(
+    asked: str, card: bool, preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cards = {"0": machine.Gpu("A card", None)} if card else {}
+    monkeypatch.setattr(command, "gpus", lambda: cards)
+    assert command.chosen_preset(Namespace(preset=asked)) == preset
 
 
 def test_the_plan_warns_of_a_small_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +229,27 @@ def test_a_pace_is_that_of_a_run_alone_and_of_its_network_if_nothing_is_changed(
     run, network = record.run.removesuffix("/seed0"), (269_722, 40_551_040, 128)
     assert found.runs == pytest.approx({run: 0.01} if known[0] else {})
     assert found.networks == pytest.approx({network: 0.01} if known[1] else {})
+
+
+def test_the_pace_of_a_network_is_not_that_of_a_changed_run() -> None:
+    """As bf16 makes a step cheaper."""
+    row = Job(f"{TABLE6}/resnet20", AUGMENTED, 1, "paper")
+    network = (row.facts.params, row.facts.macs, row.batch)
+    pace = estimate.Pace({}, {network: 0.01})
+    assert estimate.recorded(row, pace) == 0.01
+    assert estimate.recorded(replace(row, overrides=("precision=bf16",)), pace) is None
+
+
+def test_a_tenth_tells_the_pace_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "device_name", lambda: "this one")
+    folder = tmp_path / "results/tenth/runs" / TABLE6 / "resnet20/cifar10_aug/seed0"
+    shutil.copytree(GOLDEN / TABLE6 / "resnet20/cifar10_aug/seed0", folder)
+    seal(folder, preset="tenth", seconds=64.0, iterations=6400, device="this one", macs=1,
+         bn_batch=128)  # fmt: skip
+    (entry,) = plan_of(rows="resnet20")
+    assert entry.timed and entry.seconds == pytest.approx(640 + estimate.START_SECONDS)
 
 
 RESNET18, AUGMENTED = "he2015_residual/table2/resnet18", "cifar10_aug"
@@ -292,7 +373,10 @@ def test_smoke_rows_show_the_degradation() -> None:
     ],
 )
 def test_a_run_is_known_by_its_name(name: str) -> None:
-    assert parse_run(name).run == name
+    job = parse_run(name)
+    assert job.run == name
+    # train.py, which is given these, names it so.
+    assert run_name(job.experiment, named(job.arguments), job.dataset, job.seed) == name
 
 
 def test_a_list_of_runs(tmp_path: Path) -> None:
