@@ -9,19 +9,21 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from experiments import compile, reproduce, status
 from experiments.execution import execute, launch
-from experiments.execution.display import Display
+from experiments.execution.display import Display, progress_lines
 from experiments.execution.execute import Device, Execution
 from experiments.execution.sweeps import registered, under_way
 from experiments.plan.jobs import Job
-from experiments.plan.plan import make_plan, with_teachers
-from experiments.plan.states import failure_of, is_locked, state_of
+from experiments.plan.plan import Entry, make_plan, with_teachers
+from experiments.plan.states import Failure, failure_of, is_locked, note_failure, state_of
 from records.lock import locked
+from records.words import duration
 
 STAND_IN = ("tests/stand_in.py",)
 ROW = "he2015_residual/table6/resnet20"
@@ -48,6 +50,11 @@ def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setenv("BEHAVIOUR", json.dumps(behaviours))
 
     return tell
+
+
+def leave_record(job: Job) -> None:
+    job.finished.mkdir(parents=True)
+    (job.finished / "summary.json").write_text('{"status": "finished"}')
 
 
 def jobs(count: int) -> list[Job]:
@@ -119,8 +126,7 @@ def test_students_start_when_their_teachers_have_ended(
     students = [Job(FITNET, "cifar10_aug", seed, "paper") for seed in range(4)]
     behave(seed1="raise", seed2="slow")
     teachers = [student.teacher for student in students if student.teacher is not None]
-    teachers[3].finished.mkdir(parents=True)  # trained elsewhere: a record without weights
-    (teachers[3].finished / "summary.json").write_text('{"status": "finished"}')
+    leave_record(teachers[3])  # trained elsewhere: without weights
     started = {}
 
     class Watched(launch.Launched):
@@ -311,6 +317,84 @@ def test_a_stopped_run_is_named_with_where_it_stands(tmp_path: Path) -> None:
     (folder / "checkpoint-00000040-3f2a.pt").touch()
     assert status.lines() == [f"stopped at 40/399  {run}"]
     assert status.lines(50) == ["stopped at 40/399  …/table6/resnet20/digits/seed0"]
+
+
+def test_a_failed_run_is_named_with_its_reason(tmp_path: Path) -> None:
+    (job,) = jobs(1)
+    note_failure(job, Failure(1, "ZeroDivisionError: division by zero\nmore", "a log"))
+    assert status.lines() == [f"failed  {job.run}: ZeroDivisionError: division by zero"]
+    with locked(job.working):
+        assert status.lines() == [f"running  {job.run}"]
+
+
+def test_the_time_left_is_that_of_the_iterations_left_by_as_many_runs_as_there_are(
+    tmp_path: Path,
+) -> None:
+    """Two of four runs under way, with 54,000 of 64,000 iterations left at half a second each."""
+    plan = [Entry(job, "missing", 64_000, 64_000) for job in jobs(4)]
+    leave_record(plan[0].job)
+    with ExitStack() as stack:
+        for entry in plan[1:3]:
+            entry.job.working.mkdir(parents=True)
+            stack.enter_context(locked(entry.job.working))
+            metrics = entry.job.working / "metrics.csv"
+            metrics.write_text("iteration,test_error,seconds\n10000,12.5,5000\n")
+        one, two, total = progress_lines(plan)
+    for line in (one, two):
+        assert line.split() == ["10,000/64,000", "12.50", "%", *duration(27_000).split(), "left",
+                                *line.split()[-1:]]  # fmt: skip
+    assert total == f"1 of 4 done, 2 running; about {duration((2 * 27_000 + 64_000) / 2)} left"
+
+
+@pytest.mark.parametrize("device", [None, "1"])
+def test_a_run_gets_the_gpu_that_it_is_planned_on(
+    device: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its number in nvidia-smi; and it asks for it, or it might train on the CPU unnoticed."""
+    script = tmp_path / "look.py"
+    script.write_text(
+        "import os, sys\n"
+        "print(*sys.argv[1:], sep='\\n')\n"
+        "print(*(f'{name}={os.environ.get(name)}' for name in\n"
+        "        ('CUDA_VISIBLE_DEVICES', 'CUDA_DEVICE_ORDER', 'OF_THE_PLAN')), sep='\\n')\n"
+    )
+    monkeypatch.setattr(launch, "ENTRY", (str(script),))
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
+        monkeypatch.delenv(name, raising=False)
+    (job,) = jobs(1)
+    launched = launch.Launched(job, device, ["threads=2"], {"OF_THE_PLAN": "1"})
+    launched.wait(60)
+    asked = ["device=cuda"] if device else []
+    order = "PCI_BUS_ID" if device else None
+    assert launched.log.read_text().splitlines() == [
+        *job.arguments, *asked, "threads=2", f"CUDA_VISIBLE_DEVICES={device}",
+        f"CUDA_DEVICE_ORDER={order}", "OF_THE_PLAN=1",
+    ]  # fmt: skip
+
+
+def test_a_run_is_killed_with_all_that_it_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import subprocess, sys, time\n"
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid,\n"
+        "      flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setattr(launch, "ENTRY", (str(script),))
+    launched = launch.Launched(jobs(1)[0], None)
+    deadline = time.monotonic() + 30
+    while not launched.tail() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    started = Path("/proc") / launched.tail()[0] / "stat"
+    launched.kill()
+    launched.process.wait(10)
+    while time.monotonic() < deadline and started.exists():
+        if started.read_text().rpartition(")")[2].split()[0] == "Z":
+            break  # only nobody has asked for its exit code yet
+        time.sleep(0.01)
+    assert time.monotonic() < deadline and "no sign of life" in launched.reason(-signal.SIGKILL)
 
 
 def test_a_run_on_images_of_ones_own_is_shown_too(tmp_path: Path) -> None:
