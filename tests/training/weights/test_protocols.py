@@ -161,6 +161,42 @@ def test_errors_are_those_of_the_ranking(tree: Tree) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("protocol", ["single", "ten_crop"])
+def test_the_short_side_is_the_one_asked_for(protocol: str) -> None:
+    """Crops of 56 of an image whose short side becomes 80 pixels, not 64."""
+    image = torch.randint(0, 256, (3, 120, 160), dtype=torch.uint8)
+    resized = V.resize(image, [80])
+    corner = resized[:, :SIZE, :SIZE] if protocol == "ten_crop" else V.center_crop(resized, [SIZE])
+    (views,) = PROTOCOLS[protocol](image, SIZE, 80)
+    assert torch.equal(views[0].permute(2, 0, 1), corner)
+
+
+class Certain(nn.Module):
+    """Sees class 0 in every image, and leaves nothing for the others."""
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.one_hot(torch.zeros(len(x), dtype=torch.int64), self.classes) * 1e4
+
+
+@pytest.mark.parametrize("classes", [2, 8])
+def test_a_network_that_is_certain_and_wrong_has_a_finite_loss(classes: int, tree: Tree) -> None:
+    """And no top-5 error among fewer than six classes, in which it would be 0."""
+    few = tree.labels < classes
+    part = Tree(
+        tree.folder, tree.classes[:classes], tree.paths[few], tree.labels[few], tree.sizes[few]
+    )
+    result = evaluate_photographs(
+        [Certain(classes)], part, "single", size=SIZE, short=None, mean=MEAN, scale=SCALE, workers=0
+    )
+    assert result.top1 == 100 * (classes - 1) / classes
+    assert math.isfinite(result.loss) and result.loss > 30
+    assert (result.top5 is None) == (classes == 2)
+
+
 TABLE6 = "he2015_residual/table6/resnet20"
 ROW = "experiment=he2015_residual/table2/resnet18"
 SMALL = ["preset=imagenette", "data.classes=8", "device=cpu", "workers=0"]
