@@ -72,7 +72,7 @@ def _line(folder: Path, job: Job | None, width: int | None) -> str:
     if state in UNFINISHED and progress is not None:
         total = f"/{job.iterations:,}" if job else ""
         start = f"{UNFINISHED[state]} {progress.iteration:,}{total}  "
-    elif job and state in (*UNFINISHED, "failed"):
+    elif state == "running" or (job and state in (*UNFINISHED, "failed")):
         start = f"{state}  "
     else:
         return ""

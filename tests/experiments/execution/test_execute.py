@@ -401,6 +401,8 @@ def test_a_run_on_images_of_ones_own_is_shown_too(tmp_path: Path) -> None:
     run = "short/he2015_residual/table6/resnet20+data.source=pets/pets/seed0"
     folder = tmp_path / "outputs" / "runs" / run
     folder.mkdir(parents=True)
+    with locked(folder):  # before it has saved or evaluated anything
+        assert status.lines() == [f"running  {run}"]
     (folder / "checkpoint-00000040-3f2a.pt").touch()
     assert status.lines() == [f"stopped at 40  {run}"]
     with locked(folder):
