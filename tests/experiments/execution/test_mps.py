@@ -32,9 +32,14 @@ def script(path: Path, text: str) -> None:
 
 
 def test_the_daemon_serves_the_runs_and_is_ended(
-    commands: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    commands: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """All GPUs, whichever this process may use: each run selects its own."""
     log = tmp_path / "log"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     script(
         commands / CONTROL,
         f'echo "$1 $CUDA_MPS_PIPE_DIRECTORY ${{CUDA_VISIBLE_DEVICES-all}}" >> {log}; cat >> {log}',
@@ -77,6 +82,20 @@ def test_without_it_runs_take_turns(
         assert not environment
     printed = capsys.readouterr().out
     assert "MPS is off" in printed and why in printed
+
+
+def test_a_path_too_long_for_a_socket_is_named(
+    commands: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name in a socket's address has at most 108 bytes (unix(7))."""
+    monkeypatch.undo()
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    monkeypatch.setenv("OUTPUT_DIR", str(commands / ("o" * 100)))
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+    script(commands / CONTROL, "exit 0")
+    with side_by_side(wanted=True) as environment:
+        assert not environment
+    assert "OUTPUT_DIR is too long" in capsys.readouterr().out
 
 
 def test_it_is_left_alone_where_runs_do_not_share_a_gpu(
