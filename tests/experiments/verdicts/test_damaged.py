@@ -158,9 +158,11 @@ def test_summaries_that_are_none(text: str, runs: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value"),
     [("epoch", "inf"), ("epoch", "nan"), ("iteration", "-5"), ("iteration", "0"),
-     ("test_error", "-1"), ("test_error", "1e9"), ("train_error", "100.5"), ("test_error", "x")],
+     ("iteration", "1563"), ("test_error", "-1"), ("test_error", "1e9"), ("train_error", "100.5"),
+     ("test_error", "x")],
 )  # fmt: skip
 def test_metrics_that_nothing_measured(column: str, value: str, runs: Path) -> None:
+    """In the row of iteration 1,954, which follows that of 1,563."""
     folder = runs / RUN
     lines = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
     cells = lines[5].split(",")
