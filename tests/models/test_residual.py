@@ -158,6 +158,9 @@ def test_pooling_averages_and_projections_project() -> None:
     windows = x.unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2))
     torch.testing.assert_close(pooled(x)[:, :W_IN], windows)
     assert not pooled(x)[:, W_IN:].any()
+    # Of an odd size, the last window has one row or column, as the branch's convolution has.
+    assert pooled(x[:, :, :7, :7]).shape[2:] == (4, 4)
+    torch.testing.assert_close(pooled(x[:, :, :7, :7])[:, :W_IN, 3, 3], x[:, :, 6, 6])
     assert isinstance(ShortcutRule(match="project").build_match(16, 16, 1), nn.Identity)
     assert not isinstance(ShortcutRule(match="project_all").build_match(16, 16, 1), nn.Identity)
     plain = ShortcutRule(match="project", projection_norm=False).build_match(W_IN, W_OUT, 2)
