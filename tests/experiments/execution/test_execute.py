@@ -22,6 +22,7 @@ from experiments.execution.sweeps import registered, under_way
 from experiments.plan.jobs import Job
 from experiments.plan.plan import Entry, make_plan, with_teachers
 from experiments.plan.states import Failure, failure_of, is_locked, note_failure, state_of
+from records.exits import BUSY
 from records.lock import locked
 from records.words import duration
 
@@ -227,6 +228,18 @@ def test_eight_planners_on_one_table_execute_each_run_once(
         assert json.loads((job.finished / "summary.json").read_text())["status"] == "finished"
     with capsys.disabled():
         print("\n12 runs, 8 planners: each run executed once, 12 records whole")
+
+
+def test_a_run_that_another_process_has_begun_meanwhile_is_no_failure() -> None:
+    (job,) = jobs(1)
+    execution = Execution([job], [Device()], Display(make_plan([job])))
+    job.working.mkdir(parents=True)
+    with locked(job.working):
+        launched = launch.Launched(job, None)
+        launched.wait(60)
+        for _ in range(execute.RETRIES + 1):
+            execution.judge(launched, launched.poll() or 0)
+    assert launched.poll() == BUSY and not execution.failures and failure_of(job) is None
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
