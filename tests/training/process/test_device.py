@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from records.files import ROOT
-from training.process.device import find_device
+from training.process.device import find_device, set_backend
+from training.settings.settings import Settings
 from training.settings.types import ConfigError
 
 FOUND_NO_DRIVER = """Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU
@@ -84,6 +86,42 @@ def test_a_gpu_older_than_the_wheel_is_refused(
         return
     with pytest.raises(ConfigError, match=r"a GPU \(sm_\d\d\) is older than .* \(sm_75 on\)"):
         find_device("cuda")
+
+
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    """Leaves the settings of this process to the next test as they were."""
+    flags = [(torch.backends.cuda.matmul, "allow_tf32"), (torch.backends.cudnn, "allow_tf32"),
+             (torch.backends.cudnn, "benchmark")]  # fmt: skip
+    before = [(owner, name, getattr(owner, name)) for owner, name in flags]
+    exact, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    yield
+    for owner, name, value in before:
+        setattr(owner, name, value)
+    torch.use_deterministic_algorithms(exact)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_products_are_rounded_as_asked_only(precision: str, tiny: Callable[..., Settings]) -> None:
+    """By default, torch rounds those of convolutions to TF32."""
+    for owner in (torch.backends.cuda.matmul, torch.backends.cudnn):
+        owner.allow_tf32 = precision != "tf32"
+    set_backend(tiny(f"precision={precision}"), torch.device("cpu"))
+    for owner in (torch.backends.cuda.matmul, torch.backends.cudnn):
+        assert owner.allow_tf32 == (precision == "tf32")
+
+
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize("exact", [True, False])
+def test_kernels_are_chosen_by_speed_unless_the_same_bits_are_asked_for(
+    exact: bool, tiny: Callable[..., Settings]
+) -> None:
+    set_backend(tiny(f"deterministic={str(exact).lower()}", "threads=2"), torch.device("cpu"))
+    assert torch.are_deterministic_algorithms_enabled() == exact
+    assert torch.backends.cudnn.benchmark == (not exact)
+    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
