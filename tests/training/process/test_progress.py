@@ -55,3 +55,17 @@ def test_everything_fits_into_eighty_columns(clock: list[float]) -> None:
     for part in ("42000/64000", "loss 1.50/1.25", "error 60.0/45.5 %", "1,000 img/s", "left"):
         assert part in shown
     assert ", from iteration 41000 on" in line.console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_elsewhere_an_evaluation_is_a_line(clock: list[float]) -> None:
+    line = ProgressLine("a/b/c/d/seed0", batch=128, start=0, last=64_000)
+    line.console.file = io.StringIO()
+    with line:
+        clock[0] = 12.8
+        line.evaluated(ROW)
+    said = line.console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert said[0] == "a/b/c/d/seed0: iteration 0 of 64000"
+    assert said[1].startswith(
+        "a/b/c/d/seed0: 100/64,000  loss 1.500 train, 1.250 test  error 60.00 train, 45.50 % test"
+    )
+    assert "1,000 img/s" in said[1] and said[1].endswith("left")
