@@ -53,6 +53,18 @@ def test_shares_are_a_partition(size: int, count: int) -> None:
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("auto", "cuda:1"), ("cuda", "cuda:1"), ("cuda:0", "cuda:0"), ("cpu", "cpu")],
+)
+def test_a_process_has_the_gpu_of_its_place_on_its_machine(
+    asked: str, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sixth of eight processes is the second on the second machine of four GPUs."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert Replicas(rank=5, count=8, local=1).device(asked) == given
+
+
 def test_batches_too_small_to_share_are_refused() -> None:
     check_shares({128, 80}, 8)
     with pytest.raises(ConfigError, match="batch of 15 images is too small for 8 processes"):
