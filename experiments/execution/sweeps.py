@@ -19,12 +19,14 @@ def registered(title: str, jobs: Sequence[Job]) -> Iterator[None]:
     """Let other processes see this plan while entered; that of a dead process is forgotten."""
     path = _folder() / f"{socket.gethostname()}-{os.getpid()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
+    unseen = path.with_suffix(".new")  # or a reader would take it for that of a dead process
+    with unseen.open("w", encoding="utf-8") as file:
         with suppress(OSError):  # without file locks it is forgotten at once
             fcntl.flock(file, fcntl.LOCK_EX)
         preset = jobs[0].preset if jobs else ""
         json.dump({"title": title, "preset": preset, "runs": [job.run for job in jobs]}, file)
         file.flush()
+        unseen.replace(path)
         try:
             yield
         finally:
