@@ -59,7 +59,7 @@ def test_every_command_says_how_it_is_used_and_does_nothing_else(door: str) -> N
 @pytest.mark.parametrize(
     ("words", "wrong"),
     [
-        ("resnet20", ""),
+        pytest.param("resnet20", "", marks=pytest.mark.slow),
         ("resnet21", "Did you mean"),
         ("resnet20 model.depth=21", "nearest valid depth"),
     ],

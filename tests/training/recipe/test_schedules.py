@@ -87,12 +87,13 @@ def test_a_tenth_of_a_schedule_drops_where_pytorch_drops_a_tenth_of_its_mileston
 ) -> None:
     """Each recipe on each data set, by each warm-up: the learning rate at the first and the last
     iteration of every stretch in which it is constant."""
-    settings = settings_of(f"experiment={row}", f"data={data}", "preset=tenth")
+    settings = settings_of(f"experiment={row}", f"data={data}")
+    scale = settings_of(RESNET20, "preset=tenth").preset.scale
     full, images = settings.recipe, training_images(settings.data.source) - settings.recipe.holdout
     per_epoch = math.ceil(images / full.batch)
     unit = 1 if full.unit == "iteration" else per_epoch
     recipes = {
-        warmup: scaled(replace(full, warmup_iterations=warmup), settings.preset.scale, images)
+        warmup: scaled(replace(full, warmup_iterations=warmup), scale, images)
         for warmup in WARM_UPS
     }
     length = tenth(full.length) * unit

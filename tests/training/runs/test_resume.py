@@ -201,12 +201,9 @@ KILLS = [
     [("after step", 16)],
     [("after evaluation", 2)],
     [("inside checkpoint", 8)],
-    [("fsync", 15)],
     [("rename", 8)],
     [("inside metrics", 2)],
-    [("after metrics", 1)],
     [("after weights", 1)],
-    [("after summary", 1)],
     [("after publish", 1)],
     [("step", 5), ("inside checkpoint", 3), ("evaluation", 2), ("summary", 1)],
 ]
@@ -218,11 +215,14 @@ NEXT = [
     [("inside checkpoint", 1)],
     [("inside checkpoint", 17)],
     [("fsync", 1)],
+    [("fsync", 15)],
     [("fsync", 16)],
     [("rename", 2)],
     [("after rename", 8)],
     [("weights", 1)],
+    [("after metrics", 1)],
     [("summary", 1)],
+    [("after summary", 1)],
     [("publish", 1)],
 ]
 
