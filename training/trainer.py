@@ -132,7 +132,11 @@ class Trainer:
         if phase != self.phase:
             self.enter(phase)
         # So that random draws, too, are a pure function of seed and iteration.
-        torch.manual_seed(derived_seed(self.settings.seed, self.iteration, *self.drawn_by))
+        seed = derived_seed(self.settings.seed, self.iteration, *self.drawn_by)
+        # `torch.manual_seed` notes a traceback for every kind of device that is not there: 0.3 ms.
+        torch.default_generator.manual_seed(seed)
+        if self.mean.is_cuda:
+            torch.cuda.manual_seed(seed)
         self.set_rates()
         size = self.batches.size(self.iteration)
         self.batches.fetch(size)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from experiments.plan.machine import torch_fault
 from records.names import outputs
 
 CONTROL = "nvidia-cuda-mps-control"
@@ -34,27 +35,34 @@ def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
         "CUDA_MPS_LOG_DIRECTORY": str(folder / "log"),
     }
     reason = _start(environment)
-    if reason:
-        print(f"NVIDIA MPS is off ({reason}): runs on one GPU take turns.", flush=True)
-        yield {}
-        return
-    print("NVIDIA MPS is on: runs on one GPU work side by side.", flush=True)
     try:
-        yield environment
+        if reason:
+            print(f"NVIDIA MPS is off ({reason}): runs on one GPU take turns.", flush=True)
+            yield {}
+        else:
+            print("NVIDIA MPS is on: runs on one GPU work side by side.", flush=True)
+            yield environment
     finally:
-        _control(environment, line="quit\n")
+        if not reason:
+            _control(environment, line="quit\n")
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(environment: Mapping[str, str]) -> str:
-    """Start the daemon; return why that failed, or an empty string."""
+    """Start the daemon; return why none can be used, or an empty string."""
     if shutil.which(CONTROL) is None:
         return f"{CONTROL} not found"
     if len(environment[PIPES]) > LONGEST:
         return "the path of OUTPUT_DIR is too long for its pipes"
     for path in environment.values():
         Path(path).mkdir(parents=True, exist_ok=True)
-    return _control(environment, "-d")
+    if reason := _control(environment, "-d"):
+        return reason
+    # In some containers it starts, and then serves nobody.
+    if fault := torch_fault(environment):
+        _control(environment, line="quit\n")
+        return fault.split(". ")[0]
+    return ""
 
 
 def _control(environment: Mapping[str, str], *options: str, line: str = "") -> str:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,11 +46,11 @@ def gpus() -> dict[str, Gpu]:
     return {key: known.get(key, Gpu("GPU", None)) for key in chosen}
 
 
-@cache
-def torch_fault() -> str | None:
-    """Why torch cannot use a GPU here; None if it can. Asked in a process that imports torch."""
+def torch_fault(environment: Mapping[str, str] | None = None) -> str | None:
+    """Why torch cannot use a GPU here, or with these variables added; None if it can. Asked in a
+    process that imports torch."""
     try:
-        asked = _with_torch("training.process.device")
+        asked = _with_torch("training.process.device", environment)
     except subprocess.TimeoutExpired:
         return "torch did not report within five minutes whether it can use this GPU."
     if asked.returncode == 0:
@@ -66,16 +67,18 @@ def resnet20_step() -> float | None:
         return None
 
 
-def _with_torch(module: str) -> subprocess.CompletedProcess[str]:
+def _with_torch(
+    module: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a module in a process that imports torch, which this one does not.
 
     Raises:
         subprocess.TimeoutExpired: it does not end within five minutes.
     """
-    command = [sys.executable, "-m", module]
     return subprocess.run(
-        command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=300
-    )
+        [sys.executable, "-m", module], cwd=ROOT, env=os.environ | dict(environment or {}),
+        check=False, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
 
 
 def device_name() -> str:

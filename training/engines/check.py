@@ -67,6 +67,8 @@ def check(device: torch.device) -> None:
         RuntimeError: the results differ.
         Exception: whatever Triton raises if it cannot compile.
     """
+    if device.type == "cuda":
+        torch.cuda.set_device(device.index or 0)  # Triton launches on the current device
     for compare in (_norm, _loss, _batch, _dense, _conv):
         for fused, plain in compare(device):
             error = (fused.float() - plain.float()).norm() / plain.float().norm()
@@ -189,6 +191,4 @@ if __name__ == "__main__":
     parser.add_argument("device", type=torch.device)
     given = parser.parse_args().device
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    if given.type == "cuda":
-        torch.cuda.set_device(given)  # Triton launches on the current device
     check(given)

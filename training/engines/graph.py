@@ -50,7 +50,8 @@ class CudaGraphs:
 
     def __init__(self) -> None:
         self.pool, self.side = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
-        self.launched, self.fence = 0, torch.cuda.Event()
+        # A fence that blocks leaves the core to other runs and to loaders while it waits.
+        self.launched, self.fence = 0, torch.cuda.Event(blocking=True)
 
     def warm_up(self, call: Launch) -> None:
         current = torch.cuda.current_stream()
@@ -73,6 +74,9 @@ class CudaGraphs:
                 graph, pool=self.pool, stream=self.side, capture_error_mode="thread_local"
             ):
                 call()
+        except RuntimeError:
+            self.renew()
+            raise
         finally:
             torch.cuda.set_stream(current)  # a failed capture leaves the side stream current
             torch._C._cuda_clearCublasWorkspaces()
@@ -84,6 +88,13 @@ class CudaGraphs:
             self.keep_near()
 
         return launch
+
+    def renew(self) -> None:
+        """Leave the pool and the generator of a capture that failed: both still count as in it,
+        and would fail the next capture and, before torch 2.13, the next random draw."""
+        self.pool = torch.cuda.graph_pool_handle()
+        generator = torch.cuda.default_generators[torch.cuda.current_device()]
+        generator.graphsafe_set_state(generator.clone_state())
 
     def keep_near(self) -> None:
         """Every `AHEAD` launches, wait for all but the last `AHEAD`; the queue never empties."""
@@ -131,6 +142,8 @@ class Captured:
         except torch.OutOfMemoryError:
             raise  # an eager step would fare no better
         except RuntimeError as error:  # includes AcceleratorError, raised by an invalid capture
+            if "out of memory" in str(error):  # of a graph or of a kernel's code
+                raise
             self.fault = f"it cannot be captured ({str(error).splitlines()[0]})"
             print(f"The step runs eagerly: {self.fault}.", file=sys.stderr)
         self.restore(saved)  # raises again if the error was fatal to the device

@@ -134,15 +134,15 @@ def _of_the_machine(error: RuntimeError) -> tuple[str, int]:
     """Message and exit code for an error of a GPU or of lost workers; raises any other again."""
     if (why := why_lost(error)) is not None:
         return why, FAILED
-    if not isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError):
+    reason, _, _ = str(error).partition("\n")
+    if isinstance(error, torch.OutOfMemoryError) or "out of memory" in reason:
+        return (
+            f"{reason}\nFree the GPU, let several share the run "
+            "(torchrun --nproc-per-node N train.py ...), or try precision=bf16."
+        ), NO_MEMORY
+    if not isinstance(error, torch.AcceleratorError):
         raise error
-    reason = str(error).splitlines()[0]
-    if isinstance(error, torch.AcceleratorError):
-        return reason, NO_MEMORY if "out of memory" in reason else FAILED
-    return (
-        f"{reason}\nFree the GPU, let several share the run "
-        "(torchrun --nproc-per-node N train.py ...), or try precision=bf16."
-    ), NO_MEMORY
+    return reason, FAILED
 
 
 def _of_a_file(error: OSError) -> tuple[str, int]:

@@ -23,6 +23,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "o"))
     monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
     monkeypatch.setattr("experiments.execution.mps.LONGEST", 1000)  # the path of a test is long
+    monkeypatch.setattr("experiments.execution.mps.torch_fault", lambda environment: None)
     return folder
 
 
@@ -82,6 +83,30 @@ def test_without_it_runs_take_turns(
         assert not environment
     printed = capsys.readouterr().out
     assert "MPS is off" in printed and why in printed
+
+
+def test_a_daemon_that_serves_nobody_is_ended(
+    commands: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process that asks torch is one of its clients."""
+    log = tmp_path / "log"
+    script(commands / CONTROL, f'echo "$*" >> {log}; cat >> {log}')
+    torch = commands / "python"
+    script(
+        torch,
+        f'[ -d "$CUDA_MPS_PIPE_DIRECTORY" ] && [ "$*" = "-m training.process.device" ] || exit\n'
+        f'echo asked >> {log}; echo "MPS client failed to connect. Update the driver."; exit 1',
+    )
+    monkeypatch.setattr("experiments.execution.mps.torch_fault", machine.torch_fault)
+    monkeypatch.setattr("sys.executable", str(torch))
+    with side_by_side(wanted=True) as environment:
+        assert not environment
+        assert log.read_text().split() == ["-d", "asked", "quit"]
+    assert not list((tmp_path / "o" / "mps").iterdir())
+    assert "MPS is off (MPS client failed to connect):" in capsys.readouterr().out
 
 
 def test_a_path_too_long_for_a_socket_is_named(

@@ -153,7 +153,8 @@ def test_every_recipe(
         assert len(trainer.step.launches) == 2, "a graph each for whole and last batches"
 
 
-@pytest.mark.slow  # in the interpreter
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="in Triton's interpreter")
 @pytest.mark.parametrize("network", ["original", "full_preact", "stochastic", "dense_bc"])
 def test_fused_steps(
     network: str,

@@ -100,6 +100,19 @@ def test_kernels_are_checked_once_in_a_process_of_its_own(
     assert len(processes) == 2, "one that failed, one that passed"
 
 
+@pytest.mark.parametrize(("name", "index"), [("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)])
+def test_the_check_is_made_on_the_gpu_that_is_named(
+    name: str, index: int, check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests and bench say `cuda`; `torch.cuda.set_device` takes no device without an index."""
+    chosen: list[int] = []
+    monkeypatch.setattr(torch._C, "_cuda_setDevice", chosen.append, raising=False)
+    for kernels in ("_norm", "_loss", "_batch", "_dense", "_conv"):
+        monkeypatch.setattr(check, kernels, lambda device: [])
+    check.check(torch.device(name))
+    assert chosen == [index]
+
+
 @pytest.mark.slow
 def test_a_process_without_kernels_fails_in_one_line(
     check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ from PIL import Image
 
 from data.arrays.imageset import ImageSet
 from data.photographs import photographs
+from models.resnet import ResNet
 from records.files import ROOT
 from tests.conftest import save_tree
 from training.engines.drawn import GatedDepth
@@ -35,15 +36,20 @@ pytestmark = [
 def trained(settings: Settings, images: Images) -> tuple[list[float], Trainer]:
     """The loss of every step, and the trainer after the last."""
     trainer = Trainer(settings, images, torch.device("cuda"))
+    losses = train(trainer)
+    if isinstance(trainer.step, Captured):
+        assert not trainer.step.fault, "the step could not be captured"
+    return losses, trainer
+
+
+def train(trainer: Trainer) -> list[float]:
     losses = []
     while trainer.iteration < trainer.last:
         end = trainer.begin_segment()
         while trainer.iteration < end:
             trainer.train_iteration()
             losses.append(trainer.metrics.take()[0])
-    if isinstance(trainer.step, Captured):
-        assert not trainer.step.fault, "the step could not be captured"
-    return losses, trainer
+    return losses
 
 
 def skip_without_bf16(precision: str) -> None:
@@ -79,6 +85,29 @@ def test_captured_and_eager_steps_are_bit_equal_in_fp32(
         assert torch.equal(tensor, expected[name]), name
     assert other.evaluate("test") == one.evaluate("test")
     assert other.evaluate("test") == one.evaluate("test"), "replayed, not only captured"
+
+
+def test_a_step_that_waits_for_the_gpu_runs_eagerly(
+    tiny: Callable[..., Settings], digits: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout draws outside of the capture that failed, and evaluation is captured after it."""
+    forward = ResNet.forward
+
+    def waiting(self: ResNet, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = forward(self, x)
+        if self.training and x.is_cuda:
+            logits.sum().item()
+        return logits
+
+    monkeypatch.setattr(ResNet, "forward", waiting)
+    words = [*PLAN, "model.shortcut=dropout"]
+    eager, one = trained(tiny(*words, "engine=eager"), digits)
+    other = Trainer(tiny(*words, "engine=captured"), digits, torch.device("cuda"))
+    assert train(other) == eager
+    assert isinstance(other.step, Captured) and "captur" in str(other.step.fault)
+    assert other.evaluate("test") == one.evaluate("test")
+    evaluation = other.evaluate_batch["test"]
+    assert isinstance(evaluation, Captured) and evaluation.launches and not evaluation.fault
 
 
 # Steps that change within a run: their objective, or the weight of a part of it.

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from data.arrays.imageset import ImageSet
+from records.exits import NO_MEMORY
 from tests.emulated import Emulated
 from training.engines.graph import Captured, CudaGraphs
 from training.recipe.step import Step
+from training.runs.entry import guard
 from training.settings.settings import Settings
 from training.trainer import Trainer
 
@@ -51,18 +53,25 @@ class FakeCuda:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.said: list[Any] = []
-        self.current, self.streams, self.fails = "main", 0, False
+        self.current, self.streams, self.pools = "main", 0, 0
+        self.fails = ""
+        self.generator = FakeGenerator()
         cuda = torch.cuda
         for name, stand_in in {
-            "graph_pool_handle": lambda: "pool", "Stream": self.stream, "Event": FakeEvent,
+            "graph_pool_handle": self.pool, "Stream": self.stream, "Event": FakeEvent,
             "CUDAGraph": FakeGraph, "current_stream": lambda: FakeStream(self.current),
             "set_stream": self.set_stream, "stream": self.entered, "graph": self.graph,
+            "current_device": lambda: 0, "default_generators": [self.generator],
         }.items():  # fmt: skip
             monkeypatch.setattr(cuda, name, stand_in)
         monkeypatch.setattr(
             torch._C, "_cuda_clearCublasWorkspaces", lambda: self.said.append("cleared"),
             raising=False,
         )  # fmt: skip
+
+    def pool(self) -> str:
+        self.pools += 1
+        return f"pool{self.pools}"
 
     def stream(self) -> "FakeStream":
         self.streams += 1
@@ -80,11 +89,11 @@ class FakeCuda:
     @contextmanager
     def graph(self, graph: object, **how: Any) -> Iterator[None]:
         self.said.append((how["pool"], how["stream"].name, how["capture_error_mode"]))
-        self.current = how["stream"].name
+        self.current, self.generator.state = how["stream"].name, "capturing"
         yield
         if self.fails:  # as `capture_end` does, and then nobody leaves the stream
-            raise torch.AcceleratorError("CUDA error: operation failed due to a previous error")
-        self.current = "main"
+            raise torch.AcceleratorError(self.fails)
+        self.current, self.generator.state = "main", "free"
 
 
 class FakeStream:
@@ -95,7 +104,20 @@ class FakeStream:
         pass
 
 
+class FakeGenerator:
+    state = "free"
+
+    def clone_state(self) -> str:  # a clone is in no capture
+        return "free"
+
+    def graphsafe_set_state(self, state: str) -> None:
+        self.state = state
+
+
 class FakeEvent:
+    def __init__(self, *, blocking: bool):
+        pass
+
     def record(self) -> None:
         pass
 
@@ -129,21 +151,26 @@ def test_all_graphs_of_a_run_share_one_side_stream_and_its_memory(
         step(28)
     assert cuda.streams == 1 and cuda.current == "main"
     # Workspaces of cuBLAS go with each; errors of other threads do no harm.
-    assert cuda.said == ["cleared", ("pool", "side1", "thread_local"), "cleared"] * 4
+    assert cuda.said == ["cleared", ("pool1", "side1", "thread_local"), "cleared"] * 4
 
 
 def test_an_invalidated_capture_runs_eagerly_on_the_stream_it_began_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cuda = FakeCuda(monkeypatch)
-    cuda.fails = True
-    adds = Adds()
-    step = Captured(adds, CudaGraphs())
+    cuda.fails = "CUDA error: operation failed due to a previous error during capture"
+    adds, graphs = Adds(), CudaGraphs()
+    step = Captured(adds, graphs)
     step(64)
     assert step.fault and cuda.current == "main" and float(adds.count) == 64
+    assert cuda.generator.state == "free", "random draws outside of a capture"
     assert "runs eagerly: it cannot be captured (CUDA error" in capsys.readouterr().err
     step(28)
     assert float(adds.count) == 92 and not step.launches
+    cuda.fails = ""
+    evaluation = Captured(Adds(), graphs)
+    evaluation(64)
+    assert not evaluation.fault and cuda.said[-2][0] == "pool2", "the first one counts as in use"
 
 
 def test_what_decides_on_the_host_at_random_runs_eagerly(
@@ -188,13 +215,24 @@ def test_what_a_failed_warm_up_has_launched_ends_before_tensors_are_restored(
     assert events == ["side1 waits", "called", "main waits", "restored", "called"]
 
 
-def test_without_memory_nothing_runs_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB."),
+    torch.AcceleratorError("CUDA error: out of memory"),  # of a graph that is instantiated
+    RuntimeError("Triton Error [CUDA]: out of memory"),  # of the code of a kernel
+])  # fmt: skip
+def test_without_memory_nothing_runs_eagerly(
+    error: RuntimeError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     cuda = FakeCuda(monkeypatch)
 
     def fail(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     monkeypatch.setattr(torch.cuda, "graph", fail)
-    with pytest.raises(torch.OutOfMemoryError):
-        Captured(Adds(), CudaGraphs())(64)
+    step = Captured(Adds(), CudaGraphs())
+    with pytest.raises(type(error)):
+        step(64)
     assert cuda.current == "main"
+    with pytest.raises(SystemExit) as ended:
+        guard(lambda: step(64), resumable=True)
+    assert ended.value.code == NO_MEMORY and "Free the GPU" in capsys.readouterr().err
