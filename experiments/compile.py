@@ -92,7 +92,8 @@ def draw_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> Figur
     panels = FIGURES[figure]
     if preset in KEPT:
         runs = counting(records, preset)
-        if not any(panel.shows(run) for panel in panels for run in runs):
+        run = {record.row for record in runs for panel in panels if panel.shows(record)}
+        if len(drawing.idle(panels, run)) == len(panels):
             return None
         scale = preset_scale(preset)
         note = "" if scale == 1 else f"On a {preset} of the schedule, all else equal."
@@ -112,19 +113,21 @@ def write_figure(figure: str, preset: str, records: Sequence[RunRecord]) -> list
 
 
 def draw_against(total: Overview) -> Figure | None:
-    """Plot published errors against ours for every row that has both; None if no row does."""
-    full = total.preset == FULL
+    """Plot published errors against ours for every row that has both; None if no row does, and on a
+    part of the schedule, where the two cannot be compared."""
+    if total.preset != FULL:
+        return None
     dots = [
         against.Dot(
             result.line.label + (f", {result.line.layers}" if result.line.layers else ""),
             published.typical(result.line.reported).number, result.measured.value,
-            result.interval, result.verdict if full else None,
+            result.interval, result.measured.runs, result.verdict,
             datasets.of(result.line.dataset).margin,
         )
         for result in total.results
         if result.measured.value is not None
     ]  # fmt: skip
-    return against.draw(dots, "" if full else f"a {total.preset}") if dots else None
+    return against.draw(dots) if dots else None
 
 
 def figure_heading(figure: str) -> str:

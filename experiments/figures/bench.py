@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.transforms import blended_transform_factory
 
 from experiments.figures import drawing
 from experiments.figures.panels import BLUE, GREEN, PINK, SKY
@@ -45,22 +46,23 @@ def draw(path: Path) -> list[Path]:
         device, unit = table["device"].iloc[-1], UNITS[str(table["unit"].iloc[-1])]
         figure.supxlabel(f"training, {unit}: {device}", fontsize=9)
         if table["floor_ms"].notna().any():
-            line = Line2D([], [], color="k", lw=1.4, label="what bandwidth and launches allow")
+            line = Line2D([], [], color="k", ls="", marker="|", ms=10, mew=1.4,
+                          label="what bandwidth and launches allow")  # fmt: skip
             figure.legend(handles=[line], loc="outside upper right", frameon=False, fontsize=8)
     return drawing.save(figure, path.with_suffix(""))
 
 
 def draw_network(ax: Axes, name: str, rows: pd.DataFrame, room: int) -> None:
-    """Draw the bars of one network's loops, labelled with their speeds, in a panel with space for
-    `room` bars; a line across a bar marks the fastest possible."""
+    """Draw the bars of one network's loops, with their speeds in a column, in a panel with space
+    for `room` bars; a line across a bar marks the fastest possible."""
     speeds, most = rows["images_per_second"], 1000 * rows["batch"] / rows["floor_ms"]
     colours = [COLOURS[str(loop).split()[-1]] for loop in rows["loop"]]
     ax.barh(range(len(rows)), speeds, color=colours, height=0.74)
     ends = most.where(most > speeds, speeds)
-    for place, (end, limit) in enumerate(zip(ends, most, strict=True)):
+    column = blended_transform_factory(ax.transAxes, ax.transData)
+    for place, limit in enumerate(most):
         ax.plot([limit] * 2, [place - 0.4, place + 0.4], color="k", lw=1.4)
-        text, at = label(rows, place), (end, place)
-        ax.annotate(text, at, (4, 0), textcoords="offset points", va="center", fontsize=8)
+        ax.text(1, place, label(rows, place), transform=column, ha="right", va="center", fontsize=8)
     several = rows["precision"].nunique() > 1
     names = rows["loop"].str.replace("_", " ") + (" " + rows["precision"] if several else "")
     ax.set_yticks(range(len(rows)), names)
@@ -75,7 +77,7 @@ def draw_network(ax: Axes, name: str, rows: pd.DataFrame, room: int) -> None:
 
 
 def label(rows: pd.DataFrame, place: int) -> str:
-    """The label behind a bar: `349 (1.44 × conventional)`."""
+    """The label of a bar: `349 (1.44 × conventional)`."""
     row, first = rows.iloc[place], str(rows["loop"].iloc[0])
     speed = row["images_per_second"]
     text = f"{speed:,.0f}" if speed >= 100 else f"{speed:.1f}"

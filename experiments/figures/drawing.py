@@ -1,6 +1,6 @@
 """The papers' figures, drawn from records only: their panels side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from experiments.figures import (
     huang2016_stochastic,
     huang2017_dense,
 )
-from experiments.figures.panels import Panel
+from experiments.figures.panels import MISSING, Panel
+from experiments.figures.training import level
 from experiments.verdicts.records import RunRecord, by_row
 
 matplotlib.use("Agg")  # for all modules that draw: no window is needed
@@ -46,7 +47,7 @@ def draw(
     scale: float | None = 1.0,
 ) -> Figure:
     """Draw a figure of the panels that have anything to show yet, or of all if none has; what has
-    not run is named below each.
+    not run is named below each, and panels that are left out below all.
 
     Args:
         records: of one preset.
@@ -57,21 +58,35 @@ def draw(
     if scale is None:  # shortened runs are of few networks, on a data set of their own
         datasets = dict.fromkeys(data for panel in panels for _, data in panel.rows)
         runs |= {(name, data): seeds for (name, _), seeds in runs.items() for data in datasets}
-    panels = [panel for panel in panels if runs.keys() & set(panel.rows)] or panels
+    absent = idle(panels, runs.keys())
+    shown = level([panel for panel in panels if panel not in absent] or panels, runs, scale)
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
-            1, len(panels), figsize=(WIDTH * len(panels), 3.5), layout="constrained", squeeze=False
+            1, len(shown), figsize=(WIDTH * len(shown), 3.5), layout="constrained", squeeze=False
         )
-        for axis, panel in zip(axes[0], panels, strict=True):
+        for axis, panel in zip(axes[0], shown, strict=True):
             axis.set_title(panel.title)
             panel.draw(axis, runs, scale)
-        if key := next(filter(None, (panel.key(scale) for panel in panels)), None):
-            columns = min(len(key), 2 * len(panels))
-            figure.legend(handles=key, loc="outside upper center", ncols=columns, frameon=False)
+        key = {line.get_label(): line for panel in shown for line in panel.key(runs, scale)}
+        if key:
+            columns = min(len(key), 2 * len(shown))
+            figure.legend(
+                handles=[*key.values()], loc="outside upper center", ncols=columns, frameon=False
+            )
+        colour = "#B00020" if note else "0.4"
+        if scale and len(shown) < len(panels):
+            note += f"\n{MISSING}: " + ", ".join(f"“{panel.title}”" for panel in absent)
         if note:
-            figure.supxlabel(note, fontsize=9, color="#B00020")
+            figure.supxlabel(note.strip(), fontsize=9, color=colour)
         figure.draw_without_rendering()  # notes shrink a panel, which changes its ticks, and so on
     return figure
+
+
+def idle(panels: Sequence[Panel], run: Collection[tuple[str, str]]) -> list[Panel]:
+    """The panels of which no row has `run`, apart from what all of them show to compare with."""
+    shared = set.intersection(*(set(panel.rows) for panel in panels))
+    own = [set(panel.rows) - shared or shared for panel in panels]
+    return [panel for panel, rows in zip(panels, own, strict=True) if not rows & set(run)]
 
 
 def save(figure: Figure | None, stem: Path) -> list[Path]:

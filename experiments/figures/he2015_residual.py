@@ -42,13 +42,11 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
         Responses(
             title,
             (
-                Curve(f"{PLAIN}20", "plain-20", ORANGE),
-                Curve(f"{PLAIN}56", "plain-56", PINK),
-                Curve(f"{RESNET}20", "ResNet-20", SKY),
-                Curve(f"{RESNET}56", "ResNet-56", RED),
-                Curve(f"{RESNET}110", "ResNet-110", BLUE),
+                *_by_depth(PLAIN, "plain", (20, 56)),
+                *_by_depth(RESNET, "ResNet", (20, 56, 110)),
             ),
-            ranked,
+            dashed=(f"{PLAIN}20", f"{PLAIN}56"),
+            ranked=ranked,
         )
         for title, ranked in (("Original order", False), ("Ranked by magnitude", True))
     ),

@@ -19,7 +19,7 @@ FIG3 = "huang2017_dense/fig3"
 SIZES = ("parameters (millions)", "multiply-adds (billions)")
 BC = family("DenseNet-BC", BLUE, f"{SMALL}densenet_bc_", (16, 28, 40, 52, 64, 76, 88), BC100)
 CIFAR_FAMILIES = (
-    family("ResNet", RED, "he2015_residual/table6/resnet", (20, 32, 44, 56, 110)),
+    family("ResNet", RED, "he2015_residual/table6/resnet", (20, 32, 44, 56, 110, 1202)),
     Family(
         "pre-activation",
         PINK,

@@ -52,8 +52,8 @@ class Panel(ABC):
         except RecordError:  # drawing will report it
             return True
 
-    def key(self, scale: float | None) -> Sequence[Line2D]:
-        """Legend entries to show above the figure, if any; `scale` as for `draw`."""
+    def key(self, runs: Runs, scale: float | None) -> Sequence[Line2D]:
+        """Legend entries to show above the figure, if any; arguments as for `draw`."""
         return ()
 
     @abstractmethod
@@ -102,9 +102,10 @@ def legend(
     """Add a legend to the panel, unless `where` is None, and name what has not been measured below
     it, where the note hides no curve."""
     if missing:
-        text = fill(f"{MISSING}: " + ", ".join(missing), 48)
+        whole = (name.replace(" ", "\N{NO-BREAK SPACE}") for name in missing)
+        text = fill(f"{MISSING}: " + ", ".join(whole), 48, break_on_hyphens=False)
         note = axis.annotate(text, (0.5, 0), (0, BELOW), "axes fraction", "offset points")
-        note.set(horizontalalignment="center", verticalalignment="top", fontsize=8, color="0.5")
+        note.set(horizontalalignment="center", verticalalignment="top", fontsize=8, color="0.4")
     names = [line for line in axis.lines if not str(line.get_label()).startswith("_")]
     if where and names:
         columns = 1 if len(names) < WIDE else 2  # so that it stays above the curves

@@ -12,9 +12,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from experiments.figures.panels import C10, Curve, Panel, Rows, Runs, legend
 from experiments.papers import published
 from experiments.papers.rows import all_rows
-from experiments.verdicts.aggregate import aggregate
+from experiments.verdicts.aggregate import aggregate, working_error
 
 OURS: dict[str, Any] = {"lw": 1.4, "marker": "o", "ms": 4}
+SINGLE: dict[str, Any] = {"ls": "", "marker": "o", "ms": 2, "alpha": 0.6}
 PUBLISHED: dict[str, Any] = {"lw": 0.8, "ls": ":", "marker": "o", "ms": 5, "mfc": "none"}
 
 
@@ -49,7 +50,8 @@ def family(label: str, colour: str, prefix: str, depths: Sequence[int | str], *m
 
 @dataclass(frozen=True)
 class Points(Panel):
-    """A panel of mean test errors, one line per family; published ones are hollow.
+    """A panel of mean test errors, one line per family, with a dot for each of several runs;
+    published ones are hollow.
 
     Attributes:
         x: label of the horizontal axis: `parameters (millions)`, `multiply-adds (billions)`, or
@@ -72,11 +74,13 @@ class Points(Panel):
             *([self.baseline.row] if self.baseline else []),
         ]
 
-    def key(self, scale: float | None) -> Sequence[Line2D]:
+    def key(self, runs: Runs, scale: float | None) -> Sequence[Line2D]:
+        several = any(len(runs.get(row, ())) > 1 for row in self.rows)
+        single = [Line2D([], [], color="0.3", label="single runs", **SINGLE)] if several else []
         if not (self.published and scale == 1):
-            return ()
+            return single
         named = [Line2D([], [], color=f.colour, label=f.label, **OURS) for f in self.families]
-        return (*named, Line2D([], [], color="0.3", label="published", **PUBLISHED))
+        return (*named, *single, Line2D([], [], color="0.3", label="published", **PUBLISHED))
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel(self.x)
@@ -84,6 +88,9 @@ class Points(Panel):
         missing = []
         for family in self.families:
             at, errors = places(self.x, family), [mean_error(runs, row) for row in family.rows]
+            for place, row in zip(at, family.rows, strict=True):
+                if len(single := working_errors(runs, row)) > 1:
+                    axis.plot([place] * len(single), single, color=family.colour, **SINGLE)
             lines = [(errors, family.label, OURS)]
             if absent := errors.count(None):
                 missing.append(f"{family.label} ({absent} of {len(errors)})")
@@ -114,7 +121,7 @@ class Points(Panel):
         if not axis.lines:
             axis.set_xlim(0.1 if self.log else 0, 1)
             axis.set_ylim(0, 20)
-        legend(axis, missing, None if self.key(scale) else "best")
+        legend(axis, missing, None if self.published and scale == 1 else "best")
 
 
 @dataclass(frozen=True)
@@ -155,6 +162,12 @@ class Grid(Panel):
 def mean_error(runs: Runs, row: tuple[str, str]) -> float | None:
     """Mean test error in percent over the runs that train, or None if none does."""
     return aggregate(runs.get(row, []), "last").value
+
+
+def working_errors(runs: Runs, row: tuple[str, str]) -> list[float]:
+    """Test error in percent of every run that trains."""
+    errors = map(working_error, runs.get(row, []))
+    return [error for error in errors if error is not None]
 
 
 def places(x: str, family: Family) -> Sequence[float]:

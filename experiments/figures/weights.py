@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.figures.panels import C10, CurvesPanel, Panel, Rows, Runs, legend
 from experiments.verdicts.records import RunRecord
@@ -15,15 +16,20 @@ from records.record import RecordError
 
 @dataclass(frozen=True)
 class Responses(CurvesPanel):
-    """A panel of the standard deviation of every 3x3 layer's output, one line per network: in the
-    order of the layers, or `ranked` by magnitude."""
+    """A panel of the standard deviation of every 3x3 layer's output, one line per network, of its
+    lowest seed: in the order of the layers, or `ranked` by magnitude; those in `dashed` dashed."""
 
     analysis = "responses"
+    dashed: tuple[str, ...] = ()
     ranked: bool = False
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel("layer" if not self.ranked else "layer, ranked")
-        axis.set_ylabel("standard deviation")
+        axis.set_ylabel("standard deviation, one run")
+        axis.set_yscale("log")  # one of a plain network's is ten times the others
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
         missing = []
         for curve in self.curves:
             responses = _analysed(runs.get(curve.row, []), self.analysis)
@@ -33,10 +39,12 @@ class Responses(CurvesPanel):
             std = responses["std"].tolist()
             if self.ranked:
                 std.sort(reverse=True)
-            axis.plot(range(1, len(std) + 1), std, color=curve.colour, lw=1.4, label=curve.label)
+            line = "--" if curve.experiment in self.dashed else "-"
+            axis.plot(
+                range(1, len(std) + 1), std, line, color=curve.colour, lw=1.4, label=curve.label
+            )
         if not axis.lines:
-            axis.set_xlim(0, 110)
-        axis.set_ylim(0, None if axis.lines else 4)
+            axis.set(xlim=(0, 110), ylim=(0.1, 4))
         legend(axis, missing)
 
 

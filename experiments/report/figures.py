@@ -34,14 +34,14 @@ def view(figure: str, records: Sequence[RunRecord], preset: str) -> dict[str, An
 
 def against(total: Overview, preset: str) -> dict[str, Any] | None:
     """Draw and save published errors against ours likewise; None if no row has both."""
-    if (drawn := compile.draw_against(total)) is None:
-        return None
-    return _view(drawn, AGAINST, "Published test errors, and ours", "make report", preset)
+    drawn = compile.draw_against(total)
+    view = _view(drawn, AGAINST, "Published test errors, and ours", "make report", preset)
+    return view if drawn else None
 
 
 def _view(drawn: Figure | None, name: str, title: str, command: str, preset: str) -> dict[str, Any]:
-    """A figure for the template: its picture as a data URL, empty if nothing has run, its width on
-    the page, and the values of its curves."""
+    """A figure for the template: its picture as a data URL, empty if nothing has run, with a text
+    in its place, its width on the page, and the values of its curves."""
     view: dict[str, Any] = {
         "anchor": f"figure-{slug(name)}",
         "paper": published.paper_of(name),
@@ -54,10 +54,12 @@ def _view(drawn: Figure | None, name: str, title: str, command: str, preset: str
     if drawn is None:
         return view
     _, svg = files
+    axes = axes_of(drawn)
     return view | {
         "picture": f"data:image/svg+xml,{quote(svg.read_text(encoding='utf-8'), safe=SAFE)}",
         "width": round(PANEL * drawn.get_figwidth() / drawing.WIDTH),
-        "axes": axes_of(drawn),
+        "alt": f"{title}. {_ends(axes)}",
+        "axes": axes,
         "files": [(kind, address(preset, f"figures/{name}.{kind}")) for kind in ("png", "svg")],
     }
 
@@ -95,6 +97,18 @@ def _axes(axes: Axes) -> dict[str, Any]:
         "log": axes.get_xscale() == "log",
         "lines": lines,
     }
+
+
+def _ends(panels: Sequence[dict[str, Any]]) -> str:
+    """Where the lines of a figure end, for those who do not see it."""
+    return " ".join(
+        f"{axes['y']}, at the end: {', '.join(map(_end, axes['lines']))}." for axes in panels
+    )
+
+
+def _end(line: dict[str, Any]) -> str:
+    last = line["y"][-1]
+    return f"{line['name']} {'-' if last is None else format(last, '.4g')}"
 
 
 def _rounded(values: Any) -> list[float | None]:

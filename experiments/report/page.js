@@ -8,8 +8,12 @@ const SVG = "http://www.w3.org/2000/svg";
 
 // ---- Tables: a click on a head sorts by it, another one turns the order round.
 
+const SECONDS = { s: 1, min: 60, h: 3600, days: 86400 };
+
 function sortKey(row, column) {
   const text = row.cells[column].textContent.trim();
+  const time = text.match(/^([\d.]+) (s|min|h|days)$/);
+  if (time) return Number(time[1]) * SECONDS[time[2]];
   const number = parseFloat(text.replace(/^[~>]|,/g, ""));
   return Number.isNaN(number) ? text.toLowerCase() : number;
 }
@@ -33,8 +37,10 @@ for (const button of document.querySelectorAll(".sortable th button")) {
   button.addEventListener("click", () => sortBy(button.closest("th")));
 }
 
-// ---- Values under the pointer. Axes: {box, limits, log, x, lines: [{name, colour, x, y}]}, where
+// ---- Values under the pointer. Axes: {box, limits, log, x, y, lines: [{name, colour, x, y}]}, where
 // box is left, bottom, width and height as fractions of the picture.
+
+const REACH = 0.02; // of the axis, beyond the ends of a line
 
 function nearest(values, target) {
   let best = 0;
@@ -44,19 +50,21 @@ function nearest(values, target) {
   return best;
 }
 
-function valueAt(axes, fraction) {
+// Where a value of x lies, as a fraction of the axis.
+function placeOf(axes, x) {
   const [low, high] = axes.limits;
-  const place = (fraction - axes.box[0]) / axes.box[2];
-  return axes.log ? low * (high / low) ** place : low + (high - low) * place;
+  return axes.log ? Math.log(x / low) / Math.log(high / low) : (x - low) / (high - low);
 }
 
-// The point of each line that is nearest to a value of x, of those lines that reach so far.
-function pointsAt(axes, value) {
-  const reach = Math.abs(axes.limits[1] - axes.limits[0]) / 50;
+// The point of each line that is nearest to a place on the axis, of those lines that reach so far.
+function pointsAt(axes, place) {
   return axes.lines.flatMap((line) => {
-    const index = nearest(line.x, value);
-    const beyond = value < Math.min(...line.x) - reach || value > Math.max(...line.x) + reach;
-    return beyond ? [] : [{ name: line.name, colour: line.colour, x: line.x[index], y: line.y[index] }];
+    const places = line.x.map((x) => placeOf(axes, x));
+    const index = nearest(places, place);
+    const beyond = place < Math.min(...places) - REACH || place > Math.max(...places) + REACH;
+    const value = line.y[index];
+    const y = value !== null && axes.y.includes("%") ? value.toFixed(2) : format(value);
+    return beyond ? [] : [{ name: line.name, colour: line.colour, x: line.x[index], y }];
   });
 }
 
@@ -79,7 +87,8 @@ function showTip(lines, event) {
   TIP.hidden = false;
   const right = event.clientX + TIP.offsetWidth + 24 > window.innerWidth;
   TIP.style.left = `${Math.max(4, event.clientX + (right ? -TIP.offsetWidth - 12 : 12))}px`;
-  TIP.style.top = `${event.clientY + 12}px`;
+  const low = event.clientY + TIP.offsetHeight + 24 > window.innerHeight;
+  TIP.style.top = `${Math.max(4, event.clientY + (low ? -TIP.offsetHeight - 12 : 12))}px`;
 }
 
 function follow(element, found) {
@@ -92,11 +101,11 @@ function follow(element, found) {
       TIP.hidden = true;
       return;
     }
-    const points = under.flatMap((axes) => pointsAt(axes, valueAt(axes, x)));
+    const points = under.flatMap((axes) => pointsAt(axes, (x - axes.box[0]) / axes.box[2]));
     const common = points.every((point) => point.x === points[0].x);
     const lines = points.map((point) => {
       const where = common ? "" : ` at ${format(point.x)}`;
-      return [`${point.name}${where}: ${format(point.y)}`, point.colour];
+      return [`${point.name}${where}: ${point.y}`, point.colour];
     });
     showTip(common && points.length ? [[`${under[0].x}: ${format(points[0].x)}`, null], ...lines] : lines, event);
   });
@@ -109,7 +118,7 @@ for (const picture of document.querySelectorAll("[data-figure]")) {
 
 // ---- The curve of a run, drawn when it is opened.
 
-const WIDTH = 640, HEIGHT = 240, LEFT = 40, BOTTOM = 24, TOP = 10, RIGHT = 10;
+const WIDEST = 640, HEIGHT = 240, LEFT = 40, BOTTOM = 24, TOP = 10, RIGHT = 10, WORD = 40;
 const SERIES = [["training error (%)", "train_error", "#D55E00"], ["test error (%)", "test_error", "#0072B2"]];
 
 function element(name, attributes, text) {
@@ -122,33 +131,38 @@ function element(name, attributes, text) {
 function drawRun(holder) {
   const run = DATA.runs[holder.dataset.run];
   const last = run.epoch[run.epoch.length - 1] || 1;
+  const right = Math.min(WIDEST, holder.clientWidth || WIDEST) - RIGHT, width = right + RIGHT;
   const end = run.test_error[run.test_error.length - 1] ?? 50;
   const top = [2, 5, 10, 20, 50, 100].find((value) => value >= 2 * end) || 100;
-  const px = (epoch) => LEFT + (epoch / last) * (WIDTH - LEFT - RIGHT);
+  const px = (epoch) => LEFT + (epoch / last) * (right - LEFT);
   const py = (error) => HEIGHT - BOTTOM - (error / top) * (HEIGHT - BOTTOM - TOP);
-  const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
+  const svg = element("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img" });
   const frame = element("clipPath", { id: `clip-${holder.dataset.run}` });
-  frame.append(element("rect", { x: LEFT, y: TOP, width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM }));
+  frame.append(element("rect", { x: LEFT, y: TOP, width: right - LEFT, height: HEIGHT - TOP - BOTTOM }));
   svg.append(frame);
   svg.append(element("title", {}, "Training and test error by epoch"));
   for (let i = 0; i <= 4; i++) {
-    const y = py((top * i) / 4), x = px((last * i) / 4);
-    svg.append(element("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y, stroke: "currentColor", "stroke-opacity": 0.2 }));
+    const y = py((top * i) / 4);
+    svg.append(element("line", { x1: LEFT, x2: right, y1: y, y2: y, stroke: "currentColor", "stroke-opacity": 0.2 }));
     svg.append(element("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, format((top * i) / 4)));
-    svg.append(element("text", { x, y: HEIGHT - 6, "text-anchor": "middle" }, format(Math.round((last * i) / 4))));
   }
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((value) => value >= last / 5) || 1000;
+  for (let epoch = 0; epoch <= last && px(epoch) < right - WORD; epoch += step) {
+    svg.append(element("text", { x: px(epoch), y: HEIGHT - 6, "text-anchor": "middle" }, format(epoch)));
+  }
+  svg.append(element("text", { x: right, y: HEIGHT - 6, "text-anchor": "end" }, "epoch"));
   for (const [number, [name, key, colour]] of SERIES.entries()) {
     const points = run.epoch.flatMap((epoch, i) => (run[key][i] === null ? [] : [`${px(epoch)},${py(run[key][i])}`]));
     const clip = `url(#clip-${holder.dataset.run})`; // early errors lie above
     svg.append(element("polyline", { points: points.join(" "), fill: "none", "clip-path": clip, stroke: colour, "stroke-width": 1.6 }));
-    const label = element("text", { x: WIDTH - RIGHT - 4, y: TOP + 14 + 15 * number, "text-anchor": "end" }, name);
-    label.style.fill = colour;
-    svg.append(label);
+    const y = TOP + 14 + 15 * number;
+    svg.append(element("text", { x: right - 24, y, "text-anchor": "end" }, name));
+    svg.append(element("line", { x1: right - 20, x2: right - 4, y1: y - 4, y2: y - 4, stroke: colour, "stroke-width": 3 }));
   }
   holder.replaceChildren(svg);
-  const box = [LEFT / WIDTH, BOTTOM / HEIGHT, (WIDTH - LEFT - RIGHT) / WIDTH, (HEIGHT - BOTTOM - TOP) / HEIGHT];
+  const box = [LEFT / width, BOTTOM / HEIGHT, (right - LEFT) / width, (HEIGHT - BOTTOM - TOP) / HEIGHT];
   const lines = SERIES.map(([name, key, colour]) => ({ name, colour, x: run.epoch, y: run[key] }));
-  follow(svg, [{ box, limits: [0, last], log: false, x: "epoch", lines }]);
+  follow(svg, [{ box, limits: [0, last], log: false, x: "epoch", y: "error (%)", lines }]);
 }
 
 for (const run of document.querySelectorAll("details.run")) {

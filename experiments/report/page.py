@@ -27,6 +27,7 @@ from experiments.verdicts.loading import survey
 from experiments.verdicts.records import RunRecord, by_row
 from records.names import FULL, KEPT, runs_folder
 
+TITLE = "Residual to Dense"
 PAGES = {preset: "index.html" if preset == FULL else f"{preset}.html" for preset in KEPT}
 
 
@@ -54,6 +55,7 @@ def gather(preset: str) -> dict[str, Any]:
     overview, waiting = table_views.overviews(total, preset)
     return {
         "preset": preset,
+        "title": TITLE if preset == FULL else f"{TITLE}, a {preset} of the schedule",
         "pages": PAGES.items(),
         "schedule": "" if preset == FULL else scaled_note(preset),
         "tiles": tiles(total, judged, records),

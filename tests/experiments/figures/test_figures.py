@@ -8,9 +8,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from experiments.figures.drawing import FIGURES, draw
+from experiments.figures import against
+from experiments.figures.against import Dot
+from experiments.figures.drawing import FIGURES, draw, idle
 from experiments.figures.panels import Curve
 from experiments.figures.points import Family, Grid, Points
 from experiments.figures.training import Curves, Gradients
@@ -62,7 +65,7 @@ def test_three_panels_as_in_the_paper(records: list[RunRecord]) -> None:
 
 def test_training_error_is_thin_and_dashed_test_error_bold(records: list[RunRecord]) -> None:
     for axis in draw(FIG6, records).axes:
-        drawn = [line for line in axis.lines if len(line.get_xdata())]
+        drawn = [line for line in axis.lines if not str(line.get_label()).startswith("_child")]
         training, test = drawn[::2], drawn[1::2]
         for one, other in zip(training, test, strict=True):
             assert one.get_linewidth() < other.get_linewidth() / 2
@@ -79,11 +82,30 @@ def test_the_curves_are_the_metrics(records: list[RunRecord]) -> None:
     assert list(test.get_ydata()) == list(metrics["test_error"])
 
 
+def test_other_seeds_are_thin(records: list[RunRecord]) -> None:
+    """Five runs of ResNet-110: the first is bold."""
+    figure = draw(FIG6, records)
+    runs = [r.metrics() for r in records if r.experiment.endswith("resnet110") and r.unchanged]
+    thin = [line for line in figure.axes[2].lines if str(line.get_label()).startswith("_child")]
+    assert len(runs) == 5 and all(line.get_linewidth() < 1 for line in thin)
+    assert [list(line.get_ydata()) for line in thin] == [list(m["test_error"]) for m in runs[1:]]
+    assert "test error, other runs" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_panels_of_curves_have_one_scale(records: list[RunRecord]) -> None:
+    """On a part of the schedule the axis depends on where the curves end."""
+    curve = Curve("he2015_residual/table6/resnet32", "32", "k")
+    far = Curve("he2015_residual/fig6/plain56", "56", "k")
+    panels = (Curves("", (curve,), limit=5.0), Curves("", (far,), limit=20.0))
+    tops = {axis.get_ylim()[1] for axis in draw(panels, records, scale=0.1).axes}
+    assert tops == {40.0}, "twice the paper's, as all end below 24 %"
+    assert [axis.get_ylim()[1] for axis in draw(panels, records).axes] == [5.0, 20.0]
+
+
 def below(axis: Axes) -> str:
     """What is said of runs that are missing."""
-    return " ".join(
-        t for text in axis.texts if (t := text.get_text()).startswith("not measured yet")
-    )
+    said = [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in axis.texts]
+    return " ".join(text for text in said if text.startswith("not measured yet"))
 
 
 def test_missing_runs_are_named(records: list[RunRecord]) -> None:
@@ -95,6 +117,20 @@ def test_a_panel_that_shows_nothing_is_left_out(records: list[RunRecord]) -> Non
     plain = [record for record in records if "plain" in record.experiment]
     (axis,) = draw(FIG6, plain).axes
     assert axis.get_title() == FIG6[0].title
+
+
+def test_a_panel_of_which_only_the_baseline_has_run_is_left_out_and_named(
+    records: list[RunRecord],
+) -> None:
+    base, one, other = (Curve(f"he2015_residual/table6/resnet{n}", str(n), "k")
+                        for n in (110, 20, 1202))  # fmt: skip
+    panels = (Curves("first", (base, one)), Curves("second", (base, other)))
+    run = [record for record in records if not record.experiment.endswith("1202")]
+    figure = draw(panels, run)
+    assert [axis.get_title() for axis in figure.axes] == ["first"]
+    assert figure.get_supxlabel() == "not measured yet: “second”"
+    assert idle(panels, {base.row}) == list(panels)
+    assert not idle((panels[0],), {base.row}) and not idle((panels[0],) * 2, {base.row})
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -133,6 +169,40 @@ def test_error_against_parameters_is_the_mean_over_seeds(records: list[RunRecord
     assert "ResNet (1 of 3)" in below(axis)
 
 
+def test_each_of_several_runs_is_a_dot(records: list[RunRecord]) -> None:
+    rows = ("he2015_residual/table6/resnet20", "he2015_residual/table6/resnet110")
+    figure = draw((Points("", (Family("ResNet", "k", rows),)),), records)
+    (dots,) = [line for line in figure.axes[0].lines if line.get_label() != "ResNet"]
+    assert set(dots.get_xdata()) == {1.727962} and dots.get_linestyle() == "None"
+    assert sorted(dots.get_ydata()) == [6.4, 6.5, 6.6, 6.7, 6.8]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["single runs"]
+
+
+def test_published_errors_and_ours_have_their_uncertainty() -> None:
+    """The interval of our mean, and half a point for what was read off a figure."""
+    dots = [
+        Dot("ResNet, 56", 6.97, 6.8, (6.4, 7.2), 1, "reproduced", 0.5),
+        Dot("Plain, 44", 12.0, 10.84, (10.4, 11.3), 1, None, 0.5),
+    ]
+    (axis,) = against.draw(dots).axes
+    drawn = {
+        tuple(map(tuple, segment.tolist()))
+        for lines in axis.collections if isinstance(lines, LineCollection)
+        for segment in lines.get_segments()
+    }  # fmt: skip
+    assert drawn == {
+        ((6.97, 6.4), (6.97, 7.2)),
+        ((12.0, 10.4), (12.0, 11.3)),
+        ((11.5, 10.84), (12.5, 10.84)),
+    }
+    assert "one run each" in axis.get_ylabel()
+    legend = axis.get_legend()
+    assert legend is not None
+    names = {text.get_text() for text in legend.get_texts()}
+    assert names == {"within 0.5 points", "reproduced", "read off a figure"}
+    assert {text.get_text() for text in axis.texts} == {"ResNet, 56", "Plain, 44"}
+
+
 def test_published_points_stand_beside_ours() -> None:
     left, right = draw(FIGURES["huang2017_dense/fig3"], []).axes
     for axis in (left, right):
@@ -148,7 +218,7 @@ def test_published_means_stand_beside_ours_where_there_are_means() -> None:
     """6.61 is the mean of ResNet-110, and 6.43 its best run."""
     (axis, _) = draw(FIGURES["huang2017_dense/fig3_cifar"], []).axes
     lines = {line.get_label(): line for line in axis.lines}
-    assert list(lines["ResNet, published"].get_ydata()) == [8.75, 7.51, 7.17, 6.97, 6.61]
+    assert list(lines["ResNet, published"].get_ydata()) == [8.75, 7.51, 7.17, 6.97, 6.61, 7.93]
 
 
 def test_errors_of_a_tenth_stand_beside_nothing_published(records: list[RunRecord]) -> None:

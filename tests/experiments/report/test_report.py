@@ -129,7 +129,9 @@ def test_damaged_records_and_runs_in_no_table_are_listed(page: str) -> None:
 
 def test_cost_and_counts(page: str) -> None:
     # Five runs of ten minutes, two at once.
-    assert re.search(r"<td>a GPU</td><td>5</td>\s*<td>50.0</td><td>25.0</td>", page)
+    costs = page[page.index('<h2 id="cost">') :]
+    (line,) = re.findall(r"<tr>(<td[^>]*>a GPU</td>.*?)</tr>", costs)
+    assert re.findall(r">([^<]+)</td>", line) == ["a GPU", "5", "50.0", "25.0"]
     assert re.search(r"<b>25</b><span>GPU minutes", page)
     # Six of Table 6; those of Fig. 6 are read off it.
     assert "6 rows are compared with a published number" in page
@@ -171,6 +173,10 @@ def test_what_has_run_stands_first_and_the_rest_is_a_line_each(page: str) -> Non
 def test_published_errors_and_ours_are_drawn(page: str, results: Path) -> None:
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     (axes,) = data["figures"]["figure-against_paper"]
+    named = {line["name"]: (line["x"], line["y"]) for line in axes["lines"]}
+    assert named["ResNet, 110"] == ([6.61], [6.6])
+    (alt,) = re.findall(r'alt="(Published test errors[^"]*)"', page)
+    assert "ResNet, 110 6.6" in alt
     dots = {(x, y) for line in axes["lines"] for x, y in zip(line["x"], line["y"], strict=True)}
     # Table 6 of the golden records: ResNet-110 is 6.61 % on average in the paper, ours 6.60.
     assert (6.61, 6.6) in dots and all(0 < x < 20 for x, _ in dots)
@@ -240,6 +246,15 @@ def test_only_what_has_run_hides_whole_cards(shown: Any) -> None:
         "  .filter((row) => row.offsetHeight > 0).map((row) => row.cells[2].innerText.trim());"
     )
     assert rows and "-" not in rows
+    empty = shown.execute_script(
+        "return [...document.querySelectorAll('.card[id]:not(details) tbody tr')]"
+        "  .filter((row) => row.offsetHeight > 0 && row.innerText.includes('not run')).length"
+        "  + [...document.querySelectorAll('h2')].filter((head) => head.offsetHeight > 0"
+        "    && head.parentElement.matches('.part')"
+        "    && ![...head.parentElement.querySelectorAll('.card')].some((c) => c.offsetHeight)"
+        "  ).length;"
+    )
+    assert empty == 0, "neither rows that have not run nor papers of which nothing has"
 
 
 def test_a_click_on_a_head_sorts(shown: Any) -> None:
@@ -262,6 +277,35 @@ def test_a_click_on_a_head_sorts(shown: Any) -> None:
         assert layers[-3:] == ["-"] * 3 and layers[0] == first, "what is missing stands last"
 
 
+def test_times_are_sorted_by_their_length(shown: Any) -> None:
+    hours = {"min": 1 / 60, "h": 1, "days": 24}
+    times = shown.execute_script(
+        "const t = document.getElementById('waiting').querySelector('table');"
+        "const head = [...t.tHead.rows[0].cells].find((c) => c.textContent.startsWith('On an'));"
+        "document.getElementById('waiting').open = true;"
+        "head.querySelector('button').click();"
+        "return [...t.tBodies[0].rows].map((r) => r.cells[head.cellIndex].textContent.trim());"
+    )
+    lengths = [float(time.split()[0]) * hours[time.split()[1]] for time in times if time]
+    assert lengths == sorted(lengths) and {"h", "days"} <= {t.split()[1] for t in times if t}
+
+
+def test_the_values_stay_on_the_screen(shown: Any) -> None:
+    size(shown, 1280, 400)
+    bottom = shown.execute_script(
+        "const part = document.querySelector('[data-figure=\"figure-he2015_residual-fig6\"]');"
+        "const axes = DATA.figures[part.dataset.figure][1];"
+        "part.scrollIntoView({block: 'end'});"
+        "const frame = part.getBoundingClientRect();"
+        "const [left, bottom, width] = axes.box;"
+        "part.dispatchEvent(new PointerEvent('pointermove', {"
+        "  clientX: frame.left + (left + width / 2) * frame.width,"
+        "  clientY: frame.top + (1 - bottom - 0.02) * frame.height, bubbles: true}));"
+        "return document.getElementById('tip').getBoundingClientRect().bottom;"
+    )
+    assert 0 < bottom <= 400
+
+
 def test_the_pointer_shows_the_values_of_curves(shown: Any, results: Path) -> None:
     tip = shown.execute_script(
         "const part = document.querySelector('[data-figure=\"figure-he2015_residual-fig6\"]');"
@@ -280,8 +324,8 @@ def test_the_pointer_shows_the_values_of_curves(shown: Any, results: Path) -> No
     )
     metrics = load(results / "runs" / RESNET32).metrics().set_index("iteration").loc[34_000]
     assert tip.splitlines()[0] == "iterations: 34,000", tip
-    assert f"ResNet-32: {metrics['test_error']:.5g}" in tip.splitlines()
-    assert f"ResNet-32, training: {metrics['train_error']:.5g}" in tip.splitlines()
+    assert f"ResNet-32: {metrics['test_error']:.2f}" in tip.splitlines()
+    assert f"ResNet-32, training: {metrics['train_error']:.2f}" in tip.splitlines()
 
 
 def test_points_at_different_places_say_where_they_are(shown: Any) -> None:
