@@ -23,6 +23,7 @@ def job(config: DictConfig) -> None:
     from training.runs.run import run
     from training.settings.config import in_table, named, read_settings
 
+    entry.check_alone()
     experiment = entry.chosen_experiment()
     if not in_table(config, experiment):
         print(f"{experiment} on {config.data.name} is not in {config.table.name}: left out")

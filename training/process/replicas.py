@@ -9,6 +9,8 @@ statistics are kept, and it alone writes.
 """
 
 import os
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +19,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from records.exits import FAILED
+from training.process.signals import Stopped
 from training.settings.types import ConfigError
+
+PARTED = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")  # gloo's words
 
 
 @dataclass
@@ -75,25 +81,59 @@ class Replicas:
         return bool(said)
 
 
+def processes() -> int:
+    """How many processes torchrun started for this run; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
 @contextmanager
 def replicas() -> Iterator[Replicas | None]:
     """Join the processes that torchrun started; yields None without torchrun or with only one.
 
-    If the first process leaves before it has begun, the others are released.
+    If the first process leaves before it has begun, the others are released. A process that fails
+    later does not leave the group, which would wait for the others, who wait for it: see `abandon`.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1 or "RANK" not in os.environ:
+    count = processes()
+    if count == 1:
         yield None
         return
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     joined = Replicas(dist.get_rank(), count, int(os.environ.get("LOCAL_RANK", "0")))
+    together = False
     try:
         yield joined
+        together = True
+    except Stopped:
+        together = True
+        raise
     finally:
         with suppress(RuntimeError):  # the others may have left, for the same reason
             if joined.rank == 0 and not joined.begun:
                 joined.begin(False)
-            dist.destroy_process_group()
+            if together:
+                dist.destroy_process_group()
+
+
+def abandon(error: BaseException) -> None:
+    """End this process at once if it has failed as one of several: an ordinary end would wait for
+    collectives, in which the others wait for it. Losing the connection ends them."""
+    if not dist.is_available() or not dist.is_initialized():
+        return
+    code = error.code if isinstance(error, SystemExit) else None
+    if not isinstance(code, int):
+        traceback.print_exception(error)
+        code = FAILED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def why_parted(error: RuntimeError) -> str | None:
+    """Why a collective failed in this process, or None if the error is about something else."""
+    text = str(error)
+    if not any(word in text for word in PARTED) or not dist.is_initialized():
+        return None
+    return "Another process of this run has ended; its own message says why."
 
 
 def check_shares(sizes: set[int], count: int) -> None:

@@ -17,6 +17,7 @@ from data.photographs.workers import why_lost
 from records.command import guarded
 from records.exits import BAD_CONFIG, FAILED, FULL, INTERRUPTED, NO_MEMORY, UserError
 from records.names import at_home
+from training.process.replicas import abandon, processes, why_parted
 from training.process.signals import Stopped
 from training.runs.command_line import (
     check_words,
@@ -46,7 +47,11 @@ class Failed(Exception):
 
 def start(task: Callable[[], Any]) -> None:
     """Run a Hydra application and exit with its code; command-line errors become short messages."""
-    sys.exit(_start(task))
+    try:
+        sys.exit(_start(task))
+    except BaseException as error:
+        abandon(error)
+        raise
 
 
 @guarded
@@ -132,7 +137,7 @@ def guard(job: Callable[[], None], *, resumable: bool) -> None:
 
 def _of_the_machine(error: RuntimeError) -> tuple[str, int]:
     """Message and exit code for an error of a GPU or of lost workers; raises any other again."""
-    if (why := why_lost(error)) is not None:
+    if (why := why_lost(error) or why_parted(error)) is not None:
         return why, FAILED
     reason, _, _ = str(error).partition("\n")
     if isinstance(error, torch.OutOfMemoryError) or "out of memory" in reason:
@@ -159,6 +164,12 @@ def _of_a_file(error: OSError) -> tuple[str, int]:
 def in_multirun() -> bool:
     """Whether the running job is one of several."""
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def check_alone() -> None:
+    """Raise a ConfigError for a multirun of processes that torchrun started: they can join once."""
+    if in_multirun() and processes() > 1:
+        raise ConfigError("torchrun trains one run at a time: start it for each run, without -m.")
 
 
 def chosen_experiment() -> str:

@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from data.arrays.imageset import ImageSet
-from records.exits import PREEMPTED
+from data.order import DataError
+from records.exits import BAD_DATA, FAILED, PREEMPTED
 from records.files import ROOT
 from tests.conftest import Ended, begun, ended
 from tests.training.settings.test_bad_input import stop_after
@@ -261,6 +262,34 @@ def test_a_signal_to_one_process_stops_both_and_is_saved(tmp_path: Path) -> None
     for one in by_hand(tmp_path, *OVERRIDES, of_second=partial(stop_after, 3)):
         assert one.code == PREEMPTED and "Error" not in one.err, one.err
     assert list(tmp_path.rglob("checkpoint-00000003-*.pt"))
+
+
+def break_at_step(number: int) -> None:
+    """Let this process fail in a step, as with a damaged image or a full GPU, and leaving the group
+    take a minute, as it takes NCCL until the others come, too."""
+    step, steps = Trainer.train_iteration, itertools.count(1)
+
+    def fails(trainer: Trainer) -> None:
+        if next(steps) == number:
+            raise DataError("n01/x.JPEG is damaged.")
+        step(trainer)
+
+    Trainer.train_iteration = fails  # type: ignore[method-assign]
+    dist.destroy_process_group = lambda *_: time.sleep(60)
+
+
+def test_when_a_process_fails_its_reason_is_shown_and_the_others_end(tmp_path: Path) -> None:
+    began = time.monotonic()
+    first, second = by_hand(tmp_path, *OVERRIDES, of_second=partial(break_at_step, 3))
+    assert time.monotonic() - began < 50
+    assert (second.code, second.err) == (BAD_DATA, "n01/x.JPEG is damaged.\n")
+    assert first.code == FAILED and "Another process of this run has ended" in first.err
+    assert "Traceback" not in first.err
+
+
+def test_a_sweep_under_torchrun_is_refused(tmp_path: Path) -> None:
+    for one in by_hand(tmp_path, "-m", *OVERRIDES, "seed=0,1"):
+        assert "torchrun trains one run at a time" in one.err and one.code == FAILED, one.err
 
 
 @pytest.mark.parametrize(
