@@ -10,6 +10,7 @@ from training.process.progress import ProgressLine
 from training.process.signals import Signals, Stopped
 from training.trainer import Trainer
 
+SAVING = 0.02  # share of the time that checkpoints may take
 Save = Callable[[float], None]
 
 
@@ -29,7 +30,8 @@ def train(
     Args:
         seconds: training time of earlier processes, evaluation excluded.
         save: writes a checkpoint, given the training seconds so far.
-        save_every: seconds between checkpoints.
+        save_every: seconds between checkpoints; more if they would take more than `SAVING` of
+            the time.
 
     Returns:
         `finished` or `diverged`, and the total training seconds.
@@ -47,11 +49,12 @@ def train(
         while trainer.iteration < end:
             stop = trainer.agreed(signals.code is not None)
             if stop or time.monotonic() >= due:
+                began = time.monotonic()
                 if trainer.metrics.is_finite():
-                    save(seconds + time.monotonic() - since)
+                    save(seconds + began - since)
                 else:  # never overwrite the last state with a finite loss
                     record.touch()
-                due = time.monotonic() + save_every
+                due = _next(began, save_every)
             if stop:
                 raise _stopped(trainer, signals)
             trainer.train_iteration()
@@ -66,6 +69,12 @@ def train(
             return "diverged", seconds
     save(seconds)
     return "finished", seconds
+
+
+def _next(began: float, save_every: float) -> float:
+    """When the next checkpoint is due, after one that was begun at a time; 0 is after every step"""
+    now = time.monotonic()
+    return now + max(save_every, (now - began) / SAVING) if save_every else now
 
 
 def follow(trainer: Trainer, signals: Signals) -> None:

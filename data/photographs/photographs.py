@@ -21,6 +21,7 @@ from data.photographs.tree import Tree, check_sizes, fingerprint, read_tree
 
 TRAIN = 1_281_167  # training images of ImageNet (ILSVRC 2012)
 CLASSES = {"imagenet": 1000}  # of sets with a fixed number of classes
+COUNTS = {"imagenet": (TRAIN, 50_000)}  # training and test images of sets with a fixed number
 # Channel statistics of ImageNet's training images, 0 to 255 (fb.resnet.torch, imagenet.lua).
 MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
@@ -60,8 +61,8 @@ def read(name: str, folder: Path) -> Photographs:
     """Read the tree `<folder>/<name>/{train,val}/<class>/`.
 
     Raises:
-        DataError: the tree is missing, its classes are not the expected ones, or a test image is
-            empty.
+        DataError: the tree is missing or incomplete, its classes are not the expected ones, or a
+            test image is empty.
     """
     expected = CLASSES.get(name)
     train = read_tree(folder / name / "train", expected)
@@ -69,6 +70,13 @@ def read(name: str, folder: Path) -> Photographs:
     if train.classes != test.classes:
         odd = sorted(set(train.classes) ^ set(test.classes))[0]
         raise DataError(f"{folder / name}: class {odd} is in only one of train and val.")
+    found = len(train), len(test)
+    if found != (whole := COUNTS.get(name, found)):
+        raise DataError(
+            f"{folder / name} has {found[0]:,} training and {found[1]:,} test images, not "
+            f"{whole[0]:,} and {whole[1]:,}.\nComplete it, or train on it as images of your own "
+            "(docs/photographs.md)."
+        )
     check_sizes(test)
     return Photographs(name, train, test)
 

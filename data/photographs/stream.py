@@ -2,6 +2,7 @@
 iteration, whatever the number of workers."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
@@ -16,6 +17,8 @@ from data.photographs.tree import Tree
 from data.photographs.workers import delivered, make_loader
 
 Key = tuple[int, int]  # epoch and image
+AGAIN_SECONDS = 0.2  # before an image is read once more
+TOGETHER = 25  # images decoded as one batch, for testing
 WHOLE = -1  # index of the damaged image if there is none
 SKIP = "Or leave damaged training images out with damaged=skip."
 
@@ -24,7 +27,8 @@ class Views(Dataset[tuple[Tensor, int, int]]):
     """Views of the images of a tree: a pure function of seed, epoch and index.
 
     An item is a view, uint8 (3, H, W), its label, and the index of a damaged image or `WHOLE`. A
-    damaged image is replaced by the next intact one.
+    damaged image is replaced by the next intact one; one that cannot be read at first, as happens
+    on network storage, is read once more.
     """
 
     def __init__(self, tree: Tree, view: View, seed: int):
@@ -39,7 +43,7 @@ class Views(Dataset[tuple[Tensor, int, int]]):
         for step in range(len(self.tree)):
             chosen = (index + step) % len(self.tree)
             try:
-                image = decode(self.tree.file(chosen))
+                image = self.read(chosen)
             except DataError:
                 damaged = index if damaged == WHOLE else damaged
                 continue
@@ -48,6 +52,14 @@ class Views(Dataset[tuple[Tensor, int, int]]):
                 torch.default_generator.manual_seed(derived_seed(self.seed, *key))
                 return self.view(image), int(self.tree.labels[chosen]), damaged
         raise DataError(f"{self.tree.folder} has no intact image.")
+
+    def read(self, index: int) -> Tensor:
+        """Decode an image; raise a DataError if that fails twice."""
+        try:
+            return decode(self.tree.file(index))
+        except DataError:
+            time.sleep(AGAIN_SECONDS)
+            return decode(self.tree.file(index))
 
 
 class Order(Spans):
@@ -149,7 +161,7 @@ class Stream(TrainingBatches):
         self.arriving = delivered(self.loader)
 
     def fetch(self, size: int) -> None:
-        """Copy the next batch to the device; raise a DataError for a damaged image if `stop`."""
+        """Copy the next batch to the device; errors as in `note`."""
         images, labels, damaged = next(self.arriving)
         self.note(damaged[damaged != WHOLE].tolist())
         drawn = colour.draw(size, seed=derived_seed(self.seed, self.iteration, 1))
@@ -166,16 +178,24 @@ class Stream(TrainingBatches):
         return images.permute(0, 3, 1, 2), self.labels[:n]
 
     def note(self, damaged: Sequence[int]) -> None:
-        """Record damaged images to skip, or raise a DataError for the first if `stop`."""
+        """Record images to skip, for which a worker has put others into the batch.
+
+        Raises:
+            DataError: one is damaged, and damaged images are to `stop` the run.
+            OSError: one is not, which only the last checkpoint can put right.
+        """
         for index in damaged:
-            if self.damaged == "stop":
-                try:
-                    decode(self.tree.file(index))  # raises an error that says what is wrong
-                except DataError as error:
+            if index in self.skipped and self.damaged == "skip":
+                continue
+            path = self.tree.folder / self.tree.paths[index]
+            try:
+                decode(self.tree.file(index))
+            except DataError as error:
+                if self.damaged == "stop":
                     raise DataError(f"{error}\n{SKIP}") from None
-            if index not in self.skipped:
-                path = self.tree.folder / self.tree.paths[index]
-                print(f"Left out: {path} is damaged.", file=sys.stderr)
+            else:
+                raise OSError(f"{path} could not be read, and now it can")
+            print(f"Left out: {path} is damaged.", file=sys.stderr)
             self.skipped.add(index)
 
     def share_skipped(self, union: Callable[[set[int], int], set[int]]) -> None:
@@ -197,11 +217,18 @@ def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
     Raises:
         DataError: an image is damaged.
     """
-    one_by_one = [[(0, index)] for index in range(len(tree))]
-    loader = make_loader(Views(tree, test_view(size), 0), workers, batch_sampler=one_by_one)
-    images = torch.empty(len(tree), size, size, 3, dtype=torch.uint8)
-    for index, (image, _, damaged) in enumerate(delivered(loader)):
-        if int(damaged[0]) != WHOLE:
-            decode(tree.file(index))  # raises an error that says what is wrong
-        images[index] = image[0].permute(1, 2, 0)
+    view, count = test_view(size), len(tree)
+    # In batches: one by one they would wait for the process that collects them.
+    keys = [
+        [(0, index) for index in range(first, min(first + TOGETHER, count))]
+        for first in range(0, count, TOGETHER)
+    ]
+    loader = make_loader(Views(tree, view, 0), workers, batch_sampler=keys)
+    images = torch.empty(count, size, size, 3, dtype=torch.uint8)
+    first = 0
+    for some, _, damaged in delivered(loader):
+        images[first : first + len(some)] = some.permute(0, 2, 3, 1)
+        for index in damaged[damaged != WHOLE].tolist():  # of another image, until it can be read
+            images[index] = view(decode(tree.file(index))).permute(1, 2, 0)
+        first += len(some)
     return images

@@ -4,10 +4,12 @@ import atexit
 import ctypes
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -15,7 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.order import DataError
 
-PREFETCH = 4  # batches that each worker loads ahead
+PREFETCH = 4  # batches that each worker loads ahead, at most,
+AHEAD = 64  # and all workers together, as far as each loads one: they wait in pinned memory
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 PR_SET_PDEATHSIG = 1  # from Linux's sys/prctl.h
 LOST = "DataLoader worker"  # in torch's error messages about workers, and no others
@@ -33,11 +36,15 @@ def make_loader(views: Dataset[Any], workers: int, **options: Any) -> DataLoader
         workers: number of worker processes; 0 decodes in this process.
         options: further arguments of `DataLoader`.
     """
+    if workers:  # each batch on its way takes several files in shared memory
+        with suppress(OSError, ValueError):
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return DataLoader(
         views,
         num_workers=workers,
         persistent_workers=workers > 0,
-        prefetch_factor=PREFETCH if workers else None,
+        prefetch_factor=max(1, min(PREFETCH, AHEAD // workers)) if workers else None,
         worker_init_fn=begin_worker,
         generator=torch.Generator(),  # leaves the run's generator alone
         **options,

@@ -131,11 +131,13 @@ def test_split(settings: Settings, images: Images, device: torch.device) -> tupl
 
 def workers(settings: Settings, device: torch.device) -> int:
     """Number of processes that decode photographs: `settings.workers` if set, otherwise one per
-    core for training on a GPU and one for training on the CPU."""
+    core, shared with the processes and runs beside this one, for training on a GPU, and one for
+    training on the CPU."""
     if settings.workers is not None:
         return settings.workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (cores or 1) if device.type == "cuda" else 1
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) * settings.runs_at_once
+    return max(1, (cores or 1) // beside) if device.type == "cuda" else 1
 
 
 def check_fit(settings: Settings, images: Images) -> None:

@@ -81,7 +81,7 @@ PROTOCOLS: dict[str, Callable[[Tensor, int, int | None], Views]] = {
     "crops_144": crops_144,
 }
 # Images per batch: in some protocols they differ in size, or have many views.
-AT_ONCE = {"multi_scale": 1, "dense": 1, "crops_144": 3}
+AT_ONCE = {"ten_crop": 5, "multi_scale": 1, "dense": 1, "crops_144": 3}
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,15 @@ def test_imagenet_has_a_thousand_classes(tree: Path) -> None:
         photographs.read("imagenet", tree)
 
 
+def test_an_incomplete_imagenet_is_refused(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,281,167 and 50,000 images (Russakovsky et al. 2015, Table 2)."""
+    (tree / "made").rename(tree / "imagenet")
+    monkeypatch.setitem(photographs.CLASSES, "imagenet", 2)
+    with pytest.raises(DataError, match=r"not 1,281,167 and 50,000\.\nComplete it") as refused:
+        photographs.read("imagenet", tree)
+    assert len(str(refused.value).splitlines()) == 2
+
+
 @pytest.mark.parametrize("crop", ["scale", "aspect"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_views_of_any_shape_have_the_size_asked_for(crop: str, shape: tuple[int, int]) -> None:

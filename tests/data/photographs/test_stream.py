@@ -16,6 +16,7 @@ from PIL import Image
 
 from data.order import DataError, derived_seed
 from data.photographs import photographs
+from data.photographs import stream as module
 from data.photographs.colour import Recolour, draw
 from data.photographs.photographs import decode, training_view
 from data.photographs.stream import Stream, decode_all
@@ -156,6 +157,62 @@ def test_or_the_next_one_takes_its_place_and_it_is_counted(
     assert seen[0, 1] == 4 and seen[9, 0] == 0 and seen.total() == 2 * IMAGES
     said = capsys.readouterr().err
     assert said.count("n01/3.png is damaged") == said.count("n00/9.png is damaged") == 1
+
+
+@pytest.fixture
+def failing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Counter[str]]:
+    """Let image 3 of the second class fail the first times it is read, as on network storage."""
+
+    def fail(times: int) -> Counter[str]:
+        reads, decode = Counter[str](), module.decode
+
+        def failing(path: Path) -> torch.Tensor:
+            name = f"{path.parent.name}/{path.name}"
+            reads[name] += 1
+            if name == "n01/3.png" and reads[name] <= times:
+                raise DataError(f"{path} is damaged or not an image (Input/output error).")
+            return decode(path)
+
+        monkeypatch.setattr(module, "decode", failing)
+        monkeypatch.setattr(module, "AGAIN_SECONDS", 0)
+        return reads
+
+    return fail
+
+
+@pytest.mark.parametrize("damaged", ["stop", "skip"])
+def test_an_image_that_cannot_be_read_for_a_moment_is_not_damaged(
+    damaged: str, stream: Callable[..., Stream], failing: Callable[[int], Counter[str]]
+) -> None:
+    failing(1)
+    made = stream(damaged=damaged)
+    seen = Counter(names(batches(made, 0, 11)))
+    assert set(seen.values()) == {2} and len(seen) == IMAGES and not made.skipped
+
+
+@pytest.mark.parametrize("damaged", ["stop", "skip"])
+def test_a_batch_that_holds_another_image_for_one_that_can_be_read_is_not_trained_on(
+    damaged: str, stream: Callable[..., Stream], failing: Callable[[int], Counter[str]]
+) -> None:
+    failing(2)
+    made = stream(damaged=damaged)
+    with pytest.raises(OSError, match=r"n01/3\.png could not be read, and now it can"):
+        batches(made, 0, 11)
+    assert not made.skipped
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_no_image_is_tested_in_place_of_another(
+    times: int, folder: Path, failing: Callable[[int], Counter[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    tree = photographs.read("made", folder).test
+    view = photographs.test_view(SIZE)
+    expected = [view(photographs.decode(folder / "made/val" / path)) for path in tree.paths]
+    monkeypatch.setattr(module, "TOGETHER", 4)
+    failing(times)
+    found = module.decode_all(tree, SIZE, 0)
+    assert torch.equal(found, torch.stack(expected).permute(0, 2, 3, 1))
 
 
 def test_empty_images_are_damaged_ones(settings: Settings, damaged: Any, tmp_path: Path) -> None:

@@ -102,6 +102,19 @@ def test_checkpoints_are_as_far_apart_as_asked_and_know_the_seconds(timed: Timed
     assert timed.saved == [(iteration, 10 + 2 * iteration) for iteration in (2, 3, 5, 6)]
 
 
+def test_checkpoints_that_take_long_are_further_apart(timed: Timed) -> None:
+    """A second each, and so 50 seconds apart, instead of after each two steps."""
+    timed.saving = 1
+    timed.train(seconds=10, save_every=4)
+    assert [iteration for iteration, _ in timed.saved] == [2, 3, 6]
+
+
+def test_after_every_step_means_every_step(timed: Timed) -> None:
+    timed.saving = 1
+    timed.train(seconds=0, save_every=0)
+    assert [iteration for iteration, _ in timed.saved] == [0, 1, 2, 3, 4, 5, 6]
+
+
 def make_infinite(trainer: Trainer) -> None:
     """Have the loss of a segment be infinite from its beginning."""
     trainer.metrics.add(torch.tensor(math.inf), torch.eye(10), torch.arange(10))
