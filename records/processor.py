@@ -1,5 +1,6 @@
-"""The processor's name, as records and plans state it."""
+"""The processor: its name, as records and plans state it, and its cores."""
 
+import os
 from pathlib import Path
 
 
@@ -10,3 +11,10 @@ def processor() -> str:
     except OSError:
         return "CPU"
     return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "CPU")
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

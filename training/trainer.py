@@ -38,7 +38,7 @@ class Trainer:
         last: iterations after which the run ends.
         epoch_size: training images per epoch, without those held out.
         splits: the evaluated splits, `test` and, if images are held out, `val`; each holds
-            images (N, H, W, 3) and labels (N,) on the device.
+            images (N, H, W, 3) and labels (N,).
         kept: the tensors of a checkpoint, by name; it also holds the iteration and the images
             skipped so far.
         tensors: every tensor that a step or the end of a segment changes.
@@ -196,9 +196,8 @@ class Trainer:
         """Single-view loss and top-1 error in percent on a split, with averaged weights if the
         recipe averages them."""
         evaluation = self.evaluations[split]
-        evaluation.start()
         with self.average.in_place() if self.average else nullcontext():
-            for size in evaluation.sizes():
+            for size in evaluation.start():
                 self.evaluate_batch[split](size)
         return evaluation.metrics.mean()
 

@@ -211,8 +211,11 @@ class Stream(TrainingBatches):
         self.skipped |= set(state)
 
 
-def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
+def decode_all(tree: Tree, size: int, workers: int, *, pinned: bool = False) -> Tensor:
     """Decode the centre crops of all images of a tree, uint8 (N, size, size, 3).
+
+    Args:
+        pinned: whether to return them in memory from which a GPU copies.
 
     Raises:
         DataError: an image is damaged.
@@ -224,7 +227,7 @@ def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
         for first in range(0, count, TOGETHER)
     ]
     loader = make_loader(Views(tree, view, 0), workers, batch_sampler=keys)
-    images = torch.empty(count, size, size, 3, dtype=torch.uint8)
+    images = torch.empty(count, size, size, 3, dtype=torch.uint8, pin_memory=pinned)
     first = 0
     for some, _, damaged in delivered(loader):
         images[first : first + len(some)] = some.permute(0, 2, 3, 1)

@@ -20,6 +20,7 @@ from experiments.plan.machine import free_bytes
 from experiments.plan.states import Failure, state_of
 from records import exits
 from records.names import FAILURE, outputs, results
+from records.processor import cores
 
 # Signals that stop a plan, and its exit code for each.
 SIGNALS = {
@@ -141,7 +142,11 @@ class Execution:
         (job.working / FAILURE).unlink(missing_ok=True)
         self.display.started(job)
         share = math.ceil(len(self.jobs) / len(self.devices))
-        options = [*device.options, f"runs_at_once={min(device.most(job), share)}"]
+        at_once = min(device.most(job), share)
+        options = [*device.options, f"runs_at_once={at_once}"]
+        if job.dataset == "imagenet" and len(self.devices) > 1:  # all of them decode
+            decoding = max(1, cores() // (len(self.devices) * at_once))
+            options.append(f"workers={decoding}")
         launched = Launched(job, device.name, options, self.environment)
         self.launched.append(launched)
         if self.stopped:  # by a signal during the launch

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from experiments.plan.jobs import Job
 from experiments.plan.machine import device_name, gpus, resnet20_step
 from experiments.verdicts.records import RunRecord
+from records.processor import cores
 
 # A training step takes three times the multiply-adds of a forward pass. Two CPU cores do them at
 # this rate; on a GPU a step takes some time per layer and some per multiply-add, as measured on an
@@ -19,6 +20,8 @@ GPU_SECONDS_PER_LAYER, GPU_MACS_PER_SECOND = 65e-6, 60e12
 # A100 (DeepLearningExamples: 938 and 2,470 images/s), times 1.6 for an H100's faster memory.
 # The lower one applies unless a run asks for bf16.
 TF32_PHOTOGRAPHS, BF16_PHOTOGRAPHS = 17e12, 46e12
+# Images that a core decodes and crops per second, of ImageNet's size: measured on an AMD EPYC.
+DECODED_PER_CORE = 240
 RESNET20 = Job("he2015_residual/table6/resnet20", "cifar10_aug", 0, "paper")
 TIMED_ABOVE = 600.0  # seconds of work, above which timing a few steps is worth the wait
 START_SECONDS = 8.0
@@ -81,6 +84,8 @@ def seconds_here(job: Job, pace: Pace) -> float:
     """Seconds that a run takes on this machine, alone."""
     known = recorded(job, pace)
     counted = _step_seconds(job, gpu=bool(gpus())) * (pace.scale or 1.0)
+    if gpus() and job.dataset == "imagenet":  # where cores are few, the GPU waits for them
+        counted = max(counted, job.batch / (DECODED_PER_CORE * cores()))
     step = counted if known is None else known
     return START_SECONDS + job.iterations * step
 

@@ -1,7 +1,6 @@
 """The machine without its GPU: Python and packages, cores, disk, code, data sets, W&B."""
 
 import importlib.metadata
-import os
 import platform
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 from data.arrays.imageset import ImageSet
 from data.order import DataError
 from data.sets import load
+from records import processor
 from records.code import commit
 from records.files import FolderError, make_folder
 from records.names import datasets, outputs, results
@@ -40,8 +40,7 @@ def cores() -> Iterator[Finding]:
     """Cores available to this process, and threads that torch uses."""
     import torch
 
-    has = hasattr(os, "sched_getaffinity")
-    count = len(os.sched_getaffinity(0)) if has else os.cpu_count() or 1
+    count = processor.cores()
     yield Finding("ok", "cores", f"{count}, of which torch uses {torch.get_num_threads()}")
 
 

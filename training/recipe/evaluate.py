@@ -1,6 +1,6 @@
 """Loss and error of a network on a set of images (single view)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from data.arrays.augment import normalise
 from training.recipe.metrics import Metrics
 from training.recipe.step import forward
 
-BATCH = 500
+BATCH, PIXELS = 500, 100 * 224 * 224  # most images, and pixels, of a batch
 
 
 @dataclass
@@ -19,10 +19,10 @@ class Evaluation:
     """Evaluation batch by batch, which can be captured in a CUDA graph.
 
     Attributes:
-        images, labels: uint8 or float32 (N, H, W, 3) and int64 (N,), on the network's device.
-        mean, scale: see `data.arrays.augment.normalise`.
+        images, labels: uint8 or float32 (N, H, W, 3) and int64 (N,), anywhere: of photographs there
+            are more than fit on most GPUs beside a network that trains.
+        mean, scale: see `data.arrays.augment.normalise`, on the network's device.
         metrics: sums over the images so far.
-        position: index of the next image.
         tensors: every tensor that a call changes.
     """
 
@@ -34,31 +34,31 @@ class Evaluation:
     bf16: bool
 
     def __post_init__(self) -> None:
-        device = self.images.device
+        device, shape = self.mean.device, self.images.shape[1:]
+        self.batch = min(BATCH, len(self.images), max(1, PIXELS // (shape[0] * shape[1])))
         self.metrics = Metrics(device)
-        self.position = torch.zeros((), dtype=torch.int64, device=device)
-        self.lanes = torch.arange(BATCH, device=device)
-        self.tensors: Sequence[Tensor] = [self.metrics.sums, self.position]
+        self.window = torch.zeros(self.batch, *shape, dtype=self.images.dtype, device=device)
+        self.chosen = torch.zeros(self.batch, dtype=torch.int64, device=device)
+        self.tensors: Sequence[Tensor] = [self.metrics.sums]
+
+    def start(self) -> Iterator[int]:
+        """Put the network in evaluation mode, and iterate over the sizes of the batches: each is
+        copied to where a call reads it."""
+        self.metrics.sums.zero_()
+        self.model.eval()
+        for first in range(0, len(self.images), self.batch):
+            images = self.images[first : first + self.batch]
+            labels = self.labels[first : first + self.batch]
+            self.window[: len(images)].copy_(images, non_blocking=True)
+            self.chosen[: len(images)].copy_(labels, non_blocking=True)
+            yield len(images)
 
     @torch.no_grad()
     def __call__(self, size: int) -> None:
-        chosen = self.position + self.lanes[:size]
-        images = normalise(self.images[chosen], mean=self.mean, scale=self.scale)
-        labels = self.labels[chosen]
+        images = normalise(self.window[:size], mean=self.mean, scale=self.scale)
+        labels = self.chosen[:size]
         logits = forward(self.model, images, self.bf16).float()
         self.metrics.add(F.cross_entropy(logits, labels), logits, labels)
-        self.position += size
-
-    def start(self) -> None:
-        """Reset to the first image, and put the network in evaluation mode."""
-        self.metrics.sums.zero_()
-        self.position.zero_()
-        self.model.eval()
-
-    def sizes(self) -> list[int]:
-        """Batch sizes, in order."""
-        whole, rest = divmod(len(self.images), BATCH)
-        return [BATCH] * whole + [rest] * (rest > 0)
 
 
 def evaluate(
@@ -66,7 +66,6 @@ def evaluate(
 ) -> tuple[float, float]:
     """Loss and top-1 error in percent of a network on uint8 or float32 images (N, H, W, 3)."""
     evaluation = Evaluation(model, images, labels, mean, scale, bf16)
-    evaluation.start()
-    for size in evaluation.sizes():
+    for size in evaluation.start():
         evaluation(size)
     return evaluation.metrics.mean()

@@ -17,6 +17,7 @@ from data.photographs import photographs
 from data.photographs.photographs import Photographs, training_view
 from data.photographs.stream import Stream, decode_all
 from data.photographs.tree import check_sizes
+from records.processor import cores
 from training.process.replicas import Replicas
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
@@ -31,7 +32,7 @@ class RunData:
     Attributes:
         epoch_size: training images per epoch, without those held out.
         splits: `test` (in the process that evaluates) and, if images are held out, `val`; each has
-            images (N, H, W, 3), uint8 or prepared, and labels (N,) on the device.
+            images (N, H, W, 3), uint8 or prepared, and labels (N,): see `test_split`.
         mean, scale: see `data.arrays.augment.normalise`.
     """
 
@@ -121,10 +122,14 @@ def normalisation(settings: Settings, images: Images) -> tuple[Tensor, Tensor]:
 
 
 def test_split(settings: Settings, images: Images, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Test images (N, H, W, 3), the centre crops of photographs, and labels (N,)."""
+    """Test images (N, H, W, 3) and labels (N,) on the device; of photographs the centre crops, in
+    memory from which the device copies."""
     if isinstance(images, Photographs):
-        centres = decode_all(images.test, settings.data.size, workers(settings, device))
-        return centres.to(device), torch.from_numpy(images.test.labels).to(device)
+        centres = decode_all(
+            images.test, settings.data.size, workers(settings, device),
+            pinned=device.type == "cuda",
+        )  # fmt: skip
+        return centres, torch.from_numpy(images.test.labels)
     x, y = _on(device, images.test_images, images.test_labels)
     return x, y
 
@@ -135,9 +140,8 @@ def workers(settings: Settings, device: torch.device) -> int:
     training on the CPU."""
     if settings.workers is not None:
         return settings.workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) * settings.runs_at_once
-    return max(1, (cores or 1) // beside) if device.type == "cuda" else 1
+    return max(1, cores() // beside) if device.type == "cuda" else 1
 
 
 def check_fit(settings: Settings, images: Images) -> None:

@@ -8,9 +8,11 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -180,6 +182,34 @@ def test_several_devices_share_the_work(tmp_path: Path) -> None:
     devices = [Device(str(number), at_once=2) for number in range(3)]
     assert not carry_out(jobs(12), devices=devices).failures
     assert executed(tmp_path) == Counter(f"seed{k}" for k in range(12))
+
+
+@pytest.mark.parametrize(("devices", "expected"), [(1, None), (4, "workers=4")])
+def test_runs_on_several_gpus_share_the_cores_that_decode(
+    devices: int, expected: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On one GPU a run knows from `runs_at_once` how many decode beside it."""
+    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path))
+    monkeypatch.setattr(execute, "cores", lambda: 32)
+    started: list[Sequence[str]] = []
+
+    def launched(job: Job, device: str, options: Sequence[str], environment: object) -> Any:
+        started.append(options)
+        return SimpleNamespace(job=job, device=device)
+
+    monkeypatch.setattr(execute, "Launched", launched)
+    rows = [Job("he2015_residual/table2/resnet18", "imagenet", seed, "paper") for seed in range(8)]
+    places = [Device(str(number), at_once=2) for number in range(devices)]
+    display: Any = SimpleNamespace(started=lambda job: None)
+    execution = execute.Execution(rows, places, display)
+    while any(execution.start_on(device) for device in places):
+        pass
+    assert len(started) == 2 * devices
+    for options in started:
+        assert "runs_at_once=2" in options
+        assert [word for word in options if word.startswith("workers")] == (
+            [expected] if expected else []
+        )
 
 
 def test_runs_share_a_gpu_as_far_as_its_memory_holds_them(

@@ -564,6 +564,21 @@ def test_resnet50_is_planned_at_its_published_rate() -> None:
         assert job.iterations * job.batch / seconds == pytest.approx(1.6 * published, rel=0.1)
 
 
+def test_few_cores_make_a_gpu_wait_for_photographs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """240 images per core and second: eight cores feed ResNet-50 (1,500 a second), no ResNet-18."""
+    gpu = {"0": machine.Gpu("A card", None)}
+    deep = table_jobs("he2015_residual/table3", preset="paper", rows="resnet50")
+    shallow = table_jobs("he2015_residual/table2", preset="paper", rows="resnet18")
+    monkeypatch.setattr(estimate, "gpus", lambda: gpu)
+    for count, waits in ((8, (False, True)), (64, (False, False)), (2, (True, True))):
+        monkeypatch.setattr(estimate, "cores", lambda count=count: count)
+        here = [estimate.seconds_here(job, estimate.Pace({}, {})) for job in (*deep, *shallow)]
+        alone = [estimate.seconds_on_gpu(job) for job in (*deep, *shallow)]
+        assert tuple(a > 1.01 * b for a, b in zip(here, alone, strict=True)) == waits
+    rate = shallow[0].iterations * shallow[0].batch / (here[1] - estimate.START_SECONDS)
+    assert rate == pytest.approx(480)
+
+
 def test_the_preset_imagenette_is_for_rows_on_imagenet() -> None:
     jobs = table_jobs("he2015_residual/fig4", preset="imagenette")
     assert [job.run.split("/")[2:] for job in jobs] == [

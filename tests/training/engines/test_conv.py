@@ -46,7 +46,7 @@ def maps(*shape: int, seed: int, dtype: torch.dtype) -> Tensor:
 
 
 def error(found: Tensor, expected: Tensor) -> float:
-    return float((found.double() - expected).norm().detach() / expected.norm())
+    return float(((found.double() - expected).norm() / expected.norm()).detach())
 
 
 @pytest.mark.parametrize(("into", "out", "size", "stride", "dtype"), CASES, ids=str)

@@ -16,6 +16,7 @@ from data.arrays.prepared import prepared
 from data.photographs.photographs import Photographs
 from data.photographs.tree import Tree
 from training.process.replicas import Replicas
+from training.recipe import run_data
 from training.recipe.run_data import load_run_data
 from training.settings.settings import Settings
 from training.settings.types import ConfigError
@@ -181,3 +182,21 @@ def test_photographs_are_not_prepared(settings_of: Callable[..., Settings]) -> N
     images = Photographs("imagenet", tree, tree)
     with pytest.raises(ConfigError, match=r"recipe.prepare=zca is for .* not for imagenet"):
         load_run_data(settings, images, CPU)
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "processes", "beside", "expected"),
+    [
+        (None, "cuda", 1, 1, 32), (None, "cuda", 8, 1, 4), (None, "cuda", 1, 4, 8),
+        (None, "cuda", 8, 8, 1), (None, "cpu", 1, 1, 1), (3, "cuda", 8, 1, 3), (0, "cpu", 1, 1, 0),
+    ],
+)  # fmt: skip
+def test_processes_that_decode_share_the_cores(
+    asked: int | None, device: str, processes: int, beside: int, expected: int,
+    tiny: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Of 32 cores: with the processes of this run, and with runs on the same GPU."""
+    monkeypatch.setattr(run_data, "cores", lambda: 32)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    settings = replace(tiny(), workers=asked, runs_at_once=beside)
+    assert run_data.workers(settings, torch.device(device)) == expected
