@@ -71,7 +71,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], type]] = {
     "fractal": (lambda: FractalNet(7, widths=(4, 6, 6)), nn.BatchNorm2d),
 }  # fmt: skip
 # Their units, or all but their size, are in others of the networks.
-SLOW = {"projections", "plain", "share_first", "relu_before_add", "scale", "wide_16", "imagenet"}
+SLOW = {"projections", "plain", "share_first", "relu_before_add", "scale", "wide", "wide_16",
+        "imagenet"}  # fmt: skip
 
 
 def slow(names: Iterable[str], which: set[str]) -> list[Any]:

@@ -66,14 +66,14 @@ def tenth(value: int) -> int:
 
 
 def recipes_and_data() -> list[tuple[str, str]]:
-    """Every recipe with each data set that some row trains it on, by the shallowest such row; those
-    of the Inception networks, which fall otherwise, are in test_configs.py."""
+    """Every recipe at each length, in iterations, at which some row is trained, by the shallowest
+    such row; those of the Inception networks, which fall otherwise, are in test_configs.py."""
     with (ROOT / "results" / "rows.csv").open(encoding="utf-8", newline="") as file:
         lines = sorted(csv.DictReader(file), key=lambda line: int(line["depth"]))
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for line in lines:
         if line["dataset"] != "imagenet" or line["recipe"] not in INCEPTION:
-            kind = line["recipe"], line["dataset"]
+            kind = line["recipe"], line["iterations"]
             found.setdefault(kind, (line["experiment"], line["dataset"]))
     return sorted(found.values())
 
@@ -85,7 +85,7 @@ WARM_UPS = (400, 10**6)  # within a sixteenth of most runs; of none
 def test_a_tenth_of_a_schedule_drops_where_pytorch_drops_a_tenth_of_its_milestones(
     row: str, data: str, settings_of: Callable[..., Settings]
 ) -> None:
-    """Each recipe on each data set, by each warm-up: the learning rate at the first and the last
+    """Each recipe and length, by each warm-up: the learning rate at the first and the last
     iteration of every stretch in which it is constant."""
     settings = settings_of(f"experiment={row}", f"data={data}")
     scale = settings_of(RESNET20, "preset=tenth").preset.scale
