@@ -10,7 +10,8 @@ from training.process.progress import ProgressLine
 from training.process.signals import Signals, Stopped
 from training.trainer import Trainer
 
-SAVING = 0.02  # share of the time that checkpoints may take
+SAVING = 0.02  # share of the time that checkpoints may take,
+LONGEST = 600  # unless they would be further apart: they are a run's signs of life to its plan
 Save = Callable[[float], None]
 
 
@@ -30,8 +31,7 @@ def train(
     Args:
         seconds: training time of earlier processes, evaluation excluded.
         save: writes a checkpoint, given the training seconds so far.
-        save_every: seconds between checkpoints; more if they would take more than `SAVING` of
-            the time.
+        save_every: seconds between checkpoints, more if they would take over `SAVING` of the time.
 
     Returns:
         `finished` or `diverged`, and the total training seconds.
@@ -49,12 +49,13 @@ def train(
         while trainer.iteration < end:
             stop = trainer.agreed(signals.code is not None)
             if stop or time.monotonic() >= due:
-                began = time.monotonic()
-                if trainer.metrics.is_finite():
+                due = time.monotonic() + save_every
+                if trainer.metrics.is_finite():  # waits for the GPU
+                    began = time.monotonic()
                     save(seconds + began - since)
+                    due = _next(began, save_every)
                 else:  # never overwrite the last state with a finite loss
                     record.touch()
-                due = _next(began, save_every)
             if stop:
                 raise _stopped(trainer, signals)
             trainer.train_iteration()
@@ -72,9 +73,10 @@ def train(
 
 
 def _next(began: float, save_every: float) -> float:
-    """When the next checkpoint is due, after one that was begun at a time; 0 is after every step"""
+    """When the next checkpoint is due, after one begun at a time; at once if `save_every` is 0."""
     now = time.monotonic()
-    return now + max(save_every, (now - began) / SAVING) if save_every else now
+    longest = min((now - began) / SAVING, LONGEST) if save_every else 0
+    return now + max(save_every, longest)
 
 
 def follow(trainer: Trainer, signals: Signals) -> None:

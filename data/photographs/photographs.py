@@ -5,6 +5,7 @@ normalisation run on whole batches on the device (`data.photographs.colour`).
 """
 
 import re
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,8 +62,8 @@ def read(name: str, folder: Path) -> Photographs:
     """Read the tree `<folder>/<name>/{train,val}/<class>/`.
 
     Raises:
-        DataError: the tree is missing or incomplete, its classes are not the expected ones, or a
-            test image is empty.
+        DataError: the tree is missing, its classes are not the expected ones, or a test image is
+            empty.
     """
     expected = CLASSES.get(name)
     train = read_tree(folder / name / "train", expected)
@@ -70,15 +71,29 @@ def read(name: str, folder: Path) -> Photographs:
     if train.classes != test.classes:
         odd = sorted(set(train.classes) ^ set(test.classes))[0]
         raise DataError(f"{folder / name}: class {odd} is in only one of train and val.")
-    found = len(train), len(test)
-    if found != (whole := COUNTS.get(name, found)):
-        raise DataError(
-            f"{folder / name} has {found[0]:,} training and {found[1]:,} test images, not "
-            f"{whole[0]:,} and {whole[1]:,}.\nComplete it, or train on it as images of your own "
-            "(docs/photographs.md)."
-        )
     check_sizes(test)
     return Photographs(name, train, test)
+
+
+def check_whole(images: Photographs) -> None:
+    """Raise a DataError if images are missing from a set with a fixed number."""
+    found = len(images.train), len(images.test)
+    if found != (whole := COUNTS.get(images.name, found)):
+        raise DataError(
+            f"{images.train.folder.parent} has {found[0]:,} training and {found[1]:,} test images, "
+            f"not {whole[0]:,} and {whole[1]:,}.\n"
+            "Complete it, or train on it as images of your own (docs/photographs.md)."
+        )
+
+
+def read_image(tree: Tree, index: int, seconds: float) -> Tensor:
+    """Decode an image of a tree; if that fails, as it may for a moment on network storage, try once
+    more some seconds later. Errors as of `decode`."""
+    try:
+        return decode(tree.file(index))
+    except DataError:
+        time.sleep(seconds)
+        return decode(tree.file(index))
 
 
 def decode(path: Path) -> Tensor:
@@ -95,9 +110,7 @@ def decode(path: Path) -> Tensor:
         return _eight_bits(image)
     except (RuntimeError, OSError, ValueError) as error:
         reason = IN_TORCHVISION.sub("", str(error).splitlines()[0]).split(". ")[0].rstrip(".")
-        raise DataError(
-            f"{path} is damaged or not an image ({reason}).\nFetch it again, or delete it."
-        ) from None
+        raise DataError(f"{path} is damaged or not an image ({reason}).\nFetch it again.") from None
 
 
 def _eight_bits(image: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 iteration, whatever the number of workers."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,12 +12,14 @@ from torch.utils.data import Dataset
 
 from data.order import DataError, Spans, TrainingBatches, derived_seed
 from data.photographs import colour
-from data.photographs.photographs import View, decode, test_view
+from data.photographs.photographs import View, read_image, test_view
 from data.photographs.tree import Tree
 from data.photographs.workers import delivered, make_loader
 
 Key = tuple[int, int]  # epoch and image
-AGAIN_SECONDS = 0.2  # before an image is read once more
+AGAIN_SECONDS = 0.2  # before a worker reads an image once more,
+LATER_SECONDS = 1.0  # and before the training process does, which then has the last word
+IN_A_ROW = 1000  # images that cannot be read, after which it is not the images
 TOGETHER = 25  # images decoded as one batch, for testing
 WHOLE = -1  # index of the damaged image if there is none
 SKIP = "Or leave damaged training images out with damaged=skip."
@@ -40,10 +42,10 @@ class Views(Dataset[tuple[Tensor, int, int]]):
     def __getitem__(self, key: Key) -> tuple[Tensor, int, int]:
         index = key[1]
         damaged = WHOLE
-        for step in range(len(self.tree)):
+        for step in range(min(len(self.tree), IN_A_ROW)):
             chosen = (index + step) % len(self.tree)
             try:
-                image = self.read(chosen)
+                image = read_image(self.tree, chosen, 0 if step else AGAIN_SECONDS)
             except DataError:
                 damaged = index if damaged == WHOLE else damaged
                 continue
@@ -51,15 +53,7 @@ class Views(Dataset[tuple[Tensor, int, int]]):
                 # `torch.manual_seed` would also queue a call for a GPU that workers never use.
                 torch.default_generator.manual_seed(derived_seed(self.seed, *key))
                 return self.view(image), int(self.tree.labels[chosen]), damaged
-        raise DataError(f"{self.tree.folder} has no intact image.")
-
-    def read(self, index: int) -> Tensor:
-        """Decode an image; raise a DataError if that fails twice."""
-        try:
-            return decode(self.tree.file(index))
-        except DataError:
-            time.sleep(AGAIN_SECONDS)
-            return decode(self.tree.file(index))
+        raise DataError(f"{path_of(self.tree, index)} and all after it cannot be read.")
 
 
 class Order(Spans):
@@ -187,9 +181,9 @@ class Stream(TrainingBatches):
         for index in damaged:
             if index in self.skipped and self.damaged == "skip":
                 continue
-            path = self.tree.folder / self.tree.paths[index]
+            path = path_of(self.tree, index)
             try:
-                decode(self.tree.file(index))
+                read_image(self.tree, index, LATER_SECONDS)
             except DataError as error:
                 if self.damaged == "stop":
                     raise DataError(f"{error}\n{SKIP}") from None
@@ -211,11 +205,13 @@ class Stream(TrainingBatches):
         self.skipped |= set(state)
 
 
-def decode_all(tree: Tree, size: int, workers: int, *, pinned: bool = False) -> Tensor:
-    """Decode the centre crops of all images of a tree, uint8 (N, size, size, 3).
+def path_of(tree: Tree, index: int) -> Path:
+    """Path of an image, which need not be there."""
+    return tree.folder / str(tree.paths[index])
 
-    Args:
-        pinned: whether to return them in memory from which a GPU copies.
+
+def decode_all(tree: Tree, size: int, workers: int) -> Tensor:
+    """Decode the centre crops of all images of a tree, uint8 (N, size, size, 3).
 
     Raises:
         DataError: an image is damaged.
@@ -227,11 +223,11 @@ def decode_all(tree: Tree, size: int, workers: int, *, pinned: bool = False) -> 
         for first in range(0, count, TOGETHER)
     ]
     loader = make_loader(Views(tree, view, 0), workers, batch_sampler=keys)
-    images = torch.empty(count, size, size, 3, dtype=torch.uint8, pin_memory=pinned)
+    images = torch.empty(count, size, size, 3, dtype=torch.uint8)
     first = 0
     for some, _, damaged in delivered(loader):
         images[first : first + len(some)] = some.permute(0, 2, 3, 1)
         for index in damaged[damaged != WHOLE].tolist():  # of another image, until it can be read
-            images[index] = view(decode(tree.file(index))).permute(1, 2, 0)
+            images[index] = view(read_image(tree, index, LATER_SECONDS)).permute(1, 2, 0)
         first += len(some)
     return images

@@ -148,6 +148,5 @@ def check_sizes(tree: Tree, remedy: str = "") -> None:
         others = f", as are {len(empty) - 1} others" if len(empty) > 1 else ""
         what = "empty" if tree.sizes[empty[0]] == 0 else "not a readable file"
         raise DataError(
-            f"{tree.folder / tree.paths[empty[0]]} is {what}{others}.\n"
-            f"Fetch it again, or delete it{remedy}."
+            f"{tree.folder / tree.paths[empty[0]]} is {what}{others}.\nFetch it again{remedy}."
         )

@@ -1,7 +1,6 @@
 """What the commands that train share: options, the plan, its execution, and failures."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +18,7 @@ from experiments.tables.terminal import print_table, say
 from records.command import one_of
 from records.exits import BAD_CONFIG
 from records.names import KEPT
+from records.processor import cores
 from records.schema import PRESETS
 from records.words import duration
 
@@ -118,7 +118,7 @@ def devices(at_once: str) -> list[Device]:
     """
     if not gpus():
         count = 1 if at_once == "auto" else int(at_once)
-        threads = [f"threads={max(1, (os.cpu_count() or 1) // count)}"] if count > 1 else []
+        threads = [f"threads={max(1, cores() // count)}"] if count > 1 else []
         return [Device(at_once=count, options=threads)]
     if at_once != "auto":
         return [Device(name, int(at_once)) for name in gpus()]

@@ -14,7 +14,7 @@ from types import FrameType
 from experiments.execution.display import Display
 from experiments.execution.launch import Launched
 from experiments.plan import states
-from experiments.plan.estimate import disk_bytes, gpu_bytes
+from experiments.plan.estimate import PHOTOGRAPHS, disk_bytes, gpu_bytes
 from experiments.plan.jobs import Job
 from experiments.plan.machine import free_bytes
 from experiments.plan.states import Failure, state_of
@@ -144,7 +144,7 @@ class Execution:
         share = math.ceil(len(self.jobs) / len(self.devices))
         at_once = min(device.most(job), share)
         options = [*device.options, f"runs_at_once={at_once}"]
-        if job.dataset == "imagenet" and len(self.devices) > 1:  # all of them decode
+        if job.dataset in PHOTOGRAPHS and len(self.devices) > 1:  # all of them decode
             decoding = max(1, cores() // (len(self.devices) * at_once))
             options.append(f"workers={decoding}")
         launched = Launched(job, device.name, options, self.environment)

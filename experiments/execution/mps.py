@@ -34,8 +34,8 @@ def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
         PIPES: str(folder / "pipe"),
         "CUDA_MPS_LOG_DIRECTORY": str(folder / "log"),
     }
-    reason = _start(environment)
     try:
+        reason = _start(environment)
         if reason:
             print(f"NVIDIA MPS is off ({reason}): runs on one GPU take turns.", flush=True)
             yield {}
@@ -43,7 +43,7 @@ def side_by_side(*, wanted: bool) -> Iterator[Mapping[str, str]]:
             print("NVIDIA MPS is on: runs on one GPU work side by side.", flush=True)
             yield environment
     finally:
-        if not reason:
+        if shutil.which(CONTROL):
             _control(environment, line="quit\n")
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -59,10 +59,7 @@ def _start(environment: Mapping[str, str]) -> str:
     if reason := _control(environment, "-d"):
         return reason
     # In some containers it starts, and then serves nobody.
-    if fault := torch_fault(environment):
-        _control(environment, line="quit\n")
-        return fault.split(". ")[0]
-    return ""
+    return (torch_fault(environment) or "").split(". ")[0]
 
 
 def _control(environment: Mapping[str, str], *options: str, line: str = "") -> str:

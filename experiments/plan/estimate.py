@@ -20,6 +20,7 @@ GPU_SECONDS_PER_LAYER, GPU_MACS_PER_SECOND = 65e-6, 60e12
 # A100 (DeepLearningExamples: 938 and 2,470 images/s), times 1.6 for an H100's faster memory.
 # The lower one applies unless a run asks for bf16.
 TF32_PHOTOGRAPHS, BF16_PHOTOGRAPHS = 17e12, 46e12
+PHOTOGRAPHS = ("imagenet", "imagenette")
 # Images that a core decodes and crops per second, of ImageNet's size: measured on an AMD EPYC.
 DECODED_PER_CORE = 240
 RESNET20 = Job("he2015_residual/table6/resnet20", "cifar10_aug", 0, "paper")
@@ -114,7 +115,7 @@ def disk_of_all(jobs: Sequence[Job]) -> int:
 
 def gpu_rate(job: Job) -> float:
     """Multiply-adds per second on a large GPU."""
-    if job.dataset not in ("imagenet", "imagenette"):
+    if job.dataset not in PHOTOGRAPHS:
         return GPU_MACS_PER_SECOND
     return BF16_PHOTOGRAPHS if "precision=bf16" in job.overrides else TF32_PHOTOGRAPHS
 

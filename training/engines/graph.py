@@ -51,7 +51,7 @@ class CudaGraphs:
     def __init__(self) -> None:
         self.pool, self.side = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
         # A fence that blocks leaves the core to other runs and to loaders while it waits.
-        self.launched, self.fence = 0, torch.cuda.Event(blocking=True)
+        self.recorded, self.launched, self.fence = 0, 0, torch.cuda.Event(blocking=True)
 
     def warm_up(self, call: Launch) -> None:
         current = torch.cuda.current_stream()
@@ -83,6 +83,8 @@ class CudaGraphs:
         if not torch.equal(torch.get_rng_state(), before):
             raise RuntimeError("it draws random numbers on the CPU, which a graph would freeze")
 
+        self.recorded += 1
+
         def launch() -> None:
             graph.replay()
             self.keep_near()
@@ -90,11 +92,13 @@ class CudaGraphs:
         return launch
 
     def renew(self) -> None:
-        """Leave the pool and the generator of a capture that failed: both still count as in it,
-        and would fail the next capture and, before torch 2.13, the next random draw."""
+        """Leave the pool and, before torch 2.13, the generator of a capture that failed: both still
+        count as in it, and would fail the next capture and the next random draw. Earlier graphs
+        would draw from the generator left: with any, the next draw fails."""
         self.pool = torch.cuda.graph_pool_handle()
-        generator = torch.cuda.default_generators[torch.cuda.current_device()]
-        generator.graphsafe_set_state(generator.clone_state())
+        if torch.__version__ < "2.13" and not self.recorded:
+            generator = torch.cuda.default_generators[torch.cuda.current_device()]
+            generator.graphsafe_set_state(generator.clone_state())
 
     def keep_near(self) -> None:
         """Every `AHEAD` launches, wait for all but the last `AHEAD`; the queue never empties."""

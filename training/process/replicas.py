@@ -116,7 +116,7 @@ def replicas() -> Iterator[Replicas | None]:
 
 def abandon(error: BaseException) -> None:
     """End this process at once if it has failed as one of several: an ordinary end would wait for
-    collectives, in which the others wait for it. Losing the connection ends them."""
+    collectives, in which the others wait for it. Losing the connection ends them, on Linux."""
     if not dist.is_available() or not dist.is_initialized():
         return
     code = error.code if isinstance(error, SystemExit) else None

@@ -38,7 +38,7 @@ class Evaluation:
         self.batch = min(BATCH, len(self.images), max(1, PIXELS // (shape[0] * shape[1])))
         self.metrics = Metrics(device)
         self.window = torch.zeros(self.batch, *shape, dtype=self.images.dtype, device=device)
-        self.chosen = torch.zeros(self.batch, dtype=torch.int64, device=device)
+        self.window_labels = torch.zeros(self.batch, dtype=torch.int64, device=device)
         self.tensors: Sequence[Tensor] = [self.metrics.sums]
 
     def start(self) -> Iterator[int]:
@@ -50,13 +50,13 @@ class Evaluation:
             images = self.images[first : first + self.batch]
             labels = self.labels[first : first + self.batch]
             self.window[: len(images)].copy_(images, non_blocking=True)
-            self.chosen[: len(images)].copy_(labels, non_blocking=True)
+            self.window_labels[: len(images)].copy_(labels, non_blocking=True)
             yield len(images)
 
     @torch.no_grad()
     def __call__(self, size: int) -> None:
         images = normalise(self.window[:size], mean=self.mean, scale=self.scale)
-        labels = self.chosen[:size]
+        labels = self.window_labels[:size]
         logits = forward(self.model, images, self.bf16).float()
         self.metrics.add(F.cross_entropy(logits, labels), logits, labels)
 

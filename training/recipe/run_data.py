@@ -1,4 +1,4 @@
-"""Training and test data of a run, on the run's device."""
+"""Training and test data of a run, on the run's device but for photographs."""
 
 import os
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from data.arrays.imageset import ImageSet
 from data.arrays.prepared import prepared
 from data.order import TrainingBatches
 from data.photographs import photographs
-from data.photographs.photographs import Photographs, training_view
+from data.photographs.photographs import Photographs, check_whole, training_view
 from data.photographs.stream import Stream, decode_all
 from data.photographs.tree import check_sizes
 from records.processor import cores
@@ -51,10 +51,12 @@ def load_run_data(
     Raises:
         ConfigError: the recipe needs more images than there are, or the data do not match the
             config.
-        DataError: a test image or the cached file of prepared images is damaged, or a training
-            image is empty and `damaged` is `stop`.
+        DataError: images of ImageNet are missing, a test image or the cached file of prepared
+            images is damaged, or a training image is empty and `damaged` is `stop`.
     """
     check_fit(settings, images)
+    if isinstance(images, Photographs):
+        check_whole(images)
     images = prepared_for(settings, images)
     recipe, whole = settings.recipe, images.train_count
     count = whole - recipe.holdout
@@ -122,13 +124,10 @@ def normalisation(settings: Settings, images: Images) -> tuple[Tensor, Tensor]:
 
 
 def test_split(settings: Settings, images: Images, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Test images (N, H, W, 3) and labels (N,) on the device; of photographs the centre crops, in
-    memory from which the device copies."""
+    """Test images (N, H, W, 3) and labels (N,), on the device; the centre crops of photographs,
+    which would fill a GPU, in memory."""
     if isinstance(images, Photographs):
-        centres = decode_all(
-            images.test, settings.data.size, workers(settings, device),
-            pinned=device.type == "cuda",
-        )  # fmt: skip
+        centres = decode_all(images.test, settings.data.size, workers(settings, device))
         return centres, torch.from_numpy(images.test.labels)
     x, y = _on(device, images.test_images, images.test_labels)
     return x, y

@@ -53,11 +53,12 @@ def responses(model: nn.Module, images: Tensor, mean: Tensor, scale: Tensor) -> 
     norms = [norm for conv, norm in _successive(model) if conv.kernel_size == (3, 3)]
     if not norms:
         raise ConfigError("analysis=responses needs a network whose 3x3 layers end normalised.")
-    sums = torch.zeros(len(norms), 3, dtype=torch.float64, device=images.device)
+    sums = torch.zeros(len(norms), 3, dtype=torch.float64, device=mean.device)
     hooks = [norm.register_forward_hook(_adder(row)) for norm, row in zip(norms, sums, strict=True)]
     model.eval()
     for first in range(0, len(images), BATCH):
-        model(normalise(images[first : first + BATCH], mean=mean, scale=scale))
+        some = images[first : first + BATCH].to(mean.device)
+        model(normalise(some, mean=mean, scale=scale))
     for hook in hooks:
         hook.remove()
     total, squares, count = sums.unbind(1)

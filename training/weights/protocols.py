@@ -15,7 +15,8 @@ from torchvision.transforms import v2
 
 from data.arrays.augment import normalise
 from data.photographs.photographs import CROP as USUAL
-from data.photographs.photographs import SHORT, decode, test_view
+from data.photographs.photographs import SHORT, read_image, test_view
+from data.photographs.stream import LATER_SECONDS
 from data.photographs.tree import Tree
 from data.photographs.workers import delivered, make_loader
 
@@ -110,7 +111,7 @@ class ImageViews(Dataset[tuple[Views, int]]):
         return len(self.tree)
 
     def __getitem__(self, index: int) -> tuple[Views, int]:
-        image = decode(self.tree.file(index))
+        image = read_image(self.tree, index, LATER_SECONDS)
         return self.make(image, self.size, self.short), int(self.tree.labels[index])
 
 

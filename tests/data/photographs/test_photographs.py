@@ -83,8 +83,9 @@ def test_an_incomplete_imagenet_is_refused(tree: Path, monkeypatch: pytest.Monke
     """1,281,167 and 50,000 images (Russakovsky et al. 2015, Table 2)."""
     (tree / "made").rename(tree / "imagenet")
     monkeypatch.setitem(photographs.CLASSES, "imagenet", 2)
+    images = photographs.read("imagenet", tree)
     with pytest.raises(DataError, match=r"not 1,281,167 and 50,000\.\nComplete it") as refused:
-        photographs.read("imagenet", tree)
+        photographs.check_whole(images)
     assert len(str(refused.value).splitlines()) == 2
 
 

@@ -164,7 +164,7 @@ def failing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Co
     """Let image 3 of the second class fail the first times it is read, as on network storage."""
 
     def fail(times: int) -> Counter[str]:
-        reads, decode = Counter[str](), module.decode
+        reads, decode = Counter[str](), photographs.decode
 
         def failing(path: Path) -> torch.Tensor:
             name = f"{path.parent.name}/{path.name}"
@@ -173,8 +173,7 @@ def failing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Co
                 raise DataError(f"{path} is damaged or not an image (Input/output error).")
             return decode(path)
 
-        monkeypatch.setattr(module, "decode", failing)
-        monkeypatch.setattr(module, "AGAIN_SECONDS", 0)
+        monkeypatch.setattr(photographs, "decode", failing)
         return reads
 
     return fail
@@ -194,7 +193,7 @@ def test_an_image_that_cannot_be_read_for_a_moment_is_not_damaged(
 def test_a_batch_that_holds_another_image_for_one_that_can_be_read_is_not_trained_on(
     damaged: str, stream: Callable[..., Stream], failing: Callable[[int], Counter[str]]
 ) -> None:
-    failing(2)
+    failing(2)  # by a worker, not by the training process
     made = stream(damaged=damaged)
     with pytest.raises(OSError, match=r"n01/3\.png could not be read, and now it can"):
         batches(made, 0, 11)
@@ -213,6 +212,27 @@ def test_no_image_is_tested_in_place_of_another(
     failing(times)
     found = module.decode_all(tree, SIZE, 0)
     assert torch.equal(found, torch.stack(expected).permute(0, 2, 3, 1))
+
+
+def test_a_tree_that_is_gone_is_not_searched_for_days(
+    stream: Callable[..., Stream], damaged: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(photographs.time, "sleep", slept.append)
+    monkeypatch.setattr(module, "IN_A_ROW", 5)
+    made = stream(tree=damaged, damaged="skip")
+    damaged.folder.rename(damaged.folder.with_name("gone"))
+    with pytest.raises(DataError, match=r"png and all after it cannot be read"):
+        batches(made, 0, 2)
+    assert sum(slept) < 1
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize(("workers", "ahead"), [(1, 4), (16, 4), (32, 2), (128, 1)])
+def test_few_batches_wait_where_many_decode(
+    workers: int, ahead: int, stream: Callable[..., Stream]
+) -> None:
+    assert stream(workers=workers).loader.prefetch_factor == ahead
 
 
 def test_empty_images_are_damaged_ones(settings: Settings, damaged: Any, tmp_path: Path) -> None:

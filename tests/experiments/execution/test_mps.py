@@ -104,7 +104,7 @@ def test_a_daemon_that_serves_nobody_is_ended(
     monkeypatch.setattr("sys.executable", str(torch))
     with side_by_side(wanted=True) as environment:
         assert not environment
-        assert log.read_text().split() == ["-d", "asked", "quit"]
+    assert log.read_text().split() == ["-d", "asked", "quit"]
     assert not list((tmp_path / "o" / "mps").iterdir())
     assert "MPS is off (MPS client failed to connect):" in capsys.readouterr().out
 
@@ -161,7 +161,7 @@ def test_as_many_runs_share_a_gpu_as_its_memory_holds(
 
 def test_several_runs_on_a_processor_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("experiments.execution.command.gpus", dict)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr("experiments.execution.command.cores", lambda: 8)
     (one,) = devices("auto")
     (two,) = devices("2")
     assert (one.at_once, list(one.options)) == (1, []) and (two.at_once, two.options) == (

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from data.arrays.imageset import ImageSet
+from experiments.execution.execute import PATIENCE
 from records.exits import PREEMPTED
 from training import loop
 from training.process.signals import Stopped
@@ -35,6 +36,7 @@ class Timed:
 
     Attributes:
         saving: seconds that a checkpoint takes.
+        waiting: seconds until the GPU has done what it was given, and its loss is known.
         stop_at: the iteration after which a signal arrives.
         rows: what it has recorded.
         saved: iteration and seconds of every checkpoint.
@@ -42,7 +44,12 @@ class Timed:
     """
 
     def __init__(self, trainer: Trainer, monkeypatch: pytest.MonkeyPatch):
-        self.trainer, self.now, self.saving, self.stop_at, self.touched = trainer, 0.0, 0.0, 0, 0
+        self.trainer, self.now, self.stop_at, self.touched = trainer, 0.0, 0, 0
+        self.saving = self.waiting = 0.0
+        is_finite = trainer.metrics.is_finite
+        monkeypatch.setattr(
+            trainer.metrics, "is_finite", lambda: self.taking(self.waiting, is_finite())
+        )
         self.rows, self.saved = list[Any](), list[tuple[int, float]]()
         self.signals: Any = SimpleNamespace(code=None)
         self.step = trainer.train_iteration
@@ -107,6 +114,21 @@ def test_checkpoints_that_take_long_are_further_apart(timed: Timed) -> None:
     timed.saving = 1
     timed.train(seconds=10, save_every=4)
     assert [iteration for iteration, _ in timed.saved] == [2, 3, 6]
+
+
+def test_waiting_for_the_gpu_is_training_and_no_cost_of_checkpoints(timed: Timed) -> None:
+    timed.waiting = 1
+    timed.train(seconds=10, save_every=4)
+    # Steps take 2 seconds; each checkpoint waits for one more, and is followed by the next after 4.
+    assert timed.saved[:3] == [(2, 15), (3, 18), (5, 23)]
+
+
+def test_checkpoints_are_a_sign_of_life_to_the_plan(timed: Timed) -> None:
+    """However long one takes."""
+    assert loop.LONGEST < PATIENCE / 2
+    for timed.now, due in ((1, 61), (2, 102), (36, 636)):  # a checkpoint begun at 0
+        assert loop._next(0, 60) == due
+    assert loop._next(0, 1000) == 1036
 
 
 def test_after_every_step_means_every_step(timed: Timed) -> None:
