@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MultipleLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter
 
 from experiments.figures.panels import Curve, CurvesPanel, Panel, Runs, legend
 from experiments.verdicts.records import RunRecord
@@ -83,6 +83,7 @@ class Curves(CurvesPanel):
             axis.set_yscale("log")
             low, high = axis.get_ylim() if known else (1e-3, 10)
             axis.set_ylim(low, high * (high / low) ** 0.35)  # the names stand above the curves
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
             axis.yaxis.set_minor_formatter(NullFormatter())
 
