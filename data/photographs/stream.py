@@ -4,7 +4,6 @@ iteration, whatever the number of workers."""
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -53,7 +52,7 @@ class Views(Dataset[tuple[Tensor, int, int]]):
                 # `torch.manual_seed` would also queue a call for a GPU that workers never use.
                 torch.default_generator.manual_seed(derived_seed(self.seed, *key))
                 return self.view(image), int(self.tree.labels[chosen]), damaged
-        raise DataError(f"{path_of(self.tree, index)} and all after it cannot be read.")
+        raise DataError(f"{self.tree.path(index)} and all after it cannot be read.")
 
 
 class Order(Spans):
@@ -181,7 +180,7 @@ class Stream(TrainingBatches):
         for index in damaged:
             if index in self.skipped and self.damaged == "skip":
                 continue
-            path = path_of(self.tree, index)
+            path = self.tree.path(index)
             try:
                 read_image(self.tree, index, LATER_SECONDS)
             except DataError as error:
@@ -203,11 +202,6 @@ class Stream(TrainingBatches):
 
     def load(self, state: list[int]) -> None:
         self.skipped |= set(state)
-
-
-def path_of(tree: Tree, index: int) -> Path:
-    """Path of an image, which need not be there."""
-    return tree.folder / str(tree.paths[index])
 
 
 def decode_all(tree: Tree, size: int, workers: int) -> Tensor:

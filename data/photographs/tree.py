@@ -38,13 +38,17 @@ class Tree:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def path(self, index: int) -> Path:
+        """An image's path, where it was listed."""
+        return self.folder / str(self.paths[index])
+
     def file(self, index: int) -> Path:
         """Return an image's path, checked against the listing so that the fingerprint stays valid.
 
         Raises:
             DataError: it cannot be read as a file, or its size has changed.
         """
-        path, size = self.folder / self.paths[index], int(self.sizes[index])
+        path, size = self.path(index), int(self.sizes[index])
         now = _size(path)
         if now == UNREADABLE:
             raise DataError(f"{path} cannot be read: a broken link, not a file, or no permission.")
@@ -147,6 +151,4 @@ def check_sizes(tree: Tree, remedy: str = "") -> None:
     if len(empty := np.flatnonzero(tree.sizes <= 0)):
         others = f", as are {len(empty) - 1} others" if len(empty) > 1 else ""
         what = "empty" if tree.sizes[empty[0]] == 0 else "not a readable file"
-        raise DataError(
-            f"{tree.folder / tree.paths[empty[0]]} is {what}{others}.\nFetch it again{remedy}."
-        )
+        raise DataError(f"{tree.path(empty[0])} is {what}{others}.\nFetch it again{remedy}.")
