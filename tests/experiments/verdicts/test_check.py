@@ -51,6 +51,7 @@ def test_a_full_record_counts(changed: Callable[..., RunRecord]) -> None:
         ({"iterations": 63999}, "63,999 of 64,000 iterations"),
         ({"data": "0123456789abcdef"}, "its data differ"),
         ({"clean": False}, "not committed"),
+        ({"damaged": 3}, "left out 3 damaged images"),
         ({"run": RUN.replace("resnet20", "resnet20+precision=bf16")}, "changed by overrides"),
         ({"dataset": "svhn", "run": RUN.replace("cifar10_aug", "svhn")}, "not trained on this"),
     ],
@@ -62,6 +63,10 @@ def test_why_a_record_does_not_count(
     assert not record.counts
     with pytest.raises(AssertionError, match=reason):
         assert not record.objections, record.objections
+
+
+def test_a_run_that_diverged_counts_however_early(changed: Callable[..., RunRecord]) -> None:
+    assert changed(status="diverged", iterations=391).counts
 
 
 def test_the_made_records_are_consistent(

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import sysconfig
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import torch
 
 from records.files import ROOT
 from training.doctor import gpu, host, speed
-from training.doctor.__main__ import main
+from training.doctor.__main__ import look, main
 from training.doctor.finding import Finding, findings
 from training.trainer import Trainer
 
@@ -227,6 +227,16 @@ def test_problems_give_exit_code_1(
     assert main() == 1
     out = capsys.readouterr().out
     assert "\n1 problem.\n" in out and "Delete" in out
+
+
+def test_any_number_of_problems_gives_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """As a process has one byte for its code, in which 256 problems would be none."""
+
+    def full() -> Iterator[Finding]:
+        yield Finding("FAIL", "disk", "full", "Free it.")
+
+    assert look([full] * 256) == 1
+    assert "\n256 problems.\n" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -726,6 +726,10 @@ class TestEval:
         assert ended.code == 0, ended.err
         assert (tmp_path / "out" / "runs").is_dir() and not (tmp_path / "cwd" / "~").exists()
 
+    def test_what_the_record_decides(self, command: Callable, tmp_path: Path) -> None:
+        ended = command("eval.py", f"run={tmp_path}", "model.depth=8")
+        assert ended.code == BAD_CONFIG and "model.depth=8 has no effect beside run" in ended.err
+
     def test_a_folder_without_a_record(self, command: Callable, tmp_path: Path) -> None:
         ended = command("eval.py", f"run={tmp_path}")
         assert ended.code == BAD_CONFIG and "no record there" in ended.err
