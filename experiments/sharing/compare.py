@@ -40,10 +40,10 @@ ALIKE = {
 WORDS = {"reproduced": "near", "better": "B is lower", "worse": "A is lower",
          "undecided": "undecided"}  # fmt: skip
 NOTE = (
-    "Verdict: by the rule of the tables, with A in the paper's place: B's mean is near A's, the "
-    "two differ, or neither is shown; none for a schedule shorter than a tenth. Same seed: mean "
-    "difference over common seeds. Equal curves: how many of those seeds give the same metrics to "
-    "the last digit."
+    "Verdict: B's mean is near A's if the 90 % interval of the difference lies within the margin "
+    "of the tables; B or A is lower if the 95 % interval excludes 0. There is none for a schedule "
+    "shorter than a tenth, and on data that no paper uses. Same seed: mean difference over common "
+    "seeds. Equal curves: how many of those seeds give the same metrics to the last digit."
 )
 
 
@@ -161,10 +161,10 @@ def _verdict(
     dataset, values = key[1], [measured_errors("test_error", runs) for runs in (first, second)]
     if not all(values):
         return "one fails" if any(values) else "both fail"
-    if prior is None:
+    if prior is None or dataset not in datasets.known():  # whose number of test images is unknown
         return MISSING
     one, other = (error_sample(errors, dataset, prior) for errors in values)
-    return WORDS[rule(other, one, datasets.of(dataset).margin)]
+    return WORDS[rule(other, one, datasets.of(dataset).margin, printed=False)]
 
 
 def _mean(measured: Measured) -> str:

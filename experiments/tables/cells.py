@@ -82,11 +82,11 @@ def ours(result: Result) -> str | None:
     failed = f"fail ({measured.failed} of {runs})" if measured.failed else ""
     if measured.value is None:
         return "fail" if runs == 1 else failed
-    text = f"{measured.value:.2f}"
-    if measured.std is not None:
-        text += f" ± {measured.std:.2f}"
-        if "best" in {number.statistic for number in result.line.reported}:
-            text = f"{aggregate(result.records, 'best').value:.2f} ({text})"
+    spread = "" if measured.std is None else f" ± {measured.std:.2f}"
+    text = f"{measured.value:.2f}{spread}"
+    if spread and "best" in {number.statistic for number in result.line.reported}:
+        best, average = (aggregate(result.records, which).value for which in ("best", "last"))
+        text = f"{best:.2f} ({average:.2f}{spread})"
     return f"{text}, {failed}" if failed else text
 
 
@@ -164,7 +164,8 @@ COLUMNS = (
            against=True),
     Column(
         "Against others", lambda r: r.others, ours=True, optional=True, against=True,
-        note="Against others: our mean against theirs, by the rule and margin of the verdict.",
+        note="Against others: our mean against theirs, by the margin of the verdict, with the "
+        "spread of both.",
     ),
     Column("Runs to decide", lambda r: r.needed, ours=True, optional=True, against=True,
            note=NEEDED),

@@ -15,13 +15,14 @@ from experiments.papers.conf import preset_scale
 from experiments.tables.cells import MISSING
 from experiments.tables.sheets import Sheet
 from experiments.tables.tables import scaled_note
-from experiments.verdicts.inference import MOST_SEEDS, Sample, difference, seeds_to_decide
+from experiments.verdicts.inference import Sample, difference, seeds_to_decide, seeds_to_pass
 from experiments.verdicts.measure import EXACT, Row, prior_of_measure, row_of
 from experiments.verdicts.records import RunRecord, counting
 from records.names import FULL
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 INCOMPLETE, NOT_RUN = "incomplete", "not run"  # some rows have not run, or none has
+NEEDS_FULL = "needs the full schedule"
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,16 @@ class Judged:
         if all(finding.holds for finding in self.findings):
             return HOLDS
         pairs = zip(self.findings, self.claim.comparisons, strict=True)
-        if not any(finding.numbers for finding, asked in pairs if asked.get("of") not in EXACT):
+        measured = [finding.numbers for finding, asked in pairs if asked.get("of") not in EXACT]
+        if not {*measured} - {"", NEEDS_FULL}:
             return NOT_RUN
         return INCOMPLETE if any(finding.missing for finding in self.findings) else UNDECIDED
 
     @property
     def numbers(self) -> str:
         """The numbers of all comparisons, or a dash if there are none."""
-        return "; ".join(filter(None, (finding.numbers for finding in self.findings))) or MISSING
+        told = dict.fromkeys(finding.numbers for finding in self.findings if finding.numbers)
+        return "; ".join(told) or MISSING
 
 
 CLAIMS = "claims"
@@ -70,7 +73,8 @@ NOTES = (
     "and times; where no row has several runs, it is taken as a twentieth of the mean and counts "
     "as one further run, so that single runs decide no less than threefold differences. No "
     "interval is widened for the number of claims: where rows do not differ, about one "
-    "comparison in twenty is decided by chance.",
+    "comparison in twenty is decided by chance, and more if runs are added until it is: choose "
+    "their number beforehand. A row's runs that fail are counted but left out, unless most fail.",
     "Ours: test error in percent unless stated otherwise; the row that a claim says is lower comes "
     "first. *Incomplete*: some rows have not run, and those that have do not contradict the claim.",
 )
@@ -110,7 +114,7 @@ def find(
     """Decide a comparison. One with a level that a paper states (a failure is an error above 20 %)
     stays open on any schedule but the paper's."""
     if preset != FULL and {"fails", "below", "above"} & comparison.keys():
-        return Finding(None, "needs the full schedule", missing=True)
+        return Finding(None, NEEDS_FULL, missing=True)
     of = comparison.get("of", "test_error")
     at = preset_scale(preset) * float(comparison.get("at", 0))
     prior = prior_of_measure(of, preset, records, at)
@@ -172,7 +176,8 @@ def _level(row: Row, comparison: Mapping[str, Any]) -> Finding:
         return Finding(not wanted, numbers)
     low, high = row.sample.interval()
     if low < limit <= high:
-        return Finding(None, numbers)
+        seeds = seeds_to_pass(row.sample, limit)
+        return Finding(None, f"{numbers} ({seeds} seeds would decide at this mean)")
     return Finding((high < limit) == wanted, numbers)
 
 
@@ -183,5 +188,5 @@ def _decide(high: Sample, low: Sample, least: float, numbers: str) -> Finding:
         return Finding(True, numbers)
     if upper < least:
         return Finding(False, numbers)
-    seeds = seeds_to_decide(high, low, high.mean - low.mean - least) or f"over {MOST_SEEDS}"
+    seeds = seeds_to_decide(high, low, high.mean - low.mean - least)
     return Finding(None, f"{numbers} ({seeds} seeds per row would decide at this difference)")

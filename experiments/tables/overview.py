@@ -80,7 +80,8 @@ def _notes(compared: int, preset: str) -> list[str]:
         COST,
         f"{compared} rows are compared with a published number, each counted once even if several "
         "tables quote it. Verdicts are not corrected for the number of comparisons: of a hundred "
-        "rows that do not differ, about five may be called better or worse. *Reproduced* refers "
+        "rows that do not differ, about five may be called better or worse, and more if runs are "
+        "added until a verdict falls: choose their number beforehand. *Reproduced* refers "
         "to the printed number, which may be a single run of the paper's: the simulation in the "
         "report shows how often networks that differ by more are called reproduced.",
     ]

@@ -21,7 +21,7 @@ from experiments.verdicts.loading import records_of
 from experiments.verdicts.priors import prior_of
 from experiments.verdicts.records import RunRecord, by_row, counting
 from records.files import ROOT
-from records.names import FULL, KEPT, results
+from records.names import FULL, results
 
 SCHEDULES = {FULL: "full", "tenth": "a tenth"}
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
@@ -42,24 +42,20 @@ def update(pages: tuple[Path, ...] = PAGES, compiled: Path = ROOT / "results") -
 
 
 def counted() -> str:
-    """How many rows have been measured, on the full schedule and on others, and how many claims
-    are decided. A row that several tables quote counts once."""
-    texts = []
-    rows = published.rows().keys()
-    for preset in KEPT:
-        records = records_of(preset)
-        verdicts = [one.verdict for one in judge(claims(), records, preset)]
-        hold, fail = verdicts.count(HOLDS), verdicts.count(FAILS)
-        holds, do = "holds" if hold == 1 else "hold", "does" if fail == 1 else "do"
-        decided = f"{hold} of {len(verdicts)} claims {holds}, {fail} {do} not"
-        lines = measured(records, preset)
-        if preset == FULL:
-            near = sum(line["Verdict"] == "reproduced" for line in lines)
-            whole = f"{len(lines)} of {len(rows & all_rows().keys())} published rows"
-            texts.append(f"Full schedule: **{whole} measured, {near} reproduced**; **{decided}**.")
-        else:
-            texts.append(f"A {preset} of it: **{len(lines)} of them measured**; **{decided}**.")
-    return " ".join(texts)
+    """How many rows have been measured, on the full schedule and on a tenth of it, and how many
+    claims are decided. A row that several tables quote counts once."""
+    records = records_of(FULL)
+    lines, verdicts = measured(records, FULL), [one.verdict for one in judge(claims(), records)]
+    hold, fail = verdicts.count(HOLDS), verdicts.count(FAILS)
+    holds, do = "holds" if hold == 1 else "hold", "does" if fail == 1 else "do"
+    near = sum(line["Verdict"] == "reproduced" for line in lines)
+    rows = published.rows().keys() & all_rows().keys()
+    tenth = measured(records_of("tenth"), "tenth")
+    return (
+        f"Full schedule: **{len(lines)} of {len(rows)} published rows measured, {near} "
+        f"reproduced**; **{hold} of {len(verdicts)} claims {holds}, {fail} {do} not**. A tenth of "
+        f"it: **{len(tenth)} of them measured**."
+    )
 
 
 def _update(page: Path, compiled: Path) -> bool:

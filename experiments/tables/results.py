@@ -94,7 +94,7 @@ def _compared(line: Line, records: Sequence[RunRecord], untested: int, prior: Pr
     others = None
     if len(line.reproductions) > 1:
         theirs_too = error_sample(line.reproductions, line.dataset, prior)
-        others = ALIKE[compare_samples(ours, theirs_too, margin)]
+        others = ALIKE[compare_samples(ours, theirs_too, margin, printed=False)]
     shown = None if paper.statistic == "reading" else decision
     return replace(
         plain,

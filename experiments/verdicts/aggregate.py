@@ -8,9 +8,12 @@ from statistics import fmean, median, stdev
 from experiments.verdicts.records import RunRecord
 from records.names import FULL
 
-# He et al. 2016, Table 1: an error above 20 % is printed as a failure. This is for CIFAR-10; on
-# data sets with more classes, networks that train well lie above it.
-FAIL_ABOVE = {"cifar10": 20.0, "cifar10_aug": 20.0, "svhn": 20.0}
+# He et al. 2016, Table 1: an error above 20 % is printed as a failure. This is for CIFAR-10; with
+# more classes, networks that train well lie above it, but none close to chance.
+FAIL_ABOVE = {
+    "cifar10": 20.0, "cifar10_aug": 20.0, "svhn": 20.0,
+    "cifar100": 90.0, "cifar100_aug": 90.0, "imagenet": 90.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

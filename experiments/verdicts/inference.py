@@ -8,11 +8,12 @@ prior hardly matters.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev, variance
 
-from scipy.special import digamma, polygamma, stdtrit
+import numpy as np
+from scipy.special import digamma, ndtr, polygamma, stdtrit
 
 FREEDOMS = (1, 2, 3, 4, 5, 6)  # degrees of freedom that a prior may count for
 LEAST_RATIO = 0.05  # that a row shows: runs that happen to be equal do not say that all will be
@@ -120,7 +121,15 @@ def reported(
     return Sample(mean, math.sqrt(square / (freedom + more)), freedom + more, runs)
 
 
-def difference(one: Sample, other: Sample) -> tuple[float, float]:
+def least_of(runs: int) -> float:
+    """Standard error of the least of several normal values over that of their mean."""
+    x = np.linspace(-9, 9, 10_001)
+    density = np.exp(-(x**2) / 2) * ndtr(-x) ** (runs - 1)
+    mean = np.average(x, weights=density)
+    return math.sqrt(runs * np.average((x - mean) ** 2, weights=density))
+
+
+def difference(one: Sample, other: Sample, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Welch's interval for the true difference `one` - `other`.
 
     Both samples include the same prior, which counts once: the degrees of freedom are capped at
@@ -132,18 +141,28 @@ def difference(one: Sample, other: Sample) -> tuple[float, float]:
         return gap, gap
     welch = total**2 / (first**2 / one.freedom + second**2 / other.freedom)
     freedom = min(welch, max(one.freedom + other.runs - 1, other.freedom + one.runs - 1))
-    half = _t(freedom, CONFIDENCE) * math.sqrt(total)
+    half = _t(freedom, confidence) * math.sqrt(total)
     return gap - half, gap + half
 
 
-def seeds_to_decide(one: Sample, other: Sample, gap: float) -> int | None:
-    """How many runs per row would decide a difference that stays at `gap`; None if even
-    `MOST_SEEDS` would not."""
-    for runs in range(2, MOST_SEEDS + 1):
-        low, high = difference(one.of(runs), other.of(runs))
-        if (high - low) / 2 < abs(gap):
-            return runs
-    return None
+def seeds_to_decide(one: Sample, other: Sample, gap: float) -> str:
+    """How many runs per row would decide a difference that stays at `gap`."""
+    return _first(lambda runs: _half(difference(one.of(runs), other.of(runs))) < abs(gap))
+
+
+def seeds_to_pass(one: Sample, level: float) -> str:
+    """How many runs would show on which side of a level a mean is, if it stays the same."""
+    return _first(lambda runs: _half(one.of(runs).interval()) < abs(one.mean - level))
+
+
+def _first(decides: Callable[[int], bool]) -> str:
+    """The least number of runs that decides, or that even `MOST_SEEDS` do not."""
+    enough = next((runs for runs in range(2, MOST_SEEDS + 1) if decides(runs)), None)
+    return f"over {MOST_SEEDS}" if enough is None else str(enough)
+
+
+def _half(interval: tuple[float, float]) -> float:
+    return (interval[1] - interval[0]) / 2
 
 
 def _t(freedom: float, confidence: float) -> float:

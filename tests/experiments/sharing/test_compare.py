@@ -22,14 +22,18 @@ TEMPLATE = GOLDEN / ROW / "cifar10_aug" / "seed0"
 def made(tmp_path: Path) -> Callable[..., Path]:
     """A results folder with runs of ResNet-20 of these test errors, a seed each."""
 
-    def make(name: str, *errors: float | None, suffix: str = "", **changes: Any) -> Path:
+    def make(
+        name: str, *errors: float | None, suffix: str = "", dataset: str = "cifar10_aug",
+        **changes: Any,
+    ) -> Path:  # fmt: skip
         for seed, error in enumerate(errors):
-            run = f"{ROW}{suffix}/cifar10_aug/seed{seed}"
+            run = f"{ROW}{suffix}/{dataset}/seed{seed}"
             folder = tmp_path / name / "runs" / run
             shutil.copytree(TEMPLATE, folder)
             measured = dict.fromkeys(("last", "best", "at_best_val", "exported"), error)
             status = "finished" if error is not None else "diverged"
-            values = {"run": run, "seed": seed, "test_error": measured, "status": status}
+            values = {"run": run, "seed": seed, "test_error": measured, "status": status,
+                      "dataset": dataset}  # fmt: skip
             seal(folder, **values | changes)
             assert load(folder).run == run
         return tmp_path / name
@@ -66,6 +70,11 @@ def test_a_difference_is_no_spread(gap: float, made: Callable[..., Path]) -> Non
     folder = made("a", *errors, preset="tenth")
     made("a", *(error - gap for error in errors), suffix="+model.order=mine", preset="tenth")
     assert line(folder, f"{folder}+model.order=mine")["Verdict"] == "B is lower"
+
+
+def test_data_of_ones_own_decide_nothing(made: Callable[..., Path]) -> None:
+    """As nobody knows how many test images they have."""
+    assert line(made("a", *FIVE, dataset="mine"), made("b", 12.0, dataset="mine"))["Verdict"] == "-"
 
 
 def test_another_precision_in_the_same_folder(made: Callable[..., Path]) -> None:

@@ -9,9 +9,11 @@ from experiments.verdicts.inference import (
     Sample,
     binomial,
     difference,
+    least_of,
     pooled,
     sample,
     seeds_to_decide,
+    seeds_to_pass,
 )
 from experiments.verdicts.priors import prior_of
 from experiments.verdicts.simulation import PATH, decisions
@@ -86,12 +88,30 @@ def test_the_papers_deviations_are_a_fifth_of_a_point_on_cifar10_and_an_eighth_o
 
 def test_so_many_seeds_decide_and_one_less_does_not() -> None:
     one, other = sample([7.0], 0.2, 6), sample([7.3], 0.2, 6)
-    seeds = seeds_to_decide(other, one, 0.3)
-    assert seeds is not None
+    seeds = int(seeds_to_decide(other, one, 0.3))
     for runs, decided in ((seeds, True), (seeds - 1, False)):
         low, _ = difference(other.of(runs), one.of(runs))
         assert (low > 0) == decided
-    assert seeds_to_decide(other, one, 0.001) is None
+    assert seeds_to_decide(other, one, 0.001) == "over 200"
+
+
+@pytest.mark.parametrize("level", [6.9, 7.1, 7.05])
+def test_so_many_seeds_pass_a_level_and_one_less_does_not(level: float) -> None:
+    one = sample([7.0], 0.2, 6)
+    seeds = int(seeds_to_pass(one, level))
+    for runs, passed in ((seeds, True), (seeds - 1, False)):
+        low, high = one.of(runs).interval()
+        assert (not low <= level <= high) == passed
+    assert seeds_to_pass(one, 7.0) == "over 200"
+
+
+@pytest.mark.parametrize(
+    ("runs", "deviation"), [(1, 1.0), (2, 0.8256), (3, 0.7480), (5, 0.6690), (10, 0.5868)]
+)
+def test_the_least_of_several_varies_as_tables_of_order_statistics_say(
+    runs: int, deviation: float
+) -> None:
+    assert least_of(runs) == pytest.approx(deviation * runs**0.5, rel=2e-4)
 
 
 def test_factors_and_medians_widen() -> None:

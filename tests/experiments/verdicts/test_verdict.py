@@ -1,5 +1,6 @@
 """The paper's number as a sample: its own deviation, its number of runs, its statistic."""
 
+from dataclasses import replace
 from statistics import fmean, stdev
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from experiments.papers.schema import Published
 from experiments.verdicts.inference import Prior, difference, sample
-from experiments.verdicts.verdict import paper_sample
+from experiments.verdicts.verdict import compare, paper_sample, widened
 
 PRIOR = Prior(0.65, 6)
 TABLE = "he2015_residual/table6"
@@ -45,3 +46,39 @@ def test_a_median_says_less_than_a_mean(runs: int, ratio: float) -> None:
         for name in ("median5", "last")
     )
     assert median.error == pytest.approx(ratio * mean.error)
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, 5), (3, 3), (5, 1)])
+def test_two_measured_rows_are_near_whichever_comes_first(one: int, other: int) -> None:
+    """Rows that differ by just the margin are called near in one case of twenty."""
+    rng = np.random.default_rng(one)
+    near, draws, margin = 0, 2_000, 0.5
+    for _ in range(draws):
+        deviation = PRIOR.deviation(7.0, 10_000) * (6 / rng.chisquare(6)) ** 0.5
+        errors = rng.normal(7.0, deviation, one), rng.normal(7.0 + margin, deviation, other)
+        first, second = (
+            sample(values.tolist(), PRIOR.deviation(values.mean(), 10_000), PRIOR.freedom)
+            for values in errors
+        )
+        verdicts = {
+            compare(*pair, margin, printed=False) == "reproduced"
+            for pair in ((first, second), (second, first))
+        }
+        assert len(verdicts) == 1
+        near += verdicts.pop()
+    assert near / draws < 0.07
+
+
+def test_the_best_of_several_runs_says_less_than_their_mean() -> None:
+    """The interval of a row's best of five holds the best of the paper's five as often as said."""
+    rng = np.random.default_rng(0)
+    told, draws = 0, 2_000
+    for _ in range(draws):
+        deviation = PRIOR.deviation(7.0, 10_000) * (6 / rng.chisquare(6)) ** 0.5
+        ours, paper = rng.normal(7.0, deviation, (2, 5))
+        number = published(paper.min(), n_runs=5, statistic="best")
+        made = sample(ours.tolist(), PRIOR.deviation(ours.mean(), 10_000), PRIOR.freedom)
+        best = replace(made, mean=ours.min(), widen=widened("best", 5))
+        low, high = difference(best, paper_sample(number, "cifar10_aug", PRIOR))
+        told += not low <= 0 <= high
+    assert told / draws == pytest.approx(0.05, abs=0.03)
