@@ -1,9 +1,12 @@
 """Opening a run on Weights & Biases, the same way while it trains and later from its record."""
 
 import os
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+LONGEST = 128  # characters of a name: W&B takes no longer one
 
 
 def mode() -> Any:
@@ -44,7 +47,7 @@ def open_run(
     os.environ["WANDB_DIR"] = str(folder)  # some versions of wandb ignore dir=
     return wandb.init(
         id=identity,
-        name=name,
+        name=name if len(name) <= LONGEST else f"{name[:80]}…{name[81 - LONGEST :]}",
         group=experiment,
         tags=[*experiment.split("/")[:2], *tags],
         dir=str(folder),
@@ -59,6 +62,11 @@ def open_run(
         ),
         **options,
     )
+
+
+def reason(error: Exception) -> str:
+    """What W&B says went wrong, on a line."""
+    return textwrap.shorten(str(error), 200) or type(error).__name__
 
 
 def named(row: Mapping[Any, float]) -> dict[str, float]:

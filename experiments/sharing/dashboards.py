@@ -41,10 +41,12 @@ def write(records: Sequence[RunRecord], project: str) -> list[Path]:
 
 
 def publish(records: Sequence[RunRecord], project: str, entity: str) -> list[str]:
-    """Publish or update the dashboard of every paper; return their URLs."""
+    """Publish or update the dashboard of every paper of which a row has run; return their URLs."""
     compiled = list(compile.compile_all(records))
     addresses = []
     for paper in published.papers():
+        if not _has_run(paper, compiled):
+            continue
         report = build(paper, compiled, project, entity)
         mark = folder() / f"{paper.name}-{entity}-{project}.id"
         if mark.exists():
@@ -54,6 +56,15 @@ def publish(records: Sequence[RunRecord], project: str, entity: str) -> list[str
         mark.write_text(report.id, encoding="utf-8")
         addresses.append(str(report.url))
     return addresses
+
+
+def _has_run(paper: Paper, compiled: Sequence[Sheet]) -> bool:
+    """Whether a table or figure of a paper holds a number of ours."""
+    tables = (one for one in compiled if isinstance(one, PaperTable))
+    return any(
+        table.name.startswith(f"{paper.name}/") and any(one.records for one in table.results)
+        for table in tables
+    )
 
 
 def folder() -> Path:

@@ -16,21 +16,22 @@ from experiments.verdicts.loading import records_of
 from experiments.verdicts.records import RunRecord
 from records.command import CommandError, argument_parser, guarded, one_of
 from records.config import read_config
+from records.exits import DIVERGED
 from records.names import CONFIG, FULL, METRICS, SUMMARY, outputs
-from records.record import RecordError
 from records.schema import PRESETS
-from records.wandb_run import mode, named, open_run
+from records.wandb_run import mode, named, open_run, reason
 
 PROJECT = "residual-to-dense"
 JOB = "record"  # job type of its runs, which those mirrored in training lack
 VERSION = 2  # of the format in which a record is sent
+PATIENCE = 3  # failures in a row after which no further record is tried
 MODES = ("online", "offline")
 INIT_SECONDS, FINISH_SECONDS = 30, 300
 
 
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0 if all intact records were sent or written, 1 if W&B failed."""
+    """Exit code: 0 if all intact records were sent or written, 1 if any was not."""
     parser = argument_parser(__doc__)
     parser.add_argument("--preset", default=FULL, type=one_of("PRESET", PRESETS))
     parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT") or PROJECT)
@@ -40,27 +41,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"WANDB_MODE={asked} sends nothing; use {' or '.join(MODES)}.", file=sys.stderr)
         return 1
     records = records_of(options.preset)
+    sent, failed = sync_all(records, options.project)
+    print(f"{len(records)} records, {sent} sent or written now.")
     try:
-        done = [sync(record, options.project) for record in records]
-        if options.preset == FULL:
+        if options.preset == FULL and not failed:
             refresh_dashboards(records, options.project)
-    except (CommandError, RecordError):
+    except CommandError:
         raise
-    except Exception as error:  # whatever W&B raises; what was sent before is marked
-        print(f"W&B: {str(error) or type(error).__name__}", file=sys.stderr)
+    except Exception as error:  # whatever W&B raises
+        print(f"W&B: dashboards: {reason(error)}", file=sys.stderr)
         return 1
-    print(f"{len(done)} records, {sum(done)} sent or written now.")
     offline = outputs() / "wandb-sync" / "wandb"
-    if any(offline.glob("offline-run-*")):
+    if mode() != "online" and any(offline.glob("offline-run-*")):
         there = f"{shlex.quote(str(offline))}/offline-run-*"
         print(f"To send what is not online yet: wandb sync {there}")
-    return 0
+    return int(failed)
+
+
+def sync_all(records: Sequence[RunRecord], project: str) -> tuple[int, bool]:
+    """Send records, and name those that fail; return how many were sent now and whether any
+    failed. After `PATIENCE` failures in a row, the rest is not tried."""
+    sent, in_a_row, failed = 0, 0, False
+    for record in records:
+        try:
+            sent += sync(record, project)
+            in_a_row = 0
+        except Exception as error:  # whatever W&B raises
+            print(f"W&B: {record.run}: {reason(error)}", file=sys.stderr)
+            in_a_row, failed = in_a_row + 1, True
+        if in_a_row == PATIENCE:
+            print("W&B: no further record is tried.", file=sys.stderr)
+            break
+    return sent, failed
 
 
 def sync(record: RunRecord, project: str) -> bool:
     """Send a record, unless it was sent unchanged before; return whether it was sent now."""
     identity, folder, way = run_id(record), outputs() / "wandb-sync", mode()
-    mark = folder / f"{identity}-{project}-{way}.sent"
+    entity = os.environ.get("WANDB_ENTITY", "")
+    mark = folder / "-".join(filter(None, (identity, entity, project, f"{way}.sent")))
     if mark.exists():
         return False
     rows, config = record.metrics(), record.folder / CONFIG
@@ -74,14 +93,14 @@ def sync(record: RunRecord, project: str) -> bool:
         finish_seconds=FINISH_SECONDS,
         tags=("record", record.preset),
         project=project,
-        # Dashboards show full schedules: runs on another one have their own job type.
-        job_type=JOB if record.preset == FULL else f"{JOB}-{record.preset}",
+        # Dashboards show what enters the tables: other runs have their own job type.
+        job_type=JOB if record.preset == FULL and record.counts else f"{JOB}-{record.preset}",
         config=(read_config(config) if config.exists() else {}) | {"dataset": record.dataset},
     )
     for row in rows.to_dict("records"):
         run.log(named(row), step=int(row["iteration"]))
     run.summary.update(record.summary)
-    run.finish()
+    run.finish(exit_code=DIVERGED if record.diverged else 0)
     mark.touch()
     print(f"{record.run}: {len(rows)} rows" + (f", {run.url}" if way == "online" else ""))
     return True

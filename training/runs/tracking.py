@@ -7,13 +7,13 @@ import shlex
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from records.exits import DIVERGED
 from records.files import make_folder
 from records.names import FULL
 from records.record import Record, Row, summary_of
-from records.wandb_run import named, open_run
+from records.wandb_run import named, open_run, reason
 from training.runs.named import NamedRun
 from training.settings.identity import recorded_settings
 
@@ -26,12 +26,18 @@ class Tracker:
 
     Online if logged in, else offline, unless WANDB_MODE says otherwise. After the first failure,
     which is reported, nothing is mirrored. Its files go to the run's working folder.
+
+    Attributes:
+        absent: whether a run could not be opened: later runs of this process do not wait again.
     """
+
+    absent: ClassVar = False
 
     def __init__(self, run: NamedRun):
         self.run: Any = None
-        if run.settings.logger.name == "wandb":
+        if run.settings.logger.name == "wandb" and not Tracker.absent:
             self.guarded(lambda: self.start(run))
+            Tracker.absent = self.run is None
 
     def start(self, run: NamedRun) -> None:
         """Open the W&B run, or resume it."""
@@ -48,11 +54,16 @@ class Tracker:
             finish_seconds=FINISH_SECONDS,
             project=logger.project,
             entity=logger.entity,
-            config={"experiment": run.experiment, **recorded_settings(run.settings)},
-        )
+            tags=(run.settings.preset.name,),
+            # A sweep over `data` would hide its settings, so its name stands apart as well.
+            config={"experiment": run.experiment, "dataset": run.settings.data.name,
+                    **recorded_settings(run.settings)},
+        )  # fmt: skip
         if self.run.settings.mode == "offline":
             there = f"{shlex.quote(str(folder))}/wandb/offline-run-*"
             print(f"W&B: offline; `wandb sync {there}` uploads the run later.")
+        elif self.run.url:
+            print(f"W&B: {self.run.url}")
 
     def log(self, row: Row) -> None:
         """Mirror a row of metrics, `train_loss` as `train/loss`."""
@@ -74,8 +85,7 @@ class Tracker:
         except Exception as error:  # whatever it is, it must not reach the run
             self.run = None
             atexit.register(_let_go)  # runs before W&B's own, which would print a traceback
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            print(f"W&B: {reason}. The run goes on without it.", file=sys.stderr)
+            print(f"W&B: {reason(error).rstrip('.')}. The run goes on without it.", file=sys.stderr)
 
 
 def answer_sweep(run: NamedRun) -> None:

@@ -85,7 +85,8 @@ def test_it_asks_for_what_is_sent(
         def log(self, row: dict[str, Any], step: int) -> None:
             sent["keys"] |= set(row)
 
-        def finish(self) -> None: ...
+        def finish(self, exit_code: int) -> None:
+            sent["exit_code"] = exit_code
 
     def init(**arguments: Any) -> Run:
         sent.update(arguments)
@@ -105,6 +106,13 @@ def test_it_asks_for_what_is_sent(
     full = dict(sent)
     assert wandb_sync.sync(tenth, "p")
     assert sent["job_type"] == "record-tenth" and sent["id"] != full["id"]
+    # Nor must one that enters no table.
+    edited = RunRecord(records[0].folder, records[0].summary | {"clean": False})
+    monkeypatch.setenv("WANDB_ENTITY", "others")  # to whom nothing was sent yet
+    assert wandb_sync.sync(edited, "p") and sent["job_type"] == "record-paper"
+    assert sent["exit_code"] == 0
+    diverged = RunRecord(records[0].folder, records[0].summary | {"status": "diverged"})
+    assert wandb_sync.sync(diverged, "q") and sent["exit_code"] != 0
     sent.update(full)
     lines = [p for spec in written.values() for grid in grids(spec) for p in panels(grid)
              if "xAxis" in p]  # fmt: skip
@@ -137,7 +145,11 @@ def test_publishing_again_renews_what_was_published(
     monkeypatch.setattr(wr.Report, "save", save)
     monkeypatch.setattr(wr.Report, "url", property(lambda report: f"address of {report.id}"))
     first = dashboards.publish(records, "p", "me")
-    papers = len(published.papers())
-    assert saved == [""] * papers
+    papers = len(saved)
+    assert saved == [""] * papers and papers == len(first)
+    rows = {record.row for record in records}
+    tables = [table for table in published.tables()
+              if any(line.row in rows for line in published.lines(table))]  # fmt: skip
+    assert papers == len(set(map(published.paper_of, tables))) < len(published.papers())
     assert dashboards.publish(records, "p", "me") == first
     assert all(name.startswith("id of ") for name in saved[papers:])

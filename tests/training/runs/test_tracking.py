@@ -85,7 +85,8 @@ def test_an_offline_run_mirrors_the_record(
 
     (run,) = inspect(offline, "--summary")
     assert run["project"] == "residual-to-dense" and run["state"] == "finished"
-    assert run["tags"] == ["he2015_residual", "table6"]
+    assert run["tags"] == ["he2015_residual", "table6", "smoke"]
+    assert run["config"]["dataset"] == "digits"
     assert run["config"]["recipe"]["milestones"] == [10]
     recorded = json.loads(summary_file.read_text())
     assert run["summary"]["test_error"] == recorded["test_error"]
@@ -271,3 +272,13 @@ def test_a_run_goes_on_without_wandb(
     assert len(metrics.read_text().splitlines()) == 3  # the head, 24 and 30 iterations
     (weights,) = tmp_path.rglob("weights.safetensors")
     assert weights.read_bytes() == untracked_weights
+
+
+def test_a_sweep_waits_for_an_absent_server_once(
+    command: Callable, tmp_path: Path, home: dict[str, str]
+) -> None:
+    small = ["recipe.length=3", "recipe.milestones=[1]", "seed=0,1"]
+    given = [*(word for word in SMOKE if not word.startswith("recipe.")), *small]
+    ended = command("train.py", "-m", *given, before=partial(break_wandb, "init"), **home)
+    assert ended.code == 0 and len(list(tmp_path.rglob("summary.json"))) == 2
+    assert ended.err.count("The run goes on without it.") == 1, ended.err
