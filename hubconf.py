@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-from torch import Tensor, nn
 
+from models.classifier import Classifier
 from models.resnet import ResNet
 
 dependencies = ["torch", "numpy", "safetensors"]
@@ -26,46 +26,15 @@ RESULTS = ROOT / "results"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-class Cifar10Classifier(nn.Module):
-    """A network with the input normalisation it was trained with.
-
-    Attributes:
-        mean: mean training image of CIFAR-10, scale 0 to 255, (1, 3, 32, 32).
-        classes: class names, in the order of the logits.
-    """
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        mean = torch.from_numpy(np.load(ROOT / "data" / "arrays" / "cifar10_mean.npy"))
-        self.register_buffer("mean", mean.permute(2, 0, 1)[None], persistent=False)
-        self.network, self.classes = network, CLASSES
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map RGB images in [0, 1], (N, 3, 32, 32), to logits (N, 10).
-
-        Raises:
-            TypeError: the images are integers, so presumably 0 to 255.
-            ValueError: they have another shape, or a value outside [0, 1].
-        """
-        if not images.is_floating_point():
-            raise TypeError(f"Images are floats from 0 to 1, not {images.dtype}: divide by 255.")
-        if images.dim() != 4 or images.shape[1:] != self.mean.shape[1:]:
-            raise ValueError(f"Images are (N, 3, 32, 32), not {tuple(images.shape)}.")
-        if len(images) and not torch.compiler.is_compiling():  # a graph cannot read values
-            low, high = images.aminmax()
-            if not (low >= 0) & (high <= 1):
-                raise ValueError("Images are RGB from 0 to 1, without any normalisation.")
-        return self.network(images * 255 - self.mean)
-
-
-def _network(depth: int, row: str, **kind: str) -> Callable[..., Cifar10Classifier]:
+def _network(depth: int, row: str, **kind: str) -> Callable[..., Classifier]:
     """A function that builds a network in evaluation mode, by default with a row's weights."""
 
-    def build(pretrained: bool = True) -> Cifar10Classifier:
+    def build(pretrained: bool = True) -> Classifier:
         network = ResNet(depth, **kind)
         if pretrained:
             network.load_state_dict(safetensors.torch.load(_weights(row)))
-        return Cifar10Classifier(network).eval()
+        mean = torch.from_numpy(np.load(ROOT / "data" / "arrays" / "cifar10_mean.npy"))
+        return Classifier(network, mean.permute(2, 0, 1)[None], CLASSES).eval()
 
     build.__doc__ = f"The {depth}-layer network of He et al. 2015, {row}."
     return build

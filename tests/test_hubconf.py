@@ -116,8 +116,19 @@ def test_images_of_another_scale_or_shape_are_refused(images: torch.Tensor, mess
 def test_a_network_can_be_exported() -> None:
     """Its check of the images' range must not stand in the way."""
     network, images = hubconf.resnet20(), torch.rand(4, 3, 32, 32)
-    program = torch.export.export(network, (images,)).module()
-    torch.testing.assert_close(program(images), network(images))
+    batch = torch.export.Dim("batch", min=1, max=64)
+    program = torch.export.export(network, (images,), dynamic_shapes=({0: batch},)).module()
+    for count in (4, 1, 7):
+        images = torch.rand(count, 3, 32, 32)
+        torch.testing.assert_close(program(images), network(images))
+
+
+def test_a_network_is_saved_whole(tmp_path: Path) -> None:
+    """As torch.hub leaves `hubconf` out of the known modules, nothing may be defined in it."""
+    model = torch.hub.load(str(ROOT), "resnet20", source="local", trust_repo=True)
+    torch.save(model, tmp_path / "model.pt")
+    again, images = torch.load(tmp_path / "model.pt", weights_only=False), torch.rand(2, 3, 32, 32)
+    assert torch.equal(again(images), model(images)) and again.classes == model.classes
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "changed"])

@@ -7,8 +7,9 @@ from experiments.papers import datasets, published
 from experiments.papers.rows import facts
 from experiments.tables.cells import paper
 from experiments.verdicts.records import RunRecord
+from records.config import read_config
 from records.files import write_atomically
-from records.names import FULL, KEPT, results, weights_file
+from records.names import CONFIG, FULL, KEPT, results, weights_file
 
 CARD = """\
 # {name}
@@ -17,11 +18,16 @@ CARD = """\
 
     python eval.py run={folder}
     python eval.py run={folder} image=cat.png
-
+{hub}
 It classifies 32 x 32 images that a single object fills into {classes} classes, and puts every other
 image into one of them too, often with a high probability. It was trained to reproduce a published
 number, and chosen by its seed, not by its error. On newly collected photographs, networks like it
 err more often than on the test set (Recht et al. 2018).
+"""
+
+# In the same block of code as the commands above it.
+HUB = """\
+    torch.hub.load("<this checkout>", "{row}", source="local")  # with normalisation and class names
 """
 
 
@@ -64,15 +70,33 @@ def card(record: RunRecord) -> str:
         "Test error": f"{errors['last']:.2f} %{compared}",
         "Test error of this file": f"{errors['exported']:.2f} %, with 16-bit weights",
         "Training error": f"{summary['train_error']:.2f} %",
+        "Input": _input(record),
+        "Output": "a logit for each class, in the order of the data set's own files",
         "Record": f"[{folder}](/{folder})",
         "SHA-256": f"`{summary['weights']}`",
+        "Licence": "[MIT](/LICENSE); to cite, see [CITATION.cff](/CITATION.cff)",
     }
+    hub = HUB.format(row=record.experiment.rpartition("/")[2]) if full else ""
     return CARD.format(
         name=f"{record.experiment.rpartition('/')[2]} on {data}, seed {record.seed}",
         about="\n".join(f"- {key}: {value}" for key, value in about.items()),
         folder=folder,
+        hub=hub,
         classes=100 if "cifar100" in record.dataset else 10,
     )
+
+
+def _input(record: RunRecord) -> str:
+    """How an image is prepared for the network."""
+    config = read_config(record.folder / CONFIG)
+    recipe, source = config["recipe"], config["data"]["source"]
+    ways = [f"mean={recipe['mean']}", f"std={recipe['std']}"]
+    if recipe.get("prepare", "none") != "none":
+        ways.insert(0, f"prepare={recipe['prepare']}")
+    text = f"RGB from 0 to 255, normalised as in training ({', '.join(ways)})"
+    if recipe["mean"] == "pixel" and source == "cifar10" and not recipe.get("holdout"):
+        text += "; the mean image is [cifar10_mean.npy](/data/arrays/cifar10_mean.npy)"
+    return text
 
 
 def _published(record: RunRecord) -> tuple[str, str | None]:

@@ -28,7 +28,7 @@ def analyse(member: Member, analysis: str, folder: Path) -> Path:
         rows = reuse(loaded.models[0])
     else:
         x, _ = test_split(loaded.settings, loaded.images, loaded.device)
-        rows = responses(loaded.models[0], x, *loaded.normalisation())
+        rows = responses(loaded.models[0], x, loaded.mean, loaded.scale)
     path = folder / f"{analysis}.csv"
     write_csv(path, rows)
     return path

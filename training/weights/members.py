@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from data.photographs.photographs import Photographs
 from data.sets import load as load_images
 from records.config import read_config
 from records.names import (
@@ -70,7 +71,7 @@ def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
         if saved := sorted(folder.glob(CHECKPOINTS)):
             return saved[-1]
         raise WeightsError(f"{folder}: this run has not ended, and has no checkpoint yet.")
-    places = [folder / WEIGHTS]
+    places = [folder / WEIGHTS, *_shipped(folder)]
     for preset in KEPT:
         runs = record_folder(outputs, results, preset, "").resolve()
         if folder.resolve().is_relative_to(runs):
@@ -91,29 +92,44 @@ def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
     )
 
 
+def _shipped(folder: Path) -> list[Path]:
+    """Where the weights of a record in any results folder are, if they are shipped with it."""
+    parts = folder.resolve().parts
+    places = [k for k, part in enumerate(parts) if part == "runs"]
+    below = [Path(*parts[:k], "weights", *parts[k + 1 :]) for k in reversed(places)]
+    return [path.with_name(f"{path.name}.safetensors") for path in below]
+
+
 @dataclass(frozen=True)
 class Member:
-    """A network's settings and weights file; `record` is the folder by which it was found."""
+    """A network's settings and weights file.
+
+    Attributes:
+        record: the folder by which it was found.
+        trained_on: the data set that its description names; empty if it has none.
+    """
 
     settings: Settings
     weights: Path
     record: Path | None = None
+    trained_on: str = ""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Networks with their weights on a device, and the data set that they are tested on."""
+    """Networks with their weights on a device, and the data set that they are tested on.
+
+    Attributes:
+        mean, scale: of the training images, on the device: see `data.arrays.augment.normalise`.
+    """
 
     models: list[nn.Module]
     files: list[Path]
     settings: Settings
     images: Images
     device: torch.device
-
-    def normalisation(self) -> tuple[Tensor, Tensor]:
-        """Mean and scale on the device, see `data.arrays.augment.normalise`."""
-        mean, scale = normalisation(self.settings, self.images)
-        return mean.to(self.device), scale.to(self.device)
+    mean: Tensor
+    scale: Tensor
 
 
 def members(config: DictConfig, options: EvalOptions, results: Path) -> list[Member]:
@@ -127,20 +143,37 @@ def members(config: DictConfig, options: EvalOptions, results: Path) -> list[Mem
         if weights is None:
             raise ConfigError("Give run=<record folder>, or experiment=<row> and weights=<file>.")
         settings = read_settings(config, EVAL_OPTIONS)
-        for path in [] if options.force else weights:
-            check_description(path, _description_of(config, path), settings)
-        return [Member(settings, path) for path in weights]
+        return [_described(config, options, settings, path) for path in weights]
     folders = [Path(folder) for folder in options.run]
     settings_of = [record_settings(config, folder) for folder in folders]
     outputs = Path(at_home(str(config.output_dir)))
     files = weights or [record_weights(folder, results, outputs) for folder in folders]
     if len(files) != len(folders):
         raise ConfigError(f"{len(folders)} runs and {len(files)} weights files: give one for each.")
-    if not options.force:
-        for path, settings in zip(files, settings_of, strict=True):
-            check_description(path, description(path), settings)
     records = [None if weights or not is_finished(folder) else folder for folder in folders]
-    return [Member(*parts) for parts in zip(settings_of, files, records, strict=True)]
+    return [
+        _described(config, options, *parts)
+        for parts in zip(settings_of, files, records, strict=True)
+    ]
+
+
+def _described(
+    config: DictConfig,
+    options: EvalOptions,
+    settings: Settings,
+    path: Path,
+    record: Path | None = None,
+) -> Member:
+    """A network of which the weights' own description, if any, is checked.
+
+    Raises:
+        WeightsError: it is of another row, normalisation or data set.
+    """
+    stated = _description_of(config, path)
+    if not options.force:
+        check_description(path, stated, settings)
+    trained_on = settings.data.source if record else stated.get("data", "")
+    return Member(settings, path, record, trained_on)
 
 
 def _description_of(config: DictConfig, path: Path) -> dict[str, str]:
@@ -158,14 +191,39 @@ def _description_of(config: DictConfig, path: Path) -> dict[str, str]:
     return describe(record_settings(config, folder), experiment)
 
 
-def _say_how(member: Member) -> None:
+def _say_how(member: Member, *, ours: bool) -> None:
+    """Say what is assumed about weights that do not describe themselves."""
     recipe = member.settings.recipe
+    how = (
+        "it does not say what it is of."
+        if ours
+        else ("its names are not ours, so tensors were matched by type and order.")
+    )
     print(
-        f"{member.weights}: its names are not ours, so tensors were matched by type and order.\n"
-        f"Images are normalised by mean={recipe.mean} and std={recipe.std}; if its code has other "
-        "values, give recipe.mean and recipe.std.",
+        f"{member.weights}: {how}\nImages are normalised by mean={recipe.mean} and "
+        f"std={recipe.std} of {member.settings.data.source}; if its code has other values, give "
+        "recipe.mean and recipe.std.",
         file=sys.stderr,
     )
+
+
+def _statistics(member: Member, images: Images) -> tuple[Tensor, Tensor]:
+    """Mean and scale of the images that a network was trained on, whatever it is tested on.
+
+    Raises:
+        ConfigError: they do not fit the images that it is tested on.
+        DataError: its training images are missing.
+    """
+    settings, own = member.settings, member.settings.data
+    if member.trained_on in ("", own.source) or isinstance(images, Photographs):
+        return normalisation(settings, images)
+    trained_on = load_images(member.trained_on, Path(own.folder))
+    if isinstance(trained_on, Photographs) or trained_on.size != own.size:
+        raise ConfigError(f"Weights of {member.trained_on} are for images of another size.")
+    if settings.recipe.prepare == "zca":
+        raise ConfigError(f"Only {member.trained_on} itself is whitened as these weights need it.")
+    print(f"Images are normalised as those of {member.trained_on}.", file=sys.stderr)
+    return normalisation(settings, prepared_for(settings, trained_on))
 
 
 def load_networks(chosen: Sequence[Member]) -> Loaded:
@@ -191,11 +249,13 @@ def load_networks(chosen: Sequence[Member]) -> Loaded:
     models = []
     for member in chosen:  # before the images, which take longer
         model = build_model(member.settings)
-        if not load_weights(model, member.weights):
-            _say_how(member)
+        if not (ours := load_weights(model, member.weights)) or not member.trained_on:
+            _say_how(member, ours=ours)
         models.append(model.to(device).to(memory_format=torch.channels_last))
     images = load_images(settings.data.source, Path(settings.data.folder))
     for member in chosen:
         check_fit(member.settings, images)
     files = [member.weights for member in chosen]
-    return Loaded(models, files, settings, prepared_for(settings, images), device)
+    images = prepared_for(settings, images)
+    mean, scale = (tensor.to(device) for tensor in _statistics(chosen[0], images))
+    return Loaded(models, files, settings, images, device, mean, scale)

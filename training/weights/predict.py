@@ -74,8 +74,8 @@ def _in_colour(path: Path, opened: Image.Image) -> Image.Image:
 
 
 def _likeliest(loaded: Loaded, image: Tensor) -> list[tuple[str, float]]:
-    mean, scale = loaded.normalisation()
-    x = normalise(_view(image, loaded)[None].to(loaded.device), mean=mean, scale=scale)
+    x = _view(image, loaded)[None].to(loaded.device)
+    x = normalise(x, mean=loaded.mean, scale=loaded.scale)
     with torch.no_grad():
         logits = torch.cat([model.eval()(x) for model in loaded.models])
     if not logits.isfinite().all():

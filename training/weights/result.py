@@ -28,7 +28,7 @@ def tested(chosen: Sequence[Member], options: EvalOptions) -> Result:
     if chosen[0].settings.recipe.crop == "pad" and (views or options.save or len(chosen) > 1):
         raise ConfigError("protocol, crop, save and ensembles are for photographs; leave them out.")
     loaded = load_networks(chosen)
-    mean, scale = loaded.normalisation()
+    mean, scale = loaded.mean, loaded.scale
     images, settings = loaded.images, loaded.settings
     if isinstance(images, Photographs):
         result = evaluate_photographs(

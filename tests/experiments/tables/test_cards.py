@@ -11,6 +11,7 @@ from experiments import compile
 from experiments.tables.cards import card
 from records.files import ROOT
 from records.names import KEPT
+from training.weights.description import description
 
 SHIPPED = sorted((ROOT / "results").rglob("weights/**/*.safetensors"))
 
@@ -37,8 +38,14 @@ def test_cards_are_those_of_the_records(preset: str) -> None:
 def test_a_card_tells_the_file_and_its_error(path: Path) -> None:
     text = path.with_suffix(".md").read_text(encoding="utf-8")
     assert hashlib.sha256(path.read_bytes()).hexdigest() in text
-    (folder,) = re.findall(r"\]\(/(\S+)\)", text)
+    linked = re.findall(r"\]\(/(\S+)\)", text)
+    assert all((ROOT / place).exists() for place in linked)
+    (folder,) = (place for place in linked if "/runs/" in place)
     summary = json.loads((ROOT / folder / "summary.json").read_text())
     assert f"Test error: {summary['test_error']['last']:.2f} %" in text
     assert ("a tenth" in text) == (summary["preset"] == "tenth")
     assert ("published: " in text) <= (summary["preset"] == "paper")
+    if stated := description(path):
+        way = json.loads(stated["normalisation"])
+        assert f"(mean={way['mean']}, std={way['std']})" in text
+    assert ("torch.hub" in text) == (summary["preset"] == "paper")
