@@ -28,7 +28,7 @@ class DenseLayer(nn.Module):
 
     BN-ReLU-conv3x3(k), or with `bottleneck` BN-ReLU-conv1x1(4k)-BN-ReLU-conv3x3(k). Maps a list of
     feature maps (N, *, H, W) with w_in channels in total to (N, growth, H, W). Dropout follows each
-    convolution.
+    convolution. Without `bottleneck`, `first` is the 3x3 convolution and `second` is empty.
 
     With `efficient`, the concatenation and the inputs of the first convolution are recomputed in
     the backward pass instead of stored: the same outputs and gradients in less memory.

@@ -8,8 +8,8 @@ from models.layers import choose, conv1x1, conv3x3, spell
 from models.shortcuts import ShortcutRule
 from models.stochastic_depth import StochasticDepth
 
-# An activation order is a layer word, repeated for each convolution, and the tail of the last word,
-# which moves after the addition.
+# An activation order: the layers of each convolution (c), with BN (n) and ReLU (a), and which of
+# the last ones come after the addition.
 ORDERS = {
     "original": ("cna", "a"),  # He et al. 2015, Fig. 2; He et al. 2016, Fig. 4(a)
     "bn_after_add": ("cna", "na"),  # He et al. 2016, Fig. 4(b)

@@ -44,7 +44,8 @@ class ResNet(nn.Module):
         shortcut, match, projection_norm, scale_shortcut, scale_branch, gate_bias, gate_norm,
             shortcut_dropout: see `models.shortcuts.ShortcutRule`.
         share_preact: which pre-activation units activate x before they split: the first of every
-            stage (`stages`), or only the very first, as the paper says (`first`).
+            stage, as in fb.resnet.torch (`stages`), or only the very first, as the paper says
+            (`first`).
         survival: survival probability of the last unit (Huang et al. 2016); 1 is constant depth.
         survival_rule: rule for the other units, `linear` or `uniform`.
         stride_on: which convolution of a bottleneck has the stride, `1x1` or `3x3`.
@@ -115,7 +116,7 @@ class ResNet(nn.Module):
                 )  # fmt: skip
                 w_in = w_out
             self.stages.append(made)
-        self.activation = spell(leading_layers(order), w_in)
+        self.activation = spell(leading_layers(order), w_in)  # empty unless pre-activation
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(w_in, classes)
         init_weights(self, init, norm_init)
@@ -153,7 +154,8 @@ def units_per_stage(depth: int, images: str, unit: str, widen: int = 1) -> tuple
 
 
 def lead_of(stage: int, number: int, share_preact: str) -> str:
-    """Place of a unit's leading activation; for the very first unit, it is in the stem."""
+    """Place of a pre-activation unit's leading activation; for the very first unit, it is in the
+    stem. Units of other orders have none and ignore it."""
     if number > 0:
         return "branch"
     if stage == 0:

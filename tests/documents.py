@@ -10,8 +10,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 PROGRAMS = ("make ", "python ", "torchrun ", "wandb ", "pip ", "git ")
 # What a command may take beyond seconds of a CPU and CIFAR-10; it is said in brackets behind it.
 NEEDS = {
-    "minutes", "hours", "a GPU", "two GPUs", "eight GPUs", "ImageNet", "Slurm", "a network",
-    "an account", "a terminal", "images of your own",
+    "minutes", "hours", "a GPU", "two GPUs", "eight GPUs", "ImageNet", "Imagenette", "Slurm",
+    "a network", "an account", "a terminal", "images of your own",
 }  # fmt: skip
 
 

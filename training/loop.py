@@ -10,8 +10,8 @@ from training.process.progress import ProgressLine
 from training.process.signals import Signals, Stopped
 from training.trainer import Trainer
 
-SAVING = 0.02  # share of the time that checkpoints may take,
-LONGEST = 600  # unless they would be further apart: they are a run's signs of life to its plan
+SAVING = 0.02  # share of the time that checkpoints may take
+LONGEST = 600  # seconds between two all the same: to a plan, they are the run's signs of life
 Save = Callable[[float], None]
 
 
@@ -75,8 +75,8 @@ def train(
 def _next(began: float, save_every: float) -> float:
     """When the next checkpoint is due, after one begun at a time; at once if `save_every` is 0."""
     now = time.monotonic()
-    longest = min((now - began) / SAVING, LONGEST) if save_every else 0
-    return now + max(save_every, longest)
+    least = min((now - began) / SAVING, LONGEST) if save_every else 0
+    return now + max(save_every, least)
 
 
 def follow(trainer: Trainer, signals: Signals) -> None:

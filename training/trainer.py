@@ -39,7 +39,7 @@ class Trainer:
         epoch_size: training images per epoch, without those held out.
         splits: the evaluated splits, `test` and, if images are held out, `val`; each holds
             images (N, H, W, 3) and labels (N,).
-        kept: the tensors of a checkpoint, by name; it also holds the iteration and the images
+        kept: the tensors of a checkpoint, by name; `state` adds the iteration and the images
             skipped so far.
         tensors: every tensor that a step or the end of a segment changes.
     """
@@ -79,7 +79,8 @@ class Trainer:
         decay = self.recipe.weight_average
         self.average = WeightAverage(self.optimizer, decay) if decay else None
         convolutions = [n for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d)]
-        # Of the first block: the first convolution is the stem.
+        # The first of the first block, whose gradient is Fig. 7 of Huang et al. 2016: one after the
+        # stem.
         first = f"{convolutions[:2][-1]}.weight" if convolutions else ""
         self.first = self.optimizer.gradient.get(first)
         moves = self.recipe.auxiliary_end is not None
@@ -118,7 +119,8 @@ class Trainer:
         ))  # fmt: skip
 
     def begin_segment(self) -> int:
-        """Draw the batches up to the next evaluation and return its iteration."""
+        """Begin a segment, the iterations up to the next evaluation: draw its batches, and return
+        that iteration."""
         end = schedules.next_evaluation(self.recipe, self.epoch_size, self.iteration, self.last)
         self.model.train()
         self.batches.begin(self.iteration, end)
@@ -131,9 +133,10 @@ class Trainer:
         phase, _ = schedules.phase_at(self.recipe, self.epoch_size, self.iteration)
         if phase != self.phase:
             self.enter(phase)
-        # So that random draws, too, are a pure function of seed and iteration.
+        # Seeded at every iteration, random draws are a function of seed and iteration alone, and so
+        # is what a resumed run draws.
         seed = derived_seed(self.settings.seed, self.iteration, *self.drawn_by)
-        # `torch.manual_seed` notes a traceback for every kind of device that is not there: 0.3 ms.
+        # `torch.manual_seed` would note a traceback for every kind of device not there: 0.3 ms.
         torch.default_generator.manual_seed(seed)
         if self.mean.is_cuda:
             torch.cuda.manual_seed(seed)

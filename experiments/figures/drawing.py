@@ -75,7 +75,7 @@ def draw(
             )
         colour = "#B00020" if note else "0.4"
         if scale and len(shown) < len(panels):
-            note += f"\n{MISSING}: " + ", ".join(f"“{panel.title}”" for panel in absent)
+            note += f"\n{MISSING}: panel " + ", ".join(f"“{panel.title}”" for panel in absent)
         if note:
             figure.supxlabel(note.strip(), fontsize=9, color=colour)
         figure.draw_without_rendering()  # notes shrink a panel, which changes its ticks, and so on

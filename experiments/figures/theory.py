@@ -120,7 +120,10 @@ def _largest(rows: pd.DataFrame) -> str:
 
 def _sub_networks(rows: pd.DataFrame) -> str:
     at = dict(zip(rows["position"], rows["value"], strict=True))
-    return f"{at[-1]:.1f} % whole; {at[1]:.1f} % without one unit, {at[4]:.1f} % without four"
+    whole = f"{at[0]:.1f} % whole"
+    if abs(at[0] - at[-1]) > 0.05:
+        whole = f"{at[-1]:.1f} % whole, {at[0]:.1f} % unscaled"
+    return f"{whole}; {at[1]:.1f} % without one unit, {at[4]:.1f} % without four"
 
 
 SAID: dict[str, Callable[[pd.DataFrame], str]] = {

@@ -25,7 +25,7 @@ class Responses(CurvesPanel):
 
     def draw(self, axis: Axes, runs: Runs, scale: float | None) -> None:
         axis.set_xlabel("layer" if not self.ranked else "layer, ranked")
-        axis.set_ylabel("standard deviation, one run")
+        axis.set_ylabel("std of a layer's response, one run")
         axis.set_yscale("log")  # one of a plain network's is ten times the others
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter(lambda y, _: f"{y:g}")

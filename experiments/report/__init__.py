@@ -1,1 +1,1 @@
-"""One page of all results, as HTML. It may import every lower package."""
+"""A page of all results for each kept preset, as HTML. It may import every lower package."""

@@ -27,7 +27,7 @@ err more often than on the test set (Recht et al. 2018).
 
 # In the same block of code as the commands above it.
 HUB = """\
-    torch.hub.load("<this checkout>", "{row}", source="local")  # with normalisation and class names
+    torch.hub.load("<this checkout>", "{row}", source="local")  # takes RGB from 0 to 1
 """
 
 
@@ -70,8 +70,8 @@ def card(record: RunRecord) -> str:
         "Test error": f"{errors['last']:.2f} %{compared}",
         "Test error of this file": f"{errors['exported']:.2f} %, with 16-bit weights",
         "Training error": f"{summary['train_error']:.2f} %",
-        "Input": _input(record),
-        "Output": "a logit for each class, in the order of the data set's own files",
+        "Input of this file": _input(record),
+        "Output": "a logit for each class, in the alphabetical order of their names",
         "Record": f"[{folder}](/{folder})",
         "SHA-256": f"`{summary['weights']}`",
         "Licence": "[MIT](/LICENSE); to cite, see [CITATION.cff](/CITATION.cff)",

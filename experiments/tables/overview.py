@@ -18,8 +18,9 @@ ORDER = (
 
 
 COST = (
-    "On an H100: time to train every row once, one after another, computed from layers and "
-    "multiply-adds (see `experiments/plan/estimate.py`). A row counts in every table that has it."
+    "H100, one seed: time to train every row once, one after another, computed from layers and "
+    "multiply-adds (see `experiments/plan/estimate.py`); papers report up to five seeds. A row "
+    "counts in every table that has it."
 )
 
 
@@ -55,17 +56,18 @@ def overview(tables: Sequence[PaperTable], preset: str, costs: Mapping[str, str]
 
 
 def _line(table: PaperTable, costs: Mapping[str, str]) -> dict[str, str]:
-    """The line of a table: its rows to train, those measured, and how many have each verdict."""
-    verdicts = [result.verdict for result in table.results]
-    trained = [verdict for verdict in verdicts if verdict != QUOTED]
-    measured = [verdict for verdict in trained if verdict not in (NOT_RUN, NOT_TESTED)]
-    counts = {name: measured.count(name) for name in ORDER if name in measured}
+    """The line of a table: its rows to train, those measured, and how many have each verdict. A row
+    that the table tests in several ways is one, with a verdict for each."""
+    trained = [result for result in table.results if result.verdict != QUOTED]
+    measured = [result for result in trained if result.verdict not in (NOT_RUN, NOT_TESTED)]
+    verdicts = [result.verdict for result in measured]
+    counts = {name: verdicts.count(name) for name in ORDER if name in verdicts}
     return {
         "Table": table.name,
         "Shows": table.title,
-        "Rows to train": str(len(trained)),
-        "On an H100": costs[table.name],
-        "Measured": str(len(measured)),
+        "Rows to train": str(len({result.line.row for result in trained})),
+        "H100, one seed": costs[table.name],
+        "Measured": str(len({result.line.row for result in measured})),
         "Verdicts": ", ".join(f"{n} {name}" for name, n in counts.items()) or MISSING,
     }
 

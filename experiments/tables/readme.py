@@ -49,12 +49,14 @@ def counted() -> str:
     hold, fail = verdicts.count(HOLDS), verdicts.count(FAILS)
     holds, do = "holds" if hold == 1 else "hold", "does" if fail == 1 else "do"
     near = sum(line["Verdict"] == "reproduced" for line in lines)
+    judged = sum(line["Verdict"] != MISSING for line in lines)
     rows = published.rows().keys() & all_rows().keys()
     tenth = measured(records_of("tenth"), "tenth")
     return (
-        f"Full schedule: **{len(lines)} of {len(rows)} published rows measured, {near} "
-        f"reproduced**; **{hold} of {len(verdicts)} claims {holds}, {fail} {do} not**. A tenth of "
-        f"it: **{len(tenth)} of them measured**."
+        f"Full schedule: **{len(lines)} of {len(rows)} published rows measured**; {judged} of "
+        f"them have a verdict, **{near} reproduced**. Of {len(verdicts)} claims, **{hold} {holds}, "
+        f"{fail} {do} not**; the others are undecided, or their rows have not all run. On a tenth "
+        f"of the schedule, which compares with no paper: {len(tenth)} rows."
     )
 
 

@@ -128,7 +128,7 @@ def test_a_panel_of_which_only_the_baseline_has_run_is_left_out_and_named(
     run = [record for record in records if not record.experiment.endswith("1202")]
     figure = draw(panels, run)
     assert [axis.get_title() for axis in figure.axes] == ["first"]
-    assert figure.get_supxlabel() == "not measured yet: “second”"
+    assert figure.get_supxlabel() == "not measured yet: panel “second”"
     assert idle(panels, {base.row}) == list(panels)
     assert not idle((panels[0],), {base.row}) and not idle((panels[0],) * 2, {base.row})
 

@@ -210,9 +210,10 @@ def test_what_has_been_measured_is_counted(results: Path) -> None:
     rows = {line.row for table in published.tables() for line in published.lines(table)}
     trained = sum(facts(*row) is not None for row in rows)
     assert text == (
-        f"Full schedule: **8 of {trained} published rows measured, 2 reproduced**; "
-        f"**2 of {len(claims())} claims hold, 1 does not**. "
-        "A tenth of it: **0 of them measured**."
+        f"Full schedule: **8 of {trained} published rows measured**; 6 of them have a verdict, "
+        f"**2 reproduced**. Of {len(claims())} claims, **2 hold, 1 does not**; the others are "
+        "undecided, or their rows have not all run. On a tenth of the schedule, which compares "
+        "with no paper: 0 rows."
     )
 
 

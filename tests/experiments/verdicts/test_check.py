@@ -16,6 +16,7 @@ from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 from records.names import KEPT
 from records.record import RecordError
+from tests.conftest import real
 from tests.sealed import seal
 from training.settings.network import build_model
 from training.settings.settings import Settings
@@ -192,6 +193,14 @@ def test_no_committed_record_contradicts_itself(
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     records = records_of(preset)
     assert records and not [fault for record in records for fault in check.contradictions(record)]
+
+
+@pytest.mark.slow
+def test_every_shipped_file_errs_as_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make check`, where the data are."""
+    monkeypatch.setenv("DATA_DIR", str(real("cifar10")))
+    monkeypatch.delenv("RESULTS_DIR", raising=False)
+    assert check.main() == 0
 
 
 @pytest.mark.parametrize("text", ["a+precision=bf16/b", "it's, [here] = (1)", "back\\slash"])
