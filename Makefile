@@ -1,21 +1,30 @@
 # Every target sets up what it needs, so on a fresh machine the first one typed works.
 PYTHON ?= python3
-TABLE ?= he2015_residual/table6
-PRESET ?= auto
-SEEDS ?= paper
-JOBS ?= auto
-A ?= results
-RUNS ?= experiments/queue.txt
-DATASET ?= cifar10
+# These are taken from the command line, and not from an environment that happens to have them.
+TABLE = he2015_residual/table6
+PRESET = auto
+SEEDS = paper
+JOBS = auto
+A = results
+B =
+RUNS = experiments/queue.txt
+DATASET = cifar10
+ROWS =
+MINUTES =
+PLAN =
+YES =
+FIGURE =
+NETWORKS =
 
+SELF := $(lastword $(MAKEFILE_LIST))
 VENV := .venv
 READY := $(VENV)/ready
 BUSY := $(VENV)/busy
 RUN := $(VENV)/bin/python
 # A value as one word of the shell, whatever it holds.
 WORD = '$(subst ','\'',$(1))'
-# A switch is off if empty, 0 or no.
-ON = $(filter-out 0 no,$(1))
+# A switch is off if empty, 0, no, off or false.
+ON = $(filter-out 0 no No n off false False,$(1))
 # Compiled is what has been measured in full, unless another preset is named.
 KEPT = --preset $(call WORD,$(if $(filter auto,$(PRESET)),paper,$(PRESET)))
 HOW = --preset $(call WORD,$(PRESET)) --jobs $(call WORD,$(JOBS)) --minutes $(call WORD,$(MINUTES)) $(if $(call ON,$(PLAN)),--plan) $(if $(call ON,$(YES)),--yes)
@@ -28,20 +37,23 @@ ALWAYS := PYTHON VENV DATA_DIR OUTPUT_DIR RESULTS_DIR SOURCE_COMMIT CUDA_% OMP_%
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 GOALS := $(or $(MAKECMDGOALS),help)
 EMPTY :=
+HASH := \#
 TARGETS := $(subst $(EMPTY) ,|,$(strip $(GOALS)))
-TAKEN = $(shell sed -nE 's/^($(TARGETS)):.*## .*\[(.*)\]$$/\2/p' $(firstword $(MAKEFILE_LIST)) | tr ' ' '\n' | sed -n 's/=.*//p')
+TAKEN = $(shell sed -nE 's/^($(TARGETS)):.*$(HASH)$(HASH) .*\[(.*)\]$$/\2/p' $(SELF) | tr ' ' '\n' | sed -n 's/=.*//p')
 WRONG := $(if $(GIVEN),$(filter-out $(ALWAYS) $(TAKEN),$(GIVEN)))
+$(if $(word 2,$(VENV)),$(error VENV=$(VENV) holds a blank; choose a folder without))
 $(if $(WRONG),$(error `make $(GOALS)` has no variable $(WRONG); it has $(or $(TAKEN),none)))
 
 .DEFAULT_GOAL := help
+unexport PYTHONSAFEPATH  # programs import from the checkout
 .PHONY: help doctor setup reproduce-table train status check table claims figure report compare wandb-sync data bench theory test test-all test-gpu lint architecture recipes
 
 help: ## list the targets and their variables
 	@echo "Residual to Dense. Two commands to start with: make reproduce-table, make test."
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); split($$2, part, " *[][]"); \
-		printf "  %-18s%s\n", $$1, part[1]; if (part[2]) printf "%20s%s\n", "", part[2] }' $(MAKEFILE_LIST)
+		printf "  %-18s%s\n", $$1, part[1]; if (part[2]) printf "%20s%s\n", "", part[2] }' $(SELF)
 	@echo
-	@sed -n 's/^#: /  /p' $(MAKEFILE_LIST)
+	@sed -n 's/^#: /  /p' $(SELF)
 
 #: TABLE=    a table or a figure, e.g. he2016_identity/table1 (docs/results.md)
 #: PRESET=   paper (the full recipe), tenth (of its schedule), imagenette (ten
@@ -57,14 +69,14 @@ help: ## list the targets and their variables
 setup: $(READY) ## install everything into .venv (other targets do so too)
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else f"Python {v.major}.{v.minor} is not supported: use 3.11, 3.12 or 3.13, as in make PYTHON=python3.12 ...")'
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (Debian: python3-venv)." >&2; exit 1; }
-	@! kill -0 "$$(cat $(BUSY) 2>/dev/null)" 2>/dev/null || { echo "Another make is setting up $(VENV) (process $$(cat $(BUSY))); try again when it has ended." >&2; exit 1; }
-	@echo "Setting up $(VENV): 6 GB, a few minutes, once."
-	@mkdir -p $(VENV) && echo $$PPID > $(BUSY)
-	@$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	@rm -f $(BUSY)
+	@command -v $(call WORD,$(PYTHON)) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11, 3.12 or 3.13, or name one, as in make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(call WORD,$(PYTHON)) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else "Python %d.%d is not supported: use 3.11, 3.12 or 3.13, as in make PYTHON=python3.12 ..." % v[:2])'
+	@$(call WORD,$(PYTHON)) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (Debian: python3-venv)." >&2; exit 1; }
+	@mkdir -p $(VENV); exec 9> $(BUSY); \
+	! command -v flock >/dev/null || flock -n 9 || { echo "Another make is setting up $(VENV); try again when it has ended." >&2; exit 1; }; \
+	echo "Setting up $(VENV): 6 GB, a few minutes, once."; \
+	$(RUN) -m pip --version >/dev/null 2>&1 || { rm -f $(VENV)/bin/python*; $(call WORD,$(PYTHON)) -m venv $(VENV); } && \
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 doctor: $(READY) ## check what runs depend on: GPU, data, disk, speed

@@ -85,6 +85,11 @@ def in_words(changed: list[str]) -> str:
 
 
 def _git(*arguments: str) -> bytes:
+    # Of this checkout, whoever owns it, as in a container, and whatever repository a hook is of.
+    how = ["-c", f"safe.directory={ROOT}", "-c", "core.fileMode=false"]
+    others = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+    environment = {name: value for name, value in os.environ.items() if name not in others}
     return subprocess.run(
-        ["git", *arguments], cwd=ROOT, capture_output=True, check=True, timeout=30
-    ).stdout
+        ["git", *how, *arguments], cwd=ROOT, env=environment, capture_output=True, check=True,
+        timeout=30,
+    ).stdout  # fmt: skip

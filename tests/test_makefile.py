@@ -1,5 +1,6 @@
 """What the Makefile takes on its command line."""
 
+import fcntl
 import os
 import re
 import subprocess
@@ -17,9 +18,14 @@ from records.files import ROOT
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def make(*words: str) -> subprocess.CompletedProcess:
-    command = ["make", "--dry-run", "--no-print-directory", *words]
-    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+def make(*words: str, dry: bool = True, **environment: str) -> subprocess.CompletedProcess:
+    """Run make as from a shell, whatever make has started the tests."""
+    above = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+    clean = {name: value for name, value in os.environ.items() if name not in above}
+    command = ["make", *(["--dry-run"] if dry else []), "--no-print-directory", *words]
+    return subprocess.run(
+        command, cwd=ROOT, env=clean | environment, check=False, capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,7 +47,7 @@ def test_a_variable_that_would_be_ignored_is_refused(target: str, word: str) -> 
 
 # What stands for several variables.
 TOGETHER = {"KEPT": ["PRESET"], "HOW": ["PRESET", "JOBS", "MINUTES", "PLAN", "YES"]}
-OTHERS = {"RUN", "PYTHON", "STOPPED"}
+OTHERS = {"RUN", "PYTHON", "SELF", "STOPPED"}
 
 
 def test_a_target_takes_what_its_lines_use() -> None:
@@ -86,8 +92,7 @@ def test_a_value_reaches_its_command_as_it_was_typed(tmp_path: Path) -> None:
     for target, takes in re.findall(r"^([a-z-]+):.*## .*\[(.*)\]$", MAKEFILE, re.MULTILINE):
         names = {word.partition("=")[0] for word in takes.split() if "=" in word}
         words = [f"{name}={value}" for name in names - {"PLAN", "YES"}]
-        command = ["make", f"VENV={tmp_path}", target, *words]
-        ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+        ended = make(f"VENV={tmp_path}", target, *words, dry=False)
         assert ended.returncode == 0 and not ended.stderr, ended.stderr
         assert words and ended.stdout.splitlines().count(value) == len(words), target
 
@@ -121,18 +126,49 @@ def test_saved_and_stopped_is_no_error(
     python.write_text(f"#!/bin/sh\nexit {code}\n")
     python.chmod(0o755)
     (tmp_path / "ready").touch()  # newer than what it is made from
-    command = ["make", "--no-print-directory", target, f"VENV={tmp_path}"]
-    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    ended = make(target, f"VENV={tmp_path}", dry=False)
     assert ended.returncode == expected
     assert bool(ended.stderr) == bool(expected)
 
 
 def test_two_shells_do_not_set_up_one_environment(tmp_path: Path) -> None:
-    (tmp_path / "busy").write_text(f"{os.getpid()}\n")
-    command = ["make", "--no-print-directory", "status", f"VENV={tmp_path}"]
-    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
-    assert ended.returncode == 2 and "Another make is setting up" in ended.stderr
+    with (tmp_path / "busy").open("w") as busy:
+        fcntl.flock(busy, fcntl.LOCK_EX)
+        ended = make("status", f"VENV={tmp_path}", dry=False)
+        assert ended.returncode == 2 and "Another make is setting up" in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["busy"]
+    # One that was killed has left the file, and holds up nobody.
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\nexit 0\n")
+    python.chmod(0o755)
+    ended = make("setup", f"VENV={tmp_path}", dry=False)
+    assert ended.returncode == 0 and (tmp_path / "ready").exists(), ended.stderr
+
+
+@pytest.mark.parametrize("python", ["no-such-python", "/no such/python3"])
+def test_a_python_that_is_missing_is_named(python: str, tmp_path: Path) -> None:
+    ended = make("setup", f"VENV={tmp_path}", f"PYTHON={python}", dry=False)
+    assert ended.returncode == 2 and f"There is no {python}: install Python" in ended.stderr
+
+
+def test_a_venv_whose_folder_has_a_blank_is_refused() -> None:
+    ended = make("setup", "VENV=/tmp/my venv")
+    assert ended.returncode == 2 and "holds a blank" in ended.stderr
+
+
+def test_what_an_environment_happens_to_hold_is_not_taken() -> None:
+    held = {"TABLE": "x", "PRESET": "tenth", "SEEDS": "9", "ROWS": "x", "JOBS": "9", "RUNS": "x",
+            "MINUTES": "1", "PLAN": "1", "YES": "1", "A": "x", "B": "x", "DATASET": "x",
+            "FIGURE": "x", "NETWORKS": "x"}  # fmt: skip
+    for target in ("reproduce-table", "train", "table", "figure", "compare", "data", "bench"):
+        assert make(target, **held).stdout == make(target).stdout, target
+
+
+@pytest.mark.parametrize("off", ["", "0", "no", "No", "n", "off", "false", "False"])
+def test_a_switch_can_be_off(off: str) -> None:
+    assert "--plan" in make("train", "PLAN=1").stdout
+    assert "--plan" not in make("train", f"PLAN={off}").stdout
 
 
 def test_one_version_everywhere() -> None:

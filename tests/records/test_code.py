@@ -59,6 +59,29 @@ def test_a_file_that_is_gone_counts(checkout: Path) -> None:
     assert code.commit()["clean"] is False
 
 
+def test_the_owner_and_the_mode_of_files_do_not_count(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container, where the checkout is another user's, or where files have no modes."""
+    commit = code.commit()["commit"]
+    (checkout / "models" / "one.py").chmod(0o755)
+    assert code.commit() == {"commit": commit, "clean": True}
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert code.commit() == {"commit": commit, "clean": True}
+    (checkout / "models" / "one.py").write_text("x = 2\n")
+    assert code.commit() == {"commit": commit, "clean": False}
+
+
+def test_a_hook_of_another_repository_changes_nothing(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    commit, other = code.commit()["commit"], tmp_path_factory.mktemp("other")
+    subprocess.run(["git", "init", "-q"], cwd=other, check=True)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+    assert code.commit() == {"commit": commit, "clean": True}
+
+
 def test_the_code_of_a_commit_has_the_hash_it_had(checkout: Path) -> None:
     (checkout / "models" / "deep").mkdir()
     (checkout / "models" / "deep.py").write_text("x = 3\n")

@@ -21,11 +21,13 @@ from tests.conftest import save_tree
 from training.engines.drawn import GatedDepth
 from training.engines.engine import choose_engine
 from training.engines.graph import Captured
-from training.engines.kernels.conv_layer import Conv, has_kernels
 from training.process.device import has_bf16
 from training.recipe.run_data import Images
 from training.settings.settings import Settings
 from training.trainer import Trainer
+
+pytest.importorskip("triton", reason="no Triton")
+from training.engines.kernels.conv_layer import Conv, has_kernels
 
 pytestmark = [
     pytest.mark.gpu,

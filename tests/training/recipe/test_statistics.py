@@ -64,6 +64,7 @@ def test_statistics_are_means_over_batches(
     )
     trainer = Trainer(settings, digits, torch.device("cpu"))
     if engine == "fused":
+        pytest.importorskip("triton", reason="no Triton")
         from training.engines.fused_residual import fuse
 
         fuse(trainer.model)
