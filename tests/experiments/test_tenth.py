@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,12 @@ from experiments.verdicts import check
 from experiments.verdicts.loading import load_all, records_of
 from experiments.verdicts.records import RunRecord
 from records.files import ROOT
+from records.names import PARTS, WEIGHTS, run_name
+from records.record import is_finished
 from tests.conftest import Ended
 from tests.sealed import seal
+from training.runs.finished import ship
+from training.runs.named import NamedRun
 from training.settings.identity import recipe_hash
 from training.settings.settings import Settings
 
@@ -197,4 +202,31 @@ def test_a_tenth_is_trained_recorded_and_evaluated_again(
     found = run("eval.py", f"run='{record.folder}'", "json=true")
     error = json.loads(found.splitlines()[-1])["top1"]
     assert error == pytest.approx(record.error("exported"), abs=0.01)
-    assert any((tmp_path / "results" / "tenth" / "weights").rglob("*.safetensors"))
+    assert not list(tmp_path.rglob("results/**/*.safetensors")), "its row was changed"
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes", "size", "shipped"),
+    [
+        (0, [], 4 * 2**20, True),
+        (0, [], 4 * 2**20 + 1, False),
+        (1, [], 100, False),
+        (0, ["precision=bf16"], 100, False),
+    ],
+)
+def test_small_weights_of_a_row_and_seed_0_are_shipped(
+    seed: int, changes: list[str], size: int, shipped: bool, tmp_path: Path,
+    settings_of: Callable[..., Settings],
+) -> None:  # fmt: skip
+    """Those that decide a claim: 30 MB in all have to do."""
+    settings = settings_of(f"experiment={RESNET20}", "preset=tenth", f"seed={seed}", *changes)
+    settings = replace(
+        settings, output_dir=str(tmp_path / "outputs"), results_dir=str(tmp_path / "results")
+    )
+    run = NamedRun(settings, RESNET20, run_name(RESNET20, changes, "cifar10_aug", seed))
+    run.working.mkdir(parents=True)
+    for name in PARTS:
+        (run.working / name).touch()
+    (run.working / WEIGHTS).write_bytes(bytes(size))
+    ship(run)
+    assert is_finished(run.record) and run.weights.exists() == shipped

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from records.files import make_folder, write_atomically
-from records.names import WEIGHTS
+from records.names import WEIGHTS, run_name
 from records.record import CHECKSUM, RecordError, checksum, copy_record, summary_of
 from training.runs.named import NamedRun
 from training.settings.identity import recipe_hash, teacher_hash
@@ -50,12 +50,14 @@ def check_same(settings: Settings, folder: Path, processes: int = 1) -> dict[str
 
 
 def ship(run: NamedRun) -> None:
-    """Copy the record of a kept preset, and small weights of seed 0, to the results."""
+    """Copy the record of a kept preset to the results, and with it the weights of seed 0, if they
+    are small and of a row as it is."""
     if run.record == run.working:
         return
     weights = run.working / WEIGHTS
     small = weights.exists() and weights.stat().st_size <= SHIPPED_BYTES
-    if small and run.settings.seed == 0:
+    plain = run.name == run_name(run.experiment, (), run.settings.data.name, 0)
+    if small and plain:
         make_folder(run.weights.parent)
         write_atomically(run.weights, weights.read_bytes())
     make_folder(run.record)

@@ -14,7 +14,7 @@ from experiments.verdicts.ask_eval import quoted
 from experiments.verdicts.loading import load, records_of
 from experiments.verdicts.records import RunRecord
 from records.files import ROOT
-from records.names import KEPT
+from records.names import KEPT, results
 from records.record import RecordError
 from tests.conftest import real
 from tests.sealed import seal
@@ -191,6 +191,7 @@ def test_no_committed_record_contradicts_itself(
     """But for its weights' error, which `make check` measures where the data are."""
     monkeypatch.delenv("RESULTS_DIR", raising=False)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    assert sum(path.stat().st_size for path in results().rglob("*.safetensors")) < check.SHIPPED
     records = records_of(preset)
     assert records and not [fault for record in records for fault in check.contradictions(record)]
 
