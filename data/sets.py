@@ -8,6 +8,7 @@ import fcntl
 import os
 import sys
 from contextlib import ExitStack, suppress
+from http.client import HTTPException
 from pathlib import Path
 
 from data.arrays import cifar, digits, svhn
@@ -53,9 +54,12 @@ def load(name: str, folder: Path) -> ImageSet | Photographs:
 
 
 def _load(name: str, folder: Path) -> ImageSet | Photographs:
-    if name == "digits":
-        return digits.build()
     path, tree = folder / f"{name}.npz", folder / name
+    if name == "digits":
+        if path.exists() or tree.is_dir():
+            there = path if path.exists() else tree
+            raise DataError(f"digits is scikit-learn's set: give {there} another name.")
+        return digits.build()
     if name not in MADE and path.exists() and (tree / "train").is_dir():
         raise DataError(f"{name} is both {path} and the tree {tree}: rename one of them.")
     if name not in MADE and not path.exists():
@@ -110,10 +114,10 @@ def _build(name: str, folder: Path) -> ImageSet:
     """Build a set from its official files; every failure becomes a DataError with the remedy."""
     try:
         return svhn.build(name, folder) if name == "svhn" else cifar.build(name, folder)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, HTTPException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{name}: not in {folder}, and it could not be fetched ({reason}).\n"
+            f"{name}: not in {folder}, or damaged, and it could not be fetched ({reason}).\n"
             f"Without a network, put {FILES[name]} there, or the {name}.npz that "
             f"`make data DATASET={name}` made elsewhere; DATA_DIR names the folder."
         ) from None

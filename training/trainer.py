@@ -63,8 +63,8 @@ class Trainer:
         self.mean, self.scale = loaded.mean, loaded.scale
         self.recipe = schedules.scaled(settings.recipe, settings.preset.scale, self.epoch_size)
         per_epoch = iterations_per_epoch(self.epoch_size, self.recipe.batch)
-        if replicas is not None:
-            check_shares({self.batches.size(k) for k in range(per_epoch)}, replicas.count)
+        sizes = {self.batches.size(k) for k in range(per_epoch)}
+        check_shares(sizes, 1 if replicas is None else replicas.count)
         # From here on, the order matters: the optimizer moves the parameters that the engine's
         # network has, the average copies both, and a step needs the list of all tensors.
         self.iteration = 0

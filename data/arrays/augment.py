@@ -87,16 +87,17 @@ def statistics(images: np.ndarray, mean: str, std: str) -> tuple[Tensor, Tensor]
         images: uint8 (N, H, W, 3), or float32 with mean `pixel` or `none` and std `none`.
         mean: `pixel` (one value per pixel and channel), `channel`, `half` (127.5), or `none` (0).
         std: `channel` or `global` (one deviation over all pixels and channels), `255`, `half`
-            (127.5), or `none` (1); the scale is its reciprocal.
+            (127.5), or `none` (1); the scale is its reciprocal, 1 where all values are equal.
     """
-    # Channel statistics are never used for prepared (float32) images.
-    exact = channel_statistics(images) if images.dtype == np.uint8 else np.array([[0] * 3, [1] * 3])
+    used = mean == "channel" or std in ("channel", "global")  # never of prepared (float32) images
+    exact = channel_statistics(images) if used else np.array([[0] * 3, [1] * 3])
     means, deviations = (torch.tensor(x, dtype=torch.float64) for x in exact)
+    # Total variance: within the channels plus between them.
+    whole = (deviations.square().mean() + means.var(correction=0)).sqrt()
     scales = {
         "none": torch.ones((), dtype=torch.float64),
-        "channel": 1 / deviations,
-        # Total variance: within the channels plus between them.
-        "global": 1 / (deviations.square().mean() + means.var(correction=0)).sqrt(),
+        "channel": 1 / deviations.where(deviations > 0, 1),
+        "global": 1 / whole.where(whole > 0, 1),
         "255": torch.tensor(1 / 255, dtype=torch.float64),
         "half": torch.tensor(1 / 127.5, dtype=torch.float64),
     }

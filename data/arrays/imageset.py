@@ -13,6 +13,7 @@ from data.order import DataError
 from records.files import no_pipe, written_whole
 
 MADE = ("cifar10", "cifar100", "svhn")  # built by `make data` from official files
+PART = 10_000  # images that are counted at a time
 KEYS = ("train_images", "train_labels", "test_images", "test_labels", "classes")
 
 
@@ -180,7 +181,9 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
     levels = np.arange(256, dtype=np.float64)
     means, stds = [], []
     for channel in range(images.shape[-1]):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        counts = np.zeros(256, np.int64)
+        for k in range(0, len(images), PART):  # a part at a time: counting takes 8 bytes a value
+            counts += np.bincount(images[k : k + PART, ..., channel].ravel(), minlength=256)
         mean = (counts * levels).sum() / counts.sum()
         means.append(float(mean))
         stds.append(float(np.sqrt((counts * (levels - mean) ** 2).sum() / counts.sum())))

@@ -77,7 +77,9 @@ def read_tree(folder: Path, classes: int | None = None) -> Tree:
             "Set DATA_DIR to the folder that holds such a tree."
         )
     entries = [entry for entry in os.scandir(folder) if entry.is_dir()]
-    names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    names = sorted(
+        _legible(entry.name, folder) for entry in entries if not entry.name.startswith(".")
+    )
     if len(names) != (classes or len(names)) or not names:
         raise DataError(f"{folder} has {len(names)} class folders, expected {classes or 'some'}.")
     paths, labels, sizes = list[str](), list[int](), list[int]()
@@ -135,13 +137,11 @@ def _size(file: Path | os.DirEntry[str]) -> int:
 
 
 def _legible(name: str, folder: Path) -> str:
-    """Return a file's name, or raise a DataError if it is not UTF-8: torchvision cannot open it."""
+    """Return a name, or raise a DataError if it is not UTF-8: torchvision cannot open it."""
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise DataError(
-            f"{folder} holds a file whose name is not UTF-8: {name!a}; rename it."
-        ) from None
+        raise DataError(f"{folder} holds a name that is not UTF-8: {name!a}; rename it.") from None
     return name
 
 

@@ -139,6 +139,11 @@ def why_parted(error: RuntimeError) -> str | None:
 def check_shares(sizes: set[int], count: int) -> None:
     """Raise a ConfigError if a process's share of a batch may be below the two images that
     normalisation needs."""
+    if min(sizes) < 2 and count == 1:
+        raise ConfigError(
+            "An epoch ends with a batch of one image, too few to normalise; choose another "
+            "recipe.batch, or recipe.whole_batches=true."
+        )
     if min(sizes) < 2 * count:
         raise ConfigError(
             f"A batch of {min(sizes)} images is too small for {count} processes; "

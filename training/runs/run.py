@@ -153,8 +153,15 @@ class Training:
         """Resume from a checkpoint; metrics recorded after it are measured again.
 
         Raises:
-            CheckpointError: it is of another network, or the metrics before it are lost.
+            CheckpointError: it is of another network or other data, or the metrics before it are
+                lost.
         """
+        before, now = state.get("data"), self.known["data"]
+        if before not in (None, now):
+            raise checkpoint.CheckpointError(
+                f"{self.run.working} was begun on other data of that name ({before}, now {now}).\n"
+                "Put those back, or delete it to start this run afresh."
+            )
         try:
             self.trainer.load(state["trainer"])
             self.record.rewind(state["metrics_bytes"])
@@ -183,6 +190,7 @@ class Training:
             "code": self.code,
             "devices": self.devices,
             "clean": self.known["clean"],
+            "data": self.known["data"],
         }
         iteration, deciding = self.trainer.iteration, identity(self.settings)
         checkpoint.save(self.run.working, iteration, state, deciding)

@@ -157,6 +157,8 @@ class Recipe:
                 f"prepare={self.prepare} normalises already; set recipe.std=none and recipe.mean "
                 "to none or pixel"
             )
+        if self.prepare == "zca" and self.holdout:
+            yield "prepare=zca whitens by all training images; set recipe.holdout=0"
         if self.whole_batches and self.wrap:
             yield "whole_batches=true leaves images out; with recipe.wrap=true none are"
 

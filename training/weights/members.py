@@ -255,6 +255,12 @@ def load_networks(chosen: Sequence[Member]) -> Loaded:
     images = load_images(settings.data.source, Path(settings.data.folder))
     for member in chosen:
         check_fit(member.settings, images)
+        if member.record and (seen_by := summary_of(member.record)["data"]) != images.fingerprint:
+            print(
+                f"{settings.data.source} is not what the run of {member.record} was tested on "
+                f"({images.fingerprint}, not {seen_by}).",
+                file=sys.stderr,
+            )
     files = [member.weights for member in chosen]
     images = prepared_for(settings, images)
     mean, scale = (tensor.to(device) for tensor in _statistics(chosen[0], images))

@@ -173,3 +173,14 @@ def test_statistics_are_those_of_each_paper(mean: str, std: str) -> None:
     found, scale = statistics(images, mean, std)
     np.testing.assert_allclose(found.numpy(), means[mean], rtol=1e-6)
     np.testing.assert_allclose(scale.numpy(), 1 / np.asarray(deviations[std]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("std", ["channel", "global"])
+def test_a_constant_channel_takes_no_part(std: str) -> None:
+    """As where two channels were filled up with a third: nothing may become infinite."""
+    images = np.random.default_rng(0).integers(0, 256, (50, 6, 6, 3), dtype=np.uint8)
+    images[..., 2] = 7
+    for x in (images, np.full_like(images, 7)):
+        mean, scale = statistics(x, "channel", std)
+        made = normalise(torch.from_numpy(x), mean=mean, scale=scale)
+        assert made.isfinite().all() and not (std == "channel" and made[:, 2].any())

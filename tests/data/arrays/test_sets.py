@@ -6,6 +6,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from http.client import BadStatusLine, IncompleteRead, InvalidURL
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from scipy.io import savemat
 
 from data import sets
-from data.arrays import cifar, svhn
+from data.arrays import cifar, imageset, svhn
 from data.arrays.imageset import (
     KEYS,
     Facts,
@@ -74,8 +75,9 @@ def test_any_change_of_content_changes_the_fingerprint(change: str) -> None:
     assert other.fingerprint != images.fingerprint
 
 
-def test_channel_statistics_are_those_of_numpy() -> None:
-    images = random_set().train_images
+def test_channel_statistics_are_those_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.concatenate([random_set().train_images] * 2 + [random_set(1).train_images])
+    monkeypatch.setattr(imageset, "PART", 50)  # images at a time: the last part is shorter
     mean, std = channel_statistics(images)
     np.testing.assert_allclose(mean, images.mean((0, 1, 2), dtype=np.float64))
     np.testing.assert_allclose(std, images.std((0, 1, 2), dtype=np.float64))
@@ -243,6 +245,30 @@ def test_a_set_of_ones_own_is_read_in_canonical_order(tmp_path: Path) -> None:
     found = sets.load("pets", tmp_path)
     assert isinstance(found, ImageSet) and found.fingerprint == images.fingerprint
     np.testing.assert_array_equal(found.train_images, canonical(images).train_images)
+
+
+@pytest.mark.parametrize("kind", ["array file", "tree"])
+def test_data_of_ones_own_called_digits_are_not_taken_for_the_built_in_set(
+    kind: str, tmp_path: Path
+) -> None:
+    if kind == "tree":
+        (tmp_path / "digits").mkdir()
+    else:
+        write(replace(random_set(train=400, test=200), name="digits"), tmp_path / "digits.npz")
+    with pytest.raises(DataError, match=r"scikit-learn's set: give .*digits.* another name"):
+        sets.load("digits", tmp_path)
+
+
+@pytest.mark.parametrize("error", [BadStatusLine("x"), IncompleteRead(b"x"), InvalidURL("port")])
+def test_a_download_that_fails_says_what_to_do(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("urllib.request.urlopen", fail)
+    with pytest.raises(DataError, match=r"could not be fetched.*\n.*put cifar-10-python"):
+        sets.load("cifar10", tmp_path)
 
 
 def test_pictures_may_lie_beside_the_array_file_of_their_name_but_no_tree(tmp_path: Path) -> None:

@@ -167,3 +167,15 @@ def test_files_that_are_not_read_are_counted(
     (folder / "n1" / "more").mkdir()
     read(folder)
     assert re.search(r"train: 2 files are not read, such as .*n0/2\.gif", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("kind", ["file", "class"])
+def test_a_name_that_is_no_text_is_named(kind: str, folder: Path) -> None:
+    """As torchvision opens no such file."""
+    odd = os.fsdecode(b"caf\xe9")
+    if kind == "class":
+        shutil.copytree(folder / "n0", folder / odd)
+    else:
+        shutil.copy(folder / "n0" / "0.JPEG", folder / "n0" / f"{odd}.JPEG")
+    with pytest.raises(DataError, match="a name that is not UTF-8: 'caf.*; rename it"):
+        read(folder)

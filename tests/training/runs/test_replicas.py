@@ -68,6 +68,9 @@ def test_a_process_has_the_gpu_of_its_place_on_its_machine(
 
 def test_batches_too_small_to_share_are_refused() -> None:
     check_shares({128, 80}, 8)
+    check_shares({128, 2}, 1)
+    with pytest.raises(ConfigError, match="ends with a batch of one image"):
+        check_shares({128, 1}, 1)
     with pytest.raises(ConfigError, match="batch of 15 images is too small for 8 processes"):
         check_shares({128, 15}, 8)
 

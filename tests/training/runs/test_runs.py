@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,11 +19,12 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from data.arrays.imageset import ImageSet
+from data.arrays.imageset import ImageSet, write
 from models.resnet import ResNet
 from records.exits import PREEMPTED
 from records.lock import locked
 from records.names import run_name
+from tests.data.arrays.test_sets import random_set
 from tests.sealed import seal
 from training.process.progress import ProgressLine, Terminal
 from training.settings.config import named
@@ -213,6 +215,31 @@ def test_a_run_under_way_is_evaluated_at_its_last_checkpoint(
     saved.unlink()
     ended = command("eval.py", f"run={folder}")
     assert ended.code == 2 and "has no checkpoint yet" in ended.err
+
+
+def test_a_run_does_not_go_on_with_other_data_of_the_same_name(
+    command: Callable, tmp_path: Path
+) -> None:
+    def put(seed: int) -> None:
+        write(replace(random_set(seed, 200, 50), name="own"), tmp_path / "sets" / "own.npz")
+
+    own = ["data=own", "data.name=own", "data.classes=10", f"data.folder={tmp_path / 'sets'}"]
+    given = [f"experiment={ROW}", *own, "model.depth=8", "recipe.length=12", "device=cpu",
+             "recipe.milestones=[10]", "threads=1"]  # fmt: skip
+    put(0)
+    stop = partial(stop_soon, partial(signal.raise_signal, signal.SIGTERM))
+    assert command("train.py", *given, before=stop).code == PREEMPTED
+    put(1)
+    refused = command("train.py", *given)
+    assert refused.code == 2 and "was begun on other data of that name" in refused.err
+    put(0)
+    ended = command("train.py", *given)
+    assert ended.code == 0, ended.err
+    (summary,) = (tmp_path / "results").rglob("summary.json")
+    evaluated = [f"run='{summary.parent}'", own[-1], "device=cpu"]
+    assert not command("eval.py", *evaluated).err
+    put(1)
+    assert "own is not what the run of" in command("eval.py", *evaluated).err
 
 
 def test_one_failing_job_does_not_stop_a_multirun(command: Callable, tmp_path: Path) -> None:
