@@ -24,7 +24,7 @@ RUN := $(VENV)/bin/python
 # A value as one word of the shell, whatever it holds.
 WORD = '$(subst ','\'',$(1))'
 # A switch is off if empty, 0, no, off or false.
-ON = $(filter-out 0 no No n off false False,$(1))
+ON = $(filter-out 0 n N no No NO off Off OFF false False FALSE,$(1))
 # Compiled is what has been measured in full, unless another preset is named.
 KEPT = --preset $(call WORD,$(if $(filter auto,$(PRESET)),paper,$(PRESET)))
 HOW = --preset $(call WORD,$(PRESET)) --jobs $(call WORD,$(JOBS)) --minutes $(call WORD,$(MINUTES)) $(if $(call ON,$(PLAN)),--plan) $(if $(call ON,$(YES)),--yes)
@@ -69,13 +69,13 @@ help: ## list the targets and their variables
 setup: $(READY) ## install everything into .venv (other targets do so too)
 
 $(READY): pyproject.toml constraints.txt
-	@command -v $(call WORD,$(PYTHON)) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11, 3.12 or 3.13, or name one, as in make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(call WORD,$(PYTHON)) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else "Python %d.%d is not supported: use 3.11, 3.12 or 3.13, as in make PYTHON=python3.12 ..." % v[:2])'
-	@$(call WORD,$(PYTHON)) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (Debian: python3-venv)." >&2; exit 1; }
+	@command -v $(firstword $(PYTHON)) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11, 3.12 or 3.13, or name one, as in make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else "Python %d.%d is not supported: use 3.11, 3.12 or 3.13, as in make PYTHON=python3.12 ..." % v[:2])'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (Debian: python3-venv)." >&2; exit 1; }
 	@mkdir -p $(VENV); exec 9> $(BUSY); \
-	! command -v flock >/dev/null || flock -n 9 || { echo "Another make is setting up $(VENV); try again when it has ended." >&2; exit 1; }; \
+	! command -v flock >/dev/null || flock -n 9 || [ $$? -ne 1 ] || { echo "Another make is setting up $(VENV); try again when it has ended." >&2; exit 1; }; \
 	echo "Setting up $(VENV): 6 GB, a few minutes, once."; \
-	$(RUN) -m pip --version >/dev/null 2>&1 || { rm -f $(VENV)/bin/python*; $(call WORD,$(PYTHON)) -m venv $(VENV); } && \
+	$(RUN) -m pip --version >/dev/null 2>&1 || { [ -x $(RUN) ] || rm -f $(VENV)/bin/python*; $(PYTHON) -m venv $(VENV); } && \
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 

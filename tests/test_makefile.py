@@ -146,10 +146,50 @@ def test_two_shells_do_not_set_up_one_environment(tmp_path: Path) -> None:
     assert ended.returncode == 0 and (tmp_path / "ready").exists(), ended.stderr
 
 
-@pytest.mark.parametrize("python", ["no-such-python", "/no such/python3"])
+@pytest.mark.parametrize("python", ["no-such-python", "/no/such/python3", "no-such-uv run python"])
 def test_a_python_that_is_missing_is_named(python: str, tmp_path: Path) -> None:
     ended = make("setup", f"VENV={tmp_path}", f"PYTHON={python}", dry=False)
     assert ended.returncode == 2 and f"There is no {python}: install Python" in ended.stderr
+
+
+def test_a_venv_whose_python_is_gone_is_made_anew(tmp_path: Path) -> None:
+    """As after an upgrade of the python it was made with; one that works is left alone."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "$@" >> log\n'.replace("log", str(tmp_path / "log")))
+    python.chmod(0o755)
+    (folder / "python").symlink_to(tmp_path / "gone")
+    make("setup", f"VENV={tmp_path}", f"PYTHON={python}", dry=False)
+    assert f"-m venv {tmp_path}" in (tmp_path / "log").read_text()
+    assert not (folder / "python").is_symlink()
+    broken = folder / "python"
+    broken.write_text("#!/bin/sh\nexit 1\n")  # as one without pip
+    broken.chmod(0o755)
+    make("setup", f"VENV={tmp_path}", f"PYTHON={python}", dry=False)
+    assert broken.exists()
+
+
+def test_a_file_system_without_locks_does_not_keep_from_setting_up(tmp_path: Path) -> None:
+    for name, code in (("flock", 71), ("python", 0)):
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\nexit {code}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    ended = make("setup", f"VENV={tmp_path}", dry=False, PATH=path)
+    assert ended.returncode == 0 and (tmp_path / "ready").exists(), ended.stderr
+
+
+def test_the_checkout_is_imported_from_and_read_whatever_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.write_text('#!/bin/sh\necho "safe path: $PYTHONSAFEPATH"\n')
+    python.chmod(0o755)
+    (tmp_path / "ready").touch()
+    (tmp_path / "other.mk").touch()
+    ended = make(f"VENV={tmp_path}", "reproduce-table", "ROWS=resnet20", dry=False,
+                 PYTHONSAFEPATH="1", MAKEFILES=str(tmp_path / "other.mk"))  # fmt: skip
+    assert (ended.stdout, ended.stderr) == ("safe path: \n", "")
 
 
 def test_a_venv_whose_folder_has_a_blank_is_refused() -> None:

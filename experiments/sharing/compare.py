@@ -41,9 +41,10 @@ WORDS = {"reproduced": "near", "better": "B is lower", "worse": "A is lower",
          "undecided": "undecided"}  # fmt: skip
 NOTE = (
     "Verdict: B's mean is near A's if the 90 % interval of the difference lies within the margin "
-    "of the tables; B or A is lower if the 95 % interval excludes 0. There is none for a schedule "
-    "shorter than a tenth, and on data that no paper uses. Same seed: mean difference over common "
-    "seeds. Equal curves: how many of those seeds give the same metrics to the last digit."
+    "of the tables; B or A is lower if the 95 % interval excludes 0; otherwise it is undecided. "
+    "There is none for a schedule shorter than a tenth, and on data that no paper uses. Same seed: "
+    "mean difference over common seeds. Equal curves: how many of those seeds give the same "
+    "metrics to the last digit."
 )
 
 
@@ -157,7 +158,7 @@ def _data(dataset: str, fingerprint: str) -> str:
 def _verdict(
     key: Key, first: Sequence[RunRecord], second: Sequence[RunRecord], prior: Prior | None
 ) -> str:
-    """The verdict on B against A by the rule of the tables, over the runs that train."""
+    """The verdict on B against A, over the runs that train: see `NOTE`."""
     dataset, values = key[1], [measured_errors("test_error", runs) for runs in (first, second)]
     if not all(values):
         return "one fails" if any(values) else "both fail"

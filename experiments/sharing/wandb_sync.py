@@ -23,7 +23,7 @@ from records.wandb_run import mode, named, open_run, reason
 
 PROJECT = "residual-to-dense"
 JOB = "record"  # job type of its runs, which those mirrored in training lack
-VERSION = 2  # of the format in which a record is sent
+VERSION = 3  # of the format in which a record is sent
 PATIENCE = 3  # failures in a row after which no further record is tried
 MODES = ("online", "offline")
 INIT_SECONDS, FINISH_SECONDS = 30, 300
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sent, failed = sync_all(records, options.project)
     print(f"{len(records)} records, {sent} sent or written now.")
     try:
-        if options.preset == FULL and not failed:
+        if options.preset == FULL and failed < PATIENCE:
             refresh_dashboards(records, options.project)
     except CommandError:
         raise
@@ -55,20 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if mode() != "online" and any(offline.glob("offline-run-*")):
         there = f"{shlex.quote(str(offline))}/offline-run-*"
         print(f"To send what is not online yet: wandb sync {there}")
-    return int(failed)
+    return int(failed > 0)
 
 
-def sync_all(records: Sequence[RunRecord], project: str) -> tuple[int, bool]:
-    """Send records, and name those that fail; return how many were sent now and whether any
-    failed. After `PATIENCE` failures in a row, the rest is not tried."""
-    sent, in_a_row, failed = 0, 0, False
+def sync_all(records: Sequence[RunRecord], project: str) -> tuple[int, int]:
+    """Send records, and name those that fail; return how many were sent now and how many failed.
+    After `PATIENCE` failures in a row, the rest is not tried."""
+    sent, in_a_row, failed = 0, 0, 0
     for record in records:
         try:
             sent += sync(record, project)
             in_a_row = 0
         except Exception as error:  # whatever W&B raises
             print(f"W&B: {record.run}: {reason(error)}", file=sys.stderr)
-            in_a_row, failed = in_a_row + 1, True
+            in_a_row, failed = in_a_row + 1, failed + 1
         if in_a_row == PATIENCE:
             print("W&B: no further record is tried.", file=sys.stderr)
             break

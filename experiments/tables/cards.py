@@ -1,5 +1,6 @@
 """A card beside each shipped weights file: what it is, what it can do, and what it cannot."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from experiments.papers.rows import facts
 from experiments.tables.cells import paper
 from experiments.verdicts.records import RunRecord
 from records.config import read_config
-from records.files import write_atomically
+from records.files import ROOT, write_atomically
 from records.names import CONFIG, FULL, KEPT, results, weights_file
 
 CARD = """\
@@ -27,7 +28,7 @@ err more often than on the test set (Recht et al. 2018).
 
 # In the same block of code as the commands above it.
 HUB = """\
-    torch.hub.load("<this checkout>", "{row}", source="local")  # takes RGB from 0 to 1
+    torch.hub.load("<this checkout>", "{name}", source="local")  # takes RGB from 0 to 1
 """
 
 
@@ -76,7 +77,8 @@ def card(record: RunRecord) -> str:
         "SHA-256": f"`{summary['weights']}`",
         "Licence": "[MIT](/LICENSE); to cite, see [CITATION.cff](/CITATION.cff)",
     }
-    hub = HUB.format(row=record.experiment.rpartition("/")[2]) if full else ""
+    name = hub_name(record)
+    hub = HUB.format(name=name) if name else ""
     return CARD.format(
         name=f"{record.experiment.rpartition('/')[2]} on {data}, seed {record.seed}",
         about="\n".join(f"- {key}: {value}" for key, value in about.items()),
@@ -84,6 +86,16 @@ def card(record: RunRecord) -> str:
         hub=hub,
         classes=100 if "cifar100" in record.dataset else 10,
     )
+
+
+def hub_name(record: RunRecord) -> str | None:
+    """The name by which hubconf.py loads these weights, or None."""
+    if record.preset != FULL or record.seed or record.dataset != "cifar10_aug":
+        return None
+    row = re.escape(record.experiment.removeprefix("he2015_residual/"))
+    text = (ROOT / "hubconf.py").read_text(encoding="utf-8")
+    found = re.search(rf'^(\w+) = _network\(\d+, "{row}"', text, re.MULTILINE)
+    return found[1] if found else None
 
 
 def _input(record: RunRecord) -> str:

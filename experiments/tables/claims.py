@@ -52,14 +52,14 @@ class Judged:
         pairs = zip(self.findings, self.claim.comparisons, strict=True)
         measured = [finding.numbers for finding, asked in pairs if asked.get("of") not in EXACT]
         if not {*measured} - {"", NEEDS_FULL}:
-            return NOT_RUN
+            return NEEDS_FULL if NEEDS_FULL in measured else NOT_RUN
         return INCOMPLETE if any(finding.missing for finding in self.findings) else UNDECIDED
 
     @property
     def numbers(self) -> str:
         """The numbers of all comparisons, or a dash if there are none."""
         told = dict.fromkeys(finding.numbers for finding in self.findings if finding.numbers)
-        return "; ".join(told) or MISSING
+        return MISSING if told.keys() <= {NEEDS_FULL} else "; ".join(told)
 
 
 CLAIMS = "claims"
@@ -111,8 +111,8 @@ def claims_table(judged: Sequence[Judged], preset: str = FULL) -> Sheet:
 def find(
     comparison: Mapping[str, Any], records: Sequence[RunRecord], preset: str = FULL
 ) -> Finding:
-    """Decide a comparison. One with a level that a paper states (a failure is an error above 20 %)
-    stays open on any schedule but the paper's."""
+    """Decide a comparison. One with a level that a paper states, as of a failure, stays open on any
+    schedule but the paper's."""
     if preset != FULL and {"fails", "below", "above"} & comparison.keys():
         return Finding(None, NEEDS_FULL, missing=True)
     of = comparison.get("of", "test_error")

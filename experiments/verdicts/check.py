@@ -118,7 +118,7 @@ def weights_faults(record: RunRecord, weights: Path) -> list[str]:
         return [f"{weights} is not the file that was recorded"]
     if exported is None or last is None:
         return [f"{weights}: no test error is recorded"]
-    if abs(exported - last) > TRAINED:
+    if abs(exported - last) > TRAINED + PRINTED:
         return [f"{weights}: recorded as {exported:.2f} %, but the run ended at {last:.2f} %"]
     if not data_file(record.dataset).exists():
         return []

@@ -19,6 +19,7 @@ from records.names import (
     KEPT,
     WEIGHTS,
     at_home,
+    datasets,
     record_folder,
     weights_file,
     working_folder,
@@ -34,6 +35,8 @@ from training.settings.settings import EvalOptions, Settings
 from training.settings.types import ConfigError
 from training.weights.description import check_description, describe, description
 from training.weights.export import WeightsError, load_weights
+
+CONSTANT = ("none", "half", "255")  # normalisation that no image decides
 
 
 def record_settings(config: DictConfig, folder: Path) -> Settings:
@@ -215,9 +218,12 @@ def _statistics(member: Member, images: Images) -> tuple[Tensor, Tensor]:
         DataError: its training images are missing.
     """
     settings, own = member.settings, member.settings.data
-    if member.trained_on in ("", own.source) or isinstance(images, Photographs):
+    constant = settings.recipe.mean in CONSTANT and settings.recipe.std in CONSTANT
+    if member.trained_on in ("", own.source) or constant or isinstance(images, Photographs):
         return normalisation(settings, images)
-    trained_on = load_images(member.trained_on, Path(own.folder))
+    name = f"{member.trained_on}.npz"  # where the other set is, or among all of them
+    beside = (Path(own.folder) / name).exists()
+    trained_on = load_images(member.trained_on, Path(own.folder) if beside else datasets())
     if isinstance(trained_on, Photographs) or trained_on.size != own.size:
         raise ConfigError(f"Weights of {member.trained_on} are for images of another size.")
     if settings.recipe.prepare == "zca":

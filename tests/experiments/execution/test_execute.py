@@ -175,7 +175,7 @@ def test_one_stopped_process_stops_the_others(behave: Callable[..., None], tmp_p
     behave(seed0="hang", seed1="stop")
     begin = time.monotonic()
     execution = carry_out(jobs(4), devices=[Device("0"), Device("1")])
-    assert execution.stopped == 75 and 1 <= time.monotonic() - begin < 20, "a sixtieth of a minute"
+    assert execution.stopped == 75 and time.monotonic() - begin < 20
     assert executed(tmp_path).total() == 2
 
 

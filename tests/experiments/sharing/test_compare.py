@@ -72,6 +72,14 @@ def test_a_difference_is_no_spread(gap: float, made: Callable[..., Path]) -> Non
     assert line(folder, f"{folder}+model.order=mine")["Verdict"] == "B is lower"
 
 
+def test_a_single_run_is_near_to_nothing_that_five_show_to_be_near(
+    made: Callable[..., Path],
+) -> None:
+    """Its own spread counts, whichever side it is on."""
+    five, single = made("a", *FIVE), made("b", 8.3)
+    assert line(five, single)["Verdict"] == line(single, five)["Verdict"] == "undecided"
+
+
 def test_data_of_ones_own_decide_nothing(made: Callable[..., Path]) -> None:
     """As nobody knows how many test images they have."""
     assert line(made("a", *FIVE, dataset="mine"), made("b", 12.0, dataset="mine"))["Verdict"] == "-"

@@ -27,7 +27,7 @@ def test_a_refused_record_is_named_and_the_others_are_sent(
         return True
 
     monkeypatch.setattr(wandb_sync, "sync", sync)
-    assert wandb_sync.sync_all(records, "p") == (sent, True)
+    assert wandb_sync.sync_all(records, "p") == (sent, len(refused))
     said = capsys.readouterr().err
     assert all(f"W&B: {run}: invalid name" in said for run in bad)
     assert ("no further record" in said) == (refused == [1, 2, 3]), "as a server that is down"

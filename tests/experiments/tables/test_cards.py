@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import hubconf
 from experiments import compile
-from experiments.tables.cards import card
+from experiments.tables.cards import card, hub_name
+from experiments.verdicts.records import RunRecord
 from records.files import ROOT
 from records.names import KEPT
 from training.weights.description import description
@@ -48,4 +50,14 @@ def test_a_card_tells_the_file_and_its_error(path: Path) -> None:
     if stated := description(path):
         way = json.loads(stated["normalisation"])
         assert f"(mean={way['mean']}, std={way['std']})" in text
-    assert ("torch.hub" in text) == (summary["preset"] == "paper")
+    named = re.findall(r'torch\.hub\.load\("<this checkout>", "(\w+)"', text)
+    assert named == ([path.parent.parent.name] if summary["preset"] == "paper" else [])
+    assert all(hasattr(hubconf, name) for name in named)
+
+
+def test_a_network_without_a_name_is_not_given_one() -> None:
+    record = compile.records_of("paper")[0]
+    assert hub_name(record) is not None
+    for change in ({"experiment": "he2015_residual/table6/resnet110"}, {"seed": 1},
+                   {"dataset": "cifar10"}, {"preset": "tenth"}):  # fmt: skip
+        assert hub_name(RunRecord(record.folder, record.summary | change)) is None
