@@ -66,6 +66,8 @@ def sync_all(records: Sequence[RunRecord], project: str) -> tuple[int, int]:
         try:
             sent += sync(record, project)
             in_a_row = 0
+        except CommandError:  # about all of them
+            raise
         except Exception as error:  # whatever W&B raises
             print(f"W&B: {record.run}: {reason(error)}", file=sys.stderr)
             in_a_row, failed = in_a_row + 1, failed + 1

@@ -281,7 +281,7 @@ def test_times_are_sorted_by_their_length(shown: Any) -> None:
     hours = {"min": 1 / 60, "h": 1, "days": 24}
     times = shown.execute_script(
         "const t = document.getElementById('waiting').querySelector('table');"
-        "const head = [...t.tHead.rows[0].cells].find((c) => c.textContent.startsWith('On an'));"
+        "const head = [...t.tHead.rows[0].cells].find((c) => c.textContent.startsWith('H100'));"
         "document.getElementById('waiting').open = true;"
         "head.querySelector('button').click();"
         "return [...t.tBodies[0].rows].map((r) => r.cells[head.cellIndex].textContent.trim());"
