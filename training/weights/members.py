@@ -2,105 +2,29 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from data.photographs.photographs import Photographs
 from data.sets import load as load_images
 from records.config import read_config
-from records.names import (
-    CHECKPOINTS,
-    CONFIG,
-    KEPT,
-    WEIGHTS,
-    at_home,
-    datasets,
-    record_folder,
-    weights_file,
-    working_folder,
-)
+from records.names import CONFIG, at_home, datasets
 from records.record import is_finished, summary_of
 from training.process.device import find_device
 from training.recipe.run_data import Images, check_fit, normalisation, prepared_for
-from training.settings.checks import checked
-from training.settings.config import EVAL_OPTIONS, machine_settings, read_settings
-from training.settings.identity import digest
+from training.settings.config import EVAL_OPTIONS, read_settings
 from training.settings.network import build_model
 from training.settings.settings import EvalOptions, Settings
 from training.settings.types import ConfigError
 from training.weights.description import check_description, describe, description
-from training.weights.export import WeightsError, load_weights
+from training.weights.export import load_weights
+from training.weights.recorded import record_settings, record_weights
 
 CONSTANT = ("none", "half", "255")  # normalisation that no image decides
-
-
-def record_settings(config: DictConfig, folder: Path) -> Settings:
-    """The settings of a recorded run, combined with those of this machine.
-
-    Raises:
-        ConfigError: the folder holds no record, or one with impossible settings.
-        RecordError: its configuration is damaged.
-    """
-    if not (folder / CONFIG).is_file():
-        raise ConfigError(
-            f"run={folder}: no record there (no readable {CONFIG}).\n"
-            "run= takes a folder such as results/runs/he2015_residual/table6/resnet20/cifar10_aug/"
-            "seed0."
-        )
-    recorded = read_config(folder / CONFIG)
-    # Settings that a record of an earlier version lacks take their defaults.
-    known = {f.name: recorded[f.name] for f in fields(Settings) if f.name in recorded}
-    if isinstance(known.get("data"), dict):
-        known["data"]["folder"] = str(config.data.folder)
-    asked: Any = OmegaConf.to_container(config, resolve=True)
-    here = {key: asked[key] for key in machine_settings() if key in asked}
-    return checked({**known, **here})
-
-
-def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
-    """Find the weights of a record: beside it, among the shipped ones, or where it was trained; of
-    a run that has not ended, its newest checkpoint.
-
-    Raises:
-        WeightsError: there are none, or they are damaged.
-        RecordError: the record's summary is damaged.
-    """
-    if not is_finished(folder):
-        if saved := sorted(folder.glob(CHECKPOINTS)):
-            return saved[-1]
-        raise WeightsError(f"{folder}: this run has not ended, and has no checkpoint yet.")
-    places = [folder / WEIGHTS, *_shipped(folder)]
-    for preset in KEPT:
-        runs = record_folder(outputs, results, preset, "").resolve()
-        if folder.resolve().is_relative_to(runs):
-            name = folder.resolve().relative_to(runs).as_posix()
-            places.append(weights_file(results, preset, name))
-            places.append(working_folder(outputs, preset, name) / WEIGHTS)
-    expected = summary_of(folder).get("weights")
-    for path in places:
-        if path.exists():
-            if digest(path) != expected:
-                raise WeightsError(
-                    f"{path} is not what the run of {folder} wrote: damaged, or exchanged.\n"
-                    "Restore it (`git checkout` does if it is shipped), or name it as weights=FILE."
-                )
-            return path
-    raise WeightsError(
-        f"{folder} has no weights here; give them with weights=FILE, or train the run first."
-    )
-
-
-def _shipped(folder: Path) -> list[Path]:
-    """Where the weights of a record in any results folder are, if they are shipped with it."""
-    parts = folder.resolve().parts
-    places = [k for k, part in enumerate(parts) if part == "runs"]
-    below = [Path(*parts[:k], "weights", *parts[k + 1 :]) for k in reversed(places)]
-    return [path.with_name(f"{path.name}.safetensors") for path in below]
 
 
 @dataclass(frozen=True)

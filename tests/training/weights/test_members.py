@@ -17,7 +17,7 @@ from tests.data.arrays.test_sets import random_set
 from training.settings.settings import Settings
 from training.weights.description import describe
 from training.weights.export import export
-from training.weights.members import record_weights
+from training.weights.recorded import record_weights
 
 ROW = "experiment=he2015_residual/table6/resnet20"
 SHIPPED = "he2015_residual/table6/resnet20/cifar10_aug/seed0"
