@@ -28,6 +28,14 @@ def make(*words: str, dry: bool = True, **environment: str) -> subprocess.Comple
     )
 
 
+def stand_in(path: Path, script: str) -> Path:
+    """A shell script in the place of a program."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
 @pytest.mark.parametrize(
     ("target", "word"),
     [
@@ -83,10 +91,7 @@ def test_what_is_spelled_right_is_taken(words: tuple[str, ...]) -> None:
 
 def test_a_value_reaches_its_command_as_it_was_typed(tmp_path: Path) -> None:
     """Whatever the shell would make of it."""
-    (tmp_path / "bin").mkdir()
-    python = tmp_path / "bin" / "python"
-    python.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
-    python.chmod(0o755)
+    stand_in(tmp_path / "bin" / "python", "printf '%s\\n' \"$@\"")
     (tmp_path / "ready").touch()
     value = 'it\'s "a" b;*`c`'
     for target, takes in re.findall(r"^([a-z-]+):.*## .*\[(.*)\]$", MAKEFILE, re.MULTILINE):
@@ -121,10 +126,7 @@ def test_pythons_are_taken_that_the_project_says_it_supports(minor: int) -> None
 def test_saved_and_stopped_is_no_error(
     target: str, code: int, expected: int, tmp_path: Path
 ) -> None:
-    python = tmp_path / "bin" / "python"
-    python.parent.mkdir()
-    python.write_text(f"#!/bin/sh\nexit {code}\n")
-    python.chmod(0o755)
+    stand_in(tmp_path / "bin" / "python", f"exit {code}")
     (tmp_path / "ready").touch()  # newer than what it is made from
     ended = make(target, f"VENV={tmp_path}", dry=False)
     assert ended.returncode == expected
@@ -138,10 +140,7 @@ def test_two_shells_do_not_set_up_one_environment(tmp_path: Path) -> None:
         assert ended.returncode == 2 and "Another make is setting up" in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["busy"]
     # One that was killed has left the file, and holds up nobody.
-    python = tmp_path / "bin" / "python"
-    python.parent.mkdir()
-    python.write_text("#!/bin/sh\nexit 0\n")
-    python.chmod(0o755)
+    stand_in(tmp_path / "bin" / "python", "exit 0")
     ended = make("setup", f"VENV={tmp_path}", dry=False)
     assert ended.returncode == 0 and (tmp_path / "ready").exists(), ended.stderr
 
@@ -154,37 +153,27 @@ def test_a_python_that_is_missing_is_named(python: str, tmp_path: Path) -> None:
 
 def test_a_venv_whose_python_is_gone_is_made_anew(tmp_path: Path) -> None:
     """As after an upgrade of the python it was made with; one that works is left alone."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    python = tmp_path / "python3"
-    python.write_text('#!/bin/sh\necho "$@" >> log\n'.replace("log", str(tmp_path / "log")))
-    python.chmod(0o755)
-    (folder / "python").symlink_to(tmp_path / "gone")
+    python = stand_in(tmp_path / "python3", f'echo "$@" >> "{tmp_path / "log"}"')
+    inside = tmp_path / "bin" / "python"
+    inside.parent.mkdir()
+    inside.symlink_to(tmp_path / "gone")
     make("setup", f"VENV={tmp_path}", f"PYTHON={python}", dry=False)
-    assert f"-m venv {tmp_path}" in (tmp_path / "log").read_text()
-    assert not (folder / "python").is_symlink()
-    broken = folder / "python"
-    broken.write_text("#!/bin/sh\nexit 1\n")  # as one without pip
-    broken.chmod(0o755)
+    assert f"-m venv {tmp_path}" in (tmp_path / "log").read_text() and not inside.is_symlink()
+    stand_in(inside, "exit 1")  # as one without pip
     make("setup", f"VENV={tmp_path}", f"PYTHON={python}", dry=False)
-    assert broken.exists()
+    assert inside.exists()
 
 
 def test_a_file_system_without_locks_does_not_keep_from_setting_up(tmp_path: Path) -> None:
-    for name, code in (("flock", 71), ("python", 0)):
-        (tmp_path / "bin").mkdir(exist_ok=True)
-        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\nexit {code}\n")
-        (tmp_path / "bin" / name).chmod(0o755)
+    stand_in(tmp_path / "bin" / "flock", "exit 71")
+    stand_in(tmp_path / "bin" / "python", "exit 0")
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     ended = make("setup", f"VENV={tmp_path}", dry=False, PATH=path)
     assert ended.returncode == 0 and (tmp_path / "ready").exists(), ended.stderr
 
 
 def test_the_checkout_is_imported_from_and_read_whatever_the_environment(tmp_path: Path) -> None:
-    (tmp_path / "bin").mkdir()
-    python = tmp_path / "bin" / "python"
-    python.write_text('#!/bin/sh\necho "safe path: $PYTHONSAFEPATH"\n')
-    python.chmod(0o755)
+    stand_in(tmp_path / "bin" / "python", 'echo "safe path: $PYTHONSAFEPATH"')
     (tmp_path / "ready").touch()
     (tmp_path / "other.mk").touch()
     ended = make(f"VENV={tmp_path}", "reproduce-table", "ROWS=resnet20", dry=False,
