@@ -13,7 +13,6 @@ from records.names import (
     KEPT,
     WEIGHTS,
     record_folder,
-    weights_file,
     working_folder,
 )
 from records.record import is_finished, summary_of
@@ -65,7 +64,6 @@ def record_weights(folder: Path, results: Path, outputs: Path) -> Path:
         runs = record_folder(outputs, results, preset, "").resolve()
         if folder.resolve().is_relative_to(runs):
             name = folder.resolve().relative_to(runs).as_posix()
-            places.append(weights_file(results, preset, name))
             places.append(working_folder(outputs, preset, name) / WEIGHTS)
     expected = summary_of(folder).get("weights")
     for path in places:
